@@ -1,0 +1,3 @@
+"""
+Remember, per environment, when upgrades were last checked and what was found.
+"""
