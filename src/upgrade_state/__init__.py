@@ -1,3 +1,59 @@
 """
-Remember, per environment, when upgrades were last checked and what was found.
+Remember when upgrades were last checked, what was found, and who was told.
+
+Names are loaded on first use (PEP 562): an activation that stays silent pays
+for nothing else.
 """
+
+TYPE_CHECKING = False  # typing takes longer to load than this whole module
+if TYPE_CHECKING:
+    from upgrade_state import lockfiles
+    from upgrade_state._environment import EnvironmentState, StateStore, preload
+    from upgrade_state._model import CheckFailure, UpgradeInformation, UpgradeResult
+    from upgrade_state._policy import Freshness, Verdict
+    from upgrade_state._store import CheckGuard
+    from upgrade_state.exceptions import UpgradeStateError
+else:
+    _HOMES = {
+        "CheckFailure": "_model",
+        "CheckGuard": "_store",
+        "EnvironmentState": "_environment",
+        "Freshness": "_policy",
+        "StateStore": "_environment",
+        "UpgradeInformation": "_model",
+        "UpgradeResult": "_model",
+        "UpgradeStateError": "exceptions",
+        "Verdict": "_policy",
+        "preload": "_environment",
+    }
+
+    # Hidden from type checkers, so that a misspelt import is an error.
+    def __getattr__(name):
+        home = _HOMES.get(name)
+        if home is None and name != "lockfiles":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        if home is None:
+            import upgrade_state.lockfiles as value  # noqa: PLC0415 - on first use
+        else:
+            module = __import__(f"{__name__}.{home}", fromlist=(name,))
+            value = getattr(module, name)
+        globals()[name] = value
+        return value
+
+    def __dir__():
+        return sorted({*globals(), *__all__})
+
+
+__all__ = [
+    "CheckFailure",
+    "CheckGuard",
+    "EnvironmentState",
+    "Freshness",
+    "StateStore",
+    "UpgradeInformation",
+    "UpgradeResult",
+    "UpgradeStateError",
+    "Verdict",
+    "lockfiles",
+    "preload",
+]

@@ -1,0 +1,74 @@
+"""
+Between JSON and the typed view: the one converter.
+
+It refuses nothing that `_record.valid` accepted.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+from typing import TYPE_CHECKING
+
+import cattrs
+
+from upgrade_state import _record
+from upgrade_state._model import UpgradeInformation, UpgradeResult
+from upgrade_state.exceptions import StateReadError
+from upgrade_state.lockfiles import Upgrade
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any, Final
+
+    from upgrade_state._record import Record
+
+_CONVERTER: Final = cattrs.Converter(detailed_validation=False)
+_CONVERTER.register_structure_hook(
+    dt.datetime, lambda text, _: dt.datetime.fromisoformat(text)
+)
+
+
+def information(record: Record) -> UpgradeInformation:
+    """
+    Return the typed view of a valid *record*.
+    """
+    path = os.fsdecode(_record.path_bytes(record["environment"]))
+    return _CONVERTER.structure({**record, "environment": path}, UpgradeInformation)
+
+
+def result_fields(result: UpgradeResult) -> dict[str, Any]:
+    """
+    Return *result* as it stands in a record.
+    """
+    fields: dict[str, Any] = _CONVERTER.unstructure(result)
+    return fields
+
+
+def dump_upgrades(upgrades: Iterable[Upgrade]) -> bytes:
+    """
+    Write upgrades as ASCII, one compact JSON object per line.
+    """
+    rows = (
+        json.dumps(_CONVERTER.unstructure(upgrade), separators=(",", ":"))
+        for upgrade in upgrades
+    )
+    return "".join(f"{row}\n" for row in rows).encode("ascii")
+
+
+def load_upgrades(content: bytes, path: str) -> tuple[Upgrade, ...]:
+    """
+    Read what `dump_upgrades` wrote, by this version or a later one.
+
+    Raises:
+        StateReadError: It is something else; *path* is where it lies.
+    """
+    try:
+        return tuple(
+            _CONVERTER.structure(json.loads(row), Upgrade)
+            for row in content.decode("ascii").splitlines()
+        )
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        message = "The list of upgrades is not readable; a new check heals that"
+        raise StateReadError(message, path) from error

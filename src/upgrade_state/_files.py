@@ -1,0 +1,334 @@
+"""
+Where things lie on disk, who may be trusted with it, and how it is replaced.
+
+Below the cache directory (docs/concepts.md has the picture):
+
+    v1/<key>.json, v1/<key>.json.corrupt
+    v1/locks/<key>.check, v1/locks/<key>.write
+    v1/results/<key>/<64 hex digits>
+    v1/logs/<key>.log
+    v1/tmp/<key>.<random>
+
+A file is written under another name, synced, and renamed: whoever looks sees
+the old or the new contents, whole, after a crash and a power cut as well.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import stat
+import time
+from typing import TYPE_CHECKING
+
+from upgrade_state import _record, _system
+from upgrade_state.exceptions import StateReadError, StateWriteError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+    from typing import Any, Final
+
+_LOG: Final = logging.getLogger("upgrade_state")
+
+_NEW_FILE: Final = (
+    os.O_WRONLY
+    | os.O_CREAT
+    | os.O_EXCL
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+
+SUBDIRECTORIES: Final = ("locks", "logs", "results", "tmp")
+
+
+def user_cache_dir() -> str:
+    """
+    Return this library's directory in the user's cache directory.
+
+    "" where there is no home directory.
+    """
+    import platformdirs  # noqa: PLC0415 - asked for in unusual places only
+
+    try:
+        return platformdirs.user_cache_dir("upgrade-state", appauthor=False)
+    except RuntimeError:
+        return ""
+
+
+class Place:
+    """
+    The paths of one environment's files.
+    """
+
+    def __init__(self, root: str, key: str) -> None:
+        self.root: Final = root
+        self.key: Final = key
+        self.record: Final = _system.record_path(root, key)
+        self.corrupt: Final = f"{self.record}.corrupt"
+        self.check_lock: Final = f"{root}/locks/{key}.check"
+        self.write_lock: Final = f"{root}/locks/{key}.write"
+        self.results: Final = f"{root}/results/{key}"
+        self.log: Final = f"{root}/logs/{key}.log"
+
+    def leftovers(self) -> list[str]:
+        """
+        Return the temporary files that writers of this record left behind.
+
+        Whoever holds the write lock may take them for garbage.
+        """
+        tmp = f"{self.root}/tmp"
+        return [
+            f"{tmp}/{name}" for name in names_in(tmp) if name.startswith(f"{self.key}.")
+        ]
+
+
+# Directories
+
+
+def ensure(root: str) -> None:
+    """
+    Make the directory *root* and those in it, where they are missing.
+
+    Raises:
+        StateWriteError: They cannot be made, or are not to be trusted. What
+            could be made stays.
+    """
+    with _writing("make the directory", root):
+        if not os.path.lexists(root):
+            _refuse_for_root(root)
+            _make(root)
+        problem = _system.distrust(os.lstat(root))
+        if problem is not None:
+            raise StateWriteError(f"The store {problem} and is not used", root)
+    for name in SUBDIRECTORIES:
+        ensure_below(f"{root}/{name}")
+
+
+def ensure_below(path: str) -> None:
+    """
+    Make one directory in a trusted one, unless it is there.
+
+    Raises:
+        StateWriteError: It cannot be made, or something else has its name.
+    """
+    with _writing("make the directory", path):
+        try:
+            os.mkdir(path, 0o700)
+        except FileExistsError:
+            if not stat.S_ISDIR(os.lstat(path).st_mode):
+                raise StateWriteError("This is no directory", path) from None
+        else:
+            sync_directory(os.path.dirname(path))
+
+
+def _refuse_for_root(root: str) -> None:
+    """
+    Keep one `sudo` from leaving directories that the user cannot write to.
+    """
+    if os.name == "nt" or os.geteuid() != 0:
+        return
+    ancestor = os.path.dirname(root)
+    while not os.path.lexists(ancestor):
+        ancestor = os.path.dirname(ancestor)
+    owner = os.stat(ancestor).st_uid
+    if owner != 0:
+        message = f"Not made by root in a directory of user {owner}"
+        raise StateWriteError(message, root)
+
+
+def _make(path: str) -> None:
+    """
+    Make *path* and its missing parents, each 0700 and synced.
+    """
+    parent = os.path.dirname(path)
+    if not os.path.lexists(parent):
+        _make(parent)
+    with contextlib.suppress(FileExistsError):  # another process was faster
+        os.mkdir(path, 0o700)
+    sync_directory(parent)
+
+
+def sync_directory(path: str) -> None:
+    """
+    Make renames in *path* last through a power cut; a failure is only logged.
+
+    By the time of this call they have happened for everybody.
+    """
+    if os.name == "nt":  # a directory cannot be opened there
+        return
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        _LOG.debug("could not sync the directory %r: %s", path, error)
+
+
+def names_in(path: str) -> Iterator[str]:
+    """
+    Stream the names in a directory; nothing where there is none.
+
+    Raises:
+        StateReadError: It cannot be read.
+    """
+    try:
+        with os.scandir(path) as entries:
+            for entry in entries:
+                yield entry.name
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        message = f"Could not read the directory ({error.strerror})"
+        raise StateReadError(message, path) from error
+
+
+# Replacing
+
+
+def replace_record(place: Place, data: bytes) -> None:
+    """
+    Replace the record; it has happened once this returns.
+
+    The caller holds the write lock, and syncs `place.root` once it is released.
+
+    Raises:
+        StateWriteError: The old record is in place, the temporary file is gone.
+    """
+    for path in place.leftovers():
+        remove(path)
+    _replace(place.record, f"{place.root}/tmp/{place.key}", data)
+
+
+def _replace(path: str, prefix: str, data: bytes) -> None:
+    temporary = f"{prefix}.{os.urandom(8).hex()}"
+    with _writing("write the file", path):
+        try:
+            _write(temporary, data)
+            _rename(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+
+
+def _write(path: str, data: bytes) -> None:
+    fd = os.open(path, _NEW_FILE, 0o600)
+    try:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(fd, rest) :]
+        # Without this a power cut can leave the new name on an empty file.
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _rename(source: str, target: str) -> None:
+    """
+    Rename, with patience for readers on Windows, where an open file resists.
+    """
+    if os.name == "nt":
+        for _ in range(50):
+            with contextlib.suppress(PermissionError):
+                os.replace(source, target)
+                return
+            time.sleep(0.01)
+    os.replace(source, target)
+
+
+def set_aside(place: Place) -> None:
+    """
+    Keep what is no record as ``<key>.json.corrupt``; the last one counts.
+
+    The caller holds the write lock. Nothing may be there: then it is healed.
+
+    Raises:
+        StateWriteError: It is still where it was.
+    """
+    with _writing("set aside the corrupt record", place.record):
+        try:
+            os.replace(place.record, place.corrupt)
+        except (IsADirectoryError, NotADirectoryError, FileExistsError):
+            # A directory and a file, one where the other should go.
+            remove(place.corrupt)
+            os.replace(place.record, place.corrupt)
+
+
+def remove(path: str) -> None:
+    """
+    Remove a file, or a directory with all that is in it; nothing may be there.
+
+    Raises:
+        StateWriteError: It could not be removed, or not wholly.
+    """
+    with _writing("remove", path), contextlib.suppress(FileNotFoundError):
+        if stat.S_ISDIR(os.lstat(path).st_mode):
+            shutil.rmtree(path)
+        else:
+            os.unlink(path)
+
+
+@contextlib.contextmanager
+def _writing(action: str, path: str) -> Iterator[None]:
+    """
+    Turn an OSError into a StateWriteError that names what was tried.
+    """
+    try:
+        yield
+    except OSError as error:
+        message = f"Could not {action} ({error.strerror})"
+        raise StateWriteError(message, path) from error
+
+
+# Results
+
+
+def keep(place: Place, contents: Collection[bytes]) -> None:
+    """
+    Put *contents* into ``results/<key>/``, synced, under their digests.
+
+    The caller holds the check lock, and no record names them yet.
+
+    Raises:
+        StateWriteError: What the record names is untouched.
+    """
+    ensure_below(place.results)
+    for content in contents:
+        path = f"{place.results}/{_record.digits(_record.digest(content))}"
+        # Also where it is there: a check that was killed may not have synced it.
+        _replace(path, path, content)
+    sync_directory(place.results)
+
+
+def kept(place: Place, file: Mapping[str, Any]) -> bytes | None:
+    """
+    Read what a record names; None where it is gone.
+
+    Args:
+        file: Its digest and size, from the record.
+
+    Raises:
+        StateReadError: It cannot be read, or is not what was kept.
+    """
+    path = f"{place.results}/{_record.digits(file['digest'])}"
+    content = _system.read_file(place.root, path, file["size"])
+    if content is not None and _record.digest(content) != file["digest"]:
+        raise StateReadError("A kept file is damaged; a new check heals that", path)
+    return content
+
+
+def sweep(place: Place, files: Collection[str]) -> None:
+    """
+    Remove from ``results/<key>/`` whatever is none of *files*, by their digests.
+
+    The caller holds the check lock, and a record that names them is on disk.
+    """
+    names = {_record.digits(digest) for digest in files}
+    for name in list(names_in(place.results)):
+        if name not in names:
+            remove(f"{place.results}/{name}")

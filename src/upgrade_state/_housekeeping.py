@@ -1,0 +1,128 @@
+"""
+All environments of a store: listing them, and removing what is of no use.
+
+Streams: nothing here grows with the number of environments but its time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING
+
+from upgrade_state import _files, _record, _store, _system
+from upgrade_state.exceptions import StateReadError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from upgrade_state._record import Record
+
+
+def records(root: str) -> Iterator[tuple[str, Record | None]]:
+    """
+    Stream the key and the record of every environment in a store.
+
+    The record is None where it is corrupt or may not be read.
+
+    Raises:
+        StateReadError: The store cannot be read or is not to be believed.
+    """
+    for key in _keys(root):
+        try:
+            yield key, _store.read(_store.Entry(root, key, None, None))
+        except StateReadError:
+            yield key, None
+
+
+def _keys(root: str) -> Iterator[str]:
+    if _system.is_trusted(root):
+        yield from _keys_in(root, ".json")
+
+
+def _keys_in(directory: str, ending: str | None = None) -> Iterator[str]:
+    """
+    Stream the keys that names in *directory* begin with.
+
+    Args:
+        ending: What is left of the name; None: whatever.
+    """
+    for name in _files.names_in(directory):
+        key, rest = name[:32], name[32:]
+        if _record.is_key(key) and ending in (None, rest):
+            yield key
+
+
+def prune(
+    root: str, *, before: int, dry_run: bool
+) -> Iterator[tuple[str, Record | None]]:
+    """
+    Forget what is gone, and tell what went or, on a *dry_run*, would go.
+
+    Args:
+        before: Only records that were last written before this (seconds since
+            the epoch). What lies there without a record goes at any age: whoever
+            is at it holds a lock.
+    """
+    for key in _keys(root):
+        entry = _store.Entry(root, key, None, None)
+        with contextlib.suppress(StateReadError):  # what may not be read stays
+            record = _store.read(entry)
+            if _goes(entry, _is_gone(record, before), dry_run=dry_run):
+                yield key, record
+    for key in _orphans(root):
+        entry = _store.Entry(root, key, None, None)
+        if _goes(entry, _has_no_record, dry_run=dry_run):
+            yield key, None
+
+
+def _goes(
+    entry: _store.Entry, is_gone: Callable[[_store.Entry], bool], *, dry_run: bool
+) -> bool:
+    """
+    Tell whether an entry went, or would. Decided again under the check lock.
+    """
+    return is_gone(entry) and (dry_run or _store.forget(entry, is_gone))
+
+
+def _has_no_record(entry: _store.Entry) -> bool:
+    return not os.path.lexists(entry.record)
+
+
+def _is_gone(record: Record | None, before: int) -> Callable[[_store.Entry], bool]:
+    """
+    Make a test whether a record is old, and the directory it is about is gone.
+    """
+
+    def is_gone(entry: _store.Entry) -> bool:
+        try:
+            if os.lstat(entry.record).st_mtime >= before:
+                return False
+            if record is not None:
+                os.lstat(_record.path_bytes(record["environment"]))
+        except (FileNotFoundError, NotADirectoryError):
+            return True
+        except OSError:  # on a disk that does not answer, say: nobody knows
+            return False
+        return record is None
+
+    return is_gone
+
+
+def _orphans(root: str) -> Iterator[str]:
+    """
+    Stream the keys of what may lie there without a record.
+    """
+    seen: set[str] = set()
+    if not _system.is_trusted(root):
+        return
+    for directory, ending in (
+        (f"{root}/results", None),
+        (f"{root}/logs", None),
+        (f"{root}/tmp", None),
+        (root, ".json.corrupt"),
+    ):
+        for key in _keys_in(directory, ending):
+            if key not in seen:
+                seen.add(key)
+                yield key

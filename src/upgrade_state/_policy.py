@@ -1,0 +1,361 @@
+"""
+When to check and when to speak: pure functions of record, lockfile and time.
+
+One implementation, for an activation that stays silent and for everybody else.
+The answer is a reason, not a bool: it is the decision, the line in the log and
+what `upgrade-state show` prints. Every activation loads this module, so times
+compare as text instead of becoming datetimes, and durations and the current
+time are whole seconds.
+"""
+
+from upgrade_state import _record
+
+TYPE_CHECKING = False  # typing takes longer to load than this whole module
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable, Mapping
+    from typing import Any, Final, Literal, NoReturn, TypeAlias
+
+    from upgrade_state._record import Record
+    from upgrade_state.exceptions import UpgradeStateError
+
+    FreshnessReason: TypeAlias = Literal[
+        "backing-off",
+        "never-checked",
+        "expired",
+        "lockfile-changed",
+        "fresh",
+        "unavailable",
+    ]
+    VerdictReason: TypeAlias = Literal[
+        "switched-off",
+        "nothing-known",
+        "no-upgrades",
+        "snoozed",
+        "told-recently",
+        "lockfile-changed",
+        "busy",
+        "notify",
+        "unavailable",
+    ]
+    Matches: TypeAlias = Callable[[Mapping[str, Any] | None], bool]
+
+DAY = 86_400
+
+# A time that is this much ahead was written by a clock that was set back since.
+_TOLERANCE = 300
+
+_FIRST_DELAY = 300
+
+
+class _Answer:
+    """
+    A reason, and from when on the answer may be another one.
+    """
+
+    __slots__ = ("_after", "_since", "error")
+
+    def __init__(
+        self, since: str | None, after: int, error: "UpgradeStateError | None"
+    ) -> None:
+        self._since = since
+        self._after = after
+        self.error: Final = error
+
+    @property
+    def until(self) -> "dt.datetime | None":
+        """
+        When the answer may change by itself (UTC); None where no time is known.
+        """
+        if self._since is None:
+            return None
+        import datetime as dt  # noqa: PLC0415 - nobody asks on the silent path
+
+        try:
+            since = dt.datetime.fromisoformat(self._since)
+            return since + dt.timedelta(seconds=self._after)
+        except OverflowError:
+            return None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self}>"
+
+
+class Freshness(_Answer):
+    """
+    Is a check due, and why (not)?
+
+    It has no truth value, so that nobody tests the wrong thing.
+
+    Attributes:
+        due: Whether a check should be made.
+
+        reason: What decided.
+
+        until: When the answer may change by itself (UTC, aware); None where
+            no time is known.
+
+        error: What could not be read, if *reason* is ``unavailable``.
+    """
+
+    __slots__ = ("due", "reason")
+
+    def __init__(
+        self,
+        reason: "FreshnessReason",
+        *,
+        due: bool = False,
+        since: str | None = None,
+        after: int = 0,
+        error: "UpgradeStateError | None" = None,
+    ) -> None:
+        super().__init__(since, after, error)
+        self.due: Final = due
+        self.reason: Final[FreshnessReason] = reason
+
+    def __bool__(self) -> "NoReturn":
+        raise TypeError("a Freshness has no truth value; look at its `due`")
+
+    def __str__(self) -> str:
+        """
+        Explain the answer in one line.
+        """
+        from upgrade_state._words import explain_freshness  # noqa: PLC0415 - rare
+
+        return explain_freshness(self)
+
+
+class Verdict(_Answer):
+    """
+    Should the user be told now, and why (not)? True if so.
+
+    Attributes:
+        reason: What decided.
+
+        until: When the answer may change by itself (UTC, aware); None where
+            no time is known.
+
+        version_changes: How many packages would get another version, as far as
+            known and on the platform that was asked for.
+
+        rebuilds: How many would get another build of the same version.
+
+        error: What could not be read or recorded, if *reason* is
+            ``unavailable``.
+
+        switch: The environment variable that silences, if *reason* is
+            ``switched-off``.
+    """
+
+    __slots__ = (
+        "_directory",
+        "_opaque",
+        "reason",
+        "rebuilds",
+        "switch",
+        "version_changes",
+    )
+
+    def __init__(  # noqa: PLR0913 - what a verdict is made of
+        self,
+        reason: "VerdictReason",
+        found: tuple[int, int, bool] = (0, 0, False),
+        *,
+        directory: str = "",
+        since: str | None = None,
+        after: int = 0,
+        switch: str | None = None,
+        error: "UpgradeStateError | None" = None,
+    ) -> None:
+        super().__init__(since, after, error)
+        self.version_changes: Final = found[0]
+        self.rebuilds: Final = found[1]
+        self._opaque = found[2]
+        self._directory = directory
+        self.reason: Final[VerdictReason] = reason
+        self.switch: Final = switch
+
+    def __bool__(self) -> bool:
+        return self.reason == "notify"
+
+    @property
+    def summary(self) -> str:
+        """
+        What is available: "2 version changes and 1 rebuild".
+
+        "Upgrades" where it is only known that the lockfile would change; ""
+        where nothing is available or known. Whether to say it is another
+        question: also a silent verdict has a summary.
+        """
+        from upgrade_state._words import summary  # noqa: PLC0415 - only who speaks
+
+        if self._opaque:
+            return "Upgrades"
+        return summary(self.version_changes, self.rebuilds)
+
+    @property
+    def message(self) -> str:
+        """
+        One line for the user, safe for a terminal; "" where silent.
+
+        The summary and the name of the environment's directory.
+        """
+        from upgrade_state._words import message  # noqa: PLC0415 - only who speaks
+
+        return message(self.summary, self._directory) if self else ""
+
+    def __str__(self) -> str:
+        """
+        Explain the verdict in one line.
+        """
+        from upgrade_state._words import explain_verdict  # noqa: PLC0415 - rare
+
+        return explain_verdict(self)
+
+
+def freshness(
+    record: "Record | None", *, matches: "Matches", max_age: int, now: int, key: str
+) -> "Freshness":
+    """
+    Decide whether a check is due.
+
+    Args:
+        record: What is remembered; None for nothing.
+
+        matches: Tells whether the current lockfile is a recorded one. Called
+            last and at most once.
+
+        max_age: For how many seconds a check is good. Zero: not at all.
+
+        now: Seconds since the epoch.
+
+        key: The environment's key; spreads the retries of many environments.
+    """
+    if record is None:
+        return Freshness("never-checked", due=True)
+    failure, last_checked = record["failure"], record["last_checked"]
+    if failure is not None:
+        delay = _delay(failure["attempts"], key)
+        if not _is_over(failure["at"], delay, now):
+            return Freshness("backing-off", since=failure["at"], after=delay)
+    if last_checked is None or record["result"] is None:
+        return Freshness("never-checked", due=True)
+    if _is_over(last_checked, max_age, now):
+        return Freshness("expired", due=True)
+    if not matches(record["result"]["old_lockfile"]):
+        return Freshness("lockfile-changed", due=True)
+    return Freshness("fresh", since=last_checked, after=max_age)
+
+
+def verdict(  # noqa: PLR0913 - what a verdict depends on
+    record: "Record | None",
+    *,
+    matches: "Matches",
+    interval: int,
+    platform: str | None,
+    now: int,
+    switch: str | None,
+    directory: str,
+) -> "Verdict":
+    """
+    Decide whether the user should be told now.
+
+    Args:
+        record: What is remembered; None for nothing.
+
+        matches: Tells whether the current lockfile is a recorded one. Called
+            last and at most once.
+
+        interval: Minimum number of seconds between two notices. Zero: none.
+
+        platform: Counts are for this one; None: for all.
+
+        now: Seconds since the epoch.
+
+        switch: What silences everything, if anything does.
+
+        directory: The environment's directory, to name it by.
+    """
+    if switch is not None:
+        return Verdict("switched-off", switch=switch)
+    if record is None or record["result"] is None:
+        return Verdict("nothing-known")
+    result, snoozed_until = record["result"], record["snoozed_until"]
+    last_notified = record["last_notified"]
+    found = _found(result, platform)
+    if found == (0, 0, False):
+        return Verdict("no-upgrades", directory=directory)
+    # What the user asked for: a clock set back changes nothing about it.
+    if snoozed_until is not None and _record.text_of(now) < snoozed_until:
+        return Verdict("snoozed", found, directory=directory, since=snoozed_until)
+    if last_notified is not None and not _is_over(last_notified, interval, now):
+        return told(found, directory, last_notified, interval)
+    reason: VerdictReason = (
+        "notify" if matches(result["old_lockfile"]) else "lockfile-changed"
+    )
+    return Verdict(reason, found, directory=directory)
+
+
+def told(
+    found: tuple[int, int, bool], directory: str, last_notified: str, interval: int
+) -> "Verdict":
+    """
+    Make the verdict that the user was told at *last_notified*.
+    """
+    return Verdict(
+        "told-recently",
+        found,
+        directory=directory,
+        since=last_notified,
+        after=interval,
+    )
+
+
+def found_in(verdict: "Verdict") -> tuple[int, int, bool]:
+    """
+    Return what a verdict was made from: version changes, rebuilds, opaque.
+    """
+    return verdict.version_changes, verdict.rebuilds, verdict._opaque  # noqa: SLF001
+
+
+def _found(result: "Mapping[str, Any]", platform: str | None) -> tuple[int, int, bool]:
+    """
+    Return version changes, rebuilds, and whether all that is known is a change.
+    """
+    counts = result["counts"]
+    if counts is None:
+        return 0, 0, result["old_lockfile"] != result["new_lockfile"]
+    # Where only "*" is there, it holds for everybody.
+    if platform is None or len(counts) == 1:
+        platform = "*"
+    count = counts.get(platform)
+    return (
+        (0, 0, False) if count is None else (count["version"], count["rebuild"], False)
+    )
+
+
+def _is_over(then: str, duration: int, now: int) -> bool:
+    """
+    Tell whether *duration* seconds have gone by since *then*.
+
+    A time from the future means that the clock was set back. Treating it as
+    long ago errs on the side of one notice or check too many, rather than of
+    silence until the clock has caught up.
+    """
+    return (
+        duration == 0
+        or then <= _record.text_of(now - duration)
+        or then > _record.text_of(now + _TOLERANCE)
+    )
+
+
+def _delay(attempts: int, key: str) -> int:
+    """
+    Return for how many seconds nobody tries again after so many failures.
+
+    Doubled with each, from 5 minutes to a day; less up to a quarter, so that
+    not everything that failed together is tried again together.
+    """
+    delay = min(_FIRST_DELAY << min(attempts - 1, 16), DAY)
+    part = int(_record.environment_key(key.encode(), b"%d" % attempts)[:4], 16)
+    return delay - delay // 4 * part // 0xFFFF

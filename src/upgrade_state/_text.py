@@ -1,0 +1,67 @@
+"""
+Make text from elsewhere fit for a terminal, a log and a record.
+"""
+
+from __future__ import annotations
+
+# What may stand in a URL (RFC 3986), and what ends one in a tool's output.
+_URL_ENDS = frozenset(" \t\r\n\"'`<>()[]{}|\\^,;")
+
+
+def clean(text: str) -> str:
+    r"""
+    Escape everything in *text* that is not printable.
+
+    Control characters, escape sequences, line breaks, direction overrides and
+    lone surrogates come out as their escapes (``\x1b``); printable text of any
+    language is left as it is.
+    """
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else _escape(char) for char in text)
+
+
+def _escape(char: str) -> str:
+    code = ord(char)
+    if code <= 0xFF:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
+
+def without_urls(text: str) -> str:
+    """
+    Replace every URL in *text*, since credentials and private paths live there.
+    """
+    head, *tails = text.split("://")
+    parts = [head]
+    for tail in tails:
+        parts[-1] = parts[-1][: _scheme_start(parts[-1])]
+        end = next((i for i, char in enumerate(tail) if char in _URL_ENDS), len(tail))
+        parts += ["<URL>", tail[end:]]
+    return "".join(parts)
+
+
+def _scheme_start(head: str) -> int:
+    """
+    Return where the scheme that ends *head* begins.
+    """
+    start = len(head)
+    while start and (head[start - 1].isalnum() or head[start - 1] in "+-."):
+        start -= 1
+    return start
+
+
+def message_of(text: str, limit: int) -> str:
+    """
+    Make one line of *text* that is fit for a record.
+
+    Without URLs and control characters, white space folded; of a longer text
+    the beginning and the end are kept. At most *limit* characters of ASCII,
+    others count as their JSON escapes.
+    """
+    line = clean(" ".join(without_urls(text).split()))
+    ascii_line = line.encode("ascii", "backslashreplace").decode("ascii")
+    if len(ascii_line) <= limit:
+        return line
+    half = (limit - 3) // 2
+    return f"{ascii_line[:half]}...{ascii_line[-half:]}"
