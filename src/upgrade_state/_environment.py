@@ -80,7 +80,7 @@ class StateStore:
     def environment(
         self,
         directory: "str | bytes | os.PathLike[str] | os.PathLike[bytes]",
-        lockfile_name: str | None = None,
+        lockfile_name: "str | None" = None,
     ) -> "EnvironmentState":
         """
         Return the handle of one environment.
@@ -204,7 +204,11 @@ class EnvironmentState:
     __slots__ = ("_seen", "_store", "key", "lockfile_name", "path")
 
     def __init__(
-        self, store: "StateStore", key: str, path: str | None, lockfile_name: str | None
+        self,
+        store: "StateStore",
+        key: str,
+        path: "str | None",
+        lockfile_name: "str | None",
     ) -> None:
         self._store = store
         self._seen: tuple[bytes, Record | None] | None = None
@@ -226,10 +230,10 @@ class EnvironmentState:
 
     def claim_notice(
         self,
-        lockfile: bytes | None = None,
+        lockfile: "bytes | None" = None,
         *,
         interval: "dt.timedelta | None" = None,
-        platform: str | None = None,
+        platform: "str | None" = None,
         now: "dt.datetime | None" = None,
     ) -> "Verdict":
         """
@@ -276,10 +280,10 @@ class EnvironmentState:
 
     def verdict(
         self,
-        lockfile: bytes | None = None,
+        lockfile: "bytes | None" = None,
         *,
         interval: "dt.timedelta | None" = None,
-        platform: str | None = None,
+        platform: "str | None" = None,
         now: "dt.datetime | None" = None,
     ) -> "Verdict":
         """
@@ -295,7 +299,7 @@ class EnvironmentState:
 
     def freshness(
         self,
-        lockfile: bytes | None = None,
+        lockfile: "bytes | None" = None,
         *,
         max_age: "dt.timedelta | None" = None,
         now: "dt.datetime | None" = None,
@@ -339,7 +343,7 @@ class EnvironmentState:
     # For checks
 
     def try_check(
-        self, lockfile: bytes | None = None
+        self, lockfile: "bytes | None" = None
     ) -> "AbstractContextManager[_store.CheckGuard | None]":
         """
         Begin an upgrade check, unless another process is making one.
@@ -429,7 +433,7 @@ class EnvironmentState:
 
         return _store.upgrades(self._entry())
 
-    def kept_lockfile(self, which: "Literal['old', 'new']") -> bytes | None:
+    def kept_lockfile(self, which: "Literal['old', 'new']") -> "bytes | None":
         """
         Return a lockfile of the last successful check, whole.
 
@@ -471,9 +475,9 @@ class EnvironmentState:
 
     def _asked(
         self,
-        lockfile: bytes | None,
+        lockfile: "bytes | None",
         interval: "dt.timedelta | None",
-        platform: str | None,
+        platform: "str | None",
         now: "dt.datetime | None",
     ) -> "dict[str, Any]":
         """
@@ -488,12 +492,12 @@ class EnvironmentState:
             "directory": self.path or "",
         }
 
-    def _lockfile(self, content: bytes | None) -> "_system.Lockfile":
+    def _lockfile(self, content: "bytes | None") -> "_system.Lockfile":
         if content is not None and not isinstance(content, bytes):
             raise TypeError(f"lockfile must be bytes, not {type(content).__name__}")
         return _system.Lockfile(self._lockfile_path(), content)
 
-    def _lockfile_path(self) -> str | None:
+    def _lockfile_path(self) -> "str | None":
         if self.path is None or self.lockfile_name is None:
             return None
         return f"{self.path}/{self.lockfile_name}"
@@ -533,7 +537,7 @@ def _library_error() -> "type[UpgradeStateError]":
     return UpgradeStateError
 
 
-def _switch() -> str | None:
+def _switch() -> "str | None":
     """
     Return the environment variable that silences, if one is set.
     """

@@ -56,7 +56,7 @@ class _Answer:
     __slots__ = ("_after", "_since", "error")
 
     def __init__(
-        self, since: str | None, after: int, error: "UpgradeStateError | None"
+        self, since: "str | None", after: int, error: "UpgradeStateError | None"
     ) -> None:
         self._since = since
         self._after = after
@@ -105,7 +105,7 @@ class Freshness(_Answer):
         reason: "FreshnessReason",
         *,
         due: bool = False,
-        since: str | None = None,
+        since: "str | None" = None,
         after: int = 0,
         error: "UpgradeStateError | None" = None,
     ) -> None:
@@ -159,12 +159,12 @@ class Verdict(_Answer):
     def __init__(  # noqa: PLR0913 - what a verdict is made of
         self,
         reason: "VerdictReason",
-        found: tuple[int, int, bool] = (0, 0, False),
+        found: "tuple[int, int, bool]" = (0, 0, False),
         *,
         directory: str = "",
-        since: str | None = None,
+        since: "str | None" = None,
         after: int = 0,
-        switch: str | None = None,
+        switch: "str | None" = None,
         error: "UpgradeStateError | None" = None,
     ) -> None:
         super().__init__(since, after, error)
@@ -252,9 +252,9 @@ def verdict(  # noqa: PLR0913 - what a verdict depends on
     *,
     matches: "Matches",
     interval: int,
-    platform: str | None,
+    platform: "str | None",
     now: int,
-    switch: str | None,
+    switch: "str | None",
     directory: str,
 ) -> "Verdict":
     """
@@ -297,7 +297,7 @@ def verdict(  # noqa: PLR0913 - what a verdict depends on
 
 
 def told(
-    found: tuple[int, int, bool], directory: str, last_notified: str, interval: int
+    found: "tuple[int, int, bool]", directory: str, last_notified: str, interval: int
 ) -> "Verdict":
     """
     Make the verdict that the user was told at *last_notified*.
@@ -311,14 +311,16 @@ def told(
     )
 
 
-def found_in(verdict: "Verdict") -> tuple[int, int, bool]:
+def found_in(verdict: "Verdict") -> "tuple[int, int, bool]":
     """
     Return what a verdict was made from: version changes, rebuilds, opaque.
     """
     return verdict.version_changes, verdict.rebuilds, verdict._opaque  # noqa: SLF001
 
 
-def _found(result: "Mapping[str, Any]", platform: str | None) -> tuple[int, int, bool]:
+def _found(
+    result: "Mapping[str, Any]", platform: "str | None"
+) -> "tuple[int, int, bool]":
     """
     Return version changes, rebuilds, and whether all that is known is a change.
     """

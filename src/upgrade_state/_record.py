@@ -37,7 +37,7 @@ _HEX = frozenset("0123456789abcdef")
 _MONTH_LENGTHS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
-def environment_key(directory: bytes, lockfile: bytes | None) -> str:
+def environment_key(directory: bytes, lockfile: "bytes | None") -> str:
     """
     Name the environment of a canonical *directory* and its *lockfile*.
 
@@ -198,7 +198,7 @@ _FIELDS = {
 # Records
 
 
-def new_record(environment: str, lockfile: str | None) -> "Record":
+def new_record(environment: str, lockfile: "str | None") -> "Record":
     """
     Make the record of an environment of which nothing else is known.
     """
@@ -226,7 +226,7 @@ def valid(data: bytes, key: str) -> "Record | None":
     return record if _names(record["environment"], record["lockfile"]) == key else None
 
 
-def _names(environment: str, lockfile: str | None) -> str | None:
+def _names(environment: str, lockfile: "str | None") -> "str | None":
     try:
         return environment_key(
             path_bytes(environment), None if lockfile is None else path_bytes(lockfile)

@@ -45,7 +45,7 @@ def record_path(root: str, key: str) -> str:
     return f"{root}/{key}.json"
 
 
-def distrust(root: "os.stat_result") -> str | None:
+def distrust(root: "os.stat_result") -> "str | None":
     """
     Say why nothing in the directory *root* is to be believed or written.
 
@@ -83,7 +83,7 @@ def is_trusted(root: str) -> bool:
     raise StateReadError(f"The store {problem} and is not used", root)
 
 
-def read_file(root: str, path: str, limit: int) -> bytes | None:
+def read_file(root: str, path: str, limit: int) -> "bytes | None":
     """
     Read a file of the store below *root*.
 
@@ -106,7 +106,7 @@ def read_file(root: str, path: str, limit: int) -> bytes | None:
         raise _unreadable("the file", error, path) from error
 
 
-def _read(path: str, flags: int, limit: int) -> bytes | None:
+def _read(path: str, flags: int, limit: int) -> "bytes | None":
     """
     Return the contents of a regular file; None for anything else or larger.
     """
@@ -146,7 +146,7 @@ def _unreadable(what: str, error: "OSError", path: str) -> "StateReadError":
     return StateReadError(f"Could not read {what} ({error.strerror})", path)
 
 
-def read_lockfile(path: str) -> bytes | None:
+def read_lockfile(path: str) -> "bytes | None":
     """
     Read a lockfile as a whole; symlinks are followed.
 
@@ -172,7 +172,7 @@ def read_lockfile(path: str) -> bytes | None:
     raise StateReadError(f"The lockfile is larger than {MAX_LOCKFILE} bytes", path)
 
 
-def _size_of_regular(path: str) -> int | None:
+def _size_of_regular(path: str) -> "int | None":
     """
     Return the size of a regular file, None for anything else or nothing.
 
@@ -195,7 +195,7 @@ class Lockfile:
 
     __slots__ = ("_content", "_digest", "_path", "_size")
 
-    def __init__(self, path: str | None, content: bytes | None) -> None:
+    def __init__(self, path: "str | None", content: "bytes | None") -> None:
         self._path = path
         self._content = content
         self._digest: str | None = None
@@ -230,7 +230,7 @@ class Lockfile:
             raise _unreadable("the lockfile", error, self._path) from error
         return _NO_LOCKFILE if size is None else size
 
-    def _read(self) -> bytes | None:
+    def _read(self) -> "bytes | None":
         """
         Return what is there; None where it is gone or larger by now.
         """
