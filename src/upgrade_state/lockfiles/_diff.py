@@ -1,0 +1,178 @@
+"""
+What differs between two snapshots.
+
+Packages are told apart by ecosystem, name, environment and platform. A name
+may have several versions, and a version several builds, so what is compared
+are sets: neither the order of entries nor a repeated one matters.
+"""
+
+import re
+from collections.abc import Collection, Iterable
+
+from ._formats import FORMATS, Format
+from ._model import Diff, Kind, Package, Snapshot, Upgrade
+
+_Key = tuple[str | None, str, str | None, str | None]
+_Groups = dict[_Key, list[Package]]
+# Versions, and the builds known of each.
+_Builds = dict[str | None, set[str]]
+
+_DIGITS = re.compile("([0-9]+)")
+
+
+def diff(
+    old: Snapshot, new: Snapshot, *, direct: Collection[str] | None = None
+) -> Diff:
+    """
+    Compare two snapshots.
+
+    A package that is added, removed or local is listed like any other; what
+    is worth a notice is for `counts` to say. A set of versions that only got
+    smaller is of the kind ``version``, too. How formats differ is theirs:
+    Flox takes a package as changed if its derivation is another one on both
+    sides, uv if version or commit is.
+
+    Args:
+        old: The current lockfile.
+
+        new: The lockfile that an upgrade would make.
+
+        direct:
+            Names that are known to be asked for, as the lockfile spells them;
+            used only where the lockfiles do not say. None: not known.
+
+    Returns:
+        The difference. If the bytes are the same there is none; if either
+        side is opaque or they are of different formats, it is unknown.
+    """
+    if isinstance(direct, str):
+        raise TypeError("direct must be a collection of names, not one name")
+    changed = old.digest != new.digest
+    before, after = old.packages, new.packages
+    if before is None or after is None or old.format != new.format:
+        return Diff(changed=changed, comparable=False, platforms=_platforms(old, new))
+    # A format of the caller's own gets the rules that most formats have.
+    rules = FORMATS.get(old.format or "", Format(reader=""))
+    return Diff(
+        changed=changed,
+        comparable=True,
+        upgrades=_upgrades(before, after, rules, direct) if changed else (),
+        platforms=_platforms(old, new),
+    )
+
+
+def _platforms(*snapshots: Snapshot) -> tuple[str, ...]:
+    packages = (p for snapshot in snapshots for p in snapshot.packages or ())
+    return tuple(sorted({p.platform for p in packages if p.platform is not None}))
+
+
+def _upgrades(
+    before: Iterable[Package],
+    after: Iterable[Package],
+    rules: Format,
+    direct: Collection[str] | None,
+) -> tuple[Upgrade, ...]:
+    old = _groups(before, first_wins=rules.first_wins)
+    new = _groups(after, first_wins=rules.first_wins)
+    rows = (
+        _upgrade(old.get(key, []), new.get(key, []), rules, direct)
+        for key in old.keys() | new.keys()
+        if old.get(key) != new.get(key)
+    )
+    return tuple(sorted(filter(None, rows), key=_position))
+
+
+def _groups(packages: Iterable[Package], *, first_wins: bool) -> _Groups:
+    groups: _Groups = {}
+    for p in packages:
+        key = (p.ecosystem, p.name, p.environment, p.platform)
+        group = groups.setdefault(key, [])
+        if not (group and first_wins):
+            group.append(p)
+    return groups
+
+
+def _upgrade(
+    old: list[Package],
+    new: list[Package],
+    rules: Format,
+    direct: Collection[str] | None,
+) -> Upgrade | None:
+    before, after = _builds(old), _builds(new)
+    kind = _kind(before, after, rules)
+    if kind is None:
+        return None
+    both = [*old, *new]
+    return Upgrade(
+        both[0].name,
+        kind,
+        old=_versions(before),
+        new=_versions(after),
+        ecosystem=both[0].ecosystem,
+        platform=both[0].platform,
+        environment=both[0].environment,
+        old_build=", ".join(sorted(_known(before))) or None,
+        new_build=", ".join(sorted(_known(after))) or None,
+        direct=_direct(both, direct),
+        local=all(p.local for p in both),
+    )
+
+
+def _builds(group: list[Package]) -> _Builds:
+    builds: _Builds = {}
+    for p in group:
+        known = builds.setdefault(p.version, set())
+        if p.build is not None:
+            known.add(p.build)
+    return builds
+
+
+def _kind(old: _Builds, new: _Builds, rules: Format) -> Kind | None:
+    if not (old and new):
+        return "removed" if old else "added"
+    if rules.build_decides and not _rebuilt(_known(old), _known(new)):
+        return None
+    if old.keys() != new.keys():
+        return "version"
+    return "rebuild" if any(_rebuilt(old[v], new[v]) for v in old) else None
+
+
+def _rebuilt(old: set[str], new: set[str]) -> bool:
+    # A build that is known on one side only says more about the lockfile
+    # than about the package.
+    return bool(old and new) and old != new
+
+
+def _known(builds: _Builds) -> set[str]:
+    return set().union(*builds.values())
+
+
+def _versions(builds: _Builds) -> tuple[str, ...]:
+    return tuple(sorted((v for v in builds if v is not None), key=_natural))
+
+
+def _natural(version: str) -> tuple[object, ...]:
+    """
+    Order 2.9 before 2.10, for people to read.
+
+    It does not say which version is newer; that is different in every
+    ecosystem.
+    """
+    parts: list[object] = _DIGITS.split(version)
+    # By length and then as text is by value, however many digits there are.
+    for i, digits in enumerate(parts[1::2]):
+        number = str(digits).lstrip("0")
+        parts[2 * i + 1] = (len(number), number)
+    return (*parts, version)  # 1.0 and 1.00 have one order, too
+
+
+def _direct(packages: list[Package], names: Collection[str] | None) -> bool | None:
+    said = {p.direct for p in packages} - {None}
+    if said or names is None:
+        return True in said if said else None
+    return packages[0].name in names
+
+
+def _position(upgrade: Upgrade) -> tuple[str, ...]:
+    key = (upgrade.name, upgrade.platform, upgrade.environment, upgrade.ecosystem)
+    return tuple(part or "" for part in key)

@@ -1,0 +1,63 @@
+"""
+All that differs between formats: who reads them, and how they are compared.
+
+A new format is a reader function in the module of its family, one line here,
+and its name and file names in `_names`.
+"""
+
+from collections.abc import Callable, Iterable
+from importlib import import_module
+
+from attrs import frozen
+
+from ._model import Package
+
+Reader = Callable[[bytes], Iterable[Package]]
+
+
+@frozen(kw_only=True)
+class Format:
+    """
+    One format.
+
+    A reader turns bytes into packages. It may index and unpack as if all
+    were well: whatever `_parse` refuses, and every lookup, type or value
+    error, makes the lockfile opaque.
+
+    Attributes:
+        reader: ``module:function`` in this package, imported on use.
+
+        first_wins:
+            Of several entries for one package and platform only the first
+            counts. Else they are a set.
+
+        build_decides:
+            A package has changed only where both sides know its build and
+            the builds differ, whatever the versions say.
+    """
+
+    reader: str
+    first_wins: bool = False
+    build_decides: bool = False
+
+
+FORMATS = {
+    # Both rules are Flox's own: what counts is the derivation.
+    "flox": Format(reader="_nix:flox", first_wins=True, build_decides=True),
+    "uv": Format(reader="_python:uv"),
+}
+
+
+def reader_of(name: str) -> Reader:
+    """
+    Import the reader of the format *name*.
+
+    Raises:
+        ValueError: There is no such format.
+    """
+    if name not in FORMATS:
+        choices = ", ".join(sorted(FORMATS))
+        raise ValueError(f"Unknown format {name!r}, choose from: {choices}")
+    module, _, function = FORMATS[name].reader.partition(":")
+    reader: Reader = getattr(import_module(f".{module}", __package__), function)
+    return reader

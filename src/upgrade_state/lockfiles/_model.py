@@ -1,0 +1,154 @@
+"""
+What is known of lockfiles: packages, snapshots, and how two of them differ.
+
+Nothing here knows any format, or that JSON exists.
+"""
+
+from typing import Literal, get_args
+
+from attrs import field, frozen
+from attrs.validators import in_, instance_of
+
+Kind = Literal["version", "rebuild", "added", "removed"]
+
+
+@frozen
+class Package:
+    """
+    One package as a lockfile pins it.
+
+    Several packages may share one name: forks for different platforms, or
+    builds of one version for different uses.
+
+    Attributes:
+        name: Name, as the lockfile spells it.
+
+        version: Version, whole; None: the lockfile has none.
+
+        ecosystem:
+            Whose names these are (``pypi``), in the words of package URLs;
+            None: there is no such word.
+
+        platform: The format's own word for it; None: the lockfile is for all.
+
+        environment:
+            Named part of the lockfile; None: the format has no such parts.
+
+        build:
+            What tells two builds of one version apart. Only ever compared
+            for equality; None: not known.
+
+        direct:
+            True: somebody asked for it by name. False: it came with
+            something else. None: the lockfile does not say.
+
+        local: The project itself, or a directory beside it.
+    """
+
+    name: str
+    version: str | None
+    ecosystem: str | None = field(default=None, kw_only=True)
+    platform: str | None = field(default=None, kw_only=True)
+    environment: str | None = field(default=None, kw_only=True)
+    build: str | None = field(default=None, kw_only=True)
+    direct: bool | None = field(default=None, kw_only=True)
+    local: bool = field(default=False, kw_only=True)
+
+
+@frozen(kw_only=True)
+class Snapshot:
+    """
+    A lockfile at one moment.
+
+    Attributes:
+        format: Name of the format; None: unknown, so *packages* is None.
+
+        digest: Digest of the raw bytes, whatever the format.
+
+        packages:
+            All packages, in the lockfile's order; None: opaque, all that can
+            be said is whether the bytes have changed.
+
+        problem:
+            Why the lockfile is opaque, in a few words and without anything
+            from its content but a version number; None: it is not.
+    """
+
+    format: str | None
+    digest: str
+    packages: tuple[Package, ...] | None = None
+    problem: str | None = None
+
+
+@frozen
+class Upgrade:
+    """
+    One package that differs between two lockfiles, on one platform.
+
+    Attributes:
+        name: Name of the package.
+
+        kind:
+            ``version``: the sets of versions differ. ``rebuild``: same
+            versions, other build. ``added``, ``removed``: on one side only.
+
+        old:
+            Versions before, sorted with numbers by value. Empty: added, or
+            no version is known.
+
+        new: Versions after, likewise.
+
+        ecosystem: See `Package`.
+
+        platform: See `Package`; None: on all of them.
+
+        environment: See `Package`.
+
+        old_build:
+            Build before; several are sorted and joined with a comma and a
+            space, for people to read. None: not known.
+
+        new_build: Build after, likewise.
+
+        direct:
+            True: on some side somebody asked for it by name. None: neither
+            the lockfiles nor the caller have said.
+
+        local: The project itself, or a directory beside it, on both sides.
+    """
+
+    name: str
+    kind: Kind = field(validator=in_(get_args(Kind)))
+    # A text would pass for a row of one-letter versions.
+    old: tuple[str, ...] = field(default=(), kw_only=True, validator=instance_of(tuple))
+    new: tuple[str, ...] = field(default=(), kw_only=True, validator=instance_of(tuple))
+    ecosystem: str | None = field(default=None, kw_only=True)
+    platform: str | None = field(default=None, kw_only=True)
+    environment: str | None = field(default=None, kw_only=True)
+    old_build: str | None = field(default=None, kw_only=True)
+    new_build: str | None = field(default=None, kw_only=True)
+    direct: bool | None = field(default=None, kw_only=True)
+    local: bool = field(default=False, kw_only=True)
+
+
+@frozen(kw_only=True)
+class Diff:
+    """
+    How two lockfiles differ.
+
+    Attributes:
+        changed: The bytes differ, if only by a blank.
+
+        comparable:
+            Both lockfiles are readable and of one format. False: *upgrades*
+            is empty because nothing is known, not because nothing differs.
+
+        upgrades: Sorted by name, platform, environment, ecosystem.
+
+        platforms: Every platform that either lockfile names, sorted.
+    """
+
+    changed: bool
+    comparable: bool
+    upgrades: tuple[Upgrade, ...] = ()
+    platforms: tuple[str, ...] = ()

@@ -1,0 +1,49 @@
+"""
+From the bytes of a lockfile to a snapshot.
+"""
+
+from upgrade_state._record import digest
+
+from ._formats import reader_of
+from ._model import Snapshot
+from ._parse import UnreadableError
+
+
+def read(content: bytes, *, format: str | None = None) -> Snapshot:  # noqa: A002 -- the word for it
+    """
+    Read a lockfile.
+
+    Never raises because of *content*: what cannot be understood as a whole is
+    opaque, and the snapshot says why. Nothing in it is executed or fetched.
+
+    Args:
+        content: The raw bytes.
+
+        format: One of `FORMATS`; None: unknown, so the content is opaque.
+
+    Returns:
+        The snapshot, always with the digest of *content*.
+
+    Raises:
+        ValueError: There is no such format.
+
+        TypeError: *content* is not bytes.
+    """
+    if not isinstance(content, bytes):
+        raise TypeError(f"content must be bytes, not {type(content).__name__}")
+    if format is None:
+        return Snapshot(format=None, digest=digest(content), problem="unknown format")
+    reader = reader_of(format)
+    try:
+        packages = tuple(reader(content))
+    except UnreadableError as e:
+        problem = str(e)
+    except RecursionError:
+        problem = "nested too deeply"
+    except (AttributeError, LookupError, TypeError, ValueError):
+        # A key is missing or something has another shape than the format
+        # demands. To go on with the rest would make packages disappear.
+        problem = f"not a {format} lockfile"
+    else:
+        return Snapshot(format=format, digest=digest(content), packages=packages)
+    return Snapshot(format=format, digest=digest(content), problem=problem)
