@@ -163,7 +163,7 @@ def _natural(version: str) -> tuple[object, ...]:
     for i, digits in enumerate(parts[1::2]):
         number = str(digits).lstrip("0")
         parts[2 * i + 1] = (len(number), number)
-    return (*parts, version)  # 1.0 and 1.00 have one order, too
+    return tuple(parts), version  # 1.0 and 1.00 have one order, too
 
 
 def _direct(packages: list[Package], names: Collection[str] | None) -> bool | None:
