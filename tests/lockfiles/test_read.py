@@ -160,13 +160,26 @@ class TestOpaque:
         assert "cannot be parsed" == problem(GOOD[name][:-40], name)
 
     @pytest.mark.parametrize(
-        ("name", "content"), [("flox", b"[" * 200_000), ("uv", b"a = " + b"[" * 50_000)]
+        ("name", "content"),
+        [
+            ("flox", b"[" * 200_000),
+            ("uv", b"a = " + b"[" * 50_000),
+            ("uv", UV + b"a." * 1001 + b"a = 1"),
+        ],
     )
     def test_deep(self, name, content):
         """
         Nesting has an end.
         """
         assert "nested too deeply" == problem(content, name)
+
+    def test_not_too_deep(self):
+        """
+        A long line is no nesting.
+        """
+        content = UV + b"a = '" + b"." * 1000 + b"'"
+
+        assert lockfiles.read(content, format="uv").packages
 
     @pytest.mark.parametrize("number", [b"NaN", b"-Infinity", b"1" * 5000])
     def test_json_numbers(self, number):

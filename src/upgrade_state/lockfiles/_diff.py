@@ -76,7 +76,7 @@ def _upgrades(
     new = _groups(after, first_wins=rules.first_wins)
     rows = (
         _upgrade(old.get(key, []), new.get(key, []), rules, direct)
-        for key in old.keys() | new.keys()
+        for key in {**old, **new}
         if old.get(key) != new.get(key)
     )
     return tuple(sorted(filter(None, rows), key=_position))
@@ -148,7 +148,10 @@ def _known(builds: _Builds) -> set[str]:
 
 
 def _versions(builds: _Builds) -> tuple[str, ...]:
-    return tuple(sorted((v for v in builds if v is not None), key=_natural))
+    known = [version for version in builds if version is not None]
+    if len(known) > 1:  # it seldom is, and sorting would be half of the diff
+        known.sort(key=_natural)
+    return tuple(known)
 
 
 def _natural(version: str) -> tuple[object, ...]:
@@ -168,9 +171,9 @@ def _natural(version: str) -> tuple[object, ...]:
 
 def _direct(packages: list[Package], names: Collection[str] | None) -> bool | None:
     said = {p.direct for p in packages} - {None}
-    if said or names is None:
-        return True in said if said else None
-    return packages[0].name in names
+    if said:
+        return True in said
+    return None if names is None else packages[0].name in names
 
 
 def _position(upgrade: Upgrade) -> tuple[str, ...]:

@@ -13,6 +13,9 @@ Table = dict[str, Any]
 # Some 17 times the largest lockfile seen.
 MAX_SIZE = 16 * 1024 * 1024
 
+# In one line. Real lockfiles have up to 50, in lists of version ranges.
+_MAX_DOTS = 1000
+
 # The length of a SHA-1 and of a SHA-256.
 _COMMIT_LENGTHS = (40, 64)
 
@@ -55,6 +58,10 @@ def load_toml(content: bytes) -> Table:
     import tomllib  # noqa: PLC0415 -- not every format needs it
 
     text = load_text(content)
+    # A key of n parts takes tomllib time and memory of the order of n², and
+    # needs no recursion. It cannot be longer than its line.
+    if any(line.count(".") > _MAX_DOTS for line in text.split("\n")):
+        raise UnreadableError("nested too deeply")
     try:
         return tomllib.loads(text)
     except ValueError:  # a number of too many digits included
