@@ -4,13 +4,15 @@ What holds for all lockfiles.
 
 import pytest
 from attrs import evolve
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from upgrade_state import lockfiles
 from upgrade_state.lockfiles import Package, Snapshot
 
 FEW = st.sampled_from
+# The first example imports what the others find.
+law = settings(deadline=None)
 SEEDS = {
     "flox": b'{"lockfile-version": 1, "manifest": {}, "packages": [{"install_id":'
     b' "a", "system": "s", "version": null, "derivation": "d"}, {"install_id": "b",'
@@ -60,6 +62,7 @@ def swapped(row):
 
 
 class TestDiff:
+    @law
     @given(snapshots)
     def test_itself(self, x):
         """
@@ -69,6 +72,7 @@ class TestDiff:
 
         assert (True, True, ()) == (diff.changed, diff.comparable, diff.upgrades)
 
+    @law
     @given(snapshots, snapshots)
     def test_swapped(self, x, y):
         """
@@ -79,6 +83,7 @@ class TestDiff:
         assert tuple(map(swapped, there.upgrades)) == back.upgrades
         assert there.platforms == back.platforms
 
+    @law
     @given(packages, packages, st.data())
     def test_order(self, old, new, data):
         """
@@ -93,6 +98,7 @@ class TestDiff:
         assert lockfiles.diff(x, y) == lockfiles.diff(x, z)
         assert () == lockfiles.diff(y, z).upgrades
 
+    @law
     @given(snapshots, snapshots)
     def test_news_only(self, x, y):
         """
@@ -107,6 +113,7 @@ class TestDiff:
         ]
         assert len({(u.name, u.platform, u.environment) for u in rows}) == len(rows)
 
+    @law
     @given(snapshots, snapshots)
     def test_counts(self, x, y):
         """
@@ -122,6 +129,7 @@ class TestDiff:
 
 @pytest.mark.parametrize("name", lockfiles.FORMATS)
 class TestRead:
+    @law
     @given(content=st.binary())
     def test_any_bytes(self, name, content):
         """
@@ -132,6 +140,7 @@ class TestRead:
         assert snapshot.packages is None
         assert 0 < len(snapshot.problem) < 40
 
+    @law
     @given(data=st.data())
     def test_damaged(self, name, data):
         """
@@ -155,6 +164,7 @@ class TestRead:
 
 
 class TestSamples:
+    @law
     @given(data=st.data())
     def test_damaged(self, samples, data):
         """

@@ -5,6 +5,7 @@ Lockfiles come from directories that one merely enters. Limits, encodings and
 parser errors are dealt with here, once for all formats.
 """
 
+from io import StringIO
 from string import hexdigits
 from typing import Any, NoReturn
 
@@ -60,7 +61,7 @@ def load_toml(content: bytes) -> Table:
     text = load_text(content)
     # A key of n parts takes tomllib time and memory of the order of n², and
     # needs no recursion. It cannot be longer than its line.
-    if any(line.count(".") > _MAX_DOTS for line in text.split("\n")):
+    if any(line.count(".") > _MAX_DOTS for line in StringIO(text)):
         raise UnreadableError("nested too deeply")
     try:
         return tomllib.loads(text)
