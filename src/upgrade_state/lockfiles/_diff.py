@@ -8,6 +8,7 @@ are sets: neither the order of entries nor a repeated one matters.
 
 import re
 from collections.abc import Collection, Iterable
+from itertools import zip_longest
 
 from ._formats import FORMATS, Format
 from ._model import Diff, Kind, Package, Snapshot, Upgrade
@@ -44,6 +45,9 @@ def diff(
     Returns:
         The difference. If the bytes are the same there is none; if either
         side is opaque or they are of different formats, it is unknown.
+
+    Raises:
+        TypeError: *direct* is one name instead of several.
     """
     if isinstance(direct, str):
         raise TypeError("direct must be a collection of names, not one name")
@@ -53,10 +57,11 @@ def diff(
         return Diff(changed=changed, comparable=False, platforms=_platforms(old, new))
     # A format of the caller's own gets the rules that most formats have.
     rules = FORMATS.get(old.format or "", Format(reader=""))
+    names = None if direct is None else frozenset(direct)
     return Diff(
         changed=changed,
         comparable=True,
-        upgrades=_upgrades(before, after, rules, direct) if changed else (),
+        upgrades=_upgrades(before, after, rules, names) if changed else (),
         platforms=_platforms(old, new),
     )
 
@@ -70,13 +75,13 @@ def _upgrades(
     before: Iterable[Package],
     after: Iterable[Package],
     rules: Format,
-    direct: Collection[str] | None,
+    names: frozenset[str] | None,
 ) -> tuple[Upgrade, ...]:
     old = _groups(before, first_wins=rules.first_wins)
     new = _groups(after, first_wins=rules.first_wins)
     rows = (
-        _upgrade(old.get(key, []), new.get(key, []), rules, direct)
-        for key in old.keys() | new.keys()
+        _upgrade(old.get(key, []), new.get(key, []), rules, names)
+        for key in {**old, **new}
         if old.get(key) != new.get(key)
     )
     return tuple(sorted(filter(None, rows), key=_position))
@@ -96,7 +101,7 @@ def _upgrade(
     old: list[Package],
     new: list[Package],
     rules: Format,
-    direct: Collection[str] | None,
+    names: frozenset[str] | None,
 ) -> Upgrade | None:
     before, after = _builds(old), _builds(new)
     kind = _kind(before, after, rules)
@@ -113,7 +118,7 @@ def _upgrade(
         environment=both[0].environment,
         old_build=", ".join(sorted(_known(before))) or None,
         new_build=", ".join(sorted(_known(after))) or None,
-        direct=_direct(both, direct),
+        direct=_direct(both, names),
         local=all(p.local for p in both),
     )
 
@@ -148,29 +153,31 @@ def _known(builds: _Builds) -> set[str]:
 
 
 def _versions(builds: _Builds) -> tuple[str, ...]:
-    return tuple(sorted((v for v in builds if v is not None), key=_natural))
+    known = [version for version in builds if version is not None]
+    if len(known) > 1:  # it seldom is, and sorting would be half of the diff
+        known.sort(key=_natural)
+    return tuple(known)
 
 
-def _natural(version: str) -> tuple[object, ...]:
+def _natural(version: str) -> tuple[list[tuple[str, int, str]], str]:
     """
     Order 2.9 before 2.10, for people to read.
 
     It does not say which version is newer; that is different in every
     ecosystem.
     """
-    parts: list[object] = _DIGITS.split(version)
+    parts = _DIGITS.split(version)
+    numbers = (digits.lstrip("0") for digits in parts[1::2])
     # By length and then as text is by value, however many digits there are.
-    for i, digits in enumerate(parts[1::2]):
-        number = str(digits).lstrip("0")
-        parts[2 * i + 1] = (len(number), number)
-    return (*parts, version)  # 1.0 and 1.00 have one order, too
+    key = [(t, len(n), n) for t, n in zip_longest(parts[::2], numbers, fillvalue="")]
+    return key, version  # 1.0 and 1.00 have one order, too
 
 
-def _direct(packages: list[Package], names: Collection[str] | None) -> bool | None:
+def _direct(packages: list[Package], names: frozenset[str] | None) -> bool | None:
     said = {p.direct for p in packages} - {None}
-    if said or names is None:
-        return True in said if said else None
-    return packages[0].name in names
+    if said:
+        return True in said
+    return None if names is None else packages[0].name in names
 
 
 def _position(upgrade: Upgrade) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ Lockfiles come from directories that one merely enters. Limits, encodings and
 parser errors are dealt with here, once for all formats.
 """
 
+from io import StringIO
 from string import hexdigits
 from typing import Any, NoReturn
 
@@ -12,6 +13,9 @@ Table = dict[str, Any]
 
 # Some 17 times the largest lockfile seen.
 MAX_SIZE = 16 * 1024 * 1024
+
+# In one line. Real lockfiles have up to 50, in lists of version ranges.
+_MAX_DOTS = 1000
 
 # The length of a SHA-1 and of a SHA-256.
 _COMMIT_LENGTHS = (40, 64)
@@ -55,6 +59,10 @@ def load_toml(content: bytes) -> Table:
     import tomllib  # noqa: PLC0415 -- not every format needs it
 
     text = load_text(content)
+    # A key of n parts takes tomllib time and memory of the order of n², and
+    # needs no recursion. It cannot be longer than its line.
+    if any(line.count(".") > _MAX_DOTS for line in StringIO(text)):
+        raise UnreadableError("nested too deeply")
     try:
         return tomllib.loads(text)
     except ValueError:  # a number of too many digits included
@@ -148,5 +156,5 @@ def _refuse(_constant: str) -> NoReturn:
 
 def _number(version: str) -> str:
     # Anything longer or stranger is hostile, and would reach a terminal.
-    is_number = len(version) <= 12 and version.replace(".", "").isdecimal()
+    is_number = len(version) <= 12 and version.replace(".", "").isdecimal()  # noqa: PLR2004 -- as said
     return version if is_number and version.isascii() else ""

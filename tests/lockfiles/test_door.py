@@ -1,0 +1,75 @@
+import subprocess
+import sys
+
+import pytest
+
+from upgrade_state import lockfiles
+
+
+def modules_after(statement):
+    """
+    Return what a bare interpreter has loaded in addition after *statement*.
+    """
+    code = (
+        "import sys; before = set(sys.modules);"
+        f"{statement}; print(*sorted(sys.modules.keys() - before))"
+    )
+    command = [sys.executable, "-S", "-c", f"import sys; sys.path = {sys.path};{code}"]
+    return subprocess.run(
+        command, check=True, capture_output=True, text=True, timeout=60
+    ).stdout.split()
+
+
+class TestAll:
+    def test_sorted(self):
+        """
+        The public names are sorted.
+        """
+        assert sorted(lockfiles.__all__) == lockfiles.__all__
+
+    @pytest.mark.parametrize("name", lockfiles.__all__)
+    def test_exist(self, name):
+        """
+        Every public name is there, and looked for only once.
+        """
+        assert getattr(lockfiles, name) is vars(lockfiles)[name]
+
+    def test_dir(self):
+        """
+        What is loaded later is listed already.
+        """
+        assert set(lockfiles.__all__) <= set(dir(lockfiles))
+
+    def test_misspelt(self):
+        """
+        Any other name is an AttributeError that tells it.
+        """
+        with pytest.raises(AttributeError, match="'raed'"):
+            _ = lockfiles.raed
+
+
+class TestImports:
+    def test_names_cost_nothing(self):
+        """
+        To tell a format by its name imports nothing but our own modules.
+        """
+        loaded = modules_after(
+            "from upgrade_state import lockfiles; lockfiles.format_of('uv.lock')"
+        )
+
+        assert [
+            "upgrade_state",
+            "upgrade_state.lockfiles",
+            "upgrade_state.lockfiles._names",
+        ] == loaded
+
+    def test_only_what_the_format_needs(self):
+        """
+        To read one format does not load the parsers and readers of others.
+        """
+        loaded = modules_after(
+            "from upgrade_state.lockfiles import read; read(b'{}', format='flox')"
+        )
+
+        assert "json" in loaded
+        assert {"tomllib", "upgrade_state.lockfiles._python"}.isdisjoint(loaded)

@@ -1,0 +1,84 @@
+import pytest
+
+from upgrade_state import lockfiles
+from upgrade_state.lockfiles import _formats, _names
+
+
+class TestFormatOf:
+    @pytest.mark.parametrize(
+        ("name", "expected"),
+        [
+            ("manifest.lock", "flox"),
+            (".flox/env/manifest.lock", "flox"),
+            ("uv.lock", "uv"),
+            ("./uv.lock", "uv"),
+        ],
+    )
+    def test_known(self, name, expected):
+        """
+        The last component of a name or path decides.
+        """
+        assert expected == lockfiles.format_of(name)
+
+    @pytest.mark.parametrize(
+        "name", ["", "/", "uv.lock/", "UV.LOCK", "my-uv.lock", "uv.lock.orig", "x.lock"]
+    )
+    def test_unknown(self, name):
+        """
+        Whatever only looks like a known name is unknown.
+        """
+        assert lockfiles.format_of(name) is None
+
+    def test_bytes(self):
+        """
+        A lockfile's name is text.
+        """
+        with pytest.raises(TypeError):
+            lockfiles.format_of(b"uv.lock")
+
+
+class TestPatterns:
+    @pytest.mark.parametrize(
+        ("name", "expected"),
+        [
+            ("pylock.toml", None),
+            ("pylock..toml", None),
+            ("pylock.dev.toml", "many"),
+            ("pylock.dev.toml.orig", None),
+            ("conda-lock.yml", "one"),
+            ("a.conda-lock.yml", "many"),
+            (".conda-lock.yml", None),
+        ],
+    )
+    def test_star(self, name, expected):
+        """
+        A star stands for at least one character.
+        """
+        patterns = {
+            "conda-lock.yml": "one",
+            "*.conda-lock.yml": "many",
+            "pylock.*.toml": "many",
+        }
+
+        assert expected == _names._look_up(name, patterns)
+
+
+class TestFormats:
+    def test_sorted(self):
+        """
+        The list of formats is sorted and has every format there is.
+        """
+        assert tuple(sorted(_formats.FORMATS)) == lockfiles.FORMATS
+
+    def test_every_name_can_be_read(self):
+        """
+        No name leads to a format that cannot be read.
+        """
+        assert set(_names._PATTERNS.values()) <= set(lockfiles.FORMATS)
+
+    @pytest.mark.parametrize("name", lockfiles.FORMATS)
+    def test_reader(self, name):
+        """
+        Every format has its reader.
+        """
+        assert callable(_formats.reader_of(name))

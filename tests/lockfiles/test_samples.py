@@ -1,0 +1,147 @@
+"""
+Real lockfiles give the rows that were found without this library.
+"""
+
+import json
+
+import pytest
+from attrs import asdict
+
+from upgrade_state import lockfiles
+
+CASES = {
+    "flox/upgrade-mixed": "flox",
+    "uv.lock/bump-one": "uv",
+    "uv.lock/dev-updates": "uv",
+    "uv.lock/generated-upgrade": "uv",
+}
+
+
+@pytest.fixture(name="case", params=CASES)
+def _case(request, samples):
+    return request.param, samples / request.param
+
+
+@pytest.fixture(name="expected")
+def _expected(case):
+    return json.loads((case[1] / "expected.json").read_bytes())
+
+
+@pytest.fixture(name="sides")
+def _sides(case):
+    name, path = case
+    return [
+        lockfiles.read((path / f"{side}.lock").read_bytes(), format=CASES[name])
+        for side in ("old", "new")
+    ]
+
+
+@pytest.fixture(name="diff")
+def _diff(sides):
+    return lockfiles.diff(*sides)
+
+
+def as_row(expected):
+    """
+    Return what is expected in the form of a row.
+    """
+    versions = {
+        side: (expected[side],) if isinstance(expected[side], str) else expected[side]
+        for side in ("old", "new")
+    }
+    kind = expected["kind"]
+    return (
+        expected["name"],
+        "version" if kind == "versions" else kind,
+        tuple(versions["old"] or ()),
+        tuple(versions["new"] or ()),
+        *map(
+            expected.get,
+            ("ecosystem", "platform", "environment", "old_build", "new_build"),
+        ),
+        expected.get("local", False),
+    )
+
+
+class TestSamples:
+    def test_entries(self, sides, expected):
+        """
+        Every entry is read.
+        """
+        assert [expected["entries_old"], expected["entries_new"]] == [
+            len(side.packages) for side in sides
+        ]
+
+    def test_rows(self, diff, expected):
+        """
+        Every row is as expected, and there is no other.
+        """
+        rows = [
+            tuple(v for field, v in asdict(u).items() if field != "direct")
+            for u in diff.upgrades
+        ]
+
+        assert sorted(map(as_row, expected["packages"]), key=repr) == sorted(
+            rows, key=repr
+        )
+
+    def test_counts(self, diff, expected):
+        """
+        The numbers per platform are those of the summary.
+        """
+        counts = lockfiles.counts(diff.upgrades, platforms=diff.platforms)
+
+        assert {
+            platform: {kind: found[kind] for kind in ("version", "rebuild")}
+            for platform, found in expected.get("summary_by_target", {}).items()
+        } == {platform: n for platform, n in counts.items() if platform != "*"}
+
+    def test_counts_over_all(self, diff, expected):
+        """
+        Over all platforms each name counts once, as a version if it can.
+        """
+        names = {"version": set(), "rebuild": set()}
+        for row in expected["packages"]:
+            kind = "version" if row["kind"] == "versions" else row["kind"]
+            names.get(kind, set()).add(row["name"])
+
+        assert {
+            "version": len(names["version"]),
+            "rebuild": len(names["rebuild"] - names["version"]),
+        } == lockfiles.counts(diff.upgrades)["*"]
+
+
+class TestFlox:
+    @pytest.mark.parametrize("case", ["flox/upgrade-mixed"], indirect=True)
+    def test_reports(self, diff, expected):
+        """
+        What is counted is what Flox itself reports.
+        """
+        reported = {
+            (row["name"], row["platform"])
+            for row in expected["packages"]
+            if row["flox_reports"]
+        }
+
+        assert reported == {
+            (u.name, u.platform)
+            for u in diff.upgrades
+            if lockfiles.counts([u])["*"] != {"version": 0, "rebuild": 0}
+        }
+
+
+class TestUv:
+    @pytest.mark.parametrize("case", ["uv.lock/generated-upgrade"], indirect=True)
+    def test_tool_output(self, case, diff):
+        """
+        What uv itself printed is the same list.
+        """
+        verbs = {"version": "Updated", "added": "Added", "removed": "Removed"}
+        lines = []
+        for u in diff.upgrades:
+            sides = (", ".join(f"v{v}" for v in side) for side in (u.old, u.new))
+            lines.append(f"{verbs[u.kind]} {u.name} {' -> '.join(filter(None, sides))}")
+
+        printed = (case[1] / "tool_output.txt").read_text().splitlines()
+
+        assert printed == lines
