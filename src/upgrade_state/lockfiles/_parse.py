@@ -156,5 +156,5 @@ def _refuse(_constant: str) -> NoReturn:
 
 def _number(version: str) -> str:
     # Anything longer or stranger is hostile, and would reach a terminal.
-    is_number = len(version) <= 12 and version.replace(".", "").isdecimal()  # noqa: PLR2004 -- as said
+    is_number = len(version) <= 12 and version.replace(".", "").isdecimal()
     return version if is_number and version.isascii() else ""
