@@ -57,7 +57,7 @@ class StateStore:
         self._problem: UpgradeStateError | None = None
         if cache_dir is not None:
             cache_dir = os.fspath(cache_dir)
-            if not _is_absolute(cache_dir):
+            if not os.path.isabs(cache_dir) or "\0" in cache_dir:
                 raise ValueError(f"cache_dir must be an absolute path: {cache_dir!r}")
         else:
             cache_dir = self._default()
@@ -65,7 +65,7 @@ class StateStore:
 
     def _default(self) -> str:
         cache_dir = os.environ.get(CACHE_DIR_VARIABLE) or _user_cache_dir()
-        if _is_absolute(cache_dir):
+        if os.path.isabs(cache_dir):
             return cache_dir
         from upgrade_state.exceptions import StateReadError  # noqa: PLC0415 - rare
 
@@ -109,7 +109,10 @@ class StateStore:
             if not _record.is_lockfile_name(lockfile_name):
                 raise ValueError(f"not a lockfile's name: {lockfile_name!r}")
             name = os.fsencode(lockfile_name)
-        path = _canonical(path)
+        try:
+            path = os.path.realpath(path)
+        except OSError:  # it is relative, and the working directory is gone
+            pass
         key = _record.environment_key(path, name)
         return EnvironmentState(self, key, os.fsdecode(path), lockfile_name)
 
@@ -201,7 +204,7 @@ class EnvironmentState:
             it has none.
     """
 
-    __slots__ = ("_seen", "_store", "key", "lockfile_name", "path")
+    __slots__ = ("_lockfile_path", "_seen", "_store", "key", "lockfile_name", "path")
 
     def __init__(
         self,
@@ -212,6 +215,7 @@ class EnvironmentState:
     ) -> None:
         self._store = store
         self._seen: tuple[bytes, Record | None] | None = None
+        self._lockfile_path = lockfile_name and f"{path}/{lockfile_name}"
         self.key: Final = key
         self.path: Final = path
         self.lockfile_name: Final = lockfile_name
@@ -371,7 +375,7 @@ class EnvironmentState:
         from upgrade_state import _store  # noqa: PLC0415 - see the top
 
         self._lockfile(lockfile)
-        return _store.checking(self._entry(), self._lockfile_path(), lockfile)
+        return _store.checking(self._entry(), self._lockfile_path, lockfile)
 
     def snooze(self, until: "dt.datetime | None") -> bool:
         """
@@ -495,12 +499,7 @@ class EnvironmentState:
     def _lockfile(self, content: "bytes | None") -> "_system.Lockfile":
         if content is not None and not isinstance(content, bytes):
             raise TypeError(f"lockfile must be bytes, not {type(content).__name__}")
-        return _system.Lockfile(self._lockfile_path(), content)
-
-    def _lockfile_path(self) -> "str | None":
-        if self.path is None or self.lockfile_name is None:
-            return None
-        return f"{self.path}/{self.lockfile_name}"
+        return _system.Lockfile(self._lockfile_path, content)
 
     def _entry(self) -> "_store.Entry":
         from upgrade_state import _store  # noqa: PLC0415 - see the top
@@ -546,20 +545,6 @@ def _switch() -> "str | None":
         if name in environ and environ[name].lower() not in ("", "0", "false"):
             return name
     return None
-
-
-def _canonical(path: bytes) -> bytes:
-    """
-    Return the canonical path; where the working directory is gone, as it is.
-    """
-    try:
-        return os.path.realpath(path)
-    except OSError:  # a relative path below a working directory that is gone
-        return os.path.normpath(path)
-
-
-def _is_absolute(path: str) -> bool:
-    return os.path.isabs(path) and "\0" not in path
 
 
 def _user_cache_dir() -> str:

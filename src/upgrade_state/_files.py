@@ -24,7 +24,7 @@ import time
 from typing import TYPE_CHECKING
 
 from upgrade_state import _record, _system
-from upgrade_state.exceptions import StateReadError, StateWriteError
+from upgrade_state.exceptions import StateReadError, StateWriteError, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -41,6 +41,11 @@ _NEW_FILE: Final = (
     | getattr(os, "O_BINARY", 0)
 )
 
+# 64 times the largest lockfile that was ever seen; a check keeps two copies.
+MAX_LOCKFILE: Final = 64 << 20
+
+_HEX: Final = frozenset("0123456789abcdef")
+
 SUBDIRECTORIES: Final = ("locks", "logs", "results", "tmp")
 
 
@@ -56,6 +61,13 @@ def user_cache_dir() -> str:
         return platformdirs.user_cache_dir("upgrade-state", appauthor=False)
     except RuntimeError:
         return ""
+
+
+def is_key(text: str) -> bool:
+    """
+    Tell whether *text* can be the key of an environment.
+    """
+    return len(text) == 32 and _HEX.issuperset(text)
 
 
 class Place:
@@ -183,8 +195,34 @@ def names_in(path: str) -> Iterator[str]:
     except FileNotFoundError:
         return
     except OSError as error:
-        message = f"Could not read the directory ({error.strerror})"
-        raise StateReadError(message, path) from error
+        raise unreadable("the directory", error, path) from error
+
+
+# Lockfiles
+
+
+def read_lockfile(path: str) -> bytes | None:
+    """
+    Read a lockfile as a whole; symlinks are followed.
+
+    Returns:
+        None where there is no regular file.
+
+    Raises:
+        StateReadError: It cannot be read, or is larger than `MAX_LOCKFILE`.
+    """
+    try:
+        size = _system.size_of_regular(path)
+        if size is None:
+            return None
+        content = _system.read_regular(path, _system.READ, MAX_LOCKFILE)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise unreadable("the lockfile", error, path) from error
+    if content is not None and len(content) <= MAX_LOCKFILE:
+        return content
+    raise StateReadError(f"The lockfile is larger than {MAX_LOCKFILE} bytes", path)
 
 
 # Replacing

@@ -49,7 +49,7 @@ def _keys_in(directory: str, ending: str | None = None) -> Iterator[str]:
     """
     for name in _files.names_in(directory):
         key, rest = name[:32], name[32:]
-        if _record.is_key(key) and ending in (None, rest):
+        if _files.is_key(key) and ending in (None, rest):
             yield key
 
 

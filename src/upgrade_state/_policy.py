@@ -55,12 +55,8 @@ class _Answer:
 
     __slots__ = ("_after", "_since", "error")
 
-    def __init__(
-        self, since: "str | None", after: int, error: "UpgradeStateError | None"
-    ) -> None:
-        self._since = since
-        self._after = after
-        self.error: Final = error
+    _after: int
+    _since: "str | None"
 
     @property
     def until(self) -> "dt.datetime | None":
@@ -109,7 +105,9 @@ class Freshness(_Answer):
         after: int = 0,
         error: "UpgradeStateError | None" = None,
     ) -> None:
-        super().__init__(since, after, error)
+        self._since = since
+        self._after = after
+        self.error = error
         self.due: Final = due
         self.reason: Final[FreshnessReason] = reason
 
@@ -140,6 +138,8 @@ class Verdict(_Answer):
 
         rebuilds: How many would get another build of the same version.
 
+        opaque: Whether all that is known is that the lockfile would change.
+
         error: What could not be read or recorded, if *reason* is
             ``unavailable``.
 
@@ -149,7 +149,7 @@ class Verdict(_Answer):
 
     __slots__ = (
         "_directory",
-        "_opaque",
+        "opaque",
         "reason",
         "rebuilds",
         "switch",
@@ -167,10 +167,12 @@ class Verdict(_Answer):
         switch: "str | None" = None,
         error: "UpgradeStateError | None" = None,
     ) -> None:
-        super().__init__(since, after, error)
+        self._since = since
+        self._after = after
+        self.error = error
         self.version_changes: Final = found[0]
         self.rebuilds: Final = found[1]
-        self._opaque = found[2]
+        self.opaque: Final = found[2]
         self._directory = directory
         self.reason: Final[VerdictReason] = reason
         self.switch: Final = switch
@@ -189,7 +191,7 @@ class Verdict(_Answer):
         """
         from upgrade_state._words import summary  # noqa: PLC0415 - only who speaks
 
-        if self._opaque:
+        if self.opaque:
             return "Upgrades"
         return summary(self.version_changes, self.rebuilds)
 
@@ -311,13 +313,6 @@ def told(
     )
 
 
-def found_in(verdict: "Verdict") -> "tuple[int, int, bool]":
-    """
-    Return what a verdict was made from: version changes, rebuilds, opaque.
-    """
-    return verdict.version_changes, verdict.rebuilds, verdict._opaque  # noqa: SLF001
-
-
 def _found(
     result: "Mapping[str, Any]", platform: "str | None"
 ) -> "tuple[int, int, bool]":
@@ -358,6 +353,6 @@ def _delay(attempts: int, key: str) -> int:
     Doubled with each, from 5 minutes to a day; less up to a quarter, so that
     not everything that failed together is tried again together.
     """
-    delay = min(_FIRST_DELAY << min(attempts - 1, 16), DAY)
+    delay = min(_FIRST_DELAY << min(max(attempts - 1, 0), 16), DAY)
     part = int(_record.environment_key(key.encode(), b"%d" % attempts)[:4], 16)
     return delay - delay // 4 * part // 0xFFFF

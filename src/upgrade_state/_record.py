@@ -8,6 +8,7 @@ modules of CPython, each with its public fall-back.
 """
 
 import os
+import sys
 import time
 
 try:
@@ -17,7 +18,6 @@ except ImportError:  # not promised to be there; hashlib is, and takes longer to
 
 TYPE_CHECKING = False  # typing takes longer to load than this whole module
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any, TypeAlias
 
     Record: TypeAlias = dict[str, Any]
@@ -34,7 +34,11 @@ LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z
 
 _DIGEST_PREFIX = "blake2b:"
 _HEX = frozenset("0123456789abcdef")
-_MONTH_LENGTHS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+_MONTH_LENGTHS = {
+    **dict.fromkeys(("01", "03", "05", "07", "08", "10", "12"), "31"),
+    **dict.fromkeys(("04", "06", "09", "11"), "30"),
+    "02": "28",
+}
 
 
 def environment_key(directory: bytes, lockfile: "bytes | None") -> str:
@@ -63,13 +67,6 @@ def digits(digest: str) -> str:
     return digest[len(_DIGEST_PREFIX) :]
 
 
-def is_key(text: str) -> bool:
-    """
-    Tell whether *text* can be the key of an environment.
-    """
-    return len(text) == 32 and _HEX.issuperset(text)
-
-
 # Times
 
 
@@ -89,24 +86,25 @@ def is_time(value: object) -> bool:
     """
     if type(value) is not str or len(value) != 20 or value[4::3] != "--T::Z":
         return False
-    numbers = (value[:4], value[5:7], value[8:10], value[11:13], value[14:16])
-    if not all(n.isascii() and n.isdigit() for n in (*numbers, value[17:19])):
+    digits = value[:4] + value[5:7] + value[8:10] + value[11:13] + value[14:16]
+    digits += value[17:19]
+    if not (digits.isascii() and digits.isdigit() and digits >= "1000"):
         return False
-    year, month, day, hour, minute = map(int, numbers)
+    day, last = digits[6:8], _days_in(int(digits[:4]), digits[4:6])
     return (
-        year >= 1000
-        and 1 <= month <= 12
-        and 1 <= day <= _days_in(year, month)
-        and hour < 24
-        and minute < 60
-        and int(value[17:19]) < 60
+        "01" <= day <= last
+        and digits[8:10] < "24"
+        and max(digits[10:12], digits[12:]) < "60"
     )
 
 
-def _days_in(year: int, month: int) -> int:
-    if month == 2 and (year % 4 or (year % 100 == 0 and year % 400)):
-        return 28
-    return _MONTH_LENGTHS[month - 1]
+def _days_in(year: int, month: str) -> str:
+    """
+    Return the number of the last day; "" for no month of the calendar.
+    """
+    if month == "02" and year % 4 == 0 and (year % 100 or year % 400 == 0):
+        return "29"
+    return _MONTH_LENGTHS.get(month, "")
 
 
 # Shapes of the fields
@@ -118,7 +116,7 @@ def is_lockfile_name(value: object) -> bool:
     """
     if type(value) is not str or "\0" in value or "\\" in value:
         return False
-    return all(part not in ("", ".", "..") for part in value.split("/"))
+    return {"", ".", ".."}.isdisjoint(value.split("/"))
 
 
 def is_short_name(value: object) -> bool:
@@ -145,65 +143,61 @@ def _is_digest(value: object) -> bool:
     )
 
 
-def _optional(check: "Callable[[object], bool]") -> "Callable[[object], bool]":
-    return lambda value: value is None or check(value)
-
-
-def _object(**fields: "Callable[[object], bool]") -> "Callable[[object], bool]":
-    """
-    Make a check of an object that has all *fields*; others are of no interest.
-    """
-
-    def is_object(value: object) -> bool:
-        return type(value) is dict and all(
-            name in value and check(value[name]) for name, check in fields.items()
-        )
-
-    return is_object
-
-
 def _is_counts(value: object) -> bool:
-    return type(value) is dict and "*" in value and all(map(_is_pair, value.values()))
+    if type(value) is not dict or "*" not in value:
+        return False
+    return all(_fits(count, _COUNT) for count in value.values())
 
 
-_is_pair = _object(version=_is_count, rebuild=_is_count)
-_is_file = _object(digest=_is_digest, size=_is_count)
-_is_result = _object(
-    format=_optional(is_short_name),
-    old_lockfile=_optional(_is_file),
-    new_lockfile=_is_file,
-    upgrades=_optional(_is_file),
-    counts=_optional(_is_counts),
-)
-_is_failure = _object(
-    at=is_time,
-    attempts=lambda value: _is_count(value) and value != 0,
-    message=lambda value: type(value) is str,
-)
-
-# A field that is missing means the same as its default.
-_FIELDS = {
-    "environment": (None, _is_directory),
-    "lockfile": (None, _optional(is_lockfile_name)),
-    "recipe": (None, _optional(is_short_name)),
-    "generation": (0, _is_count),
-    "last_checked": (None, _optional(is_time)),
-    "result": (None, _optional(_is_result)),
-    "last_notified": (None, _optional(is_time)),
-    "snoozed_until": (None, _optional(is_time)),
-    "failure": (None, _optional(_is_failure)),
+# A shape is a test, or a type, or an object's fields with a shape each, or
+# (None, shape) for what may be null. Plain data and one loop: closures take longer to make.
+_COUNT = {"version": _is_count, "rebuild": _is_count}
+_FILE = {"digest": _is_digest, "size": _is_count}
+_RESULT = {
+    "format": (None, is_short_name),
+    "old_lockfile": (None, _FILE),
+    "new_lockfile": _FILE,
+    "upgrades": (None, _FILE),
+    "counts": (None, _is_counts),
 }
+_FAILURE = {"at": is_time, "attempts": _is_count, "message": str}
+_RECORD = {
+    "environment": _is_directory,
+    "lockfile": (None, is_lockfile_name),
+    "recipe": (None, is_short_name),
+    "generation": _is_count,
+    "last_checked": (None, is_time),
+    "result": (None, _RESULT),
+    "last_notified": (None, is_time),
+    "snoozed_until": (None, is_time),
+    "failure": (None, _FAILURE),
+}
+
+# A field that is missing means the same as null, and no generation means none.
+DEFAULTS = {**dict.fromkeys(_RECORD), "generation": 0}
+
+
+def _fits(value: object, shape: "Any") -> bool:
+    """
+    Tell whether *value* has a *shape*; more fields than those are of no interest.
+    """
+    kind = type(shape)
+    if kind is tuple:
+        return value is None or _fits(value, shape[1])
+    if kind is type:
+        return type(value) is shape
+    if kind is not dict:
+        fits: bool = shape(value)
+        return fits
+    if type(value) is not dict:
+        return False
+    for name, field in shape.items():
+        if name not in value or not _fits(value[name], field):
+            return False
+    return True
 
 
 # Records
-
-
-def new_record(environment: str, lockfile: "str | None") -> "Record":
-    """
-    Make the record of an environment of which nothing else is known.
-    """
-    record = {name: default for name, (default, _) in _FIELDS.items()}
-    return record | {"environment": environment, "lockfile": lockfile}
 
 
 def valid(data: bytes, key: str) -> "Record | None":
@@ -220,17 +214,13 @@ def valid(data: bytes, key: str) -> "Record | None":
     record = parse(data)
     if record is None:
         return None
-    for name, (default, is_valid) in _FIELDS.items():
-        if not is_valid(record.setdefault(name, default)):
-            return None
-    return record if _names(record["environment"], record["lockfile"]) == key else None
-
-
-def _names(environment: str, lockfile: "str | None") -> "str | None":
+    record = {**DEFAULTS, **record}
+    if not _fits(record, _RECORD):
+        return None
+    directory, lockfile = record["environment"], record["lockfile"]
     try:
-        return environment_key(
-            path_bytes(environment), None if lockfile is None else path_bytes(lockfile)
-        )
+        name = None if lockfile is None else path_bytes(lockfile)
+        return record if environment_key(path_bytes(directory), name) == key else None
     except UnicodeEncodeError:  # a surrogate that no byte was escaped to
         return None
 
@@ -250,15 +240,6 @@ def path_text(path: bytes) -> str:
     Return *path* as a record holds it, whatever the locale's encoding is.
     """
     return path.decode("utf-8", "surrogateescape")
-
-
-def dump(record: "Record") -> bytes:
-    """
-    Write *record* as compact ASCII JSON.
-    """
-    from json import dumps  # noqa: PLC0415 - only who writes needs it
-
-    return dumps(record, separators=(",", ":"), allow_nan=False).encode("ascii")
 
 
 # JSON
@@ -286,14 +267,14 @@ def parse(data: bytes) -> "Record | None":
 def _is_deep(value: object) -> bool:
     level = [value]
     for _ in range(MAX_DEPTH):
-        level = [child for parent in level for child in _children(parent)]
-    return any(type(child) in (dict, list) for child in level)
-
-
-def _children(value: object) -> "Any":
-    if type(value) is dict:
-        return value.values()
-    return value if type(value) is list else ()
+        below: list[object] = []
+        for parent in level:
+            if type(parent) is dict:
+                below += parent.values()
+            elif type(parent) is list:
+                below += parent
+        level = below
+    return not {dict, list}.isdisjoint(map(type, level))
 
 
 def _finite(number: str) -> float:
@@ -313,23 +294,21 @@ def _load_with_json(text: str) -> object:
     return loads(text, parse_float=_finite, parse_constant=_refuse)
 
 
-class _Context:
-    """
-    What the scanner of CPython's json asks of its decoder.
-    """
-
-    strict = True
-    object_hook = None
-    object_pairs_hook = None
-    parse_float = _finite
-    parse_int = int
-    parse_constant = _refuse
-
-
 try:
     from _json import make_scanner
 
-    _scan = make_scanner(_Context)  # type: ignore[arg-type] # any such object will do
+    # What it asks of its decoder; a types.SimpleNamespace without loading types.
+    _decoder: "Any" = type(sys.implementation)
+    _scan = make_scanner(
+        _decoder(
+            strict=True,
+            object_hook=None,
+            object_pairs_hook=None,
+            parse_float=_finite,
+            parse_int=int,
+            parse_constant=_refuse,
+        )
+    )
 except (ImportError, AttributeError, TypeError):  # another scanner, or none
     load_json = _load_with_json
 else:

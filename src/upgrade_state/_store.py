@@ -47,6 +47,7 @@ Forget. Try the check lock, take the write lock, remove everything.
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import time
@@ -172,7 +173,8 @@ def _replace(entry: Entry, record: Record, fields: Record) -> None:
     """
     Replace *fields* in *record*. The caller holds the write lock.
     """
-    _files.replace_record(entry, _record.dump(record | fields))
+    text = json.dumps(record | fields, separators=(",", ":"), allow_nan=False)
+    _files.replace_record(entry, text.encode("ascii"))
 
 
 def _merge_or_make(
@@ -199,7 +201,10 @@ def _merge_or_make(
                 os.lstat(entry.record)
                 _LOG.debug("the record is corrupt and set aside: %r", entry.record)
                 _files.set_aside(entry)
-            current = _record.new_record(entry.environment or "", entry.lockfile)
+            current = _record.DEFAULTS | {
+                "environment": entry.environment,
+                "lockfile": entry.lockfile,
+            }
         _replace(entry, current, fields)
     _files.sync_directory(entry.root)
     return current | fields
@@ -227,9 +232,7 @@ def claim(entry: Entry, seen: Record | None, asked: dict[str, Any]) -> Verdict:
     lock = _try_lock(entry.write_lock)
     if lock is None:
         first = _policy.verdict(seen, **asked)
-        return _policy.Verdict(
-            "busy", _policy.found_in(first), directory=asked["directory"]
-        )
+        return _policy.Verdict("busy", _found_in(first), directory=asked["directory"])
     try:
         verdict = _claim_locked(entry, seen, asked)
     finally:
@@ -246,11 +249,18 @@ def _claim_locked(entry: Entry, seen: Record | None, asked: dict[str, Any]) -> V
         return verdict
     last_notified = record["last_notified"]
     if seen is not None and last_notified not in (None, seen["last_notified"]):
-        found = _policy.found_in(verdict)
+        found = _found_in(verdict)
         return _policy.told(found, asked["directory"], last_notified, asked["interval"])
     now = _record.text_of(asked["now"])
     _replace(entry, record, {"last_notified": now})
     return verdict
+
+
+def _found_in(verdict: Verdict) -> tuple[int, int, bool]:
+    """
+    Return what a verdict was made from.
+    """
+    return verdict.version_changes, verdict.rebuilds, verdict.opaque
 
 
 def snooze(entry: Entry, until: int | None) -> bool:
@@ -491,7 +501,7 @@ def _begin(
     try:
         record = read(entry)
         if lockfile is None and lockfile_path is not None:
-            lockfile = _system.read_lockfile(lockfile_path)
+            lockfile = _files.read_lockfile(lockfile_path)
     except BaseException:
         _release(lock)
         raise

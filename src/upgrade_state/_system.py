@@ -18,13 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from upgrade_state.exceptions import StateReadError
-
-# 64 times the largest lockfile that was ever seen; a check keeps two copies.
-MAX_LOCKFILE = 64 << 20
 
 # O_NONBLOCK: opening a FIFO must not wait for its other end.
-_READ = (
+READ = (
     os.O_RDONLY
     | getattr(os, "O_NONBLOCK", 0)
     | getattr(os, "O_CLOEXEC", 0)
@@ -75,7 +71,9 @@ def is_trusted(root: str) -> bool:
     except FileNotFoundError:
         return False
     except OSError as error:
-        raise _unreadable("the store", error, root) from error
+        from upgrade_state.exceptions import unreadable  # noqa: PLC0415 - rare
+
+        raise unreadable("the store", error, root) from error
     if problem is None:
         return True
     from upgrade_state.exceptions import StateReadError  # noqa: PLC0415 - rare
@@ -97,16 +95,19 @@ def read_file(root: str, path: str, limit: int) -> "bytes | None":
     if not is_trusted(root):
         return None
     try:
-        return _read(path, _READ | _NO_LINKS, limit) or b""
+        return read_regular(path, READ | _NO_LINKS, limit) or b""
     except FileNotFoundError:
         return None
     except OSError as error:
-        if _is_special(path):
+        # A symlink, a socket and the like cannot even be opened.
+        if os.path.lexists(path) and not stat.S_ISREG(os.lstat(path).st_mode):
             return b""
-        raise _unreadable("the file", error, path) from error
+        from upgrade_state.exceptions import unreadable  # noqa: PLC0415 - rare
+
+        raise unreadable("the file", error, path) from error
 
 
-def _read(path: str, flags: int, limit: int) -> "bytes | None":
+def read_regular(path: str, flags: int, limit: int) -> "bytes | None":
     """
     Return the contents of a regular file; None for anything else or larger.
     """
@@ -115,64 +116,16 @@ def _read(path: str, flags: int, limit: int) -> "bytes | None":
         status = os.fstat(fd)
         if status.st_mode & _KIND != _REGULAR or status.st_size > limit:
             return None
-        return _read_at_most(fd, status.st_size + 1)
+        # One byte more than it had, so that growth is seen as well.
+        data = os.read(fd, status.st_size + 1)
+        while len(data) < status.st_size and (more := os.read(fd, limit)):
+            data += more  # a network file system cut it short
+        return data
     finally:
         os.close(fd)
 
 
-def _read_at_most(fd: int, size: int) -> bytes:
-    """
-    Read until the end of the file or until *size* bytes are there.
-    """
-    data = os.read(fd, size)
-    while len(data) < size - 1 and (more := os.read(fd, size - len(data))):
-        data += more  # a signal or a network file system cut it short
-    return data
-
-
-def _is_special(path: str) -> bool:
-    """
-    Tell whether what could not be opened is a symlink, socket or the like.
-    """
-    try:
-        return not stat.S_ISREG(os.lstat(path).st_mode)
-    except OSError:
-        return False
-
-
-def _unreadable(what: str, error: "OSError", path: str) -> "StateReadError":
-    from upgrade_state.exceptions import StateReadError  # noqa: PLC0415 - rare
-
-    return StateReadError(f"Could not read {what} ({error.strerror})", path)
-
-
-def read_lockfile(path: str) -> "bytes | None":
-    """
-    Read a lockfile as a whole; symlinks are followed.
-
-    Returns:
-        None where there is no regular file.
-
-    Raises:
-        StateReadError: It cannot be read, or is larger than `MAX_LOCKFILE`.
-    """
-    try:
-        size = _size_of_regular(path)
-        if size is None:
-            return None
-        content = _read(path, _READ, MAX_LOCKFILE)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise _unreadable("the lockfile", error, path) from error
-    if content is not None and len(content) <= MAX_LOCKFILE:
-        return content
-    from upgrade_state.exceptions import StateReadError  # noqa: PLC0415 - rare
-
-    raise StateReadError(f"The lockfile is larger than {MAX_LOCKFILE} bytes", path)
-
-
-def _size_of_regular(path: str) -> "int | None":
+def size_of_regular(path: str) -> "int | None":
     """
     Return the size of a regular file, None for anything else or nothing.
 
@@ -225,9 +178,11 @@ class Lockfile:
         if self._path is None:
             return _NO_LOCKFILE
         try:
-            size = _size_of_regular(self._path)
+            size = size_of_regular(self._path)
         except OSError as error:
-            raise _unreadable("the lockfile", error, self._path) from error
+            from upgrade_state.exceptions import unreadable  # noqa: PLC0415 - rare
+
+            raise unreadable("the lockfile", error, self._path) from error
         return _NO_LOCKFILE if size is None else size
 
     def _read(self) -> "bytes | None":
@@ -237,11 +192,13 @@ class Lockfile:
         if self._content is not None or self._path is None:
             return self._content
         try:
-            return _read(self._path, _READ, self._size)
+            return read_regular(self._path, READ, self._size)
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise _unreadable("the lockfile", error, self._path) from error
+            from upgrade_state.exceptions import unreadable  # noqa: PLC0415 - rare
+
+            raise unreadable("the lockfile", error, self._path) from error
 
 
 _NO_LOCKFILE = -2

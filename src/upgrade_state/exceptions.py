@@ -72,3 +72,10 @@ class ResolverError(UpgradeStateError):
     *path* is the directory of the environment. What an earlier check found
     stays; the failure is remembered where it leaves a check.
     """
+
+
+def unreadable(what: str, error: OSError, path: str) -> StateReadError:
+    """
+    Make the error that *what* lies at *path* cannot be read; to be raised `from` it.
+    """
+    return StateReadError(f"Could not read {what} ({error.strerror})", path)
