@@ -9,17 +9,18 @@ beyond that when it is needed.
 
 import os
 import sys
+import time
 
-from upgrade_state import _policy, _record, _system
+from upgrade_state import _policy, _record
 
 TYPE_CHECKING = False  # typing takes longer to load than this whole module
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
     from typing import Any, Final, Literal
 
-    from upgrade_state import _store
+    from upgrade_state import _current, _store
     from upgrade_state._model import UpgradeInformation
     from upgrade_state._policy import Freshness, Verdict
     from upgrade_state._record import Record
@@ -109,7 +110,7 @@ class StateStore:
             if not _record.is_lockfile_name(lockfile_name):
                 raise ValueError(f"not a lockfile's name: {lockfile_name!r}")
             name = os.fsencode(lockfile_name)
-        try:
+        try:  # noqa: SIM105 - loading contextlib takes longer than an activation
             path = os.path.realpath(path)
         except OSError:  # it is relative, and the working directory is gone
             pass
@@ -162,9 +163,7 @@ class StateStore:
         """
         from upgrade_state import _housekeeping  # noqa: PLC0415 - see the top
 
-        before = _system.second_of(now) - _system.seconds_of(
-            older_than, 90 * _policy.DAY, "older_than"
-        )
+        before = _second(now) - _seconds(older_than, 90 * _policy.DAY, "older_than")
         gone = _housekeeping.prune(self.place(), before=before, dry_run=dry_run)
         return tuple(self._known(key, record) for key, record in gone)
 
@@ -228,7 +227,7 @@ class EnvironmentState:
         Raises:
             StateReadError: No cache directory can be determined.
         """
-        return _system.record_path(self._store.place(), self.key)
+        return _record.record_path(self._store.place(), self.key)
 
     # For activations
 
@@ -328,15 +327,15 @@ class EnvironmentState:
             ValueError: *max_age* is negative or no timedelta, or *now* has no
                 time zone.
         """
-        current = self._lockfile(lockfile)
+        matches = self._matches(lockfile)
         age, seconds = (
-            _system.seconds_of(max_age, _policy.DAY, "max_age"),
-            _system.second_of(now),
+            _seconds(max_age, _policy.DAY, "max_age"),
+            _second(now),
         )
         try:
             return _policy.freshness(
                 self._record(),
-                matches=current.matches,
+                matches=matches,
                 max_age=age,
                 now=seconds,
                 key=self.key,
@@ -374,7 +373,7 @@ class EnvironmentState:
         """
         from upgrade_state import _store  # noqa: PLC0415 - see the top
 
-        self._lockfile(lockfile)
+        self._matches(lockfile)
         return _store.checking(self._entry(), self._lockfile_path, lockfile)
 
     def snooze(self, until: "dt.datetime | None") -> bool:
@@ -391,7 +390,7 @@ class EnvironmentState:
         """
         from upgrade_state import _store  # noqa: PLC0415 - see the top
 
-        seconds = None if until is None else _system.second_of(until, "until")
+        seconds = None if until is None else _second(until, "until")
         return _store.snooze(self._entry(), seconds)
 
     def forget(self) -> bool:
@@ -468,8 +467,8 @@ class EnvironmentState:
         The same bytes mean the same record, so they are looked at only once.
         """
         root = self._store.place()
-        path = _system.record_path(root, self.key)
-        data = _system.read_file(root, path, _record.MAX_SIZE)
+        path = _record.record_path(root, self.key)
+        data = _record.read_file(root, path, _record.MAX_SIZE)
         if data is None:
             return None
         seen = self._seen
@@ -488,18 +487,31 @@ class EnvironmentState:
         Collect what a verdict is made of, beside the record.
         """
         return {
-            "matches": self._lockfile(lockfile).matches,
-            "interval": _system.seconds_of(interval, _policy.DAY, "interval"),
+            "matches": self._matches(lockfile),
+            "interval": _seconds(interval, _policy.DAY, "interval"),
             "platform": platform,
-            "now": _system.second_of(now),
+            "now": _second(now),
             "switch": _switch(),
             "directory": self.path or "",
         }
 
-    def _lockfile(self, content: "bytes | None") -> "_system.Lockfile":
+    def _matches(self, content: "bytes | None") -> "_policy.Matches":
+        """
+        Make the test whether the current lockfile is a recorded one.
+        """
         if content is not None and not isinstance(content, bytes):
             raise TypeError(f"lockfile must be bytes, not {type(content).__name__}")
-        return _system.Lockfile(self._lockfile_path, content)
+        current: _current.CurrentLockfile | None = None
+
+        def matches(recorded: "Mapping[str, Any] | None") -> bool:
+            nonlocal current
+            if current is None:
+                from upgrade_state import _current  # noqa: PLC0415 - see the top
+
+                current = _current.CurrentLockfile(self._lockfile_path, content)
+            return current.matches(recorded)
+
+        return matches
 
     def _entry(self) -> "_store.Entry":
         from upgrade_state import _store  # noqa: PLC0415 - see the top
@@ -545,6 +557,22 @@ def _switch() -> "str | None":
         if name in environ and environ[name].lower() not in ("", "0", "false"):
             return name
     return None
+
+
+def _seconds(duration: "dt.timedelta | None", default: int, name: str) -> int:
+    if duration is None:
+        return default
+    from upgrade_state import _times  # noqa: PLC0415 - see the top
+
+    return _times.seconds_of(duration, name)
+
+
+def _second(moment: "dt.datetime | None", name: str = "now") -> int:
+    if moment is None:
+        return int(time.time())
+    from upgrade_state import _times  # noqa: PLC0415 - see the top
+
+    return _times.second_of(moment, name)
 
 
 def _user_cache_dir() -> str:

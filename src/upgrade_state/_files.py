@@ -23,7 +23,7 @@ import stat
 import time
 from typing import TYPE_CHECKING
 
-from upgrade_state import _record, _system
+from upgrade_state import _record
 from upgrade_state.exceptions import StateReadError, StateWriteError, unreadable
 
 if TYPE_CHECKING:
@@ -40,9 +40,6 @@ _NEW_FILE: Final = (
     | getattr(os, "O_CLOEXEC", 0)
     | getattr(os, "O_BINARY", 0)
 )
-
-# 64 times the largest lockfile that was ever seen; a check keeps two copies.
-MAX_LOCKFILE: Final = 64 << 20
 
 _HEX: Final = frozenset("0123456789abcdef")
 
@@ -78,7 +75,7 @@ class Place:
     def __init__(self, root: str, key: str) -> None:
         self.root: Final = root
         self.key: Final = key
-        self.record: Final = _system.record_path(root, key)
+        self.record: Final = _record.record_path(root, key)
         self.corrupt: Final = f"{self.record}.corrupt"
         self.check_lock: Final = f"{root}/locks/{key}.check"
         self.write_lock: Final = f"{root}/locks/{key}.write"
@@ -112,7 +109,7 @@ def ensure(root: str) -> None:
         if not os.path.lexists(root):
             _refuse_for_root(root)
             _make(root)
-        problem = _system.distrust(os.lstat(root))
+        problem = _record.distrust(os.lstat(root))
         if problem is not None:
             raise StateWriteError(f"The store {problem} and is not used", root)
     for name in SUBDIRECTORIES:
@@ -196,33 +193,6 @@ def names_in(path: str) -> Iterator[str]:
         return
     except OSError as error:
         raise unreadable("the directory", error, path) from error
-
-
-# Lockfiles
-
-
-def read_lockfile(path: str) -> bytes | None:
-    """
-    Read a lockfile as a whole; symlinks are followed.
-
-    Returns:
-        None where there is no regular file.
-
-    Raises:
-        StateReadError: It cannot be read, or is larger than `MAX_LOCKFILE`.
-    """
-    try:
-        size = _system.size_of_regular(path)
-        if size is None:
-            return None
-        content = _system.read_regular(path, _system.READ, MAX_LOCKFILE)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise unreadable("the lockfile", error, path) from error
-    if content is not None and len(content) <= MAX_LOCKFILE:
-        return content
-    raise StateReadError(f"The lockfile is larger than {MAX_LOCKFILE} bytes", path)
 
 
 # Replacing
@@ -354,7 +324,7 @@ def kept(place: Place, file: Mapping[str, Any]) -> bytes | None:
         StateReadError: It cannot be read, or is not what was kept.
     """
     path = f"{place.results}/{_record.digits(file['digest'])}"
-    content = _system.read_file(place.root, path, file["size"])
+    content = _record.read_file(place.root, path, file["size"])
     if content is not None and _record.digest(content) != file["digest"]:
         raise StateReadError("A kept file is damaged; a new check heals that", path)
     return content

@@ -10,7 +10,7 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
-from upgrade_state import _files, _record, _store, _system
+from upgrade_state import _files, _record, _store
 from upgrade_state.exceptions import StateReadError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def records(root: str) -> Iterator[tuple[str, Record | None]]:
 
 
 def _keys(root: str) -> Iterator[str]:
-    if _system.is_trusted(root):
+    if _record.is_trusted(root):
         yield from _keys_in(root, ".json")
 
 
@@ -114,7 +114,7 @@ def _orphans(root: str) -> Iterator[str]:
     Stream the keys of what may lie there without a record.
     """
     seen: set[str] = set()
-    if not _system.is_trusted(root):
+    if not _record.is_trusted(root):
         return
     for directory, ending in (
         (f"{root}/results", None),

@@ -1,13 +1,14 @@
 """
-What a record is: its name, its digests, its times, and what counts as valid.
+What a record is: its name, how it is read, and what counts as valid.
 
-The one place that knows what garbage is, for readers and writers alike. Pure:
-no file is touched and no clock is asked. Every activation loads this module:
-it imports at module level only what a bare interpreter has loaded, and two C
-modules of CPython, each with its public fall-back.
+The one place that knows what garbage is, for readers and writers alike. Every
+activation loads this module: it imports at module level only what a bare
+interpreter has loaded, and two C modules of CPython, each with its public
+fall-back.
 """
 
 import os
+import stat
 import sys
 import time
 
@@ -31,6 +32,20 @@ MAX_INTEGER = (1 << 53) - 1
 # Between these two, times have the same width and compare as text.
 FIRST_SECOND = -30_610_224_000  # 1000-01-01T00:00:00Z
 LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z
+
+# O_NONBLOCK: opening a FIFO must not wait for its other end.
+READ = (
+    os.O_RDONLY
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_NOCTTY", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+_NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
+_DIRECTORY = stat.S_IFDIR
+_REGULAR = stat.S_IFREG
+_KIND = 0o170000  # what stat.S_IFMT masks, without the call
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 _DIGEST_PREFIX = "blake2b:"
 _HEX = frozenset("0123456789abcdef")
@@ -107,6 +122,100 @@ def _days_in(year: int, month: str) -> str:
     return _MONTH_LENGTHS.get(month, "")
 
 
+# Reading
+
+
+def record_path(root: str, key: str) -> str:
+    """
+    Return where the record of *key* lies below *root*, the directory ``v1``.
+    """
+    return f"{root}/{key}.json"
+
+
+def distrust(root: "os.stat_result") -> "str | None":
+    """
+    Say why nothing in the directory *root* is to be believed or written.
+
+    Returns:
+        None where it is a directory of the effective user that nobody else
+        may write to.
+    """
+    mode = root.st_mode
+    if mode & _KIND != _DIRECTORY:
+        return "is a symlink" if stat.S_ISLNK(mode) else "is no directory"
+    if os.name == "nt":  # ACLs of the profile directory decide there
+        return None
+    if root.st_uid != os.geteuid():
+        return f"belongs to user {root.st_uid}, not to user {os.geteuid()}"
+    return "may be written to by others" if mode & _OTHERS_WRITE else None
+
+
+def is_trusted(root: str) -> bool:
+    """
+    Tell whether the directory *root* is there.
+
+    Raises:
+        StateReadError: It is there and not to be believed, or hidden.
+    """
+    try:
+        problem = distrust(os.lstat(root))
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        from upgrade_state.exceptions import unreadable  # noqa: PLC0415 - rare
+
+        raise unreadable("the store", error, root) from error
+    if problem is None:
+        return True
+    from upgrade_state.exceptions import StateReadError  # noqa: PLC0415 - rare
+
+    raise StateReadError(f"The store {problem} and is not used", root)
+
+
+def read_file(root: str, path: str, limit: int) -> "bytes | None":
+    """
+    Read a file of the store below *root*.
+
+    Returns:
+        None where there is no such file; no bytes for what is no regular file,
+        a symlink included, or is larger than *limit* bytes.
+
+    Raises:
+        StateReadError: It exists, but cannot be read or is not to be believed.
+    """
+    if not is_trusted(root):
+        return None
+    try:
+        return read_regular(path, READ | _NO_LINKS, limit) or b""
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        # A symlink, a socket and the like cannot even be opened.
+        if os.path.lexists(path) and not stat.S_ISREG(os.lstat(path).st_mode):
+            return b""
+        from upgrade_state.exceptions import unreadable  # noqa: PLC0415 - rare
+
+        raise unreadable("the file", error, path) from error
+
+
+def read_regular(path: str, flags: int, limit: int) -> "bytes | None":
+    """
+    Return the contents of a regular file; None for anything else or larger.
+    """
+    fd = os.open(path, flags)
+    try:
+        status = os.fstat(fd)
+        if status.st_mode & _KIND != _REGULAR or status.st_size > limit:
+            return None
+        # One byte more than it had, so that growth is seen as well.
+        data = os.read(fd, status.st_size + 1)
+        while len(data) < status.st_size and (more := os.read(fd, limit)):
+            data += more  # a network file system cut it short
+        return data
+    finally:
+        os.close(fd)
+
+
 # Shapes of the fields
 
 
@@ -149,7 +258,7 @@ def _is_counts(value: object) -> bool:
     return all(_fits(count, _COUNT) for count in value.values())
 
 
-# A shape is a test, or a type, or an object's fields with a shape each, or
+# A shape is a test, a type, or an object's fields with a shape each, or
 # (None, shape) for what may be null. Plain data and one loop: closures take longer to make.
 _COUNT = {"version": _is_count, "rebuild": _is_count}
 _FILE = {"digest": _is_digest, "size": _is_count}

@@ -55,7 +55,7 @@ from typing import TYPE_CHECKING
 
 import filelock
 
-from upgrade_state import _files, _policy, _record, _system, _text
+from upgrade_state import _current, _files, _policy, _record, _text, _times
 from upgrade_state.exceptions import (
     StateLockError,
     StateReadError,
@@ -165,7 +165,7 @@ def read(entry: Entry) -> Record | None:
     Raises:
         StateReadError: It is there, but cannot be read.
     """
-    data = _system.read_file(entry.root, entry.record, _record.MAX_SIZE)
+    data = _record.read_file(entry.root, entry.record, _record.MAX_SIZE)
     return None if data is None else _record.valid(data, entry.key)
 
 
@@ -335,9 +335,11 @@ class CheckGuard:
         self._must_be_open()
         return _policy.freshness(
             self._record,
-            matches=_system.Lockfile(None, self.old_lockfile).matches,
-            max_age=_system.seconds_of(max_age, _policy.DAY, "max_age"),
-            now=_system.second_of(now),
+            matches=_current.CurrentLockfile(None, self.old_lockfile).matches,
+            max_age=_policy.DAY
+            if max_age is None
+            else _times.seconds_of(max_age, "max_age"),
+            now=_second(now),
             key=self._entry.key,
         )
 
@@ -387,7 +389,7 @@ class CheckGuard:
             raise TypeError(f"new_lockfile must be bytes, not {kind}")
         if recipe is not None and not _record.is_short_name(recipe):
             raise ValueError(f"not a recipe's name: {recipe!r}")
-        now_text = _record.text_of(_system.second_of(now))
+        now_text = _record.text_of(_second(now))
         from upgrade_state import _results  # noqa: PLC0415 - no claim needs it
 
         found = _results.compare(
@@ -469,6 +471,10 @@ class CheckGuard:
             _release(lock)
 
 
+def _second(now: dt.datetime | None) -> int:
+    return int(time.time()) if now is None else _times.second_of(now)
+
+
 @contextlib.contextmanager
 def checking(
     entry: Entry, lockfile_path: str | None, lockfile: bytes | None
@@ -501,7 +507,7 @@ def _begin(
     try:
         record = read(entry)
         if lockfile is None and lockfile_path is not None:
-            lockfile = _files.read_lockfile(lockfile_path)
+            lockfile = _current.read(lockfile_path)
     except BaseException:
         _release(lock)
         raise
@@ -559,7 +565,7 @@ def forget(entry: Entry, is_gone: Callable[[Entry], bool] = lambda _: True) -> b
     Args:
         is_gone: Asked once no check is running. If not, all stays: False.
     """
-    if not _system.is_trusted(entry.root):
+    if not _record.is_trusted(entry.root):
         return True
     _files.ensure(entry.root)
     lock = _try_lock(entry.check_lock)

@@ -1,0 +1,39 @@
+"""
+Durations and times of the caller, as whole seconds.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from upgrade_state import _record
+
+
+def seconds_of(duration: dt.timedelta, name: str) -> int:
+    """
+    Return a duration in whole seconds, rounded up: times have no fractions.
+
+    Raises:
+        ValueError: It is negative or no timedelta; *name* is what it is called.
+    """
+    if not isinstance(duration, dt.timedelta) or duration < dt.timedelta():
+        raise ValueError(f"{name} must be a timedelta of zero or more: {duration!r}")
+    whole, rest = divmod(duration, dt.timedelta(seconds=1))
+    return whole + bool(rest)
+
+
+def second_of(moment: dt.datetime, name: str = "now") -> int:
+    """
+    Return a time as whole seconds since the epoch, cut.
+
+    Raises:
+        ValueError: It has no time zone, is no datetime or outside of the years
+            1000 to 9999; *name* is what it is called.
+    """
+    if not isinstance(moment, dt.datetime) or moment.utcoffset() is None:
+        raise ValueError(f"{name} must be a datetime with a time zone: {moment!r}")
+    epoch = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+    seconds = (moment - epoch) // dt.timedelta(seconds=1)
+    if not _record.FIRST_SECOND <= seconds <= _record.LAST_SECOND:
+        raise ValueError(f"{name} must be in the years 1000 to 9999 (UTC): {moment!r}")
+    return seconds
