@@ -258,8 +258,8 @@ def _is_counts(value: object) -> bool:
     return all(_fits(count, _COUNT) for count in value.values())
 
 
-# A shape is a test, a type, or an object's fields with a shape each, or
-# (None, shape) for what may be null. Plain data and one loop: closures take longer to make.
+# A shape is a test, a type, an object's fields with a shape each, or (None, shape)
+# for what may be null. Plain data and one loop: closures take longer to make.
 _COUNT = {"version": _is_count, "rebuild": _is_count}
 _FILE = {"digest": _is_digest, "size": _is_count}
 _RESULT = {
