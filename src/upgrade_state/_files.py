@@ -82,6 +82,13 @@ class Place:
         self.results: Final = f"{root}/results/{key}"
         self.log: Final = f"{root}/logs/{key}.log"
 
+    def has_files(self) -> bool:
+        """
+        Tell whether there is, or soon may be, anything of this environment.
+        """
+        paths = (self.record, self.corrupt, self.results, self.log, self.check_lock)
+        return any(map(os.path.lexists, paths))
+
     def leftovers(self) -> list[str]:
         """
         Return the temporary files that writers of this record left behind.

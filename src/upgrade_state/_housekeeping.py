@@ -29,10 +29,13 @@ def records(root: str) -> Iterator[tuple[str, Record | None]]:
         StateReadError: The store cannot be read or is not to be believed.
     """
     for key in _keys(root):
+        entry = _store.Entry(root, key, None, None)
         try:
-            yield key, _store.read(_store.Entry(root, key, None, None))
+            record = _store.read(entry)
         except StateReadError:
-            yield key, None
+            record = None
+        if record is not None or not _has_no_record(entry):
+            yield key, record
 
 
 def _keys(root: str) -> Iterator[str]:

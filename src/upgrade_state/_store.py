@@ -51,6 +51,7 @@ import json
 import logging
 import os
 import time
+import traceback
 from typing import TYPE_CHECKING
 
 import filelock
@@ -437,10 +438,7 @@ class CheckGuard:
         """
         if self._committed or self._lock is None or self._process != os.getpid():
             return
-        message = _text.message_of(
-            getattr(error, "message", "") or str(error) or type(error).__name__,
-            _MESSAGE_LENGTH,
-        )
+        message = _text.message_of(_what_happened(error), _MESSAGE_LENGTH)
         at = _record.text_of(int(time.time()))
 
         def one_more(current: Record | None) -> Record:
@@ -469,6 +467,15 @@ class CheckGuard:
         lock, self._lock = self._lock, None
         if lock is not None and self._process == os.getpid():
             _release(lock)
+
+
+def _what_happened(error: Exception) -> str:
+    """
+    Put an exception in words: ours without the path, others with their name.
+    """
+    if isinstance(error, UpgradeStateError):
+        return error.message
+    return "".join(traceback.format_exception_only(error))
 
 
 def _second(now: dt.datetime | None) -> int:
@@ -565,7 +572,7 @@ def forget(entry: Entry, is_gone: Callable[[Entry], bool] = lambda _: True) -> b
     Args:
         is_gone: Asked once no check is running. If not, all stays: False.
     """
-    if not _record.is_trusted(entry.root):
+    if not _record.is_trusted(entry.root) or not entry.has_files():
         return True
     _files.ensure(entry.root)
     lock = _try_lock(entry.check_lock)
