@@ -1,0 +1,449 @@
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from upgrade_state import _policy, _record
+from upgrade_state.exceptions import StateReadError
+
+NOW = 1_795_148_280
+HOUR, DAY = 3_600, 86_400
+KEY = "f2662004f1f127e1ee13f55584477bec"
+OLD = {"digest": "blake2b:" + "0" * 64, "size": 7}
+NEW = {"digest": "blake2b:" + "1" * 64, "size": 7}
+
+
+def ago(seconds: int) -> str:
+    return _record.text_of(NOW - seconds)
+
+
+def record(**fields: Any) -> dict[str, Any]:
+    """
+    A record with one upgrade, checked an hour ago, of which nobody was told.
+    """
+    return _record.DEFAULTS | {
+        "environment": "/home/ana/src/shop",
+        "generation": 1,
+        "last_checked": ago(HOUR),
+        "result": result(version=1),
+        **fields,
+    }
+
+
+def result(**counts: int) -> dict[str, Any]:
+    return {
+        "format": "uv",
+        "old_lockfile": OLD,
+        "new_lockfile": NEW,
+        "upgrades": OLD,
+        "counts": {"*": {"version": 0, "rebuild": 0, **counts}},
+    }
+
+
+def opaque(new: dict[str, Any]) -> dict[str, Any]:
+    return result() | {"format": None, "new_lockfile": new, "counts": None}
+
+
+def same(recorded: object) -> bool:
+    return recorded == OLD
+
+
+def other(_: object) -> bool:
+    return False
+
+
+def never(_: object) -> bool:
+    raise AssertionError("the lockfile was looked at")
+
+
+def freshness(it: dict[str, Any] | None, matches=same, **asked: Any):
+    return _policy.freshness(
+        it, **({"matches": matches, "max_age": DAY, "now": NOW, "key": KEY} | asked)
+    )
+
+
+def verdict(it: dict[str, Any] | None, matches=same, **asked: Any):
+    usual = {
+        "matches": matches,
+        "interval": DAY,
+        "platform": None,
+        "now": NOW,
+        "switch": None,
+        "directory": "/home/ana/src/shop",
+    }
+    return _policy.verdict(it, **(usual | asked))
+
+
+def failure(at: str, attempts: int = 1) -> dict[str, Any]:
+    return {"at": at, "attempts": attempts, "message": "no route to host"}
+
+
+class TestFreshness:
+    def test_nothing_known(self):
+        """
+        Without a record a check is due.
+        """
+        f = freshness(None, never)
+
+        assert ("never-checked", True, None) == (f.reason, f.due, f.until)
+
+    @pytest.mark.parametrize("missing", ["last_checked", "result"])
+    def test_no_success(self, missing):
+        """
+        So it is where every check has failed.
+        """
+        f = freshness(record(**{missing: None}), never)
+
+        assert ("never-checked", True) == (f.reason, f.due)
+
+    def test_fresh(self):
+        """
+        A check of this lockfile is good for its time.
+        """
+        f = freshness(record())
+
+        until = dt.datetime.fromtimestamp(NOW + 23 * HOUR, dt.UTC)
+        assert ("fresh", False, until) == (f.reason, f.due, f.until)
+
+    @pytest.mark.parametrize(
+        ("age", "reason"), [(DAY - 1, "fresh"), (DAY, "expired"), (DAY + 1, "expired")]
+    )
+    def test_expired(self, age, reason):
+        """
+        At the end of its time it is not good any more.
+        """
+        assert reason == freshness(record(last_checked=ago(age))).reason
+
+    def test_no_max_age(self):
+        """
+        With a time of zero no check is good, not even one from this second.
+        """
+        f = freshness(record(last_checked=ago(0)), never, max_age=0)
+
+        assert ("expired", True) == (f.reason, f.due)
+
+    def test_other_lockfile(self):
+        """
+        A check of another lockfile is no good.
+        """
+        f = freshness(record(), other)
+
+        assert ("lockfile-changed", True, None) == (f.reason, f.due, f.until)
+
+    @pytest.mark.parametrize(("ahead", "reason"), [(300, "fresh"), (301, "expired")])
+    def test_clock_set_back(self, ahead, reason):
+        """
+        A check from the future counts as long ago, but for a small difference.
+        """
+        assert reason == freshness(record(last_checked=ago(-ahead))).reason
+
+    def test_backing_off(self):
+        """
+        After a failure nobody tries again for a while, other lockfile or not.
+        """
+        f = freshness(record(failure=failure(ago(200))), never)
+
+        assert ("backing-off", False) == (f.reason, f.due)
+        assert f.until is not None
+        assert 225 <= f.until.timestamp() - (NOW - 200) <= 300
+
+    @pytest.mark.parametrize("then", [ago(300), ago(-301)])
+    def test_tries_again(self, then):
+        """
+        Then, or if the clock was set back, it is as before.
+        """
+        assert "fresh" == freshness(record(failure=failure(then))).reason
+
+    @pytest.mark.parametrize("attempts", [0, 1, 2, 5, 9, 10, 11, _record.MAX_INTEGER])
+    def test_delay(self, attempts):
+        """
+        The delay doubles with each failure, up to a day, less up to a quarter.
+        """
+        whole = min(300 * 2 ** min(max(attempts - 1, 0), 20), DAY)
+
+        assert whole * 3 // 4 <= _policy._delay(attempts, KEY) <= whole
+
+    def test_delays_differ(self):
+        """
+        What failed together is not tried again together.
+        """
+        delays = {_policy._delay(12, f"{n:032x}") for n in range(100)}
+
+        assert 90 < len(delays)
+
+    def test_no_truth_value(self):
+        """
+        Nobody tests the wrong thing.
+        """
+        with pytest.raises(TypeError, match="due"):
+            bool(freshness(None))
+
+    @pytest.mark.parametrize(
+        ("it", "matches", "words"),
+        [
+            (None, same, "never-checked: no check has succeeded yet"),
+            (record(), same, "fresh: the last check is good until 2026-11-21 03:18"),
+            (record(), other, "lockfile-changed: the lockfile is not the one"),
+            (record(last_checked=ago(DAY)), same, "expired: the last check is too old"),
+            (record(failure=failure(ago(0))), same, "backing-off: the last check fail"),
+        ],
+    )
+    def test_in_words(self, it, matches, words):
+        """
+        A person gets the reason in words, in any view of it.
+        """
+        f = freshness(it, matches)
+
+        assert str(f).startswith(words)
+        assert f"<Freshness {f}>" == repr(f)
+
+
+class TestVerdict:
+    def test_notify(self):
+        """
+        What was found and not said yet is said.
+        """
+        v = verdict(record())
+
+        assert ("notify", True, None) == (v.reason, bool(v), v.until)
+        assert "1 version change available in 'shop'." == v.message
+
+    @pytest.mark.parametrize("it", [None, record(result=None)])
+    def test_nothing_known(self, it):
+        """
+        Where nothing was found there is nothing to say.
+        """
+        v = verdict(it, never)
+
+        assert ("nothing-known", False, "") == (v.reason, bool(v), v.message)
+
+    def test_switched_off(self):
+        """
+        A switch comes before everything else, and the verdict names it.
+        """
+        v = verdict(None, never, switch="CI")
+
+        assert ("switched-off", "CI") == (v.reason, v.switch)
+        assert "switched-off: CI is set in the process environment" == str(v)
+
+    def test_no_upgrades(self):
+        """
+        A check without upgrades is not worth mentioning.
+        """
+        v = verdict(record(result=result()), never)
+
+        assert ("no-upgrades", "", "") == (v.reason, v.summary, v.message)
+
+    @pytest.mark.parametrize(("new", "reason"), [(OLD, "no-upgrades"), (NEW, "notify")])
+    def test_opaque(self, new, reason):
+        """
+        Of an opaque format all that counts is whether the digest changes.
+        """
+        assert reason == verdict(record(result=opaque(new))).reason
+
+    def test_opaque_in_words(self):
+        """
+        Then nothing is counted, and it is called upgrades.
+        """
+        v = verdict(record(result=opaque(NEW)))
+
+        assert "Upgrades available in 'shop'." == v.message
+        assert (0, 0, True) == (v.version_changes, v.rebuilds, v.opaque)
+
+    def test_snoozed(self):
+        """
+        What the user asked for holds until the second that was said.
+        """
+        until = NOW + 1
+        it = record(snoozed_until=_record.text_of(until), last_notified=ago(5))
+
+        v = verdict(it, never)
+        assert ("snoozed", until) == (v.reason, v.until.timestamp())
+        assert "told-recently" == verdict(it, now=until).reason
+
+    def test_snoozed_for_years(self):
+        """
+        That it lies far ahead is no sign of a wrong clock.
+        """
+        it = record(snoozed_until="9999-12-31T23:59:59Z")
+
+        assert "snoozed" == verdict(it).reason
+
+    @pytest.mark.parametrize(
+        ("age", "reason"), [(0, "told-recently"), (DAY - 1, "told-recently")]
+    )
+    def test_told_recently(self, age, reason):
+        """
+        Who was told is not told again before the interval has gone by.
+        """
+        v = verdict(record(last_notified=ago(age)), never)
+
+        assert (reason, NOW - age + DAY) == (v.reason, v.until.timestamp())
+
+    def test_told_long_ago(self):
+        """
+        At its end it is said again.
+        """
+        assert verdict(record(last_notified=ago(DAY)))
+
+    @pytest.mark.parametrize("age", [0, -300])
+    def test_no_interval(self, age):
+        """
+        An interval of zero means every time.
+        """
+        assert verdict(record(last_notified=ago(age)), interval=0)
+
+    @pytest.mark.parametrize(
+        ("ahead", "reason"), [(300, "told-recently"), (301, "notify")]
+    )
+    def test_clock_set_back(self, ahead, reason):
+        """
+        A notice from the future counts as long ago, but for a small difference.
+        """
+        assert reason == verdict(record(last_notified=ago(-ahead))).reason
+
+    def test_other_lockfile(self):
+        """
+        A check of another lockfile is not worth mentioning.
+        """
+        v = verdict(record(), other)
+
+        assert ("lockfile-changed", "") == (v.reason, v.message)
+        assert "1 version change" == v.summary
+
+    @pytest.mark.parametrize(
+        ("platform", "counts"),
+        [(None, (2, 1)), ("linux-64", (1, 0)), ("win-64", (0, 1)), ("osx", (0, 0))],
+    )
+    def test_platform(self, platform, counts):
+        """
+        Counts are those of the platform; one that is not listed has none.
+        """
+        found = {
+            "*": {"version": 2, "rebuild": 1},
+            "linux-64": {"version": 1, "rebuild": 0},
+            "win-64": {"version": 0, "rebuild": 1},
+        }
+        v = verdict(record(result=result() | {"counts": found}), platform=platform)
+
+        assert counts == (v.version_changes, v.rebuilds)
+        assert bool(v) == any(counts)
+
+    def test_any_platform(self):
+        """
+        Where only the sum is there, it holds for every platform.
+        """
+        assert verdict(record(), platform="linux-64")
+
+    @pytest.mark.parametrize(
+        ("version", "rebuild", "summary"),
+        [
+            (1, 0, "1 version change"),
+            (2, 0, "2 version changes"),
+            (0, 1, "1 rebuild"),
+            (0, 2, "2 rebuilds"),
+            (2, 1, "2 version changes and 1 rebuild"),
+        ],
+    )
+    def test_summary(self, version, rebuild, summary):
+        """
+        What is zero is left out, and one is no plural.
+        """
+        v = verdict(record(result=result(version=version, rebuild=rebuild)))
+
+        assert summary == v.summary
+
+    @pytest.mark.parametrize(
+        ("directory", "name"),
+        [
+            ("/", "/"),
+            ("/srv/a b", "a b"),
+            ("/srv/\x1b[31mred\nline", "\\x1b[31mred\\x0aline"),
+            ("/srv/\udce9", "\\udce9"),
+            ("/srv/\u202egnp", "\\u202egnp"),
+        ],
+    )
+    def test_message_is_safe(self, directory, name):
+        """
+        Whatever a directory is called, it is one line and moves no cursor.
+        """
+        message = verdict(record(), directory=directory).message
+
+        assert f"1 version change available in '{name}'." == message
+
+    @pytest.mark.parametrize(
+        ("it", "asked", "words"),
+        [
+            (record(), {}, "notify: 1 version change available"),
+            (None, {}, "nothing-known: no check has succeeded yet"),
+            (record(result=result()), {}, "no-upgrades: the last check found noth"),
+            (record(), {"matches": other}, "lockfile-changed: the lockfile is not "),
+            (
+                record(last_notified=ago(0)),
+                {},
+                "told-recently: the user was told; the next notice is due at "
+                "2026-11-21 04:18:00 UTC",
+            ),
+            (
+                record(last_notified=ago(0)),
+                {"interval": 10**15},
+                "told-recently: the user was told; the next notice is due at "
+                "the end of all time",
+            ),
+            (
+                record(snoozed_until=ago(-60)),
+                {},
+                "snoozed: the user does not want to hear of it until "
+                "2026-11-20 04:19:00 UTC",
+            ),
+        ],
+    )
+    def test_in_words(self, it, asked, words):
+        """
+        A person gets the reason in words.
+        """
+        assert str(verdict(it, **asked)).startswith(words)
+
+    def test_unavailable(self):
+        """
+        What went wrong is attached, and what a person gets to see.
+        """
+        error = StateReadError("Could not read the file (no)", "/a")
+        v = _policy.Verdict("unavailable", error=error)
+
+        assert "unavailable: Could not read the file (no): '/a'" == str(v)
+        assert error is v.error
+
+
+class TestLaws:
+    times = st.integers(_record.FIRST_SECOND, _record.LAST_SECOND)
+    durations = st.integers(0, 10**14)
+
+    @given(times, times, durations)
+    def test_any_times(self, then, now, duration):
+        """
+        No time and no duration is too much for the rules, or for `until`.
+        """
+        text = _record.text_of(then)
+        it = record(last_checked=text, last_notified=text, snoozed_until=text)
+        answers = [
+            verdict(it, now=now, interval=duration),
+            freshness(it, now=now, max_age=duration),
+        ]
+
+        assert all(a.until is None or a.until.tzinfo is dt.UTC for a in answers)
+
+    @given(times, times, durations, st.integers(0, 3), st.booleans())
+    def test_notice(self, then, now, interval, count, current):
+        """
+        To speak takes upgrades, the current lockfile and the interval.
+        """
+        it = record(last_notified=_record.text_of(then), result=result(version=count))
+        v = verdict(it, same if current else other, now=now, interval=interval)
+
+        over = interval == 0 or now - then >= interval or then - now > 300
+        assert bool(v) == (count > 0 and current and over)
