@@ -87,7 +87,7 @@ class Place:
         Tell whether there is, or soon may be, anything of this environment.
         """
         paths = (self.record, self.corrupt, self.results, self.log, self.check_lock)
-        return any(map(os.path.lexists, paths))
+        return any(map(os.path.lexists, paths)) or bool(self.leftovers())
 
     def leftovers(self) -> list[str]:
         """
@@ -266,12 +266,8 @@ def set_aside(place: Place) -> None:
         StateWriteError: It is still where it was.
     """
     with _writing("set aside the corrupt record", place.record):
-        try:
-            os.replace(place.record, place.corrupt)
-        except (IsADirectoryError, NotADirectoryError, FileExistsError):
-            # A directory and a file, one where the other should go.
-            remove(place.corrupt)
-            os.replace(place.record, place.corrupt)
+        remove(place.corrupt)  # a directory would be in the way
+        os.replace(place.record, place.corrupt)
 
 
 def remove(path: str) -> None:

@@ -1,0 +1,862 @@
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import threading
+
+import filelock
+import pytest
+
+from upgrade_state import _record, _store
+from upgrade_state.exceptions import (
+    ResolverError,
+    StateLockError,
+    StateReadError,
+    StateWriteError,
+)
+from upgrade_state.lockfiles import Upgrade
+
+NOW = dt.datetime(2026, 11, 20, 4, 18, tzinfo=dt.UTC)
+HOUR, DAY = dt.timedelta(hours=1), dt.timedelta(days=1)
+
+
+def commit(shop, new=b"new", **asked):
+    with shop.try_check() as check:
+        return check.commit(new, **({"now": NOW} | asked))
+
+
+def fields(shop):
+    with open(shop.record_path, "rb") as file:
+        return json.load(file)
+
+
+def write(shop, record):
+    with open(shop.record_path, "w") as file:
+        json.dump(record, file)
+
+
+def fail(shop, error):
+    with pytest.raises(type(error)), shop.try_check():
+        raise error
+
+
+def results(shop):
+    folder = os.path.join(os.path.dirname(shop.record_path), "results", shop.key)
+    return set(os.listdir(folder))
+
+
+def names(shop):
+    record = fields(shop)
+    return {_record.digits(d) for d in _store._named_files(record)}
+
+
+class TestCommit:
+    def test_first(self, shop, tmp_path):
+        """
+        The first check makes the record, with every field.
+        """
+        assert commit(shop, recipe="uv")
+
+        old, new = b"old", b"new"
+        assert {
+            "environment": str(tmp_path / "shop"),
+            "lockfile": "uv.lock",
+            "recipe": "uv",
+            "generation": 1,
+            "last_checked": "2026-11-20T04:18:00Z",
+            "result": {
+                "format": "uv",
+                "old_lockfile": {"digest": _record.digest(old), "size": 3},
+                "new_lockfile": {"digest": _record.digest(new), "size": 3},
+                "upgrades": None,
+                "counts": None,
+            },
+            "last_notified": None,
+            "snoozed_until": None,
+            "failure": None,
+        } == fields(shop)
+
+    def test_merges_its_own(self, shop):
+        """
+        A commit replaces what it owns and keeps the rest, known or not.
+        """
+        commit(shop)
+        shop.claim_notice(now=NOW)
+        shop.snooze(NOW + HOUR)
+        write(shop, fields(shop) | {"colour": {"of": "money"}})
+        before = fields(shop)
+        commit(shop, b"newer", now=NOW + HOUR)
+
+        changed = {name for name, value in fields(shop).items() if before[name] != value}
+        assert {"generation", "last_checked", "result"} == changed
+
+    def test_takes_the_recipe_back(self, shop):
+        """
+        A check without a recipe withdraws the one before.
+        """
+        commit(shop, recipe="uv")
+        commit(shop)
+
+        assert shop.read().recipe is None
+
+    def test_ends_a_failure(self, shop):
+        """
+        A check that succeeds ends what failed before.
+        """
+        fail(shop, OSError("no"))
+        commit(shop)
+
+        assert shop.read().failure is None
+
+    def test_keeps_only_what_is_named(self, shop):
+        """
+        What the record does not name any more is removed, and litter as well.
+        """
+        commit(shop)
+        folder = os.path.join(os.path.dirname(shop.record_path), "results", shop.key)
+        os.mkdir(os.path.join(folder, "litter"))
+        commit(shop, b"newer")
+
+        assert names(shop) == results(shop)
+        assert b"newer" == shop.kept_lockfile("new")
+
+    def test_no_upgrade(self, shop):
+        """
+        Where nothing would change one file is both.
+        """
+        commit(shop, b"old")
+
+        assert {_record.digits(_record.digest(b"old"))} == results(shop)
+        assert "no-upgrades" == shop.verdict(now=NOW).reason
+
+    def test_rows_of_the_caller(self, shop):
+        """
+        Rows that are given count instead of the lockfiles.
+        """
+        rows = (
+            Upgrade("curl", "version", old=("8.0",), new=("8.1",), platform="linux-64"),
+            Upgrade("git", "rebuild", old=("2.40",), new=("2.40",)),
+            Upgrade("jq", "added", new=("1.7",)),
+        )
+        commit(shop, upgrades=iter(rows))
+
+        assert rows == shop.upgrades()
+        verdicts = [shop.verdict(platform=p).summary for p in (None, "linux-64", "osx")]
+        both = "1 version change and 1 rebuild"
+        assert [both, both, ""] == verdicts
+
+    def test_nothing_was_locked(self, store, tmp_path):
+        """
+        Without a lockfile nothing that is locked could be upgraded.
+        """
+        shop = store.environment(tmp_path / "none", "uv.lock")
+        commit(shop)
+
+        assert ("no-upgrades", "fresh") == (
+            shop.verdict(now=NOW).reason,
+            shop.freshness(now=NOW).reason,
+        )
+        assert shop.kept_lockfile("old") is None
+
+    def test_no_lockfile_at_all(self, store, tmp_path):
+        """
+        An environment without one has rows, and they stay current.
+        """
+        shop = store.environment(tmp_path)
+        rows = [Upgrade("curl", "version", old=("8.0",), new=("8.1",))]
+        commit(shop, b"", upgrades=rows)
+
+        assert shop.claim_notice(now=NOW)
+
+    def test_many_platforms(self, shop):
+        """
+        However many platforms a lockfile makes up, the record stays small.
+        """
+        rows = [
+            Upgrade("a", "version", old=("1",), new=("2",), platform=f"p{n}" * 9)
+            for n in range(1000)
+        ]
+        commit(shop, upgrades=rows)
+
+        assert 4096 > os.path.getsize(shop.record_path)
+        assert "1 version change" == shop.verdict(platform="linux-64").summary
+
+    def test_size_of_a_record(self, shop, tmp_path):
+        """
+        A record stays below 4 KiB, whatever the sizes of lockfiles are.
+        """
+        (tmp_path / "shop" / "uv.lock").write_bytes(b"x" * 5_000_000)
+        commit(shop, b"y" * 5_000_000)
+        fail(shop, OSError("\x1b" * 10**6))
+
+        assert 4096 > os.path.getsize(shop.record_path)
+
+    def test_lockfile_at_begin(self, shop, tmp_path):
+        """
+        A check is about the lockfile at its beginning.
+        """
+        with shop.try_check() as check:
+            (tmp_path / "shop" / "uv.lock").write_bytes(b"edited")
+            assert b"old" == check.old_lockfile
+            check.commit(b"new", now=NOW)
+
+        assert b"old" == shop.kept_lockfile("old")
+        assert "lockfile-changed" == shop.verdict(now=NOW).reason
+
+    def test_given_lockfile(self, shop):
+        """
+        Or about the bytes that were given.
+        """
+        with shop.try_check(b"given") as check:
+            check.commit(b"new", now=NOW)
+
+        assert shop.verdict(b"given", now=NOW)
+        assert "lockfile-changed" == shop.verdict(now=NOW).reason
+
+    def test_overtaken(self, shop):
+        """
+        Where locks do not exclude, the later result is dropped, and said so.
+        """
+        commit(shop)
+        with shop.try_check() as check:
+            write(shop, fields(shop) | {"generation": 9})
+            assert not check.commit(b"newer")
+
+        assert 9 == fields(shop)["generation"]
+        assert names(shop) == results(shop)
+
+    def test_record_gone(self, shop):
+        """
+        That the record is gone meanwhile is no obstacle.
+        """
+        commit(shop)
+        with shop.try_check() as check:
+            os.unlink(shop.record_path)
+            assert check.commit(b"newer")
+
+        assert 2 == shop.read().generation
+
+    def test_last_generation(self, shop):
+        """
+        After the last generation the count begins anew.
+        """
+        commit(shop)
+        write(shop, fields(shop) | {"generation": _record.MAX_INTEGER})
+        commit(shop)
+
+        assert 0 == shop.read().generation
+
+    def test_once(self, shop):
+        """
+        A guard commits once.
+        """
+        with shop.try_check() as check:
+            check.commit(b"new")
+            with pytest.raises(RuntimeError, match="committed already"):
+                check.commit(b"newer")
+
+    @pytest.mark.parametrize(
+        ("new", "asked", "error"),
+        [
+            ("new", {}, TypeError),
+            (b"new", {"recipe": ""}, ValueError),
+            (b"new", {"recipe": "x" * 65}, ValueError),
+            (b"new", {"format": "none"}, ValueError),
+            (b"new", {"now": dt.datetime(2026, 11, 20)}, ValueError),  # noqa: DTZ001
+        ],
+    )
+    def test_mistakes(self, shop, new, asked, error):
+        """
+        A mistake of the caller is no result.
+        """
+        with shop.try_check() as check, pytest.raises(error):
+            check.commit(new, **asked)
+
+        assert shop.read() is None
+
+    @pytest.mark.parametrize("format", ["uv", "flox"])
+    def test_format(self, store, tmp_path, format):
+        """
+        A format can be named where the lockfile's name does not tell.
+        """
+        shop = store.environment(tmp_path, "custom.lock")
+        with shop.try_check(b"old") as check:
+            check.commit(b"new", format=format)
+
+        assert format == shop.read().result.format
+
+
+class TestGuard:
+    def test_busy(self, shop):
+        """
+        While one is checking nobody else is, in the same thread neither.
+        """
+        with shop.try_check() as one, shop.try_check() as other:
+            assert (True, None) == (one is not None, other)
+
+        with shop.try_check() as again:
+            assert again is not None
+
+    def test_freshness(self, shop):
+        """
+        Under the lock it can be asked again whether a check is due.
+        """
+        with shop.try_check() as check:
+            assert "never-checked" == check.freshness().reason
+        commit(shop)
+        with shop.try_check() as check:
+            assert "fresh" == check.freshness(now=NOW).reason
+            assert "expired" == check.freshness(now=NOW, max_age=dt.timedelta()).reason
+
+    def test_closed(self, shop):
+        """
+        Once the with statement is left, a guard is of no use.
+        """
+        with shop.try_check() as check:
+            pass
+
+        check.close()
+        for use in (check.freshness, lambda: check.commit(b"new")):
+            with pytest.raises(RuntimeError, match="closed"):
+                use()
+
+    def test_closed_by_another_thread(self, shop):
+        """
+        Any thread may close it.
+        """
+        with shop.try_check() as check:
+            thread = threading.Thread(target=check.close)
+            thread.start()
+            thread.join()
+            with shop.try_check() as other:
+                assert other is not None
+
+    def test_unreadable_lockfile(self, shop, monkeypatch):
+        """
+        What keeps a check from beginning leaves the lock free.
+        """
+
+        def refuse(path):
+            raise StateReadError("no", path)
+
+        monkeypatch.setattr(_store._current, "read", refuse)
+        with pytest.raises(StateReadError), shop.try_check():
+            pass
+        monkeypatch.undo()
+
+        with shop.try_check() as check:
+            assert check is not None
+
+    def test_of_another_process(self, shop):
+        """
+        In a forked child it is closed, and the parent keeps the lock.
+        """
+        with shop.try_check() as check:
+            child = os.fork()
+            if child == 0:
+                try:
+                    check.commit(b"new")
+                except RuntimeError:
+                    check.close()
+                    check._fail(OSError("no"))
+                    os._exit(7)
+                os._exit(1)
+            status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            with shop.try_check() as other:
+                assert (7, None) == (status, other)
+            assert check.commit(b"new")
+
+
+class TestFailure:
+    def test_remembered(self, shop):
+        """
+        What leaves a check is remembered, and goes on.
+        """
+        commit(shop)
+        before = fields(shop)
+        fail(shop, ResolverError("uv is not installed", "/a"))
+
+        failure = shop.read().failure
+        assert (1, "uv is not installed") == (failure.attempts, failure.message)
+        assert before == fields(shop) | {"failure": None}
+
+    def test_counted(self, shop):
+        """
+        One after the other is counted.
+        """
+        for _ in range(3):
+            fail(shop, OSError("no route to host"))
+
+        failure = shop.read().failure
+        assert (3, "OSError: no route to host") == (failure.attempts, failure.message)
+        assert shop.read().result is None
+        assert "backing-off" == shop.freshness().reason
+
+    def test_speechless(self, shop):
+        """
+        An exception that cannot even be printed is one.
+        """
+
+        class SpeechlessError(Exception):
+            def __str__(self):
+                raise ValueError("no words")
+
+        fail(shop, SpeechlessError())
+
+        assert "SpeechlessError" in shop.read().failure.message
+
+    def test_after_commit(self, shop):
+        """
+        What happens after the commit is no failure of the check.
+        """
+        with pytest.raises(OSError, match="no"), shop.try_check() as check:
+            check.commit(b"new")
+            raise OSError("no")
+
+        assert shop.read().failure is None
+
+    @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit])
+    def test_interrupted(self, shop, error):
+        """
+        Somebody who gives up has not failed.
+        """
+        with pytest.raises(error), shop.try_check():
+            raise error
+
+        assert shop.read() is None
+        with shop.try_check() as check:
+            assert check is not None
+
+    def test_not_committed(self, shop):
+        """
+        Nor has who leaves without a commit.
+        """
+        with shop.try_check():
+            pass
+
+        assert shop.read() is None
+
+    def test_cannot_be_remembered(self, shop, monkeypatch):
+        """
+        If not even that can be written, the error that matters goes on.
+        """
+
+        def refuse(*_):
+            raise StateWriteError("full", "/a")
+
+        monkeypatch.setattr(_store._files, "replace_record", refuse)
+        fail(shop, OSError("no"))
+
+        assert shop.read() is None
+
+
+class TestHealing:
+    @pytest.fixture(
+        params=["text", "empty", "directory", "full directory", "fifo", "symlink"]
+    )
+    def corrupt(self, request, shop, tmp_path):
+        """
+        An environment whose record is something else.
+        """
+        commit(shop)
+        path = shop.record_path
+        os.unlink(path)
+        if request.param == "text":
+            write(shop, "garbage")
+        elif request.param == "empty":
+            open(path, "w").close()
+        elif "directory" in request.param:
+            os.mkdir(path)
+            if request.param == "full directory":
+                os.mkdir(os.path.join(path, "more"))
+        elif request.param == "fifo":
+            os.mkfifo(path)
+        else:
+            (tmp_path / "target").write_text("precious")
+            os.symlink(tmp_path / "target", path)
+        return shop
+
+    def test_nothing_known(self, corrupt):
+        """
+        A corrupt record is no record, for everybody.
+        """
+        assert ("nothing-known", "never-checked", None, False) == (
+            corrupt.claim_notice().reason,
+            corrupt.freshness().reason,
+            corrupt.read(),
+            corrupt.snooze(NOW),
+        )
+        assert not os.path.lexists(f"{corrupt.record_path}.corrupt")
+
+    def test_healed(self, corrupt, tmp_path):
+        """
+        The next check heals it, and keeps what was there.
+        """
+        kind = os.lstat(corrupt.record_path).st_mode
+        commit(corrupt)
+
+        assert 1 == corrupt.read().generation
+        assert kind == os.lstat(f"{corrupt.record_path}.corrupt").st_mode
+        if (tmp_path / "target").exists():
+            assert "precious" == (tmp_path / "target").read_text()
+
+    def test_healed_by_failure(self, corrupt):
+        """
+        So does one that fails.
+        """
+        fail(corrupt, OSError("no"))
+
+        assert 1 == corrupt.read().failure.attempts
+
+    @pytest.mark.parametrize("earlier", ["file", "directory"])
+    def test_healed_twice(self, corrupt, earlier):
+        """
+        Of several the last one is kept.
+        """
+        path = f"{corrupt.record_path}.corrupt"
+        if earlier == "file":
+            open(path, "w").close()
+        else:
+            os.makedirs(os.path.join(path, "more"))
+        kind = os.lstat(corrupt.record_path).st_mode
+        commit(corrupt)
+
+        assert kind == os.lstat(path).st_mode
+        assert corrupt.read() is not None
+
+    def test_forgotten(self, corrupt):
+        """
+        To forget removes it, whatever it is.
+        """
+        commit(corrupt)
+        os.rename(f"{corrupt.record_path}.corrupt", corrupt.record_path + ".old")
+        os.unlink(corrupt.record_path)
+        os.rename(corrupt.record_path + ".old", corrupt.record_path)
+
+        assert corrupt.forget()
+        assert not os.path.lexists(corrupt.record_path)
+
+
+class TestLocks:
+    def test_write_lock_held_too_long(self, shop, monkeypatch):
+        """
+        Who waits for too long says so, and nothing has changed.
+        """
+        commit(shop)
+        monkeypatch.setattr(_store, "_WAIT_SECONDS", 0.01)
+        path = os.path.join(os.path.dirname(shop.record_path), "locks")
+        with (
+            filelock.FileLock(os.path.join(path, f"{shop.key}.write")),
+            pytest.raises(StateLockError, match="within 0 s") as caught,
+        ):
+            shop.snooze(NOW)
+
+        assert os.path.join(path, f"{shop.key}.write") == caught.value.path
+        assert shop.read().snoozed_until is None
+
+    def test_refused(self, shop, monkeypatch):
+        """
+        A system that refuses a lock is an error, or a reason.
+        """
+        commit(shop)
+
+        def refuse(*_, **__):
+            raise OSError(37, "No locks available")
+
+        monkeypatch.setattr(filelock.FileLock, "acquire", refuse)
+        with pytest.raises(StateLockError, match="No locks available"):
+            shop.snooze(NOW)
+        with pytest.raises(StateLockError), shop.try_check():
+            pass
+        verdict = shop.claim_notice(now=NOW)
+        assert ("unavailable", StateLockError) == (verdict.reason, type(verdict.error))
+
+    def test_release_fails(self, shop, monkeypatch):
+        """
+        A lock that cannot be released goes with its descriptor.
+        """
+        commit(shop)
+        release = filelock.FileLock.release
+
+        def complain(self, *args, **more):
+            release(self, *args, **more)
+            raise OSError(5, "Input/output error")
+
+        monkeypatch.setattr(filelock.FileLock, "release", complain)
+
+        assert shop.claim_notice(now=NOW)
+
+    def test_lock_files_stay(self, shop):
+        """
+        The files of locks are never deleted.
+        """
+        commit(shop)
+        shop.claim_notice(now=NOW)
+        folder = os.path.join(os.path.dirname(shop.record_path), "locks")
+        before = {e.name: e.inode() for e in os.scandir(folder)}
+        commit(shop)
+        shop.forget()
+
+        assert {f"{shop.key}.check", f"{shop.key}.write"} == set(before)
+        assert before == {e.name: e.inode() for e in os.scandir(folder)}
+
+
+class TestClaim:
+    def test_somebody_has_spoken(self, shop):
+        """
+        Who finds another notice than at the first look keeps silent.
+        """
+        commit(shop)
+        seen = fields(shop)
+        asked = shop._asked(None, dt.timedelta(), None, NOW)
+        write(shop, seen | {"last_notified": "2026-11-20T04:17:59Z"})
+
+        verdict = _store.claim(shop._entry(), seen, asked)
+        assert "told-recently" == verdict.reason
+        assert "2026-11-20T04:17:59Z" == fields(shop)["last_notified"]
+
+    def test_decided_again(self, shop):
+        """
+        What has changed since the first look counts.
+        """
+        commit(shop)
+        seen = fields(shop)
+        asked = shop._asked(None, None, None, NOW)
+        shop.snooze(NOW + HOUR)
+
+        assert "snoozed" == _store.claim(shop._entry(), seen, asked).reason
+        assert fields(shop)["last_notified"] is None
+
+    def test_forgotten_meanwhile(self, shop):
+        """
+        A record that is gone by then is not made anew.
+        """
+        commit(shop)
+        seen = fields(shop)
+        shop.forget()
+
+        asked = shop._asked(None, None, None, NOW)
+        assert "nothing-known" == _store.claim(shop._entry(), seen, asked).reason
+        assert shop.read() is None
+
+    def test_snooze_of_what_is_forgotten_meanwhile(self, shop, monkeypatch):
+        """
+        Nor is it by a snooze.
+        """
+        commit(shop)
+        answers = iter([fields(shop), None])
+        monkeypatch.setattr(_store, "read", lambda _: next(answers))
+
+        assert not shop.snooze(NOW)
+
+    def test_failing_disk(self, shop, monkeypatch):
+        """
+        What cannot be recorded is not said.
+        """
+        commit(shop)
+
+        def refuse(*_):
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(os, "write", refuse)
+        verdict = shop.claim_notice(now=NOW)
+        monkeypatch.undo()
+
+        assert ("unavailable", "") == (verdict.reason, verdict.message)
+        assert "No space left on device" in str(verdict)
+        assert shop.read().last_notified is None
+
+
+class TestForget:
+    def test_everything(self, shop, tmp_path):
+        """
+        Nothing of it remains but the files of locks.
+        """
+        commit(shop)
+        root = tmp_path / "cache" / "v1"
+        (root / "logs" / f"{shop.key}.log").touch()
+        (root / "tmp" / f"{shop.key}.0").touch()
+        (root / f"{shop.key}.json.corrupt").touch()
+
+        assert shop.forget()
+        left = [path for path in root.rglob("*") if shop.key in path.name]
+        assert {root / "locks"} == {path.parent for path in left}
+
+    def test_while_checking(self, shop):
+        """
+        While a check is running everything stays.
+        """
+        commit(shop)
+        with shop.try_check():
+            assert not shop.forget()
+
+        assert shop.read() is not None
+
+    def test_nothing_known(self, shop, store, tmp_path):
+        """
+        What was never known leaves no lock file when it is forgotten.
+        """
+        commit(store.environment(tmp_path / "other"))
+
+        assert shop.forget()
+        locks = os.listdir(tmp_path / "cache" / "v1" / "locks")
+        assert [] == [name for name in locks if shop.key in name]
+
+    def test_first_check(self, shop):
+        """
+        A first check that is running is busy like any other.
+        """
+        with shop.try_check():
+            assert not shop.forget()
+
+
+class TestPrune:
+    @pytest.fixture
+    def gone(self, store, tmp_path):
+        """
+        An environment whose directory is gone, last written in 2001.
+        """
+        gone = store.environment(tmp_path / "gone")
+        commit(gone)
+        os.utime(gone.record_path, (10**9, 10**9))
+        return gone
+
+    def keys(self, environments):
+        return {e.key for e in environments}
+
+    def test_gone(self, store, shop, gone):
+        """
+        What is old and gone goes, and the rest stays.
+        """
+        commit(shop)
+        os.utime(shop.record_path, (10**9, 10**9))
+
+        (pruned,) = store.prune()
+        assert (gone.key, gone.path) == (pruned.key, pruned.path)
+        assert {shop.key} == self.keys(store)
+        assert gone.read() is None
+
+    def test_dry_run(self, store, gone):
+        """
+        A dry run tells, and changes nothing.
+        """
+        assert {gone.key} == self.keys(store.prune(dry_run=True))
+        assert gone.read() is not None
+
+    def test_too_young(self, store, gone):
+        """
+        What was written since stays.
+        """
+        now = dt.datetime.fromtimestamp(10**9, dt.UTC)
+
+        assert () == store.prune(now=now + 90 * DAY)
+        assert {gone.key} == self.keys(store.prune(now=now + 90 * DAY + HOUR))
+
+    def test_older_than(self, store, gone):
+        """
+        How old is up to the caller; zero means any age.
+        """
+        now = dt.datetime.fromtimestamp(10**9 + 1, dt.UTC)
+
+        assert () == store.prune(older_than=HOUR, now=now)
+        pruned = store.prune(older_than=dt.timedelta(), now=now)
+        assert {gone.key} == self.keys(pruned)
+
+    def test_leftovers(self, store, shop, tmp_path):
+        """
+        What lies there without a record goes at any age.
+        """
+        commit(shop)
+        root = tmp_path / "cache" / "v1"
+        keys = [f"{n:032x}" for n in range(4)]
+        (root / "results" / keys[0]).mkdir()
+        (root / "results" / keys[0] / "0").touch()
+        (root / "logs" / f"{keys[1]}.log").touch()
+        (root / "tmp" / f"{keys[2]}.0").touch()
+        (root / f"{keys[3]}.json.corrupt").touch()
+        (root / "results" / "README").touch()
+
+        pruned = store.prune()
+        assert set(keys) == self.keys(pruned)
+        assert {None} == {e.path for e in pruned}
+        assert shop.read() is not None
+        assert () == store.prune()
+        assert (root / "results" / "README").exists()
+
+    def test_corrupt(self, store, gone):
+        """
+        A corrupt record goes by age alone.
+        """
+        write(gone, "garbage")
+        assert () == store.prune()
+        os.utime(gone.record_path, (10**9, 10**9))
+
+        assert {gone.key} == self.keys(store.prune())
+
+    def test_checking(self, store, gone):
+        """
+        What is being checked is left alone, the first time as well.
+        """
+        first = gone._store.environment("/none", "uv.lock")
+        with gone.try_check(), first.try_check(b"old"):
+            results = os.path.join(os.path.dirname(gone.record_path), "results")
+            os.mkdir(os.path.join(results, first.key))
+
+            assert () == store.prune()
+
+    def test_written_meanwhile(self, store, gone, monkeypatch):
+        """
+        What somebody writes between the two looks stays.
+        """
+        try_lock = _store._try_lock
+
+        def late(path):
+            os.utime(gone.record_path)
+            return try_lock(path)
+
+        monkeypatch.setattr(_store, "_try_lock", late)
+
+        assert () == store.prune()
+        assert gone.read() is not None
+
+    def test_unknown(self, store, gone, monkeypatch):
+        """
+        Where nobody can tell whether a directory is gone, it is not.
+        """
+        lstat = os.lstat
+
+        def silent(path, **more):
+            if path == os.fsencode(gone.path):
+                raise OSError(5, "Input/output error")
+            return lstat(path, **more)
+
+        monkeypatch.setattr(os, "lstat", silent)
+
+        assert () == store.prune()
+
+    def test_unreadable(self, store, gone, monkeypatch):
+        """
+        A record that may not be read stays, and comes without a path.
+        """
+
+        def refuse(entry):
+            raise StateReadError("no", entry.record)
+
+        monkeypatch.setattr(_store, "read", refuse)
+
+        assert () == store.prune()
+        assert [None] == [e.path for e in store]
+
+    def test_nothing(self, store):
+        """
+        Where nothing was ever written nothing goes.
+        """
+        assert () == store.prune()
+
+    def test_mistakes(self, store):
+        """
+        A negative age is the caller's mistake.
+        """
+        with pytest.raises(ValueError, match="older_than"):
+            store.prune(older_than=-DAY)
