@@ -107,3 +107,20 @@ def holding() -> Callable[..., AbstractContextManager[subprocess.Popen[str]]]:
 def _command(limit: int, count: int, name: str, args: tuple[object, ...]) -> list[str]:
     arguments = json.dumps(args, default=str)
     return [sys.executable, str(_WORKERS), str(limit), str(count), name, arguments]
+
+
+@pytest.fixture(scope="session")
+def samples() -> Callable[[str], tuple[Path, Path]]:
+    """
+    Give the old and the new lockfile of a sample by name, or skip.
+    """
+    folder = Path(__file__).parents[2] / "shared" / "lockfiles"
+
+    def pair(name: str) -> tuple[Path, Path]:
+        if not folder.is_dir():
+            pytest.skip("no sample lockfiles beside this checkout")
+        (old,) = (folder / name).glob("old.*")
+        (new,) = (folder / name).glob("new.*")
+        return old, new
+
+    return pair

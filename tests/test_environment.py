@@ -272,7 +272,9 @@ class TestEnvironment:
         with pytest.raises(ValueError, match="not a lockfile's name"):
             store.environment(tmp_path, name)
 
-    @pytest.mark.parametrize("name", [b"a b", b"new\nline", b"caf\xe9", b"\xf0\x9f\x8c\xb1"])
+    @pytest.mark.parametrize(
+        "name", [b"a b", b"new\nline", b"caf\xe9", b"\xf0\x9f\x8c\xb1"]
+    )
     def test_any_bytes(self, store, tmp_path, name):
         """
         Any name a directory can have comes back from the record.

@@ -88,7 +88,9 @@ class TestCommit:
         before = fields(shop)
         commit(shop, b"newer", now=NOW + HOUR)
 
-        changed = {name for name, value in fields(shop).items() if before[name] != value}
+        changed = {
+            name for name, value in fields(shop).items() if before[name] != value
+        }
         assert {"generation", "last_checked", "result"} == changed
 
     def test_takes_the_recipe_back(self, shop):

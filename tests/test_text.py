@@ -50,7 +50,10 @@ class TestWithoutUrls:
         [
             ("no URL", "no URL"),
             ("https://ana:secret@index.example/simple", "<URL>"),
-            ("could not reach 'https://index.example/': no", "could not reach '<URL>': no"),
+            (
+                "could not reach 'https://index.example/': no",
+                "could not reach '<URL>': no",
+            ),
             ("git+ssh://git@index.example/a.git, then", "<URL>, then"),
             ("a://b://c d://e", "<URL><URL> <URL>"),
             ("://", "<URL>"),

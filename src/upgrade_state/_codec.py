@@ -69,6 +69,6 @@ def load_upgrades(content: bytes, path: str) -> tuple[Upgrade, ...]:
             _CONVERTER.structure(json.loads(row), Upgrade)
             for row in content.decode("ascii").splitlines()
         )
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except Exception as error:  # cattrs raises bare ones, too
         message = "The list of upgrades is not readable; a new check heals that"
         raise StateReadError(message, path) from error

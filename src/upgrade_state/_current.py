@@ -1,30 +1,30 @@
 """
 An environment's lockfile as it is now, looked at with suspicion.
 
-An activation loads this module only when it comes to that.
+An activation loads this module when it comes to that, so it imports at module
+level only what a bare interpreter has loaded.
 """
-
-from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING
 
 from upgrade_state import _record
-from upgrade_state.exceptions import StateReadError, unreadable
 
+TYPE_CHECKING = False  # typing takes longer to load than this whole module
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any, Final
+    from typing import Any
+
+    from upgrade_state.exceptions import StateReadError
 
 # 64 times the largest lockfile that was ever seen; a check keeps two copies.
-MAX_SIZE: Final = 64 << 20
+MAX_SIZE = 64 << 20
 
-_NO_LOCKFILE: Final = -2
-_NOT_LOOKED: Final = -1
+_NO_LOCKFILE = -2
+_NOT_LOOKED = -1
 
 
-def read(path: str) -> bytes | None:
+def read(path: str) -> "bytes | None":
     """
     Read a lockfile as a whole; symlinks are followed.
 
@@ -36,6 +36,8 @@ def read(path: str) -> bytes | None:
     """
     size = _size(path)
     if size > MAX_SIZE:
+        from upgrade_state.exceptions import StateReadError  # noqa: PLC0415 - rare
+
         raise StateReadError(f"The lockfile is larger than {MAX_SIZE} bytes", path)
     return None if size == _NO_LOCKFILE else _read(path, MAX_SIZE)
 
@@ -51,11 +53,11 @@ def _size(path: str) -> int:
     except (FileNotFoundError, NotADirectoryError):
         return _NO_LOCKFILE
     except OSError as error:
-        raise unreadable("the lockfile", error, path) from error
+        raise _unreadable(error, path) from error
     return status.st_size if stat.S_ISREG(status.st_mode) else _NO_LOCKFILE
 
 
-def _read(path: str, limit: int) -> bytes | None:
+def _read(path: str, limit: int) -> "bytes | None":
     """
     Return what is there; None where it is gone, no file or larger by now.
     """
@@ -64,7 +66,13 @@ def _read(path: str, limit: int) -> bytes | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise unreadable("the lockfile", error, path) from error
+        raise _unreadable(error, path) from error
+
+
+def _unreadable(error: OSError, path: str) -> "StateReadError":
+    from upgrade_state.exceptions import unreadable  # noqa: PLC0415 - rare
+
+    return unreadable("the lockfile", error, path)
 
 
 class CurrentLockfile:
@@ -80,13 +88,13 @@ class CurrentLockfile:
         content: What it contains. None: what lies there.
     """
 
-    def __init__(self, path: str | None, content: bytes | None) -> None:
+    def __init__(self, path: "str | None", content: "bytes | None") -> None:
         self._path = path
         self._content = content
         self._digest: str | None = None
         self._size = _NOT_LOOKED if content is None else len(content)
 
-    def matches(self, recorded: Mapping[str, Any] | None) -> bool:
+    def matches(self, recorded: "Mapping[str, Any] | None") -> bool:
         """
         Tell whether it is the lockfile that was *recorded*: by size, then digest.
 
@@ -105,7 +113,7 @@ class CurrentLockfile:
             self._digest = "" if content is None else _record.digest(content)
         return self._digest == str(recorded["digest"])
 
-    def _read(self) -> bytes | None:
+    def _read(self) -> "bytes | None":
         if self._content is not None or self._path is None:
             return self._content
         return _read(self._path, self._size)

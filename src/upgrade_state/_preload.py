@@ -4,21 +4,22 @@ Import what operations import when they need it.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import os
 import pkgutil
 
-import upgrade_state
-
-# What the modules of this library, and those they build on, load on first use.
-_ELSEWHERE = ("encodings.ascii", "json.decoder", "json.encoder", "platformdirs")
+# What others load on first use: the standard library, and what we build on.
+_ELSEWHERE = ("encodings.ascii", "json.decoder", "platformdirs", "pwd", "tomllib")
 
 
 def load_all() -> None:
     """
     Import every module of this library but the command line, and what they use.
     """
-    for module in pkgutil.walk_packages(upgrade_state.__path__, "upgrade_state."):
-        if not module.name.startswith("upgrade_state.cli"):
-            importlib.import_module(module.name)
-    for name in _ELSEWHERE:
-        importlib.import_module(name)
+    here = [os.path.dirname(__file__)]
+    modules = [module.name for module in pkgutil.walk_packages(here, f"{__package__}.")]
+    for name in (*modules, *_ELSEWHERE):
+        if not name.startswith((f"{__package__}.cli", f"{__package__}.__main__")):
+            with contextlib.suppress(ModuleNotFoundError):  # an extra, another system
+                importlib.import_module(name)

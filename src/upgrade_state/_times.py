@@ -2,8 +2,6 @@
 Durations and times of the caller, as whole seconds.
 """
 
-from __future__ import annotations
-
 import datetime as dt
 
 from upgrade_state import _record

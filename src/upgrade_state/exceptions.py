@@ -11,8 +11,6 @@ A lock that is busy is an answer and no error. Mistakes of the caller are
 TypeError, ValueError and RuntimeError, as everywhere in Python.
 """
 
-from __future__ import annotations
-
 
 class UpgradeStateError(Exception):
     """
@@ -25,7 +23,7 @@ class UpgradeStateError(Exception):
             trouble is that no path could be determined.
     """
 
-    def __init__(self, message: str, path: str | None) -> None:
+    def __init__(self, message: str, path: "str | None") -> None:
         super().__init__(message, path)
         self.message = message
         self.path = path
