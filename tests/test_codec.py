@@ -213,8 +213,15 @@ class TestUpgrades:
 
     @pytest.mark.parametrize(
         "content",
-        [b"x", b"[]", b"3", b'{"name":"a"}', b"\xff", b'{"name":"a","kind":"b"}']
-        + [b"[" * 100_000],
+        [
+            b"x",
+            b"[]",
+            b"3",
+            b"\xff",
+            b'{"name":"a"}',
+            b'{"name":"a","kind":"b"}',
+            b"[" * 100_000,
+        ],
         ids=lambda content: repr(content[:20]),
     )
     def test_garbage(self, content):

@@ -45,7 +45,7 @@ class TestEnsure:
         finally:
             os.umask(umask)
 
-        made = [p for p in (tmp_path / "a").rglob("*")] + [tmp_path / "a"]
+        made = [*list((tmp_path / "a").rglob("*")), tmp_path / "a"]
         assert {0o700} == {stat.S_IMODE(path.stat().st_mode) for path in made}
         assert {"a", "b", "v1", "locks", "logs", "results", "tmp"} == {
             path.name for path in made
@@ -127,7 +127,7 @@ class TestEnsure:
         monkeypatch.setattr(os, "geteuid", lambda: 0)
         monkeypatch.setattr(os, "stat", lambda path: _Owned(path, 1000))
 
-        with pytest.raises(StateWriteError, match="Not made by root .* of user 1000"):
+        with pytest.raises(StateWriteError, match="Not made by root"):
             _files.ensure(str(tmp_path / "a" / "v1"))
         assert [] == list(tmp_path.iterdir())
 

@@ -92,7 +92,7 @@ class TestLayers:
         layer = {n: i for i, row in enumerate(LAYERS) for n in row}
         tree = outside_type_checking(ast.parse(path.read_text()))
         used = {
-            (full.split(".") + ["__init__"])[1]
+            ([*full.split("."), "__init__"])[1]
             for full in imports(tree)
             if full.split(".")[0] == "upgrade_state"
         }
@@ -168,8 +168,8 @@ print(*sorted(set(sys.modules) - before))
 
 class TestSilentPath:
     HEAVY = frozenset(
-        "__future__ argparse attr attrs cattrs datetime enum filelock json logging "
-        "pathlib platformdirs re typing".split()
+        {"__future__", "argparse", "attr", "attrs", "cattrs", "datetime", "enum"}
+        | {"filelock", "json", "logging", "pathlib", "platformdirs", "re", "typing"}
     )
 
     def ask(self, shop, more="''"):

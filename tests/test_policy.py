@@ -385,20 +385,26 @@ class TestVerdict:
             (
                 record(last_notified=ago(0)),
                 {},
-                "told-recently: the user was told; the next notice is due at "
-                "2026-11-21 04:18:00 UTC",
+                (
+                    "told-recently: the user was told; the next notice is due at "
+                    "2026-11-21 04:18:00 UTC"
+                ),
             ),
             (
                 record(last_notified=ago(0)),
                 {"interval": 10**15},
-                "told-recently: the user was told; the next notice is due at "
-                "the end of all time",
+                (
+                    "told-recently: the user was told; the next notice is due at "
+                    "the end of all time"
+                ),
             ),
             (
                 record(snoozed_until=ago(-60)),
                 {},
-                "snoozed: the user does not want to hear of it until "
-                "2026-11-20 04:19:00 UTC",
+                (
+                    "snoozed: the user does not want to hear of it until "
+                    "2026-11-20 04:19:00 UTC"
+                ),
             ),
         ],
     )

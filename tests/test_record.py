@@ -328,8 +328,7 @@ class TestLockfileName:
 
     @pytest.mark.parametrize(
         "name",
-        [None, b"uv.lock", "", ".", "..", "/uv.lock", "a//b", "a/", "a/../b", "a\\b"]
-        + ["a\0b"],
+        [None, b"uv.lock", "", ".", "..", "/a", "a//b", "a/", "a/../b", "a\\b", "a\0b"],
     )
     def test_elsewhere(self, name):
         """
@@ -472,7 +471,8 @@ class TestFallBacks:
         """
         code = (
             "from upgrade_state import _record;"
-            """print(_record.parse(b' {"a": [1, 2.5]} '), _record.parse(b'{"a":NaN}'))"""
+            """print(_record.parse(b' {"a": [1, 2.5]} '),"""
+            """ _record.parse(b'{"a":NaN}'))"""
         )
 
         assert "{'a': [1, 2.5]} None" == run_without("_json", code)

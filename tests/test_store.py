@@ -412,9 +412,14 @@ class TestFailure:
         """
         What happens after the commit is no failure of the check.
         """
-        with pytest.raises(OSError, match="no"), shop.try_check() as check:
-            check.commit(b"new")
-            raise OSError("no")
+
+        def check():
+            with shop.try_check() as check:
+                check.commit(b"new")
+                raise OSError("no")
+
+        with pytest.raises(OSError, match="no"):
+            check()
 
         assert shop.read().failure is None
 

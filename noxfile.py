@@ -1,0 +1,130 @@
+"""
+Everything that must hold: `nox`. What takes longer: `nox --list`.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+
+import nox
+
+nox.needs_version = ">=2024.10.9"
+nox.options.default_venv_backend = "virtualenv"
+nox.options.error_on_missing_interpreters = False
+nox.options.sessions = ["lint", "typing", "tests", "floor", "docs"]
+
+# The reasons for these are in docs/decisions.md.
+FLOOR = ("attrs==24.3.0", "cattrs==25.1.0", "filelock==3.32.3", "platformdirs==4.12.0")
+
+
+def _runs(version: str) -> bool:
+    """
+    Tell whether this interpreter is there; a version manager's shim may not be it.
+    """
+    python = shutil.which(f"python{version}")
+    if python is None:
+        return False
+    command = [python, "-c", "pass"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
+OTHERS = [v for v in ("3.11", "3.12", "3.13", "3.14") if v != HERE and _runs(v)]
+
+
+def _install(session: nox.Session, *groups: str, extras: str = "[cli]") -> None:
+    session.install(f".{extras}", *nox.project.dependency_groups(PROJECT, *groups))
+
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """
+    Style and common mistakes.
+    """
+    session.install(*nox.project.dependency_groups(PROJECT, "lint"))
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+
+
+@nox.session
+def typing(session: nox.Session) -> None:
+    """
+    Types, inside and at the public door.
+    """
+    _install(session, "typing")
+    session.run("mypy")
+    session.run("pyright")
+    session.run("pyright", "--verifytypes", "upgrade_state", "--ignoreexternal")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """
+    All tests, with every branch covered.
+    """
+    _install(session, "tests")
+    session.run("coverage", "erase")
+    session.run("coverage", "run", "-m", "pytest", "-n", "auto", *session.posargs)
+    session.run("coverage", "combine")
+    session.run("coverage", "report", "--fail-under=100")
+
+
+@nox.session(python=OTHERS)
+def others(session: nox.Session) -> None:
+    """
+    All tests, with the other interpreters that are there.
+    """
+    _install(session, "tests")
+    session.run("pytest", "-n", "auto", *session.posargs)
+
+
+@nox.session
+def floor(session: nox.Session) -> None:
+    """
+    The tests again, with the oldest dependencies that are allowed.
+    """
+    _install(session, "tests", extras="")
+    session.install(*FLOOR)
+    session.run("pytest", "-n", "auto", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """
+    The documentation, without a broken link.
+    """
+    session.install(*nox.project.dependency_groups(PROJECT, "docs"))
+    session.run("mkdocs", "build", "--strict", "--site-dir", session.create_tmp())
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """
+    What an activation costs, as ratios.
+    """
+    session.install("pip>=25.2")
+    session.install(".", "--force-reinstall", env={"PYTHONDONTWRITEBYTECODE": ""})
+    session.run("python", "benchmarks/run.py", *session.posargs)
+
+
+@nox.session
+def stress(session: nox.Session) -> None:
+    """
+    The tests that take minutes: more writers, more kills.
+    """
+    _install(session, "tests")
+    session.run("pytest", "-m", "stress", *session.posargs)
+
+
+@nox.session
+def network(session: nox.Session) -> None:
+    """
+    The recipes with the real tools and the real registry.
+    """
+    _install(session, "tests", "tools")
+    session.run("pytest", "-m", "network", *session.posargs)

@@ -1,0 +1,114 @@
+"""
+The public API as its users write it: checked by type checkers, never run.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from pathlib import Path
+from typing import Literal, assert_type
+
+from upgrade_state import (
+    CheckFailure,
+    CheckGuard,
+    EnvironmentState,
+    Freshness,
+    StateStore,
+    UpgradeInformation,
+    UpgradeResult,
+    UpgradeStateError,
+    Verdict,
+    lockfiles,
+    preload,
+)
+from upgrade_state.exceptions import (
+    ResolverError,
+    StateLockError,
+    StateReadError,
+    StateWriteError,
+)
+
+now = dt.datetime.now(dt.UTC)
+day = dt.timedelta(days=1)
+
+store = StateStore()
+StateStore("/cache")
+StateStore(Path("/cache"))
+shop = store.environment("/home/ana/src/shop", "uv.lock")
+store.environment(Path("/home/ana/src/shop"))
+store.environment(os.fsencode("/home/ana/src/shop"), lockfile_name="uv.lock")
+
+assert_type(shop, EnvironmentState)
+assert_type(shop.key, str)
+assert_type(shop.path, str | None)
+assert_type(shop.lockfile_name, str | None)
+assert_type(shop.record_path, str)
+
+verdict = shop.claim_notice()
+assert_type(verdict, Verdict)
+assert_type(
+    shop.claim_notice(b"", interval=day, platform="linux-64", now=now), Verdict
+)
+assert_type(shop.verdict(b"", interval=day, platform="linux-64", now=now), Verdict)
+assert_type(verdict.until, dt.datetime | None)
+assert_type(verdict.summary, str)
+assert_type(verdict.message, str)
+assert_type(verdict.version_changes, int)
+assert_type(verdict.rebuilds, int)
+assert_type(verdict.error, UpgradeStateError | None)
+if verdict.reason == "notify":
+    assert_type(verdict.reason, Literal["notify"])
+if verdict.reason == "notfiy":  # type: ignore[comparison-overlap] # misspelt
+    pass
+
+freshness = shop.freshness(b"", max_age=day, now=now)
+assert_type(freshness, Freshness)
+assert_type(freshness.due, bool)
+assert_type(freshness.until, dt.datetime | None)
+
+with shop.try_check() as check:
+    assert_type(check, CheckGuard | None)
+    if check is not None and check.freshness(max_age=day, now=now).due:
+        assert_type(check.old_lockfile, bytes | None)
+        assert_type(check.commit(b""), bool)
+        row = lockfiles.Upgrade("curl", "version", old=("8.0",), new=("8.1",))
+        check.commit(b"", format="uv", upgrades=[row], recipe="uv", now=now)
+
+information = shop.read()
+assert_type(information, UpgradeInformation | None)
+if information is not None:
+    assert_type(information.last_checked, dt.datetime | None)
+    assert_type(information.result, UpgradeResult | None)
+    assert_type(information.failure, CheckFailure | None)
+    if information.result is not None and information.result.counts is not None:
+        assert_type(information.result.counts["*"].version, int)
+
+assert_type(shop.upgrades(), tuple[lockfiles.Upgrade, ...])
+assert_type(shop.kept_lockfile("new"), bytes | None)
+assert_type(shop.snooze(now), bool)
+assert_type(shop.snooze(None), bool)
+assert_type(shop.forget(), bool)
+
+for environment in store:
+    assert_type(environment, EnvironmentState)
+assert_type(
+    store.prune(older_than=day, dry_run=True, now=now), tuple[EnvironmentState, ...]
+)
+
+old = lockfiles.read(b"", format="uv")
+assert_type(old, lockfiles.Snapshot)
+assert_type(lockfiles.diff(old, old), lockfiles.Diff)
+assert_type(lockfiles.format_of("uv.lock"), str | None)
+
+try:
+    preload()
+except (ResolverError, StateLockError, StateReadError, StateWriteError) as error:
+    assert_type(error.path, str | None)
+
+import upgrade_state  # noqa: E402 - for the next line
+
+upgrade_state.Statestore  # type: ignore[attr-defined] # noqa: B018 - misspelt
+shop.kept_lockfile("newer")  # type: ignore[arg-type] # misspelt
+shop.claim_notice("text")  # type: ignore[arg-type] # content is bytes
+shop.claim_notice(None, day)  # type: ignore[call-arg] # keyword-only
