@@ -181,8 +181,9 @@ class TestCacheDirectory:
                     patch.setenv(name, value)
             if android:
                 patch.setenv("ANDROID_ROOT", "/system")
-            expected = platformdirs.user_cache_dir("upgrade-state", appauthor=False)
+            theirs = platformdirs.user_cache_dir("upgrade-state", appauthor=False)
 
+            expected = theirs if theirs.startswith("/") else ""
             assert expected == _environment._user_cache_dir()
 
     def test_other_systems(self, monkeypatch):
@@ -193,6 +194,15 @@ class TestCacheDirectory:
         monkeypatch.setattr(_files, "user_cache_dir", lambda: "/asked")
 
         assert "/asked" == _environment._user_cache_dir()
+
+    @pytest.mark.parametrize("place", ["relative", "./a"])
+    def test_relative_home(self, monkeypatch, place):
+        """
+        A place that depends on the working directory is none.
+        """
+        monkeypatch.setattr(platformdirs, "user_cache_dir", lambda *_, **__: place)
+
+        assert "" == _files.user_cache_dir()
 
     def test_on_macos(self, monkeypatch):
         """

@@ -50,14 +50,15 @@ def user_cache_dir() -> str:
     """
     Return this library's directory in the user's cache directory.
 
-    "" where there is no home directory.
+    "" where there is no home directory, or a relative one.
     """
     import platformdirs  # noqa: PLC0415 - asked for in unusual places only
 
     try:
-        return platformdirs.user_cache_dir("upgrade-state", appauthor=False)
+        path = platformdirs.user_cache_dir("upgrade-state", appauthor=False)
     except RuntimeError:
         return ""
+    return path if os.path.isabs(path) else ""
 
 
 def is_key(text: str) -> bool:
