@@ -515,16 +515,17 @@ def kept(entry: Entry, field: str) -> bytes | None:
     Read the file that the record names in *field* of its result.
 
     A check may replace the record and remove the file between the two reads:
-    who misses one reads the record once more.
+    who misses one reads the record again, as long as that says something new.
     """
-    for _ in range(2):
-        record = read(entry)
+    seen: Record | None = {}
+    while (record := read(entry)) != seen:
         file = ((record or {}).get("result") or {}).get(field)
         if file is None:
             return None
         content = _files.kept(entry, file)
         if content is not None:
             return content
+        seen = record
     message = f"The file that was kept as {field} is gone; a new check heals that"
     raise StateReadError(message, entry.results)
 
