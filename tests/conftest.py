@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from upgrade_state import StateStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    from upgrade_state import EnvironmentState
+
+_WORKERS = Path(__file__).with_name("workers.py")
+
+# Only ends a hang; what is worth a longer one says so.
+_LIMIT = 120
+
+
+@pytest.fixture(autouse=True)
+def _plain_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """
+    Switch nothing off, and keep out of the home of whoever runs the tests.
+    """
+    for name in (
+        "UPGRADE_STATE_DISABLE",
+        "NO_UPDATE_NOTIFIER",
+        "CI",
+        "UPGRADE_STATE_CACHE_DIR",
+        "XDG_CACHE_HOME",
+    ):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> StateStore:
+    """
+    A store that nobody has written to.
+    """
+    return StateStore(tmp_path / "cache")
+
+
+@pytest.fixture
+def shop(store: StateStore, tmp_path: Path) -> EnvironmentState:
+    """
+    An environment with a lockfile, of which nothing is known.
+    """
+    directory = tmp_path / "shop"
+    directory.mkdir()
+    (directory / "uv.lock").write_bytes(b"old")
+    return store.environment(directory, "uv.lock")
+
+
+@pytest.fixture
+def run_at_once() -> Callable[..., list[Any]]:
+    """
+    Run a function of workers.py in so many processes, let go by a barrier.
+    """
+
+    def run(count: int, name: str, *args: object, limit: int = _LIMIT) -> list[Any]:
+        done = subprocess.run(
+            _command(limit, count, name, args),
+            stdout=subprocess.PIPE,
+            check=True,
+            # The workers end themselves at the limit, together.
+            timeout=limit + 30,
+        )
+        results: list[Any] = json.loads(done.stdout)
+        return results
+
+    return run
+
+
+@pytest.fixture
+def holding() -> Callable[..., AbstractContextManager[subprocess.Popen[str]]]:
+    """
+    Let another process hold something while a `with` statement is executed.
+    """
+
+    @contextlib.contextmanager
+    def hold(name: str, *args: object) -> Iterator[subprocess.Popen[str]]:
+        with subprocess.Popen(
+            _command(_LIMIT, 0, name, args),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            try:
+                assert "held\n" == process.stdout.readline()
+                yield process
+            finally:
+                process.stdin.close()
+                process.wait(_LIMIT)
+
+    return hold
+
+
+def _command(limit: int, count: int, name: str, args: tuple[object, ...]) -> list[str]:
+    arguments = json.dumps(args, default=str)
+    return [sys.executable, str(_WORKERS), str(limit), str(count), name, arguments]
