@@ -563,8 +563,8 @@ def forget(entry: Entry, is_gone: Callable[[Entry], bool] = lambda _: True) -> b
             # The record first: without it the rest means nothing to anybody.
             for path in (entry.record, entry.corrupt, entry.log, *entry.leftovers()):
                 _files.remove(path)
-        _files.remove(entry.results)
         _files.sync_directory(entry.root)
+        _files.remove(entry.results)
     finally:
         _release(lock)
     return True
