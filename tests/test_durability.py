@@ -182,6 +182,20 @@ class TestPowerCut:
         )
         assert ["unlock locks/KEY.check", "return"] == calls[-2:]
 
+    def test_heal(self, tmp_path: Path) -> None:
+        """
+        A corrupt record is set aside under the write lock, never overwritten.
+        """
+        calls = run("trace", tmp_path, "corrupt", "commit")
+
+        start = calls.index("lock locks/KEY.write")
+        assert [
+            "lock locks/KEY.write",
+            "replace KEY.json KEY.json.corrupt",
+            "unlink tmp/KEY.0",
+            *RECORD[1:],
+        ] == calls[start : start + len(RECORD) + 2]
+
     def test_first_commit(self, tmp_path: Path) -> None:
         """
         A new directory is synced into the one above it.
