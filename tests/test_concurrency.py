@@ -65,12 +65,16 @@ def files_of(shop: EnvironmentState) -> list[str]:
 
 
 class TestNothingIsLost:
+    @pytest.mark.parametrize(
+        "count", [300, pytest.param(2000, marks=pytest.mark.stress)]
+    )
     def test_writers(
         self,
         checked: EnvironmentState,
         place: tuple[str, str],
         tmp_path: Path,
         run_at_once: RunAtOnce,
+        count: int,
     ) -> None:
         """
         No update of any field is undone by another process.
@@ -78,7 +82,6 @@ class TestNothingIsLost:
         Two processes commit, one fails, two claim, two snooze, and one changes
         a field that this version does not know.
         """
-        count = 2000
         books = tmp_path / "books"
         books.mkdir()
         run_at_once(1, "prepare", *place, books)
