@@ -314,7 +314,10 @@ def keep(place: Place, contents: Collection[bytes]) -> None:
         path = f"{place.results}/{_record.digits(_record.digest(content))}"
         # Also where it is there: a check that was killed may not have synced it.
         _replace(path, path, content)
-    sync_directory(place.results)
+    # With those above: whoever made them may have died before it synced them.
+    for directory in (place.results, f"{place.root}/results", place.root):
+        sync_directory(directory)
+    sync_directory(os.path.dirname(place.root))
 
 
 def kept(place: Place, file: Mapping[str, Any]) -> bytes | None:

@@ -538,16 +538,17 @@ def kept(entry: Entry, field: str) -> bytes | None:
     Read the file that the record names in *field* of its result.
 
     A check may replace the record and remove the file between the two reads:
-    who misses one reads the record once more.
+    who misses one reads the record again, as long as that says something new.
     """
-    for _ in range(2):
-        record = read(entry)
+    seen: Record | None = {}
+    while (record := read(entry)) != seen:
         file = ((record or {}).get("result") or {}).get(field)
         if file is None:
             return None
         content = _files.kept(entry, file)
         if content is not None:
             return content
+        seen = record
     message = f"The file that was kept as {field} is gone; a new check heals that"
     raise StateReadError(message, entry.results)
 
@@ -585,8 +586,8 @@ def forget(entry: Entry, is_gone: Callable[[Entry], bool] = lambda _: True) -> b
             # The record first: without it the rest means nothing to anybody.
             for path in (entry.record, entry.corrupt, entry.log, *entry.leftovers()):
                 _files.remove(path)
-        _files.remove(entry.results)
         _files.sync_directory(entry.root)
+        _files.remove(entry.results)
     finally:
         _release(lock)
     return True

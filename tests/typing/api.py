@@ -47,9 +47,7 @@ assert_type(shop.record_path, str)
 
 verdict = shop.claim_notice()
 assert_type(verdict, Verdict)
-assert_type(
-    shop.claim_notice(b"", interval=day, platform="linux-64", now=now), Verdict
-)
+assert_type(shop.claim_notice(b"", interval=day, platform="linux-64", now=now), Verdict)
 assert_type(shop.verdict(b"", interval=day, platform="linux-64", now=now), Verdict)
 assert_type(verdict.until, dt.datetime | None)
 assert_type(verdict.summary, str)

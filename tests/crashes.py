@@ -1,0 +1,507 @@
+"""
+What the tests of durability let other processes do: die, mostly.
+
+    python crashes.py LIMIT NAME ARGUMENTS
+
+prints what function NAME returned. After LIMIT seconds everything ends.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import datetime as dt
+import fcntl
+import hashlib
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import upgrade_state
+from upgrade_state import StateStore, UpgradeStateError
+from workers import NOON, ROWS, SECOND, record_of, shop_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from upgrade_state import EnvironmentState
+
+NONE = dt.timedelta()
+
+
+# What must hold after any crash
+
+
+def facts(shop: EnvironmentState) -> list[Any] | None:
+    """
+    Return what the record says, after a look at all that it names.
+    """
+    information = shop.read()
+    if information is None:
+        return None
+    result = record_of(shop)["result"]
+    for field in ("old_lockfile", "new_lockfile", "upgrades"):
+        with open(f"{results_of(shop)}/{result[field]['digest'][8:]}", "rb") as file:
+            content = file.read()
+        digest = hashlib.blake2b(content, digest_size=32).hexdigest()
+        assert f"blake2b:{digest}" == result[field]["digest"]
+    assert ROWS == shop.upgrades()
+    failure, new = information.failure, shop.kept_lockfile("new")
+    assert new is not None
+    return [
+        information.generation,
+        new.decode(),
+        str(information.last_notified),
+        str(information.snoozed_until),
+        None if failure is None else failure.attempts,
+    ]
+
+
+def results_of(shop: EnvironmentState) -> str:
+    return f"{os.path.dirname(shop.record_path)}/results/{shop.key}"
+
+
+def names_in(path: str) -> list[str]:
+    try:
+        return os.listdir(path)
+    except FileNotFoundError:
+        return []
+
+
+def leftovers_of(shop: EnvironmentState) -> list[str]:
+    """
+    Return what no record names: temporary files and files of results.
+    """
+    root = os.path.dirname(shop.record_path)
+    named: set[str] = set()
+    with contextlib.suppress(FileNotFoundError):
+        result = record_of(shop)["result"]
+        fields = ("old_lockfile", "new_lockfile", "upgrades")
+        named = {result[field]["digest"][8:] for field in fields}
+    return [
+        *(f"tmp/{name}" for name in names_in(f"{root}/tmp")),
+        *(
+            f"results/{name}"
+            for name in names_in(results_of(shop))
+            if name not in named
+        ),
+    ]
+
+
+def go_on(shop: EnvironmentState, number: int) -> None:
+    """
+    Let the next claim and the next check do their work, and clean up.
+    """
+    claimed = shop.claim_notice(interval=NONE, now=NOON + number * SECOND)
+    assert claimed.reason in ("notify", "nothing-known"), str(claimed)
+    with shop.try_check() as check:
+        assert check is not None, "the check lock is not free"
+        assert check.commit(b"%d" % number, upgrades=ROWS, now=NOON)
+    assert [] == leftovers_of(shop)
+
+
+# Killed at random instants
+
+
+def commit_and_claim(shop: EnvironmentState, fd: int, number: int) -> None:
+    """
+    Commit and claim without end; announce each state before it comes.
+    """
+    state = facts(shop)
+    assert state is not None
+    while True:
+        number += 1
+        now = NOON + number * SECOND
+        if number % 3:
+            state[2] = str(now)
+        else:
+            state[0] += 1
+            state[1] = str(number)
+        os.write(fd, json.dumps(state).encode() + b"\n")
+        if number % 3:
+            assert shop.claim_notice(interval=NONE, now=now)
+        else:
+            with shop.try_check() as check:
+                assert check is not None
+                assert check.commit(b"%d" % number, upgrades=ROWS, now=now)
+        os.write(fd, b'"done"\n')
+
+
+def kill_at_random(cache: str, directory: str, rounds: int, seed: int) -> Any:
+    """
+    Kill a writer *rounds* times; return how often at which stage it was.
+    """
+    chance = random.Random(seed)
+    shop = shop_of(cache, directory)
+    go_on(shop, 0)
+    stages: collections.Counter[str] = collections.Counter()
+    for number in range(1000, 1000 * (rounds + 1), 1000):
+        before = facts(shop)
+        ours, theirs = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            signal.alarm(60)
+            try:
+                commit_and_claim(shop, theirs, number)
+            finally:
+                os._exit(1)
+        os.close(theirs)
+        first = os.read(ours, 1)
+        time.sleep(chance.uniform(0, 0.02))
+        os.kill(pid, signal.SIGKILL)
+        assert -signal.SIGKILL == os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        with open(ours, "rb") as file:
+            lines = [json.loads(line) for line in (first + file.read()).splitlines()]
+        stages[stage(shop, before, lines)] += 1
+        go_on(shop, number + 999)
+    return stages
+
+
+def stage(shop: EnvironmentState, before: list[Any] | None, lines: list[Any]) -> str:
+    """
+    Tell how far the last operation came; only its old or new state is allowed.
+    """
+    announced = [before, *(line for line in lines if line != "done")]
+    now, left = facts(shop), leftovers_of(shop)
+    if lines[-1] == "done":
+        assert announced[-1] == now
+        return "between two operations"
+    assert now in announced[-2:], (announced[-2:], now)
+    if now == announced[-1]:
+        return "the new record is there, old files too" if left else "new record"
+    if any(name.startswith("tmp/") for name in left):
+        return "the record is being written"
+    if any("." in name for name in left):
+        return "a result is being written"
+    return "results are written" if left else "old record"
+
+
+# Killed at each system call
+
+
+class Calls:
+    """
+    Stands between this process and those of its system calls that change files.
+    """
+
+    def __init__(self, before: Callable[[str, tuple[Any, ...]], None]) -> None:
+        self.before = before
+        self.log: list[str] = []
+        self.paths: dict[int, str] = {}
+        names = ("open", "write", "fsync", "close", "replace", "unlink", "mkdir")
+        for name in (*names, "rmdir"):
+            setattr(os, name, self.wrapper(name, getattr(os, name)))
+        fcntl.flock = self.wrapper("flock", fcntl.flock)
+
+    def wrapper(self, name: str, function: Any) -> Any:
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            self.before(name, args)
+            result = function(*args, **kwargs)
+            self.after(name, args, result)
+            return result
+
+        return wrapped
+
+    def after(self, name: str, args: tuple[Any, ...], result: Any) -> None:
+        if name == "open":
+            self.paths[result] = args[0]
+        elif name == "flock":
+            word = "unlock" if args[1] == fcntl.LOCK_UN else "lock"
+            self.log.append(f"{word} {self.paths[args[0]]}")
+        elif name in ("write", "fsync"):
+            self.log.append(f"{name} {self.paths[args[0]]}")
+        elif name != "close":
+            self.log.append(
+                " ".join((name, *map(str, args[: 1 + (name == "replace")])))
+            )
+
+
+def known(shop: EnvironmentState) -> None:
+    """
+    Make a record with everything in it, and leftovers of somebody who was killed.
+    """
+    go_on(shop, 0)
+    assert shop.snooze(NOON - SECOND)
+    assert shop.claim_notice(interval=NONE, now=NOON)
+    with contextlib.suppress(LookupError), shop.try_check():
+        raise LookupError
+    tmp = f"{os.path.dirname(shop.record_path)}/tmp"
+    for path in (f"{tmp}/{shop.key}.0", f"{results_of(shop)}/0"):
+        with open(path, "w", encoding="ascii"):
+            pass
+
+
+def corrupt(shop: EnvironmentState) -> None:
+    known(shop)
+    with open(shop.record_path, "w", encoding="ascii") as file:
+        file.write("{")
+
+
+def unknown(shop: EnvironmentState) -> None:
+    """
+    Leave it at a store that does not even exist.
+    """
+
+
+def commit(shop: EnvironmentState) -> None:
+    with shop.try_check() as check:
+        assert check is not None
+        assert check.commit(b"new", upgrades=ROWS, now=NOON)
+
+
+def fail(shop: EnvironmentState) -> None:
+    with contextlib.suppress(LookupError), shop.try_check():
+        raise LookupError
+
+
+def claim(shop: EnvironmentState) -> None:
+    assert shop.claim_notice(interval=NONE, now=NOON + SECOND)
+
+
+def snooze(shop: EnvironmentState) -> None:
+    assert shop.snooze(NOON - 2 * SECOND)
+
+
+def forget(shop: EnvironmentState) -> None:
+    assert shop.forget()
+
+
+def crash_everywhere(base: str, prepared: str, operation: str, how: str) -> int:
+    """
+    Crash at each system call of an operation; return how many crashes that were.
+    """
+    prepare, operate = globals()[prepared], globals()[operation]
+    whole = fresh_shop(base, "whole")
+    prepare(whole)
+    allowed = [facts(whole)]
+    operate(whole)
+    allowed.append(facts(whole))
+    count = 0
+    while True:
+        shop = fresh_shop(base, str(count))
+        prepare(shop)
+        if not crashed(operate, shop, count + 1, how):
+            return count
+        count += 1
+        assert facts(shop) in allowed, (count, allowed, facts(shop))
+        go_on(shop, 100)
+
+
+def fresh_shop(base: str, name: str) -> EnvironmentState:
+    directory = f"{base}/{name}"
+    os.mkdir(directory)
+    with open(f"{directory}/uv.lock", "wb") as file:
+        file.write(b"old")
+    return shop_of(f"{directory}/cache", directory)
+
+
+def crashed(
+    operate: Callable[[EnvironmentState], None],
+    shop: EnvironmentState,
+    number: int,
+    how: str,
+) -> bool:
+    """
+    Tell whether a child died at the system call with this *number*.
+
+    Args:
+        how: "before": none of it happens; "torn": half of what it writes does.
+    """
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(60)
+        status = 1
+        write = os.write
+        count = 0
+
+        def before(name: str, args: tuple[Any, ...]) -> None:
+            nonlocal count
+            count += how == "before" or name == "write"
+            if count == number:
+                if how == "torn":
+                    write(args[0], args[1][: len(args[1]) // 2])
+                os._exit(9)
+
+        try:
+            Calls(before)
+            operate(shop)
+            status = 0
+        finally:
+            os._exit(status)
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    assert status in (0, 9)
+    return status == 9
+
+
+def trace(base: str, prepared: str, operation: str) -> list[str]:
+    """
+    Return what an operation asks of the system, in order and without chance.
+    """
+    shop = fresh_shop(base, "shop")
+    globals()[prepared](shop)
+    operate = globals()[operation]
+    root = os.path.dirname(shop.record_path)
+    calls = Calls(lambda *_: None)
+    operate(shop)
+    calls.log.append("return")
+    return [plain(line, root, shop.key) for line in calls.log]
+
+
+def plain(line: str, root: str, key: str) -> str:
+    line = line.replace(f"{root}/", "").replace(root, "v1").replace(key, "KEY")
+    line = re.sub(r"\b[0-9a-f]{64}\b", "FILE", line)
+    return re.sub(r"\b[0-9a-f]{16}\b", "RANDOM", line)
+
+
+# File systems and users that refuse
+
+
+def attempt(shop: EnvironmentState) -> dict[str, Any]:
+    """
+    Try everything that writes; tell what came of it, and what is left.
+    """
+    verdict = shop.claim_notice(interval=NONE, now=NOON)
+    answers: dict[str, Any] = {
+        "claim": verdict.reason,
+        "path": verdict.error and verdict.error.path,
+        "freshness": shop.freshness(now=NOON).reason,
+    }
+    for name, operate in (
+        ("snooze", lambda: shop.snooze(NOON)),
+        ("commit", lambda: commit(shop)),
+        ("read", lambda: facts(shop)),
+    ):
+        try:
+            answers[name] = "nothing known" if operate() is False else "done"
+        except UpgradeStateError as error:
+            answers[name] = type(error).__name__ if error.path else "no path"
+    return answers
+
+
+def on_full_disk(base: str) -> dict[str, Any]:
+    """
+    Use a store on a disk that is full, and once it no longer is.
+    """
+    mount("-t", "tmpfs", "-o", "size=256k", "tmpfs", base)
+    shop = fresh_shop(base, "shop")
+    go_on(shop, 0)
+    before = record_of(shop)
+    fd = os.open(f"{base}/filler", os.O_CREAT | os.O_WRONLY)
+    try:
+        with contextlib.suppress(OSError):
+            while True:
+                os.write(fd, bytes(4096))
+    finally:
+        os.close(fd)
+    answers = attempt(shop)
+    answers["unchanged"] = before == record_of(shop)
+    left = leftovers_of(shop)
+    answers["temporary"] = [name for name in left if "." in name]
+    os.unlink(f"{base}/filler")
+    go_on(shop, 1)
+    return answers
+
+
+def on_read_only_disk(base: str) -> dict[str, Any]:
+    """
+    Use a store on a disk that may not be written to.
+    """
+    mount("-t", "tmpfs", "tmpfs", base)
+    shop = fresh_shop(base, "shop")
+    go_on(shop, 0)
+    mount("-o", "remount,ro", base)
+    return attempt(shop)
+
+
+def mount(*args: str) -> None:
+    subprocess.run(["mount", *args], check=True)
+
+
+def become_nobody() -> None:
+    """
+    Go on as a user to whom the modes of files mean something.
+    """
+    if os.geteuid() == 0:
+        os.setgid(65534)
+        os.setuid(65534)
+
+
+def unreadable_record(base: str) -> dict[str, Any]:
+    become_nobody()
+    shop = fresh_shop(base, "shop")
+    go_on(shop, 0)
+    os.chmod(shop.record_path, 0)
+    answers = attempt(shop)
+    answers["path is that of"] = answers.pop("path") == shop.record_path and "record"
+    os.chmod(shop.record_path, 0o600)
+    go_on(shop, 1)
+    return answers
+
+
+def unwritable_store(base: str) -> dict[str, Any]:
+    become_nobody()
+    shop = fresh_shop(base, "shop")
+    go_on(shop, 0)
+    root = os.path.dirname(shop.record_path)
+    os.chmod(root, 0o500)
+    answers = attempt(shop)
+    answers["path is that of"] = answers.pop("path") == shop.record_path and "record"
+    answers["temporary"] = names_in(f"{root}/tmp")
+    os.chmod(root, 0o700)
+    go_on(shop, 1)
+    return answers
+
+
+def hidden_store(base: str) -> dict[str, Any]:
+    become_nobody()
+    shop = fresh_shop(base, "shop")
+    go_on(shop, 0)
+    root = os.path.dirname(shop.record_path)
+    os.chmod(os.path.dirname(root), 0)
+    answers = attempt(shop)
+    answers["path is that of"] = answers.pop("path") == root and "store"
+    os.chmod(os.path.dirname(root), 0o700)
+    go_on(shop, 1)
+    return answers
+
+
+def read_only_home(base: str) -> dict[str, Any]:
+    become_nobody()
+    home = f"{base}/home"
+    os.mkdir(home, 0o500)
+    os.environ["HOME"] = home
+    shop = StateStore().environment(base, "uv.lock")
+    answers = attempt(shop)
+    answers["left"] = os.listdir(home)
+    return answers
+
+
+def by_root_in_foreign_home(base: str) -> dict[str, Any]:
+    """
+    Do as `sudo` does: the home is that of another user.
+    """
+    home = f"{base}/home"
+    os.mkdir(home)
+    os.chown(home, 65534, 65534)
+    shop = StateStore(f"{home}/.cache/upgrade-state").environment(base, "uv.lock")
+    answers = attempt(shop)
+    answers["left"] = os.listdir(home)
+    return answers
+
+
+def main() -> None:
+    signal.alarm(int(sys.argv[1]))
+    upgrade_state.preload()  # who becomes nobody may not read it any more
+    result = globals()[sys.argv[2]](*json.loads(sys.argv[3]))
+    # The functions that were called may have put themselves before os.write.
+    sys.stdout.write(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,493 @@
+"""
+What the tests let other processes do.
+
+    python workers.py LIMIT COUNT NAME ARGUMENTS
+
+forks COUNT processes, lets them go at once, and prints what function NAME
+returned in each of them; with a COUNT of 0, the function is called in this very
+process, and nothing is printed but what the function says. After LIMIT seconds
+every one of these processes ends, whatever it does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import fcntl
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+from typing import TYPE_CHECKING, Any
+
+import filelock
+
+import upgrade_state
+from upgrade_state import StateStore, _record
+from upgrade_state.lockfiles import Upgrade
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Self
+
+    from upgrade_state import CheckGuard, EnvironmentState
+
+NOON = dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)
+LONG_AGO = dt.datetime(2001, 1, 1, tzinfo=dt.UTC)
+SECOND = dt.timedelta(seconds=1)
+ROWS = (Upgrade("x", "version"),)
+
+
+def shop_of(cache: str, directory: str) -> EnvironmentState:
+    return StateStore(cache).environment(directory, "uv.lock")
+
+
+def record_of(shop: EnvironmentState) -> dict[str, Any]:
+    """
+    Read the record like any reader does; it must be valid at any time.
+    """
+    with open(shop.record_path, "rb") as file:
+        record = _record.valid(file.read(), shop.key)
+    assert record is not None
+    return record
+
+
+@contextlib.contextmanager
+def patient_check(shop: EnvironmentState) -> Iterator[CheckGuard]:
+    """
+    Begin a check as soon as nobody else is checking.
+    """
+    while True:
+        with shop.try_check() as check:
+            if check is not None:
+                yield check
+                return
+        time.sleep(0.001)
+
+
+# Writers, each of which looks whether anybody has undone what it wrote.
+
+
+class Book:
+    """
+    What those who own a field have agreed on to be in the record.
+
+    To be opened in a `with` statement, which is waited for.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._fd = -1
+        self.content: Any = None
+        self.lost = 0
+
+    def __enter__(self) -> Self:
+        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        fcntl.flock(self._fd, fcntl.LOCK_EX)
+        text = os.read(self._fd, 1 << 16)
+        self.content = json.loads(text) if text else None
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        data = json.dumps(self.content).encode()
+        os.truncate(self._fd, 0)
+        os.pwrite(self._fd, data, 0)
+        os.close(self._fd)
+
+    def compare(self, actual: object) -> None:
+        self.lost += actual != self.content
+
+
+def checked(record: dict[str, Any]) -> list[Any]:
+    """
+    Return all that commits and failures own.
+    """
+    failure = record["failure"] or {}
+    result = record["result"] or {"new_lockfile": {"digest": None}}
+    return [
+        record["generation"],
+        record["recipe"],
+        record["last_checked"],
+        result["new_lockfile"]["digest"],
+        failure.get("attempts"),
+        failure.get("message"),
+    ]
+
+
+def commits(shop: EnvironmentState, book: Book, count: int, index: int) -> None:
+    for number in range(count):
+        with patient_check(shop) as check, book:
+            book.compare(checked(record_of(shop)))
+            recipe, content = f"{index}-{number}", b"%d-%d" % (index, number)
+            now = NOON + number * SECOND
+            stored = check.commit(content, upgrades=ROWS, recipe=recipe, now=now)
+            book.lost += not stored
+            book.content = [
+                book.content[0] + 1,
+                recipe,
+                now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+                _record.digest(content),
+                None,
+                None,
+            ]
+
+
+def failures(shop: EnvironmentState, book: Book, count: int, index: int) -> None:
+    for number in range(count):
+        with contextlib.suppress(LookupError), patient_check(shop):
+            with book:
+                book.compare(checked(record_of(shop)))
+                message = f"{index}-{number}"
+                attempts = (book.content[4] or 0) + 1
+                book.content = [*book.content[:4], attempts, f"LookupError: {message}"]
+            raise LookupError(message)
+
+
+def claims(shop: EnvironmentState, book: Book, count: int, index: int) -> None:
+    for number in range(count):
+        now = NOON + (8 * number + index) * SECOND
+        with book:
+            book.compare(record_of(shop)["last_notified"])
+            while not (
+                verdict := shop.claim_notice(b"old", interval=dt.timedelta(), now=now)
+            ):
+                # Only what undoes the last claim makes it another answer.
+                book.lost += verdict.reason != "busy"
+                time.sleep(0.001)
+            book.content = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def snoozes(shop: EnvironmentState, book: Book, count: int, index: int) -> None:
+    for number in range(count):
+        until = LONG_AGO + (8 * number + index) * SECOND
+        with book:
+            book.compare(record_of(shop)["snoozed_until"])
+            assert shop.snooze(until)
+            book.content = until.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def others(shop: EnvironmentState, book: Book, count: int, index: int) -> None:
+    """
+    Change a field that this version does not know, as a later one would.
+    """
+    root = os.path.dirname(shop.record_path)
+    temporary = f"{root}/tmp/{shop.key}.other"
+    for number in range(count):
+        with book:
+            book.compare(record_of(shop).get("other"))
+            with filelock.FileLock(f"{root}/locks/{shop.key}.write", timeout=60):
+                record = record_of(shop) | {"other": number}
+                with open(temporary, "wb") as file:
+                    file.write(json.dumps(record).encode())
+                os.replace(temporary, shop.record_path)
+            book.content = number
+
+
+WRITERS = (
+    ("check", commits),
+    ("check", commits),
+    ("check", failures),
+    ("claim", claims),
+    ("claim", claims),
+    ("snooze", snoozes),
+    ("snooze", snoozes),
+    ("other", others),
+)
+
+
+def write_all(index: int, cache: str, directory: str, books: str, count: int) -> int:
+    """
+    Write *count* times; return how many updates of this writer's fields are gone.
+    """
+    name, write = WRITERS[index]
+    book = Book(f"{books}/{name}")
+    write(shop_of(cache, directory), book, count, index)
+    return book.lost
+
+
+def open_books(cache: str, directory: str, books: str) -> None:
+    """
+    Write down what the record says before anybody starts.
+    """
+    record = record_of(shop_of(cache, directory))
+    for name, content in (("check", checked(record)), *_single_fields(record)):
+        with Book(f"{books}/{name}") as book:
+            book.content = content
+
+
+def closed_books(_: int, cache: str, directory: str, books: str) -> dict[str, Any]:
+    """
+    Compare the record with what everybody has written last.
+    """
+    record = record_of(shop_of(cache, directory))
+    lost = {}
+    for name, content in (("check", checked(record)), *_single_fields(record)):
+        with Book(f"{books}/{name}") as book:
+            lost[name] = int(book.content != content)
+    return {"lost": lost, "generation": record["generation"]}
+
+
+def _single_fields(record: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
+    return (
+        ("claim", record["last_notified"]),
+        ("snooze", record["snoozed_until"]),
+        ("other", record.get("other")),
+    )
+
+
+def prepare(_: int, cache: str, directory: str, books: str) -> None:
+    open_books(cache, directory, books)
+
+
+# Crowds
+
+
+def claim(_: int, cache: str, directory: str) -> str:
+    return shop_of(cache, directory).claim_notice(now=NOON).reason
+
+
+def check_if_due(_: int, cache: str, directory: str) -> str:
+    """
+    Check if that is due, whoever was checking before.
+    """
+    with patient_check(shop_of(cache, directory)) as check:
+        if not check.freshness(now=NOON).due:
+            return "fresh"
+        check.commit(b"new", upgrades=ROWS, now=NOON)
+        return "checked"
+
+
+def try_to_check(_: int, cache: str, directory: str) -> str:
+    with shop_of(cache, directory).try_check() as check:
+        if check is None:
+            return "busy"
+        if not check.freshness(now=NOON).due:
+            return "fresh"
+        check.commit(b"new", upgrades=ROWS, now=NOON)
+        return "checked"
+
+
+def claim_or_forget(index: int, cache: str, directory: str) -> str:
+    shop = shop_of(cache, directory)
+    if index % 2:
+        return shop.claim_notice(interval=dt.timedelta(), now=NOON).reason
+    return "forgotten" if shop.forget() else "checking"
+
+
+def snooze_or_commit(index: int, cache: str, directory: str) -> bool:
+    shop = shop_of(cache, directory)
+    if index:
+        return shop.snooze(NOON)
+    with patient_check(shop) as check:
+        return check.commit(b"newer", upgrades=ROWS, now=NOON)
+
+
+def write_or_read(index: int, cache: str, directory: str, count: int) -> int:
+    """
+    Replace the result *count* times, or read until that is over.
+
+    Returns:
+        How many results were written, or read as a whole.
+    """
+    shop = shop_of(cache, directory)
+    finished = f"{directory}/finished"
+    if index == 0:
+        try:
+            for number in range(count):
+                with patient_check(shop) as check:
+                    check.commit(b"%d" % number, upgrades=ROWS, now=NOON)
+                shop.claim_notice(interval=dt.timedelta(), now=NOON)
+        finally:
+            os.close(os.open(finished, os.O_CREAT | os.O_WRONLY))
+        return count
+    reads = 0
+    while reads == 0 or not os.path.exists(finished):
+        record_of(shop)
+        assert shop.upgrades() == ROWS
+        assert shop.kept_lockfile("old") == b"old"
+        assert shop.kept_lockfile("new") is not None
+        assert shop.read() is not None
+        reads += 1
+    return reads
+
+
+# Holders: one process that keeps something until it is told to go on.
+
+
+def _hold() -> None:
+    sys.stdout.write("held\n")
+    sys.stdout.flush()
+    sys.stdin.read()
+
+
+def hold_check(cache: str, directory: str) -> None:
+    with shop_of(cache, directory).try_check() as check:
+        assert check is not None
+        _hold()
+
+
+def hold_check_and_commit(cache: str, directory: str) -> None:
+    with shop_of(cache, directory).try_check() as check:
+        assert check is not None
+        _hold()
+        assert check.commit(b"newer", upgrades=ROWS, now=NOON)
+
+
+def hold_write(cache: str, directory: str) -> None:
+    shop = shop_of(cache, directory)
+    path = f"{os.path.dirname(shop.record_path)}/locks/{shop.key}.write"
+    with filelock.FileLock(path):
+        _hold()
+
+
+# Forked and executed children
+
+
+def refused(call: Callable[[], object]) -> bool:
+    try:
+        call()
+    except RuntimeError:
+        return True
+    return False
+
+
+def in_child(function: Callable[[], bool]) -> bool:
+    """
+    Return what *function* returns in a forked child.
+    """
+    pid = os.fork()
+    if pid == 0:
+        status = 2
+        try:
+            status = int(function())
+        finally:
+            os._exit(status)
+    return bool(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 1)
+
+
+def guard_in_forked_child(_: int, cache: str, directory: str) -> dict[str, bool]:
+    shop = shop_of(cache, directory)
+    with shop.try_check() as check:
+        assert check is not None
+        return {
+            "freshness is refused": in_child(lambda: refused(check.freshness)),
+            "commit is refused": in_child(lambda: refused(lambda: check.commit(b""))),
+        }
+
+
+def leave_in_forked_child(
+    _: int, cache: str, directory: str, how: str
+) -> dict[str, Any]:
+    """
+    Let a forked child leave the `with` statement of a guard that is not its own.
+    """
+    shop = shop_of(cache, directory)
+    parent = os.getpid()
+    try:
+        with shop.try_check() as check:
+            assert check is not None
+            child = os.fork()
+            if child == 0 and how == "raising":
+                raise LookupError  # noqa: TRY301 - to be raised right here
+            if child != 0:
+                os.waitpid(child, 0)
+                with shop.try_check() as second:
+                    busy = second is None
+                stored = check.commit(b"new", upgrades=ROWS, now=NOON)
+    except LookupError:
+        pass
+    if os.getpid() != parent:
+        os._exit(0)
+    failure = record_of(shop)["failure"]
+    return {"still held": busy, "stored": stored, "failure": failure}
+
+
+def die_with_a_forked_child(cache: str, directory: str) -> None:
+    """
+    Die while holding the check lock; a forked child lives on until told to go.
+    """
+    parent = os.getpid()
+    with shop_of(cache, directory).try_check() as check:
+        assert check is not None
+        if os.fork() != 0:
+            os.kill(parent, signal.SIGKILL)
+        signal.alarm(60)
+        while os.getppid() == parent:
+            time.sleep(0.001)
+        _hold()
+
+
+def with_an_executed_child(_: int, cache: str, directory: str) -> bool:
+    """
+    Tell whether the check lock is free while an executed child lives on.
+    """
+    shop = shop_of(cache, directory)
+    ours, theirs = os.pipe()
+    os.set_inheritable(ours, True)  # noqa: FBT003 - the function's own way
+    with shop.try_check() as check:
+        assert check is not None
+        child = os.posix_spawn("/bin/cat", ["cat", f"/dev/fd/{ours}"], os.environ)
+    with shop.try_check() as again:
+        free = again is not None
+    os.close(theirs)
+    os.waitpid(child, 0)
+    return free
+
+
+# Processes
+
+
+def run_crowd(limit: int, count: int, name: str, args: list[Any]) -> int:
+    ready, go, results = os.pipe(), os.pipe(), os.pipe()
+    children = []
+    for index in range(count):
+        pid = os.fork()
+        if pid == 0:
+            os.close(go[1])
+            _run_one(limit, index, name, args, (ready[1], go[0], results[1]))
+        children.append(pid)
+    for fd in (ready[1], go[0], results[1]):
+        os.close(fd)
+    for _ in range(count):
+        os.read(ready[0], 1)
+    os.close(go[1])  # all of them see the end of this pipe now
+    with open(results[0], encoding="ascii") as file:
+        answers = dict(json.loads(line) for line in file)
+    failed = sum(os.waitpid(pid, 0)[1] != 0 for pid in children)
+    json.dump([answers.get(index) for index in range(count)], sys.stdout)
+    return int(failed != 0)
+
+
+def _run_one(
+    limit: int, index: int, name: str, args: list[Any], pipes: tuple[int, int, int]
+) -> None:
+    signal.alarm(limit)
+    ready, go, results = pipes
+    status = 1
+    try:
+        os.write(ready, b".")
+        os.read(go, 1)
+        result = globals()[name](index, *args)
+        os.write(results, json.dumps([index, result]).encode() + b"\n")
+        status = 0
+    except BaseException:  # noqa: BLE001 - whatever it is, the other end must see it
+        traceback.print_exc()
+    finally:
+        os._exit(status)
+
+
+def main() -> int:
+    limit, count, name = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    args = json.loads(sys.argv[4])
+    signal.alarm(limit)
+    upgrade_state.preload()  # a fork is quick if it has nothing left to load
+    if count:
+        return run_crowd(limit, count, name, args)
+    globals()[name](*args)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
