@@ -60,9 +60,11 @@ class TestRecipes:
 
     def test_uv(self, environment, directory, fake_uv, monkeypatch):
         """
-        uv gets its manifests, and no hint of where it was called.
+        Uv gets its manifests, and no hint of where it was called.
         """
-        make(directory, **{"pyproject.toml": PROJECT, "uv.toml": "", "x.py": "", "y": ""})
+        make(
+            directory, **{"pyproject.toml": PROJECT, "uv.toml": "", "x.py": "", "y": ""}
+        )
         for name in ("VIRTUAL_ENV", "UV_FROZEN", "UV_PROJECT", "UV_INDEX"):
             monkeypatch.setenv(name, "x")
         resolver = checks.RECIPES["uv"].resolver(environment, copies=["y"])
@@ -81,9 +83,7 @@ class TestRecipes:
         """
         A lockfile without its manifest is no project.
         """
-        outcome = checks.check(
-            environment, checks.RECIPES["uv"].resolver(environment)
-        )
+        outcome = checks.check(environment, checks.RECIPES["uv"].resolver(environment))
 
         assert "There is no file 'pyproject.toml' to copy" == outcome.error.message
 
@@ -94,9 +94,7 @@ class TestRecipes:
         make(directory, **{"pyproject.toml": PROJECT})
         monkeypatch.setenv("PATH", str(directory))
 
-        outcome = checks.check(
-            environment, checks.RECIPES["uv"].resolver(environment)
-        )
+        outcome = checks.check(environment, checks.RECIPES["uv"].resolver(environment))
 
         assert "There is no command 'uv'; install uv" == outcome.error.message
 
