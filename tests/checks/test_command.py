@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from upgrade_state import StateStore, checks
-from upgrade_state.checks import Command, _process
+from upgrade_state.checks import Command, _process, _scratch
 from upgrade_state.exceptions import ResolverError
 
 OLD = b"old\n"
@@ -177,7 +177,7 @@ class TestCommand:
         (directory / "a").write_text("")
         changed = StateStore().environment(directory, "a/uv.lock")
 
-        with pytest.raises(ResolverError, match="Could not copy 'a/uv.lock'"):
+        with pytest.raises(ResolverError, match=r"Could not copy 'a/uv\.lock'"):
             Command(["true"], copies=["a"])(changed, OLD)
 
     @pytest.mark.parametrize("argv", [(), ("",), ("a\0b",)])
@@ -401,8 +401,6 @@ class TestFailures:
         """
         A Ctrl-C while the scratch directory is removed does not keep it.
         """
-        from upgrade_state.checks import _scratch
-
         remove = _scratch._remove
         calls = []
 
@@ -475,6 +473,15 @@ class TestProcess:
         with pytest.raises(KeyboardInterrupt):
             self.run(python(code), tmp_path)
         assert [signal.SIGTERM, signal.SIGKILL] == signals
+
+    def test_undead(self, python, tmp_path, monkeypatch):
+        """
+        A group that does not go away is not waited for forever.
+        """
+        monkeypatch.setattr(_process, "_GRACE_SECONDS", 0.05)
+        monkeypatch.setattr(_process, "_is_there", lambda _: True)
+
+        assert 0 == self.run(python(""), tmp_path).status
 
     def test_not_ours(self, python, tmp_path, monkeypatch):
         """

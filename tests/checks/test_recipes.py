@@ -149,6 +149,7 @@ exclude = ["packages/old"]
 lib = {{ workspace = true }}
 tool = [{{ path = "tools/x", marker = "x" }}, {{ path = "w/x.whl" }}]
 out = {{ path = "../out" }}
+again = {{ path = "packages/lib" }}
 """,
                 "packages/lib/pyproject.toml": """\
 [tool.uv.sources]

@@ -3,6 +3,8 @@ import os
 
 import pytest
 
+from upgrade_state.exceptions import StateReadError
+
 
 @pytest.fixture
 def root(checked, cache):
@@ -156,10 +158,10 @@ class TestDoctor:
         (root / f"{checked.key}.json.corrupt").write_text("{")
         (root / f"{checked.key}.json.corrupt").chmod(0o600)
 
+        path = f"{root}/{checked.key}.json"
         assert [
-            f"is no record; the next check replaces it: '{root}/{checked.key}.json'",
-            "was no record and has been set aside:"
-            f" '{root}/{checked.key}.json.corrupt'",
+            f"is no record; the next check replaces it: '{path}'",
+            f"was no record and has been set aside: '{path}.corrupt'",
         ] == sorted(findings())
 
     def test_forgotten_meanwhile(self, findings, root, checked, monkeypatch):
@@ -185,7 +187,6 @@ class TestDoctor:
         """
         A record that cannot be read is named.
         """
-        from upgrade_state.exceptions import StateReadError
 
         def refuse(entry):
             raise StateReadError("Could not read the file", entry.record)

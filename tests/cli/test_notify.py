@@ -3,6 +3,9 @@ import sys
 
 import pytest
 
+from upgrade_state import StateStore
+from upgrade_state.lockfiles import Upgrade
+
 LINE = "1 version change available in 'shop'.\n"
 
 LIGHT = {
@@ -49,9 +52,6 @@ class TestNotify:
         """
         Only the platform that is asked for counts.
         """
-        from upgrade_state import StateStore
-        from upgrade_state.lockfiles import Upgrade
-
         rows = [Upgrade("a", "version", platform="linux-64")]
         commit(StateStore().environment(shop), b"", upgrades=rows)
         (shop / "uv.lock").unlink()
@@ -140,8 +140,6 @@ class TestNotify:
         """
         A directory's name cannot speak to the terminal.
         """
-        from upgrade_state import StateStore
-
         path = tmp_path / "a\x1b[31mb"
         path.mkdir()
         (path / "uv.lock").write_bytes(b"x")

@@ -1,12 +1,16 @@
+import importlib
 import os
+import pty
 import signal
 import subprocess
 import sys
 import time
+from importlib import metadata
 
 import pytest
 
 from upgrade_state import StateStore
+from upgrade_state.cli import main
 
 SLOW = (
     "import os, time, subprocess; p = subprocess.Popen(['sleep', '600']);"
@@ -47,10 +51,10 @@ def is_gone(pid, seconds=30):
 
 class TestSignals:
     @pytest.mark.parametrize(
-        ("number", "status"),
+        "ending",
         [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)],
     )
-    def test_check(self, environment, shop, start, python, tmp_path, number, status):
+    def test_check(self, shop, start, python, tmp_path, ending):
         """
         A check that is broken off leaves nothing behind and records nothing.
         """
@@ -61,10 +65,11 @@ class TestSignals:
         )
         pids = [int(pid) for pid in wait_for(shop / "pids").split()]
 
-        process.send_signal(number)
+        process.send_signal(ending[0])
         out, err = process.communicate(timeout=60)
 
-        assert (status, "", "") == (process.returncode, out, err)
+        environment = StateStore().environment(shop, "uv.lock")
+        assert (ending[1], "", "") == (process.returncode, out, err)
         assert [True, True] == [is_gone(pid) for pid in pids]
         assert [] == os.listdir(scratches)
         assert None is environment.read()
@@ -169,6 +174,13 @@ class TestPlaces:
             " 'relative'\n" == result.err
         )
 
+    def test_another_one(self, checked, run, tmp_path):
+        """
+        The place may be named; a path that is none is a mistake.
+        """
+        assert "" == run("list", "--cache-dir", tmp_path / "other").out
+        assert 2 == run("list", "--cache-dir", "/a\0b").status
+
     def test_foreign(self, checked, run, monkeypatch):
         """
         A store of somebody else is one line.
@@ -186,8 +198,6 @@ class TestTerminal:
         """
         Run with a terminal as stderr, and return what arrives there.
         """
-        import pty
-
         ours, theirs = pty.openpty()
         process = subprocess.Popen(
             [sys.executable, *words],
@@ -290,7 +300,6 @@ class TestHelp:
         """
         The version is that of the distribution, if there is one.
         """
-        from importlib import metadata
 
         def find(_):
             if version is None:
@@ -318,11 +327,15 @@ class TestHelp:
         """
         Without arguments those of the process count.
         """
-        from upgrade_state.cli import main
-
         monkeypatch.setattr(sys, "argv", ["upgrade-state", "list"])
 
         assert 0 == main()
+
+    def test_import(self):
+        """
+        To import what runs the package does not run it.
+        """
+        importlib.import_module("upgrade_state.__main__")
 
     def test_module(self, start):
         """
