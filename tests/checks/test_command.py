@@ -92,8 +92,16 @@ class TestCommand:
         There is nothing to read, so that no tool waits for an answer.
         """
         code = "import sys; open('uv.lock', 'w').write(repr(sys.stdin.read()))"
-
-        assert b"''" == Command(python(code))(environment, OLD)
+        saved, (theirs, ours) = os.dup(0), os.pipe()
+        os.write(ours, b"yes")
+        os.close(ours)
+        os.dup2(theirs, 0)
+        try:
+            assert b"''" == Command(python(code))(environment, OLD)
+        finally:
+            os.dup2(saved, 0)
+            os.close(saved)
+            os.close(theirs)
 
     def test_no_shell(self, environment, python):
         """
@@ -315,11 +323,13 @@ class TestFailures:
         code = (
             "import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
             "open(os.environ['UPGRADE_STATE_ENV'] + '/pid', 'w')"
-            ".write(str(os.getpid())); print('ready'); time.sleep(60)"
+            ".write(str(os.getpid())); print('ready'); time.sleep(10);"
+            "open(os.environ['UPGRADE_STATE_ENV'] + '/woke', 'w')"
         )
         self.error_of(Command(python(code), timeout=1), environment)
 
         assert is_gone(int(Path(environment.path, "pid").read_text()))
+        assert not Path(environment.path, "woke").exists()
 
     def test_left_nothing(self, environment, python):
         """
