@@ -505,6 +505,39 @@ class TestProcess:
 
         assert 0 == self.run(python(""), tmp_path).status
 
+    def test_interrupt_at_the_start(self, python, tmp_path, monkeypatch):
+        """
+        Ctrl-C at the moment when the command starts ends it, too.
+        """
+        pids = []
+        start = _process._start
+
+        def interrupted(*arguments):
+            process = start(*arguments)
+            pids.append(process.pid)
+            signal.raise_signal(signal.SIGINT)
+            return process
+
+        monkeypatch.setattr(_process, "_start", interrupted)
+
+        with pytest.raises(KeyboardInterrupt):
+            self.run(["sleep", "600"], tmp_path)
+        assert [True] == [is_gone(pid) for pid in pids]
+        assert signal.default_int_handler is signal.getsignal(signal.SIGINT)
+
+    def test_other_thread(self, tmp_path):
+        """
+        A check may be made in any thread.
+        """
+        ended = []
+        thread = threading.Thread(
+            target=lambda: ended.append(self.run(["true"], tmp_path))
+        )
+        thread.start()
+        thread.join(60)
+
+        assert [_process.Ended(0, b"")] == ended
+
     def test_interrupt(self, environment, python, scratches):
         """
         Ctrl-C ends the command, leaves nothing behind and records nothing.

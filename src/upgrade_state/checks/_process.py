@@ -9,6 +9,7 @@ import os
 import selectors
 import signal
 import subprocess
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
 
 # Of its output only the end is kept: that is where tools say what went wrong.
 TAIL: Final = 8192
+
+# What ends a program by an exception, if by anything.
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM) + (
+    () if os.name == "nt" else (signal.SIGHUP,)
+)
 
 # Between a friendly and an unfriendly end.
 _GRACE_SECONDS: Final = 2.0
@@ -62,7 +68,27 @@ def run(
         ValueError: An argument contains a NUL character.
     """
     deadline = time.monotonic() + timeout
-    process = subprocess.Popen(  # noqa: S603 - argv is what the user asked for
+    with contextlib.ExitStack() as stack:
+        # A signal that came once the command runs, and before anybody is there
+        # to end it, would leave it running.
+        with _signals_held_back():
+            process = _start(argv, cwd, env)
+            stack.enter_context(process)
+            stack.enter_context(_ended(process))
+        output = _Tail(process)
+        while process.poll() is None:
+            rest = deadline - time.monotonic()
+            if rest <= 0:
+                return Ended(None, output.content)
+            output.read(min(rest, _GLANCE_SECONDS))
+        output.read(0)
+        return Ended(process.returncode, output.content)
+
+
+def _start(
+    argv: Sequence[str], cwd: str, env: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(  # noqa: S603 - argv is what the user asked for
         argv,
         cwd=cwd,
         env=env,
@@ -72,15 +98,31 @@ def run(
         bufsize=0,
         start_new_session=True,
     )
-    with process, _ended(process):
-        output = _Tail(process)
-        while process.poll() is None:
-            rest = deadline - time.monotonic()
-            if rest <= 0:
-                return Ended(None, output.content)
-            output.read(min(rest, _GLANCE_SECONDS))
-        output.read(0)
-        return Ended(process.returncode, output.content)
+
+
+@contextlib.contextmanager
+def _signals_held_back() -> Iterator[None]:
+    """
+    Keep signals that would raise here until the end.
+
+    Not by the signal mask: the command would inherit that.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # they are the main thread's business
+        return
+    came: list[int] = []
+    previous = {
+        number: signal.signal(number, lambda number, _: came.append(number))
+        for number in _SIGNALS
+        if callable(signal.getsignal(number))
+    }
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+        for late in came:
+            signal.raise_signal(late)
 
 
 class _Tail:
