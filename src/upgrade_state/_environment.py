@@ -491,7 +491,7 @@ class EnvironmentState:
             "interval": _seconds(interval, _policy.DAY, "interval"),
             "platform": platform,
             "now": _second(now),
-            "switch": _switch(),
+            "switch": switch(),
             "directory": self.path or "",
         }
 
@@ -548,7 +548,7 @@ def _library_error() -> "type[UpgradeStateError]":
     return UpgradeStateError
 
 
-def _switch() -> "str | None":
+def switch() -> "str | None":
     """
     Return the environment variable that silences, if one is set.
     """

@@ -115,7 +115,7 @@ def ensure(root: str) -> None:
     """
     with _writing("make the directory", root):
         if not os.path.lexists(root):
-            _refuse_for_root(root)
+            refuse_for_root(root)
             _make(root)
         problem = _record.distrust(os.lstat(root))
         if problem is not None:
@@ -141,7 +141,7 @@ def ensure_below(path: str) -> None:
             sync_directory(os.path.dirname(path))
 
 
-def _refuse_for_root(root: str) -> None:
+def refuse_for_root(root: str) -> None:
     """
     Keep one `sudo` from leaving directories that the user cannot write to.
     """

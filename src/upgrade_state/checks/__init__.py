@@ -1,0 +1,23 @@
+"""
+How a new lockfile is obtained: resolvers, recipes, and one whole check.
+
+A resolver is called with an environment and the content of its lockfile, and
+returns the content that an upgrade would lead to. It never touches the
+environment itself, and never prints.
+"""
+
+from ._check import Outcome, Resolver, check, judge
+from ._command import DEFAULT_TIMEOUT, Command
+from ._recipes import RECIPES, Recipe, recipe_for
+
+__all__ = [
+    "DEFAULT_TIMEOUT",
+    "RECIPES",
+    "Command",
+    "Outcome",
+    "Recipe",
+    "Resolver",
+    "check",
+    "judge",
+    "recipe_for",
+]

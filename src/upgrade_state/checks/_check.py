@@ -1,0 +1,143 @@
+"""
+One whole check: take the guard, resolve, judge, commit.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import attrs
+
+from upgrade_state import lockfiles
+from upgrade_state.exceptions import ResolverError
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    from upgrade_state._environment import EnvironmentState
+    from upgrade_state._policy import Freshness
+    from upgrade_state._store import CheckGuard
+
+
+class Resolver(Protocol):
+    """
+    What makes the new lockfile in a check.
+    """
+
+    def __call__(
+        self, environment: EnvironmentState, old_lockfile: bytes | None, /
+    ) -> bytes:
+        """
+        Return the lockfile that an upgrade of *environment* would lead to.
+
+        Args:
+            old_lockfile: The content that the check is about, whatever lies on
+                disk by now; None: there is no lockfile.
+
+        Raises:
+            ResolverError: There is none, with one line that says what to do.
+        """
+
+
+@attrs.frozen
+class Outcome:
+    """
+    How a check has ended.
+
+    Attributes:
+        state: ``checked``: stored, and on disk. ``busy``: another process is
+            checking. ``not-due``: the last check is good enough. ``dropped``:
+            another check was committed meanwhile. ``failed``: no new lockfile;
+            that is remembered.
+
+        error: Why it has failed.
+
+        freshness: What was decided on, where that was asked.
+    """
+
+    state: Literal["checked", "busy", "not-due", "dropped", "failed"]
+    error: ResolverError | None = None
+    freshness: Freshness | None = None
+
+
+def check(  # noqa: PLR0913 - what a check depends on
+    environment: EnvironmentState,
+    resolver: Resolver,
+    *,
+    recipe: str | None = None,
+    format: str | None = None,  # noqa: A002 - the field's own word
+    only_if_due: bool = False,
+    max_age: dt.timedelta | None = None,
+) -> Outcome:
+    """
+    Make one check of *environment* and remember what it finds.
+
+    Args:
+        recipe: The name of the recipe that the user runs on purpose. None: a
+            command; then no check starts by itself later.
+
+        format: The lockfile's format. None: by its name.
+
+        only_if_due: Ask first whether a check is due. A person's own check
+            does not.
+
+        max_age: For how long a check is good, if that is asked. None: a day.
+
+    Raises:
+        UpgradeStateError: Something could not be read, locked or stored. What
+            an earlier check found stays.
+        ValueError: There is no such format.
+        KeyboardInterrupt: Nothing is recorded, and nothing is left behind.
+    """
+    try:
+        with environment.try_check() as guard:
+            if guard is None:
+                return Outcome("busy")
+            freshness = guard.freshness(max_age=max_age) if only_if_due else None
+            if freshness is not None and not freshness.due:
+                return Outcome("not-due", freshness=freshness)
+            new = _resolve(environment, guard, resolver, format)
+            stored = guard.commit(new, format=format, recipe=recipe)
+    except ResolverError as error:
+        return Outcome("failed", error)
+    return Outcome("checked" if stored else "dropped", freshness=freshness)
+
+
+def _resolve(
+    environment: EnvironmentState,
+    guard: CheckGuard,
+    resolver: Resolver,
+    format: str | None,  # noqa: A002
+) -> bytes:
+    new = resolver(environment, guard.old_lockfile)
+    judge(environment, guard.old_lockfile, new, format=format)
+    return new
+
+
+def judge(
+    environment: EnvironmentState,
+    old: bytes | None,
+    new: bytes,
+    *,
+    format: str | None = None,  # noqa: A002
+) -> None:
+    """
+    Refuse a *new* lockfile that is unreadable, unless the *old* one was, too.
+
+    A tool that has written nothing, or half of it, has found no upgrades.
+
+    Raises:
+        ResolverError: It is refused.
+        ValueError: There is no such format.
+    """
+    name = environment.lockfile_name
+    if format is None and name is not None:
+        format = lockfiles.format_of(name)  # noqa: A001
+    if format is None:
+        return
+    problem = lockfiles.read(new, format=format).problem
+    if problem is None:
+        return
+    if old is None or lockfiles.read(old, format=format).problem is None:
+        message = f"The new lockfile is not a {format} lockfile: {problem}"
+        raise ResolverError(message, environment.path)

@@ -1,0 +1,101 @@
+"""
+The built-in resolvers, one per environment manager: a few lines of facts each.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from . import _uv
+from ._command import DEFAULT_TIMEOUT, Command
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+    from typing import Final
+
+    from upgrade_state._environment import EnvironmentState
+
+
+@attrs.frozen(kw_only=True)
+class Recipe:
+    """
+    How one environment manager makes a new lockfile in a scratch directory.
+
+    Attributes:
+        name: The manager's name; stands in the record.
+
+        lockfile: The lockfile's name below the environment's directory.
+
+        argv: The command.
+
+        manifests: Returns what to copy of an environment's directory.
+
+        changes: Environment variables to set; None: to remove.
+
+        fence: See `Command`.
+
+        needs: What to do if the command is missing.
+
+        upgrade: What the user runs to upgrade.
+    """
+
+    name: str
+    lockfile: str
+    argv: tuple[str, ...]
+    manifests: Callable[[str], Collection[str]]
+    changes: Mapping[str, str | None]
+    fence: tuple[str, bytes] | None
+    needs: str
+    upgrade: str
+
+    def resolver(
+        self,
+        environment: EnvironmentState,
+        *,
+        copies: Collection[str] = (),
+        timeout: float = DEFAULT_TIMEOUT,
+    ) -> Command:
+        """
+        Make the resolver for *environment*.
+
+        Args:
+            copies: Files to copy besides those that the recipe knows of.
+
+            timeout: In seconds.
+
+        Raises:
+            ValueError: One of *copies* is not below the environment's directory.
+        """
+        manifests = self.manifests(environment.path or "")
+        return Command(
+            self.argv,
+            copies=(*manifests, *copies),
+            timeout=timeout,
+            changes=self.changes,
+            fence=self.fence,
+            needs=self.needs,
+        )
+
+
+RECIPES: Final[Mapping[str, Recipe]] = {
+    "uv": Recipe(
+        name="uv",
+        lockfile="uv.lock",
+        argv=("uv", "lock", "--upgrade", "--no-progress"),
+        manifests=_uv.manifests,
+        changes=_uv.CHANGES,
+        fence=_uv.FENCE,
+        needs="install uv",
+        upgrade="uv lock --upgrade",
+    ),
+}
+"""By name. A check by one of these is repeated by itself once its user ran it."""
+
+
+def recipe_for(lockfile: str | None) -> Recipe | None:
+    """
+    Return the recipe for a lockfile's name; None: there is none.
+    """
+    return next((r for r in RECIPES.values() if r.lockfile == lockfile), None)

@@ -1,0 +1,146 @@
+"""
+A directory of a resolver's own: what is put there, and what is taken from it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import stat
+import tempfile
+from typing import TYPE_CHECKING
+
+from upgrade_state import _current, _record
+from upgrade_state.exceptions import ResolverError, StateReadError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Final
+
+
+class Scratch:
+    """
+    A copy of the few files of an environment that a resolver needs.
+
+    Attributes:
+        path: Where they are: a directory in one that nobody else may enter.
+
+        above: That one. A resolver that searches the directories above finds
+            this first, and can be stopped there.
+    """
+
+    def __init__(self, above: str, environment: str) -> None:
+        self.above: Final = above
+        self.path: Final = os.path.join(above, "environment")
+        self._environment = environment
+        os.mkdir(self.path, 0o700)
+
+    def copy(self, name: str) -> None:
+        """
+        Copy a file, *name* being its path below the environment's directory.
+
+        Raises:
+            ResolverError: There is no regular file of that name, or a symlink
+                leads out of the environment's directory.
+        """
+        source = os.path.realpath(os.path.join(self._environment, name))
+        if not _is_below(source, self._environment) or not os.path.isfile(source):
+            raise ResolverError(f"There is no file {name!r} to copy", self._environment)
+        with self._filling(name) as target:
+            shutil.copy(source, target)
+
+    def write(self, name: str, content: bytes) -> None:
+        """
+        Put *content* there, whatever lies there already.
+        """
+        with self._filling(name) as target, open(target, "wb") as file:
+            file.write(content)
+
+    def take(self, name: str) -> bytes:
+        """
+        Return what lies there as *name*.
+
+        Raises:
+            ResolverError: Nothing does, or no regular file of a sensible size.
+        """
+        path = os.path.join(self.path, name)
+        # Not even a directory on the way may be a symlink: it would lead to a
+        # file that no check has made.
+        if not _is_regular(path) or os.path.realpath(path) != path:
+            raise ResolverError(f"The command left no {name!r}", self._environment)
+        try:
+            content = _current.read(path)
+        except StateReadError as error:
+            raise ResolverError(error.message, self._environment) from error
+        return content or b""
+
+    @contextlib.contextmanager
+    def _filling(self, name: str) -> Iterator[str]:
+        target = os.path.join(self.path, name)
+        try:
+            os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
+            yield target
+        except OSError as error:
+            message = f"Could not copy {name!r} ({error.strerror})"
+            raise ResolverError(message, self._environment) from error
+
+
+def copied_name(name: str) -> str:
+    """
+    Return *name* as a path below an environment's directory, without detours.
+
+    Raises:
+        ValueError: It leads elsewhere.
+    """
+    normal = os.path.normpath(name).replace(os.sep, "/")
+    if not name or os.path.isabs(name) or not _record.is_lockfile_name(normal):
+        raise ValueError(f"not a file below the environment's directory: {name!r}")
+    return normal
+
+
+def _is_below(path: str, directory: str) -> bool:
+    return path.startswith(os.path.join(directory, ""))
+
+
+def _is_regular(path: str) -> bool:
+    try:
+        return stat.S_ISREG(os.lstat(path).st_mode)
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def scratch(environment: str) -> Iterator[Scratch]:
+    """
+    Make a scratch directory, and remove it with all that is in it by then.
+
+    Raises:
+        ResolverError: It cannot be made.
+    """
+    try:
+        above = os.path.realpath(tempfile.mkdtemp(prefix="upgrade-state-"))
+    except OSError as error:
+        message = f"Could not make a scratch directory ({error.strerror})"
+        raise ResolverError(message, tempfile.gettempdir()) from error
+    try:
+        yield Scratch(above, environment)
+    finally:
+        try:
+            _remove(above)
+        except BaseException:  # a second Ctrl-C
+            _remove(above)
+            raise
+
+
+def _remove(path: str) -> None:
+    """
+    Remove a directory, also where a command has taken its permissions away.
+    """
+    for directory, names, _ in os.walk(path):
+        for name in names:
+            below = os.path.join(directory, name)
+            if not os.path.islink(below):
+                with contextlib.suppress(OSError):
+                    os.chmod(below, 0o700)
+    shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,170 @@
+"""
+The commands `check` and `record`: what makes something known.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from typing import TYPE_CHECKING
+
+from upgrade_state import _current, checks
+from upgrade_state.cli._output import err, out, progress, raw
+from upgrade_state.cli._parser import UsageError
+from upgrade_state.cli._select import name_of, present, the_one
+from upgrade_state.cli._view import View, print_upgrades
+from upgrade_state.exceptions import StateReadError
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Iterator
+    from types import FrameType
+
+    from upgrade_state._environment import EnvironmentState
+    from upgrade_state.checks import Outcome, Resolver
+
+    Plan = list[tuple[EnvironmentState, Resolver, str | None]]
+
+
+def check(options: Namespace) -> int:
+    """
+    Make a check of each environment that can be checked.
+    """
+    if not os.path.exists(options.env):
+        raise UsageError(f"there is no such directory or lockfile: {options.env!r}")
+    plan = _plan(options)
+    with _ended_by_signals():
+        return max(_check(*planned, options) for planned in plan)
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """
+    Leave in order when asked to: with processes ended and locks released.
+    """
+    previous = {s: signal.signal(s, _leave) for s in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _leave(number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
+
+
+def _plan(options: Namespace) -> Plan:
+    try:
+        return _command(options) if options.argv is not None else _recipes(options)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def _command(options: Namespace) -> Plan:
+    environment = the_one(options)
+    if environment.lockfile_name is None:
+        raise UsageError("no known lockfile is here; name it with --lockfile")
+    command = checks.Command(
+        _argv(options.argv, options.copy),
+        copies=options.copy,
+        timeout=_seconds(options),
+    )
+    return [(environment, command, None)]
+
+
+def _argv(argv: list[str], copies: list[str]) -> list[str]:
+    """
+    Name a command by the place where the user sees it, unless it is copied.
+    """
+    first = argv[0]
+    is_here = "/" in first and os.path.normpath(first) not in map(
+        os.path.normpath, copies
+    )
+    return [os.path.abspath(first), *argv[1:]] if is_here else argv
+
+
+def _seconds(options: Namespace) -> float:
+    if options.limit is None:
+        return checks.DEFAULT_TIMEOUT
+    seconds: float = options.limit.total_seconds()
+    return seconds
+
+
+def _recipes(options: Namespace) -> Plan:
+    environments = present(options)
+    plan: Plan = []
+    for environment in environments:
+        recipe = checks.recipe_for(environment.lockfile_name)
+        if recipe is not None:
+            resolver = recipe.resolver(
+                environment, copies=options.copy, timeout=_seconds(options)
+            )
+            plan.append((environment, resolver, recipe.name))
+    without = [e.lockfile_name or "" for e in environments]
+    for environment, _, _ in plan:
+        without.remove(environment.lockfile_name or "")
+    names = " and ".join(without) or "a directory without a known lockfile"
+    choices = ", ".join(sorted(checks.RECIPES))
+    line = f"no recipe for {names}; give a COMMAND after --; recipes: {choices}"
+    if not plan:
+        raise UsageError(line)
+    if without:
+        err(line)
+    return plan
+
+
+def _check(
+    environment: EnvironmentState,
+    resolver: Resolver,
+    recipe: str | None,
+    options: Namespace,
+) -> int:
+    with progress(f"checking {name_of(environment)}"):
+        outcome = checks.check(
+            environment, resolver, recipe=recipe, format=options.format
+        )
+    _report(environment, outcome, options)
+    return 0 if outcome.state == "checked" else 1
+
+
+def _report(
+    environment: EnvironmentState, outcome: Outcome, options: Namespace
+) -> None:
+    view = View(environment, options)
+    if options.json:
+        raw(view.as_json(outcome=outcome.state))
+    elif outcome.state == "checked":
+        out(f"{view.name}: {view.summary}")
+        print_upgrades(view, every=options.all)
+    words = {
+        "busy": "another process is checking it",
+        "dropped": "another check was faster; its result is kept",
+        "failed": outcome.error and outcome.error.message,
+    }
+    if outcome.state in words:
+        err(f"{view.name}: {words[outcome.state]}")
+
+
+def record(options: Namespace) -> int:
+    """
+    Store the result of a check that was made elsewhere.
+    """
+    environment = the_one(options)
+    old, new = _read(options.old), _read(options.new)
+    with environment.try_check(old) as guard:
+        if guard is None:
+            err(f"{name_of(environment)}: another process is checking it")
+            return 1
+        stored = guard.commit(new, format=options.format)
+    if not stored:
+        err(f"{name_of(environment)}: another check was faster; its result is kept")
+    return 0 if stored else 1
+
+
+def _read(path: str) -> bytes:
+    content = _current.read(path)
+    if content is None:
+        raise StateReadError("There is no such file", path)
+    return content

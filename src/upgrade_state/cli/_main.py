@@ -1,0 +1,68 @@
+"""
+From arguments to an exit status.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from upgrade_state.cli import _output
+from upgrade_state.cli._parser import UsageError, make_parser
+from upgrade_state.exceptions import UpgradeStateError
+
+if TYPE_CHECKING:
+    from typing import Any, Final
+
+# Where a command lives that has no module of its own name.
+_HOMES: Final = {
+    "list": "_show",
+    "record": "_check",
+    "notify": "_explain",
+} | dict.fromkeys(("snooze", "forget", "prune", "path"), "_tidy")
+
+
+def run(words: list[str]) -> int:
+    """
+    Run the command in *words* and return the exit status.
+    """
+    _output.prepare()
+    try:
+        status = _run(words)
+        _output.flush()
+    except (UsageError, UpgradeStateError) as error:
+        _output.err(str(error))
+        status = 2
+    except BrokenPipeError:  # who read it has had enough
+        _output.give_up()
+        status = 0
+    except OSError as error:
+        _output.give_up()
+        _output.err(f"Could not write the output ({error.strerror})")
+        status = 2
+    except SystemExit as leaving:  # of argparse, and of SIGTERM
+        status = leaving.code if isinstance(leaving.code, int) else 0
+    # The shell's prompt depends on it.
+    return 0 if words[:1] == ["notify"] else status
+
+
+def _run(words: list[str]) -> int:
+    words, command = _cut(words)
+    options = make_parser().parse_args(words)
+    options.argv = command
+    name = options.command
+    module: Any = import_module(f"upgrade_state.cli.{_HOMES.get(name, f'_{name}')}")
+    status: int = getattr(module, name)(options)
+    return status
+
+
+def _cut(words: list[str]) -> tuple[list[str], list[str] | None]:
+    """
+    Cut off the COMMAND of a check, before anything is parsed.
+    """
+    if words[:1] != ["check"] or "--" not in words:
+        return words, None
+    at = words.index("--")
+    if at + 1 == len(words):
+        raise UsageError("there is no COMMAND after --")
+    return words[:at], words[at + 1 :]

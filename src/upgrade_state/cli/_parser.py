@@ -1,0 +1,285 @@
+"""
+What the command line understands.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import TYPE_CHECKING, NoReturn
+
+from upgrade_state import lockfiles
+from upgrade_state.cli._durations import duration
+from upgrade_state.cli._output import out
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable
+    from typing import Any, Final
+
+    # argparse has no public name for what holds its commands.
+    Commands = argparse._SubParsersAction["Parser"]  # noqa: SLF001
+
+_ENV: Final = "a directory (default: the current one) or a lockfile"
+
+_EPILOG: Final = """\
+exit status: 0 done; 1 the answer is no (nothing known, busy, check failed);
+2 usage or error; 130 ended by Ctrl-C; notify always 0
+"""
+
+
+class UsageError(Exception):
+    """
+    The command line cannot be understood.
+    """
+
+
+class Parser(argparse.ArgumentParser):
+    """
+    A parser that raises instead of leaving, and guesses nothing.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        settings.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(allow_abbrev=False, **settings)
+
+    def error(self, message: str) -> NoReturn:
+        """
+        Raise a `UsageError`.
+        """
+        raise UsageError(f"{message} (see {self.prog} --help)")
+
+
+class _Version(argparse.Action):
+    """
+    Print the version, which takes time to find and is seldom asked for.
+
+    "unknown" where the library is used from its sources.
+    """
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib import metadata  # noqa: PLC0415 - see above
+
+        try:
+            version = metadata.version("upgrade-state")
+        except metadata.PackageNotFoundError:
+            version = "unknown"
+        out(f"upgrade-state {version}")
+        parser.exit()
+
+
+def make_parser() -> Parser:
+    """
+    Make the parser. What a command needs is `run`, its function's name.
+    """
+    parser = Parser(
+        prog="upgrade-state",
+        description="Remembers when upgrades were last checked, what was found,"
+        " and when you were told.",
+        epilog=_EPILOG,
+    )
+    parser.add_argument(
+        "--version", action=_Version, nargs=0, help="print the version and leave"
+    )
+    commands = parser.add_subparsers(
+        metavar="COMMAND", required=True, dest="command", parser_class=Parser
+    )
+    for add in (_show, _list, _check, _record, _notify, _snooze, _forget, _prune):
+        add(commands)
+    _path(commands)
+    _doctor(commands)
+    return parser
+
+
+def _command(commands: Commands, name: str, words: str, example: str) -> Parser:
+    parser = commands.add_parser(
+        name,
+        help=words,
+        description=f"{words[0].upper()}{words[1:]}.",
+        epilog=f"example: upgrade-state {example}\n",
+    )
+    parser.add_argument(
+        "--cache-dir",
+        metavar="DIR",
+        type=_absolute,
+        help="an absolute path: where the state is kept",
+    )
+    return parser
+
+
+def _environment(parser: Parser) -> None:
+    parser.add_argument("env", metavar="ENV", nargs="?", default=".", help=_ENV)
+    parser.add_argument(
+        "--lockfile", metavar="NAME", help="the lockfile's name in the directory"
+    )
+
+
+def _duration(parser: Parser, option: str, words: str, **more: Any) -> None:
+    parser.add_argument(
+        option, metavar="TIME", type=_typed(duration), help=words, **more
+    )
+
+
+def _asking(parser: Parser, *, platform_only: bool = False) -> None:
+    """
+    Add what a verdict and a freshness are asked with.
+    """
+    parser.add_argument(
+        "--platform",
+        metavar="NAME",
+        help="look at this platform only, in the lockfile format's own word",
+    )
+    if not platform_only:
+        _interval(parser)
+        _duration(parser, "--max-age", "for how long a check is good (default: 1d)")
+
+
+def _interval(parser: Parser) -> None:
+    words = "minimum time between two notices (default: 1d; 0: none)"
+    _duration(parser, "--interval", words)
+
+
+def _json(parser: Parser) -> None:
+    parser.add_argument(
+        "--json", action="store_true", help="one JSON object per environment and line"
+    )
+
+
+def _show(commands: Commands) -> None:
+    words = "show what is known, and why you were (not) told"
+    parser = _command(commands, "show", words, "show ~/src/shop")
+    _environment(parser)
+    _asking(parser)
+    _json(parser)
+    parser.add_argument("--all", action="store_true", help="list every upgrade")
+
+
+def _list(commands: Commands) -> None:
+    words = "list the environments that something is known of"
+    parser = _command(commands, "list", words, "list --json")
+    _asking(parser)
+    _json(parser)
+
+
+def _check(commands: Commands) -> None:
+    words = "make a check now, with the recipe for the lockfile or with COMMAND"
+    parser = _command(commands, "check", words, "check -- make relock")
+    parser.usage = "%(prog)s [options] [ENV] [-- COMMAND ...]"
+    _environment(parser)
+    _duration(
+        parser,
+        "--timeout",
+        "end the check after this time (default: 10m)",
+        dest="limit",
+    )
+    parser.add_argument(
+        "--copy",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="copy this file of the environment, too",
+    )
+    _format(parser)
+    _asking(parser)
+    _json(parser)
+    parser.add_argument("--all", action="store_true", help="list every upgrade")
+    parser.description = """\
+Make a check now: find out what an upgrade would change, and remember it.
+
+Without COMMAND, the recipe for the lockfile that is there is used, and checks
+may be repeated by themselves later. COMMAND runs without a shell in a scratch
+directory with a copy of the lockfile and of each --copy FILE; what lies there
+under the lockfile's name afterwards is the new lockfile. UPGRADE_STATE_ENV names
+the environment's directory.
+"""
+
+
+def _record(commands: Commands) -> None:
+    words = "store the result of a check that was made elsewhere"
+    example = "record --old uv.lock --new /tmp/uv.lock"
+    parser = _command(commands, "record", words, example)
+    _environment(parser)
+    _format(parser)
+    for name, what in (("old", "that was checked"), ("new", "the upgrade leads to")):
+        parser.add_argument(
+            f"--{name}", metavar="FILE", required=True, help=f"the lockfile {what}"
+        )
+
+
+def _notify(commands: Commands) -> None:
+    words = "tell of upgrades on stderr, once per interval; for activation scripts"
+    parser = _command(commands, "notify", words, "notify --explain")
+    parser.description = f"""\
+{words[0].upper()}{words[1:]}.
+
+The exit status is always 0: mistakes in its arguments are one line on stderr.
+"""
+    _environment(parser)
+    _asking(parser, platform_only=True)
+    _interval(parser)
+    parser.add_argument(
+        "--explain", action="store_true", help="say why (not), and claim nothing"
+    )
+
+
+def _snooze(commands: Commands) -> None:
+    words = "keep silent for some time"
+    parser = _command(commands, "snooze", words, "snooze --for 7d")
+    _environment(parser)
+    choice = parser.add_mutually_exclusive_group(required=True)
+    choice.add_argument(
+        "--for", dest="length", metavar="TIME", type=_typed(duration), help="so long"
+    )
+    choice.add_argument("--off", action="store_true", help="speak again")
+
+
+def _forget(commands: Commands) -> None:
+    words = "forget all that is known of an environment"
+    _environment(_command(commands, "forget", words, "forget ~/src/shop"))
+
+
+def _prune(commands: Commands) -> None:
+    words = "forget environments whose directories are gone"
+    parser = _command(commands, "prune", words, "prune --dry-run")
+    _duration(
+        parser, "--older-than", "and that were last written so long ago (default: 90d)"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="only say what would go")
+
+
+def _path(commands: Commands) -> None:
+    words = "print where the record is, or would be"
+    _environment(_command(commands, "path", words, "path ~/src/shop"))
+
+
+def _doctor(commands: Commands) -> None:
+    words = "look for what is wrong with the state on disk, and change nothing"
+    _command(commands, "doctor", words, "doctor")
+
+
+def _format(parser: Parser) -> None:
+    parser.add_argument(
+        "--format",
+        choices=lockfiles.FORMATS,
+        help="the lockfile's format (default: by its name)",
+    )
+
+
+def _typed(convert: Callable[[str], dt.timedelta]) -> Callable[[str], dt.timedelta]:
+    """
+    Make argparse print the message of a ValueError.
+    """
+
+    def converted(text: str) -> dt.timedelta:
+        try:
+            return convert(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return converted
+
+
+def _absolute(path: str) -> str:
+    if not os.path.isabs(path):
+        raise argparse.ArgumentTypeError(f"not an absolute path: {path!r}")
+    return path

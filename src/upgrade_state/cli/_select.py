@@ -1,0 +1,96 @@
+"""
+From the options of a command to the environments it is about.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from upgrade_state._environment import StateStore
+from upgrade_state.cli import _targets
+from upgrade_state.cli._parser import UsageError
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from upgrade_state._environment import EnvironmentState
+
+
+def store_of(options: Namespace) -> StateStore:
+    """
+    Return the store that is asked for.
+    """
+    try:
+        return StateStore(options.cache_dir)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def present(options: Namespace) -> list[EnvironmentState]:
+    """
+    Return the environments whose lockfiles are there or named.
+    """
+    try:
+        return _targets.present(store_of(options), options.env, options.lockfile)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def known(options: Namespace) -> list[EnvironmentState]:
+    """
+    Return these, and what else the store knows of the directory; one at least.
+
+    Also lockfiles of other names, and those that are gone, have been checked.
+    For that, all records are read: nothing for an activation.
+    """
+    found = present(options)
+    directory, name = _targets.split(options.env)
+    if name is None and options.lockfile is None:
+        bare = store_of(options).environment(directory)
+        keys = {environment.key for environment in found}
+        others = [e for e in store_of(options) if _belongs(e, bare)]
+        found += sorted(
+            (e for e in others if e.key not in keys),
+            key=lambda e: e.lockfile_name or "",
+        )
+        return found or [bare]
+    return found
+
+
+def _belongs(environment: EnvironmentState, bare: EnvironmentState) -> bool:
+    # The key is there also where a corrupt record does not tell the path.
+    return environment.path == bare.path or environment.key == bare.key
+
+
+def the_one(options: Namespace) -> EnvironmentState:
+    """
+    Return the only environment; several are a question to the user.
+    """
+    found = present(options)
+    if len(found) > 1:
+        names = ", ".join(e.lockfile_name or "" for e in found)
+        raise UsageError(f"several lockfiles are here: {names}; pick one (--lockfile)")
+    if found:
+        return found[0]
+    directory, _ = _targets.split(options.env)
+    return store_of(options).environment(directory)
+
+
+def name_of(environment: EnvironmentState) -> str:
+    """
+    Say what it is called: the directory, and the lockfile where there is one.
+
+    The key, where the record that tells is corrupt.
+    """
+    if environment.path is None:
+        return environment.key
+    name = environment.lockfile_name
+    return environment.path if name is None else f"{environment.path} ({name})"
+
+
+def has_record(environment: EnvironmentState) -> bool:
+    """
+    Tell whether something lies where the record should be, if only rubbish.
+    """
+    return os.path.lexists(environment.record_path)

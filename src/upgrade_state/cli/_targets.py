@@ -1,0 +1,70 @@
+"""
+Which environments a directory or a lockfile on the command line stands for.
+
+Activations ask this, so it imports only what a bare interpreter has loaded.
+"""
+
+import os
+
+from upgrade_state.lockfiles import format_of
+
+TYPE_CHECKING = False  # typing takes longer to load than this whole module
+if TYPE_CHECKING:
+    from upgrade_state._environment import EnvironmentState, StateStore
+
+# Lockfiles that lie below their environment's directory.
+_BELOW = (".flox/env/manifest.lock",)
+
+
+def present(
+    store: "StateStore", where: str, lockfile: "str | None"
+) -> "list[EnvironmentState]":
+    """
+    Return the environments that are there.
+
+    Args:
+        where: A directory, or a lockfile.
+
+        lockfile: The name of the lockfile in a directory; None: every one of a
+            known name, sorted.
+
+    Raises:
+        ValueError: *where* is a lockfile already, or no path, or *lockfile*
+            is no name.
+    """
+    directory, name = split(where)
+    if name is not None:
+        if lockfile is not None:
+            raise ValueError(f"this is a lockfile already: {where!r}")
+        return [store.environment(directory, name)]
+    if lockfile is not None:
+        return [store.environment(directory, lockfile)]
+    return [store.environment(directory, found) for found in _known(directory)]
+
+
+def split(where: str) -> "tuple[str, str | None]":
+    """
+    Return directory and lockfile's name; no name for what is a directory.
+
+    What is not there is a lockfile if its name is one.
+    """
+    if not where:
+        raise ValueError("a directory or a lockfile is needed, not ''")
+    name = os.path.basename(where)
+    if os.path.isdir(where) or not (os.path.isfile(where) or format_of(name)):
+        return where, None
+    path = os.path.abspath(where)
+    for below in _BELOW:
+        if path.endswith(f"/{below}"):
+            return path[: -len(below)], below
+    # Not `dirname` of the absolute path: "link/../uv.lock" is for realpath.
+    return os.path.dirname(where) or ".", name
+
+
+def _known(directory: str) -> "list[str]":
+    try:
+        names = [name for name in os.listdir(directory) if format_of(name)]
+    except OSError:
+        return []
+    candidates = (*sorted(names), *_BELOW)
+    return [name for name in candidates if os.path.isfile(f"{directory}/{name}")]

@@ -1,0 +1,213 @@
+"""
+What is known of an environment, as text and as JSON.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from typing import TYPE_CHECKING
+
+from upgrade_state import _policy, _record
+from upgrade_state._text import clean
+from upgrade_state._words import moment
+from upgrade_state.cli._output import out
+from upgrade_state.cli._select import has_record, name_of
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Iterable, Iterator
+    from typing import Any, Final
+
+    from upgrade_state._environment import EnvironmentState
+    from upgrade_state._policy import Freshness, Verdict
+    from upgrade_state._record import Record
+    from upgrade_state.lockfiles import Upgrade
+
+# What fits on a screen and is still read.
+_ROWS: Final = 50
+
+_KINDS: Final = ("version", "rebuild", "added", "removed")
+
+
+class View:
+    """
+    One look at an environment: its record, the verdict and the freshness.
+
+    Raises:
+        UpgradeStateError: The record cannot be read.
+    """
+
+    def __init__(self, environment: EnvironmentState, options: Namespace) -> None:
+        self.environment: Final = environment
+        self.name: Final = name_of(environment)
+        self.platform: Final[str | None] = options.platform
+        self.record: Final[Record | None] = environment._record()  # noqa: SLF001
+        self.verdict: Final[Verdict] = environment.verdict(
+            interval=options.interval, platform=options.platform
+        )
+        self.freshness: Final[Freshness] = environment.freshness(
+            max_age=options.max_age
+        )
+
+    @property
+    def summary(self) -> str:
+        """
+        What the last check found, whether or not the user is to hear of it.
+        """
+        if self.record is None or self.record["result"] is None:
+            return "nothing is known"
+        return (
+            _policy.verdict(
+                self.record | {"snoozed_until": None, "last_notified": None},
+                matches=lambda _: True,
+                interval=0,
+                platform=self.platform,
+                now=0,
+                switch=None,
+                directory="",
+            ).summary
+            or "no upgrades"
+        )
+
+    def as_json(self, **more: object) -> str:
+        """
+        Write one line: the fields of the record, and what follows from them.
+        """
+        environment = self.environment
+        fields = _record.DEFAULTS | {
+            "environment": environment.path,
+            "lockfile": environment.lockfile_name,
+        }
+        fields |= self.record or {}
+        fields |= {
+            "key": environment.key,
+            "record_path": environment.record_path,
+            "verdict": _answer(self.verdict),
+            "freshness": _answer(self.freshness),
+        }
+        return json.dumps(fields | more)
+
+
+def _answer(answer: Verdict | Freshness) -> dict[str, str | None]:
+    until = answer.until
+    text = None if until is None else f"{until:%Y-%m-%dT%H:%M:%SZ}"
+    return {"reason": answer.reason, "until": text}
+
+
+def print_view(view: View, *, every: bool) -> None:
+    """
+    Print all that is known, for people.
+
+    Args:
+        every: List every upgrade, however many there are.
+    """
+    out(view.name)
+    for label, text in _facts(view):
+        out(f"  {label + ':':<9} {text}")
+        if label == "found":
+            print_upgrades(view, every=every)
+
+
+def _facts(view: View) -> Iterator[tuple[str, str]]:
+    record = view.record
+    if record is None and has_record(view.environment):
+        yield "record", "corrupt; the next check replaces it"
+    elif record is not None:
+        yield from _remembered(record, view.summary)
+    yield "notice", str(view.verdict)
+    yield "check", str(view.freshness)
+
+
+def _remembered(record: Record, summary: str) -> Iterator[tuple[str, str]]:
+    by = f", by the recipe {record['recipe']}" if record["recipe"] else ""
+    yield "checked", f"{_when(record['last_checked'])}{by}"
+    if record["result"] is not None:
+        yield "found", summary
+    yield "told", _when(record["last_notified"])
+    if record["snoozed_until"] is not None:
+        yield "snoozed", f"until {moment(_time(record['snoozed_until']))}"
+    failure = record["failure"]
+    if failure is not None:
+        times = "once" if failure["attempts"] == 1 else f"{failure['attempts']} times"
+        yield "failed", f"{times}, last {_when(failure['at'])}: {failure['message']}"
+
+
+def _time(text: str) -> dt.datetime:
+    return dt.datetime.fromisoformat(text)
+
+
+def _when(text: str | None) -> str:
+    return "never" if text is None else f"{moment(_time(text))} ({ago(text)})"
+
+
+def ago(text: str, now: dt.datetime | None = None) -> str:
+    """
+    Say how long ago a time of a record was.
+
+    Args:
+        now: Current time (aware). None: ask the clock.
+    """
+    now = now or dt.datetime.now(dt.UTC)
+    seconds = (now - _time(text)) // dt.timedelta(seconds=1)
+    if seconds < -1:
+        return "in the future"
+    for size, unit in ((86_400, "day"), (3600, "hour"), (60, "minute")):
+        number = seconds // size
+        if number > 0:
+            return f"{number} {unit} ago" if number == 1 else f"{number} {unit}s ago"
+    return "just now"
+
+
+# Upgrades
+
+
+def print_upgrades(view: View, *, every: bool) -> None:
+    """
+    Print the list of upgrades, indented, the most interesting first.
+    """
+    rows = rows_of(view.environment.upgrades(), view.platform)
+    shown = len(rows) if every or len(rows) <= _ROWS else _ROWS
+    for row in rows[:shown]:
+        out(f"    {row}")
+    if len(rows) > shown:
+        out(f"    and {len(rows) - shown} more (--all lists them)")
+
+
+def rows_of(upgrades: Iterable[Upgrade], platform: str | None) -> list[str]:
+    """
+    Return one line per change: what was asked for by name first.
+
+    A change that is the same on several platforms is one line.
+    """
+    rows = [u for u in upgrades if platform is None or u.platform in (None, platform)]
+    platforms: dict[tuple[Any, ...], list[str]] = {}
+    for upgrade in sorted(rows, key=_order):
+        found = platforms.setdefault((*_order(upgrade), _words(upgrade)), [])
+        found += [upgrade.platform] if upgrade.platform else []
+    some = {u.platform for u in rows if u.platform}
+    return [_line(key[-1], found, some) for key, found in platforms.items()]
+
+
+def _order(upgrade: Upgrade) -> tuple[Any, ...]:
+    return _KINDS.index(upgrade.kind), upgrade.direct is not True, upgrade.name
+
+
+def _line(words: str, platforms: list[str], some: set[str]) -> str:
+    where = ", ".join(dict.fromkeys(platforms))
+    is_everywhere = not where or set(platforms) == some
+    return clean(words if is_everywhere else f"{words} [{where}]")
+
+
+def _words(upgrade: Upgrade) -> str:
+    old, new = _versions(upgrade.old), _versions(upgrade.new)
+    return {
+        "version": f"{upgrade.name}: {old} -> {new}",
+        "rebuild": f"{upgrade.name}: {new} (rebuild)",
+        "added": f"{upgrade.name}: {new} (added)",
+        "removed": f"{upgrade.name}: {old} (removed)",
+    }[upgrade.kind]
+
+
+def _versions(versions: tuple[str, ...]) -> str:
+    return ", ".join(versions) or "unknown"

@@ -1,0 +1,565 @@
+import os
+import signal
+import stat
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from upgrade_state import StateStore, checks
+from upgrade_state.checks import Command, _process, _scratch
+from upgrade_state.exceptions import ResolverError
+
+OLD = b"old\n"
+
+
+def wait_for(path, seconds=30):
+    """
+    Wait until a file has something in it, and return that.
+    """
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if path.exists() and path.read_text():
+            return path.read_text()
+        time.sleep(0.01)
+    raise AssertionError(f"{path} did not appear")
+
+
+def is_gone(pid, seconds=30):
+    """
+    Tell whether a process ends in time.
+    """
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            os.kill(pid, 0)
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+            if state == "Z":
+                return True
+        except (ProcessLookupError, FileNotFoundError):
+            return True
+        time.sleep(0.01)
+    return False
+
+
+class TestCommand:
+    def test_result(self, environment, python, scratches):
+        """
+        What lies there under the lockfile's name afterwards is the new lockfile.
+        """
+        command = Command(python("open('uv.lock', 'ab').write(b'new')"))
+
+        assert b"old\nnew" == command(environment, OLD)
+
+    def test_nothing_is_left(self, environment, python, scratches):
+        """
+        The scratch directory is gone afterwards.
+        """
+        Command(python("open('x', 'w')"))(environment, OLD)
+
+        assert [] == list(scratches.iterdir())
+
+    def test_environment_is_not_touched(self, environment, directory, python):
+        """
+        The environment's own lockfile stays as it is.
+        """
+        before = (directory / "uv.lock").read_bytes()
+
+        Command(python("open('uv.lock', 'w').write('new')"))(environment, OLD)
+
+        assert before == (directory / "uv.lock").read_bytes()
+        assert ["uv.lock"] == os.listdir(directory)
+
+    def test_private(self, environment, python, scratches):
+        """
+        Nobody else may enter the scratch directory.
+        """
+        code = "import os; print(oct(os.stat('..').st_mode), file=open('uv.lock','w'))"
+
+        assert b"0o40700\n" == Command(python(code))(environment, OLD)
+
+    def test_variable(self, environment, directory, python):
+        """
+        UPGRADE_STATE_ENV names the environment's directory.
+        """
+        code = "import os; open('uv.lock','w').write(os.environ['UPGRADE_STATE_ENV'])"
+
+        assert str(directory).encode() == Command(python(code))(environment, OLD)
+
+    def test_no_input(self, environment, python):
+        """
+        There is nothing to read, so that no tool waits for an answer.
+        """
+        code = "import sys; open('uv.lock', 'w').write(repr(sys.stdin.read()))"
+        saved, (theirs, ours) = os.dup(0), os.pipe()
+        os.write(ours, b"yes")
+        os.close(ours)
+        os.dup2(theirs, 0)
+        try:
+            assert b"''" == Command(python(code))(environment, OLD)
+        finally:
+            os.dup2(saved, 0)
+            os.close(saved)
+            os.close(theirs)
+
+    def test_no_shell(self, environment, python):
+        """
+        Arguments arrive as they are.
+        """
+        code = "import sys; open('uv.lock', 'w').write(sys.argv[1])"
+        command = Command((*python(code), "$(id); * 'x"))
+
+        assert b"$(id); * 'x" == command(environment, OLD)
+
+    def test_no_old_lockfile(self, environment, python):
+        """
+        Where there is no lockfile, none is found.
+        """
+        code = "import os; open('uv.lock', 'x').write(repr(os.listdir()))"
+
+        assert b"['uv.lock']" == Command(python(code))(environment, None)
+
+    def test_lockfile_below(self, directory, python):
+        """
+        A lockfile below the directory keeps its path.
+        """
+        name = ".flox/env/manifest.lock"
+        environment = StateStore().environment(directory, name)
+        code = f"open({name!r}, 'ab').write(b'new')"
+
+        assert b"old\nnew" == Command(python(code))(environment, OLD)
+
+    def test_copies(self, environment, directory, python):
+        """
+        Other files are copied with their paths and permissions.
+        """
+        (directory / "tools").mkdir()
+        script = directory / "tools/relock"
+        script.write_text("#!/bin/sh\necho new > uv.lock\n")
+        script.chmod(0o755)
+
+        command = Command(["tools/relock"], copies=["./tools/relock"])
+
+        assert b"new\n" == command(environment, OLD)
+
+    def test_lockfile_as_copy(self, environment, python):
+        """
+        The content that the check is about wins over what lies on disk.
+        """
+        command = Command(python(""), copies=["uv.lock"])
+
+        assert OLD == command(environment, OLD)
+
+    @pytest.mark.parametrize("name", ["", "..", "../x", "/etc/passwd", "a/../../x"])
+    def test_copy_leads_elsewhere(self, name):
+        """
+        A file to copy is below the environment's directory.
+        """
+        with pytest.raises(ValueError, match="not a file below"):
+            Command(["x"], copies=[name])
+
+    def test_copy_is_a_symlink_to_elsewhere(self, environment, directory, tmp_path):
+        """
+        A symlink does not lead out of the environment's directory, either.
+        """
+        (tmp_path / "secret").write_text("x")
+        (directory / "link").symlink_to(tmp_path / "secret")
+
+        with pytest.raises(ResolverError, match="There is no file 'link' to copy"):
+            Command(["true"], copies=["link"])(environment, OLD)
+
+    def test_copy_is_missing(self, environment, directory):
+        """
+        A file to copy that is not there is named, with the directory.
+        """
+        with pytest.raises(ResolverError, match="no file 'x' to copy") as info:
+            Command(["true"], copies=["x"])(environment, OLD)
+
+        assert str(directory) == info.value.path
+
+    def test_copies_in_each_others_way(self, environment, directory):
+        """
+        What cannot be put into the scratch directory is named.
+        """
+        (directory / "a").write_text("")
+        changed = StateStore().environment(directory, "a/uv.lock")
+
+        with pytest.raises(ResolverError, match=r"Could not copy 'a/uv\.lock'"):
+            Command(["true"], copies=["a"])(changed, OLD)
+
+    @pytest.mark.parametrize("argv", [(), ("",), ("a\0b",)])
+    def test_no_command(self, argv):
+        """
+        A command has a name and no NUL characters.
+        """
+        with pytest.raises(ValueError, match="not a command"):
+            Command(argv)
+
+    def test_no_lockfile_name(self, directory):
+        """
+        Without a lockfile's name there is nothing to look for.
+        """
+        with pytest.raises(ValueError, match="lockfile's name"):
+            Command(["true"])(StateStore().environment(directory), None)
+
+    def test_changes(self, environment, python, monkeypatch):
+        """
+        Environment variables are set and removed.
+        """
+        monkeypatch.setenv("B", "2")
+        code = (
+            "import os; open('uv.lock', 'w').write("
+            "str([os.environ.get(x) for x in 'AB']))"
+        )
+        command = Command(python(code), changes={"A": "1", "B": None})
+
+        assert b"['1', None]" == command(environment, OLD)
+
+    def test_fence(self, environment, python):
+        """
+        A fence lies in the directory above.
+        """
+        code = "open('uv.lock', 'w').write(open('../stop').read())"
+        command = Command(python(code), fence=("stop", b"here"))
+
+        assert b"here" == command(environment, OLD)
+
+
+class TestFailures:
+    def error_of(self, command, environment):
+        with pytest.raises(ResolverError) as info:
+            command(environment, OLD)
+        return info.value.message
+
+    def test_not_found(self, environment):
+        """
+        A command that is not there is named, with what to do.
+        """
+        command = Command(["no-such-tool"], needs="install it")
+
+        assert "There is no command 'no-such-tool'; install it" == self.error_of(
+            command, environment
+        )
+
+    def test_not_executable(self, environment, directory):
+        """
+        A command that may not be run is named.
+        """
+        command = Command([str(directory / "uv.lock")])
+
+        assert "(Permission denied)" in self.error_of(command, environment)
+
+    def test_exit_status(self, environment, python):
+        """
+        The exit status and the last line are told, without URLs and styles.
+        """
+        code = (
+            "import sys; print('first'); sys.stderr.write("
+            "'\\x1b[31mno \\x07answer from https://u:p@index.example/x\\n\\n');"
+            "sys.exit(3)"
+        )
+        name = os.path.basename(python("")[0])
+
+        assert (
+            rf"'{name}' failed with exit status 3: no \x07answer from <URL>"
+            == self.error_of(Command(python(code)), environment)
+        )
+
+    def test_error_line(self, environment, python):
+        """
+        Where a line calls itself an error, the words begin there.
+        """
+        code = "print('x\\nerror: a\\n  b\\nhint: c'); raise SystemExit(1)"
+
+        assert self.error_of(Command(python(code)), environment).endswith(
+            "exit status 1: error: a; b; hint: c"
+        )
+
+    def test_silent(self, environment, python):
+        """
+        A command that says nothing is quoted with nothing.
+        """
+        message = self.error_of(Command(python("raise SystemExit(1)")), environment)
+
+        assert message.endswith("failed with exit status 1")
+
+    @pytest.mark.parametrize(
+        ("number", "name"),
+        [(signal.SIGKILL, "SIGKILL"), (signal.SIGRTMIN + 3, "signal 37")],
+    )
+    def test_killed(self, environment, python, number, name):
+        """
+        A signal that has killed the command is named.
+        """
+        code = f"import os; os.kill(os.getpid(), {int(number)})"
+
+        assert self.error_of(Command(python(code)), environment).endswith(
+            f"was killed by {name}"
+        )
+
+    def test_too_long(self, environment, python, scratches):
+        """
+        A command that does not end in time is ended, with its children.
+        """
+        code = (
+            "import os, subprocess, time;"
+            "p = subprocess.Popen(['sleep', '60']);"
+            "open(os.environ['UPGRADE_STATE_ENV'] + '/pids', 'w')"
+            ".write(f'{os.getpid()} {p.pid}'); time.sleep(60)"
+        )
+        message = self.error_of(Command(python(code), timeout=1), environment)
+
+        pids = map(int, Path(environment.path, "pids").read_text().split())
+        assert message.endswith("did not end within 1 s")
+        assert [True, True] == [is_gone(pid) for pid in pids]
+        assert [] == list(scratches.iterdir())
+
+    def test_deaf(self, environment, python, monkeypatch):
+        """
+        What does not listen to SIGTERM is killed.
+        """
+        monkeypatch.setattr(_process, "_GRACE_SECONDS", 0.2)
+        code = (
+            "import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
+            "open(os.environ['UPGRADE_STATE_ENV'] + '/pid', 'w')"
+            ".write(str(os.getpid())); print('ready'); time.sleep(10);"
+            "open(os.environ['UPGRADE_STATE_ENV'] + '/woke', 'w')"
+        )
+        self.error_of(Command(python(code), timeout=1), environment)
+
+        assert is_gone(int(Path(environment.path, "pid").read_text()))
+        assert not Path(environment.path, "woke").exists()
+
+    def test_left_nothing(self, environment, python):
+        """
+        A command that removes the lockfile has left none.
+        """
+        code = "import os; os.unlink('uv.lock')"
+
+        assert "The command left no 'uv.lock'" == self.error_of(
+            Command(python(code)), environment
+        )
+
+    @pytest.mark.parametrize(
+        "code",
+        [
+            "os.symlink('/etc/passwd', 'uv.lock')",
+            "os.mkfifo('uv.lock')",
+            "os.mkdir('uv.lock')",
+        ],
+    )
+    def test_left_no_file(self, environment, python, code):
+        """
+        What is no regular file is no lockfile.
+        """
+        code = f"import os; os.unlink('uv.lock'); {code}"
+
+        assert "left no 'uv.lock'" in self.error_of(Command(python(code)), environment)
+
+    def test_left_a_file_elsewhere(self, directory, python):
+        """
+        A directory that is a symlink does not lead to a lockfile.
+        """
+        (directory / "lock").write_text("not made by a check")
+        environment = StateStore().environment(directory, "a/lock")
+        code = (
+            "import os; os.unlink('a/lock'); os.rmdir('a');"
+            "os.symlink(os.environ['UPGRADE_STATE_ENV'], 'a')"
+        )
+
+        assert "left no 'a/lock'" in self.error_of(Command(python(code)), environment)
+
+    def test_left_too_much(self, environment, python, monkeypatch):
+        """
+        A lockfile beyond every size is refused.
+        """
+        monkeypatch.setattr("upgrade_state._current.MAX_SIZE", 100)
+        code = "open('uv.lock', 'w').write('x' * 101)"
+
+        assert "The lockfile is larger than 100 bytes" == self.error_of(
+            Command(python(code)), environment
+        )
+
+    def test_no_place(self, environment, monkeypatch, tmp_path):
+        """
+        Where no scratch directory can be made, that is the failure.
+        """
+        monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
+
+        assert "Could not make a scratch directory" in self.error_of(
+            Command(["true"]), environment
+        )
+
+    def test_permissions_taken_away(self, environment, python, scratches):
+        """
+        Directories that a command has closed are removed, and links not followed.
+        """
+        keep = Path(environment.path)
+        mode = stat.S_IMODE(keep.stat().st_mode)
+        code = (
+            "import os; os.makedirs('a/b/c'); os.chmod('a/b', 0); os.chmod('a', 0o500);"
+            "os.symlink(os.environ['UPGRADE_STATE_ENV'], 'link')"
+        )
+        Command(python(code))(environment, OLD)
+
+        assert [] == list(scratches.iterdir())
+        assert mode == stat.S_IMODE(keep.stat().st_mode)
+        assert ["uv.lock"] == os.listdir(keep)
+
+    def test_impatient_removal(self, environment, monkeypatch, scratches):
+        """
+        A Ctrl-C while the scratch directory is removed does not keep it.
+        """
+        remove = _scratch._remove
+        calls = []
+
+        def interrupted(path):
+            calls.append(path)
+            if len(calls) == 1:
+                raise KeyboardInterrupt
+            remove(path)
+
+        monkeypatch.setattr(_scratch, "_remove", interrupted)
+
+        with pytest.raises(KeyboardInterrupt):
+            Command(["true"])(environment, OLD)
+        assert [] == list(scratches.iterdir())
+
+
+class TestProcess:
+    def run(self, argv, tmp_path, timeout=60):
+        return _process.run(argv, cwd=str(tmp_path), env=os.environ, timeout=timeout)
+
+    def test_tail(self, python, tmp_path):
+        """
+        Of the output, however long, only the end is kept.
+        """
+        code = "for i in range(200_000): print(f'line {i}')"
+
+        ended = self.run(python(code), tmp_path)
+
+        assert ended.output.endswith(b"line 199999\n")
+        assert _process.TAIL == len(ended.output)
+
+    def test_closed_output(self, python, tmp_path):
+        """
+        A command that closes its output is waited for.
+        """
+        code = "import os, time; os.close(1); os.close(2); time.sleep(.3); os._exit(7)"
+
+        assert _process.Ended(7, b"") == self.run(python(code), tmp_path)
+
+    def test_stragglers(self, python, tmp_path):
+        """
+        What a command leaves running in the background is ended with it.
+        """
+        code = (
+            "import subprocess; p = subprocess.Popen(['sleep', '60']);"
+            "open('pid', 'w').write(str(p.pid))"
+        )
+
+        ended = self.run(python(code), tmp_path)
+
+        assert 0 == ended.status
+        assert is_gone(int((tmp_path / "pid").read_text()))
+
+    def test_impatience(self, python, tmp_path, monkeypatch):
+        """
+        A second Ctrl-C kills at once.
+        """
+        signals = []
+        send = _process._signal
+
+        def interrupting(process, number):
+            signals.append(number)
+            if number == signal.SIGTERM:
+                raise KeyboardInterrupt
+            return send(process, number)
+
+        monkeypatch.setattr(_process, "_signal", interrupting)
+        code = "open('pid', 'w').write(str(__import__('os').getpid())); input()"
+
+        with pytest.raises(KeyboardInterrupt):
+            self.run(python(code), tmp_path)
+        assert [signal.SIGTERM, signal.SIGKILL] == signals
+
+    def test_undead(self, python, tmp_path, monkeypatch):
+        """
+        A group that does not go away is not waited for forever.
+        """
+        monkeypatch.setattr(_process, "_GRACE_SECONDS", 0.05)
+        monkeypatch.setattr(_process, "_is_there", lambda _: True)
+
+        assert 0 == self.run(python(""), tmp_path).status
+
+    def test_not_ours(self, python, tmp_path, monkeypatch):
+        """
+        A group that must not be signalled is as good as gone.
+        """
+
+        def refuse(*_):
+            raise PermissionError
+
+        monkeypatch.setattr("os.killpg", refuse)
+
+        assert 0 == self.run(python(""), tmp_path).status
+
+    def test_interrupt_at_the_start(self, python, tmp_path, monkeypatch):
+        """
+        Ctrl-C at the moment when the command starts ends it, too.
+        """
+        pids = []
+        start = _process._start
+
+        def interrupted(*arguments):
+            process = start(*arguments)
+            pids.append(process.pid)
+            signal.raise_signal(signal.SIGINT)
+            return process
+
+        monkeypatch.setattr(_process, "_start", interrupted)
+
+        with pytest.raises(KeyboardInterrupt):
+            self.run(["sleep", "600"], tmp_path)
+        assert [True] == [is_gone(pid) for pid in pids]
+        assert signal.default_int_handler is signal.getsignal(signal.SIGINT)
+
+    def test_other_thread(self, tmp_path):
+        """
+        A check may be made in any thread.
+        """
+        ended = []
+        thread = threading.Thread(
+            target=lambda: ended.append(self.run(["true"], tmp_path))
+        )
+        thread.start()
+        thread.join(60)
+
+        assert [_process.Ended(0, b"")] == ended
+
+    def test_interrupt(self, environment, python, scratches):
+        """
+        Ctrl-C ends the command, leaves nothing behind and records nothing.
+        """
+        started = Path(environment.path, "pid")
+        code = (
+            "import os, time; open(os.environ['UPGRADE_STATE_ENV'] + '/pid', 'w')"
+            ".write(str(os.getpid())); time.sleep(60)"
+        )
+
+        def interrupt():
+            wait_for(started)
+            signal.raise_signal(signal.SIGINT)
+
+        thread = threading.Thread(target=interrupt)
+        thread.start()
+        with pytest.raises(KeyboardInterrupt):
+            checks.check(environment, Command(python(code)))
+        thread.join(30)
+
+        assert is_gone(int(started.read_text()))
+        assert [] == list(scratches.iterdir())
+        assert environment.read() is None
+        with environment.try_check() as guard:
+            assert guard is not None

@@ -1,0 +1,132 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+import upgrade_state
+from upgrade_state import StateStore
+from upgrade_state.cli import main
+
+OFF = ("CI", "NO_UPDATE_NOTIFIER", "UPGRADE_STATE_DISABLE")
+
+
+@pytest.fixture(autouse=True)
+def cache(monkeypatch, tmp_path):
+    """
+    The cache directory of the test.
+    """
+    for name in OFF:
+        monkeypatch.delenv(name, raising=False)
+    # Processes find what this one has found, wherever they start.
+    monkeypatch.setenv("PYTHONPATH", str(Path(upgrade_state.__file__).parents[1]))
+    path = tmp_path / "cache"
+    monkeypatch.setenv("UPGRADE_STATE_CACHE_DIR", str(path))
+    return path
+
+
+@pytest.fixture
+def lock_of():
+    """
+    Write a small uv.lock.
+    """
+
+    def write(**versions):
+        packages = "".join(
+            f'\n[[package]]\nname = "{name}"\nversion = "{version}"\n'
+            'source = { registry = "https://index.example/simple" }\n'
+            for name, version in versions.items()
+        )
+        return f'version = 1\nrequires-python = ">=3.11"\n{packages}'.encode()
+
+    return write
+
+
+@pytest.fixture
+def shop(tmp_path, monkeypatch, lock_of):
+    """
+    A directory with a lockfile: the current one.
+    """
+    path = tmp_path / "shop"
+    path.mkdir()
+    (path / "uv.lock").write_bytes(lock_of(attrs="24.2.0", idna="3.9"))
+    monkeypatch.chdir(path)
+    return path
+
+
+@pytest.fixture
+def environment(shop):
+    return StateStore().environment(shop, "uv.lock")
+
+
+@pytest.fixture
+def checked(environment, lock_of):
+    """
+    An environment with something to tell.
+    """
+    commit(environment, lock_of(attrs="24.3.0", idna="3.9"))
+    return environment
+
+
+def commit(environment, new, **more):
+    with environment.try_check() as guard:
+        assert guard.commit(new, **more)
+
+
+@pytest.fixture(name="commit")
+def _commit():
+    return commit
+
+
+@pytest.fixture
+def run(capsys):
+    """
+    Run the command line in this process.
+    """
+
+    def run_(*words):
+        capsys.readouterr()
+        status = main([str(word) for word in words])
+        out, err = capsys.readouterr()
+        return SimpleNamespace(status=status, out=out, err=err)
+
+    return run_
+
+
+@pytest.fixture
+def start():
+    """
+    Start the command line as a process of its own.
+    """
+    processes = []
+
+    def start_(*words, **more):
+        more = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | more
+        command = [sys.executable, "-m", "upgrade_state", *map(str, words)]
+        process = subprocess.Popen(command, text=True, **more)
+        processes.append(process)
+        return process
+
+    yield start_
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def python():
+    """
+    Make a command of a few lines of Python.
+    """
+    return lambda code: ("--", sys.executable, "-S", "-c", code)
+
+
+@pytest.fixture
+def as_user():
+    """
+    Skip where permissions mean nothing.
+    """
+    if os.geteuid() == 0:
+        pytest.skip("root may do everything")

@@ -1,0 +1,253 @@
+import json
+import sys
+
+import pytest
+
+from upgrade_state import StateStore
+
+UPGRADE = (
+    "import re; t = open('uv.lock').read();"
+    "open('uv.lock', 'w').write(t.replace('24.2.0', '24.3.0'))"
+)
+
+
+@pytest.fixture
+def fake_uv(tmp_path, monkeypatch, shop):
+    bin_ = tmp_path / "bin"
+    bin_.mkdir()
+    (bin_ / "uv").write_text(f"#!{sys.executable} -S\n{UPGRADE}\n")
+    (bin_ / "uv").chmod(0o755)
+    (shop / "pyproject.toml").write_text("")
+    monkeypatch.setenv("PATH", str(bin_))
+
+
+class TestCheck:
+    def test_command(self, environment, run, python):
+        """
+        A command's result is printed and remembered, without a recipe.
+        """
+        result = run("check", *python(UPGRADE))
+
+        assert 0 == result.status
+        assert (
+            f"{environment.path} (uv.lock): 1 version change\n"
+            "    attrs: 24.2.0 -> 24.3.0\n"
+        ) == result.out
+        assert "" == result.err
+        assert None is environment.read().recipe
+
+    def test_recipe(self, environment, run, fake_uv):
+        """
+        Without a command the recipe is used, and remembered.
+        """
+        result = run("check", ".", "--timeout", "1m")
+
+        assert (0, "") == (result.status, result.err)
+        assert "uv" == environment.read().recipe
+
+    def test_does_not_ask(self, environment, run, python):
+        """
+        A person's own check is made, however fresh the last one is.
+        """
+        run("check", *python(UPGRADE))
+        run("check", *python(UPGRADE))
+
+        assert 2 == environment.read().generation
+
+    def test_json(self, environment, run, python):
+        """
+        JSON is what `show` writes, and how the check has ended.
+        """
+        fields = json.loads(run("check", "--json", *python(UPGRADE)).out)
+
+        assert "checked" == fields["outcome"]
+        assert environment.key == fields["key"]
+
+    def test_failed(self, environment, run, python):
+        """
+        A failure is one line, remembered, and the exit status 1.
+        """
+        result = run("check", *python("raise SystemExit('no network')"))
+
+        assert (1, "") == (result.status, result.out)
+        assert result.err.startswith(f"upgrade-state: {environment.path} (uv.lock): ")
+        assert result.err.endswith("failed with exit status 1: no network\n")
+        assert 1 == environment.read().failure.attempts
+
+    def test_busy(self, environment, run, python):
+        """
+        A check that another one is in the way of is exit status 1.
+        """
+        with environment.try_check():
+            result = run("check", *python(UPGRADE))
+
+        assert 1 == result.status
+        assert result.err.endswith("another process is checking it\n")
+
+    def test_dropped(self, environment, run, python, monkeypatch):
+        """
+        So is one that was too slow.
+        """
+        monkeypatch.setattr(
+            "upgrade_state._store.CheckGuard.commit", lambda *_, **__: False
+        )
+
+        result = run("check", *python(UPGRADE))
+
+        assert 1 == result.status
+        assert "another check was faster" in result.err
+
+    def test_format(self, shop, run, python):
+        """
+        A format may be given for a lockfile of any name.
+        """
+        (shop / "uv.lock").rename(shop / "custom.lock")
+        code = UPGRADE.replace("uv.lock", "custom.lock")
+        words = ("check", "--lockfile=custom.lock", "--format=uv", *python(code))
+
+        assert "attrs: 24.2.0 -> 24.3.0" in run(*words).out
+
+    def test_two_recipes(self, shop, run, fake_uv):
+        """
+        What has no recipe is named; the rest is checked.
+        """
+        (shop / "manifest.lock").write_text("{}")
+
+        result = run("check")
+
+        assert 0 == result.status
+        assert "attrs" in result.out
+        assert (
+            "upgrade-state: no recipe for manifest.lock;"
+            " give a COMMAND after --; recipes: uv\n"
+        ) == result.err
+
+    @pytest.mark.parametrize(
+        ("words", "message"),
+        [
+            (["--lockfile", "x.lock"], "no recipe for x.lock; give a COMMAND"),
+            (
+                [
+                    "..",
+                ],
+                "no recipe for a directory without a known lockfile",
+            ),
+            (["..", "--", "true"], "no known lockfile is here; name it with"),
+            (["missing"], "there is no such directory or lockfile: 'missing'"),
+            (["--"], "there is no COMMAND after --"),
+            (["--", ""], "not a command"),
+            (["--copy", "../x", "--", "true"], "not a file below"),
+            (["--timeout", "soon"], "argument --timeout: not a duration: 'soon'"),
+            (["--format", "x"], "invalid choice: 'x'"),
+            (["--lockfile", "../x"], "not a lockfile's name"),
+            (["--cache-dir", "x"], "not an absolute path: 'x'"),
+        ],
+    )
+    def test_usage(self, shop, run, words, message):
+        """
+        Mistakes are one line, and exit status 2.
+        """
+        result = run("check", *words)
+
+        assert (2, "") == (result.status, result.out)
+        assert 1 == len(result.err.splitlines())
+        assert message in result.err
+
+    def test_several(self, shop, run):
+        """
+        A command is for one lockfile.
+        """
+        (shop / "manifest.lock").write_text("{}")
+
+        result = run("check", "--", "true")
+
+        assert 2 == result.status
+        assert "manifest.lock, uv.lock; pick one (--lockfile)" in result.err
+
+    def test_script_here(self, environment, shop, run, python):
+        """
+        A command with a path is the one that the user sees.
+        """
+        (shop / "relock").write_text("#!/bin/sh\necho >> uv.lock\n")
+        (shop / "relock").chmod(0o755)
+
+        assert 0 == run("check", "--", "./relock").status
+        assert 0 == run("check", "--copy", "relock", "--", "./relock").status
+        assert 2 == environment.read().generation
+
+    def test_store_refuses(self, shop, run, monkeypatch, python):
+        """
+        A store that cannot be written is one line, and exit status 2.
+        """
+        monkeypatch.setenv("UPGRADE_STATE_CACHE_DIR", "/proc/none")
+
+        result = run("check", *python(UPGRADE))
+
+        assert 2 == result.status
+        assert 1 == len(result.err.splitlines())
+
+
+class TestRecord:
+    def test_stored(self, environment, shop, run, lock_of):
+        """
+        A result of elsewhere is stored.
+        """
+        (shop / "new").write_bytes(lock_of(attrs="25.0", idna="3.9"))
+
+        result = run("record", "--old", "uv.lock", "--new", "new")
+
+        assert (0, "", "") == (result.status, result.out, result.err)
+        assert {"*": (1, 0)} == {
+            k: (c.version, c.rebuild)
+            for k, c in environment.read().result.counts.items()
+        }
+
+    def test_old(self, environment, shop, run):
+        """
+        What counts as checked is what was given, not what lies there.
+        """
+        (shop / "old").write_bytes(b"other")
+
+        run("record", "--old", "old", "--new", "old")
+
+        assert b"other" == environment.kept_lockfile("old")
+
+    def test_no_lockfile(self, tmp_path, run, shop):
+        """
+        Also of an environment without a lockfile.
+        """
+        run("record", tmp_path, "--old=uv.lock", "--new=uv.lock", "--format=uv")
+
+        assert "uv" == StateStore().environment(tmp_path).read().result.format
+
+    def test_missing(self, shop, run):
+        """
+        A file that is not there is named.
+        """
+        result = run("record", "--old", "x", "--new", "uv.lock")
+
+        assert 2 == result.status
+        assert "upgrade-state: There is no such file: 'x'\n" == result.err
+
+    def test_busy(self, environment, run):
+        """
+        Where a check is running, the answer is no.
+        """
+        with environment.try_check():
+            result = run("record", "--old", "uv.lock", "--new", "uv.lock")
+
+        assert 1 == result.status
+        assert "another process is checking it" in result.err
+
+    def test_dropped(self, environment, run, monkeypatch):
+        """
+        Where another check was faster, too.
+        """
+        monkeypatch.setattr(
+            "upgrade_state._store.CheckGuard.commit", lambda *_, **__: False
+        )
+
+        result = run("record", "--old", "uv.lock", "--new", "uv.lock")
+
+        assert 1 == result.status
+        assert "another check was faster" in result.err

@@ -1,0 +1,260 @@
+import errno
+import os
+
+import pytest
+
+from upgrade_state.exceptions import StateReadError
+
+
+@pytest.fixture
+def root(checked, cache):
+    """
+    The directory of a store that is well.
+    """
+    return cache / "v1"
+
+
+@pytest.fixture
+def findings(run, root):
+    """
+    What the doctor finds.
+    """
+
+    def look():
+        result = run("doctor")
+        lines = result.out.splitlines()
+        assert f"the state is in {root}" == lines.pop(0)
+        assert (1 if lines != ["all is well"] else 0) == result.status
+        return lines
+
+    return look
+
+
+def contents(path):
+    """
+    Everything below a directory, with sizes, modes and times.
+    """
+    return sorted(
+        (os.path.join(base, name), os.lstat(os.path.join(base, name)).st_mtime_ns)
+        for base, directories, files in os.walk(path)
+        for name in [*directories, *files]
+    )
+
+
+class TestDoctor:
+    def test_well(self, findings):
+        """
+        Where nothing is wrong, that is said.
+        """
+        assert ["all is well"] == findings()
+
+    def test_no_store(self, run, cache):
+        """
+        A store that is not there yet is well, and is not made.
+        """
+        result = run("doctor")
+
+        assert 0 == result.status
+        assert not cache.exists()
+
+    def test_changes_nothing(self, findings, root):
+        """
+        A look changes nothing.
+        """
+        (root / "tmp/x").write_text("")
+        before = contents(root)
+
+        findings()
+
+        assert before == contents(root)
+
+    def test_switch(self, root, run, monkeypatch):
+        """
+        An off switch that is set is named.
+        """
+        monkeypatch.setenv("NO_UPDATE_NOTIFIER", "1")
+
+        result = run("doctor")
+
+        assert 1 == result.status
+        assert "NO_UPDATE_NOTIFIER is set" in result.out
+
+    def test_relative_variables(self, root, run, monkeypatch):
+        """
+        A path that is ignored is named.
+        """
+        monkeypatch.setenv("HOME", "here")
+
+        assert "HOME is not an absolute path and is ignored: 'here'" in (
+            run("doctor").out
+        )
+
+    def test_relative_cache(self, run, monkeypatch):
+        """
+        So is a cache directory that is refused.
+        """
+        monkeypatch.setenv("UPGRADE_STATE_CACHE_DIR", "here")
+
+        result = run("doctor")
+
+        assert 1 == result.status
+        assert "UPGRADE_STATE_CACHE_DIR is not an absolute path: 'here'\n" == result.out
+
+    def test_not_trusted(self, findings, root):
+        """
+        A store that is not believed is looked at no further.
+        """
+        root.chmod(0o777)
+        (root / "x").write_text("")
+
+        assert [
+            f"the store may be written to by others and is not used: '{root}'"
+        ] == findings()
+
+    def test_modes(self, findings, root):
+        """
+        What others may read is named.
+        """
+        (root / "logs").chmod(0o755)
+
+        assert [f"is open to others (drwxr-xr-x): '{root}/logs'"] == findings()
+
+    def test_symlink(self, findings, root, checked):
+        """
+        A symlink below is named.
+        """
+        path = f"{root}/locks/{checked.key}.write"
+        os.unlink(path)
+        os.symlink("/etc/passwd", path)
+
+        assert f"is a symlink: '{path}'" in findings()
+
+    def test_no_directory(self, findings, root):
+        """
+        A file where a directory should be is named.
+        """
+        (root / "tmp").rmdir()
+        (root / "tmp").write_text("")
+
+        assert [f"is no directory: '{root}/tmp'"] == findings()
+
+    def test_missing_directories(self, findings, root):
+        """
+        What was not made yet is no trouble.
+        """
+        (root / "logs").rmdir()
+        for name in os.listdir(root / "locks"):
+            (root / "locks" / name).unlink()
+        (root / "locks").rmdir()
+
+        assert ["all is well"] == findings()
+
+    def test_corrupt(self, findings, root, checked):
+        """
+        A record that is none is named, and so is one that was set aside.
+        """
+        (root / f"{checked.key}.json").write_text("{")
+        (root / f"{checked.key}.json").chmod(0o600)
+        (root / f"{checked.key}.json.corrupt").write_text("{")
+        (root / f"{checked.key}.json.corrupt").chmod(0o600)
+
+        path = f"{root}/{checked.key}.json"
+        assert [
+            f"is no record; the next check replaces it: '{path}'",
+            f"was no record and has been set aside: '{path}.corrupt'",
+        ] == sorted(findings())
+
+    def test_forgotten_meanwhile(self, findings, root, checked, monkeypatch):
+        """
+        What goes away during the look is no trouble.
+        """
+        monkeypatch.setattr("upgrade_state._store.read", lambda _: checked.forget())
+
+        assert ["all is well"] == findings()
+
+    def test_gone_before_the_look(self, findings, root, monkeypatch):
+        """
+        Nor is what was listed and is gone.
+        """
+        monkeypatch.setattr(
+            "upgrade_state._files.names_in",
+            lambda path: ["0" * 32 + ".json"] if str(root) == path else [],
+        )
+
+        assert ["all is well"] == findings()
+
+    def test_unreadable(self, findings, root, checked, monkeypatch):
+        """
+        A record that cannot be read is named.
+        """
+
+        def refuse(entry):
+            raise StateReadError("Could not read the file", entry.record)
+
+        monkeypatch.setattr("upgrade_state._store.read", refuse)
+
+        assert [f"Could not read the file: '{root}/{checked.key}.json'"] == findings()
+
+    def test_stranger(self, findings, root):
+        """
+        What does not belong there is named.
+        """
+        (root / "notes").touch(0o600)
+
+        assert [f"does not belong here: '{root}/notes'"] == findings()
+
+    def test_leftovers(self, findings, root):
+        """
+        What no record names is named.
+        """
+        key = "0" * 32
+        (root / "results" / key).mkdir(0o700)
+        (root / f"tmp/{key}.1").touch(0o600)
+
+        assert [
+            f"was left behind; prune removes it: '{root}/results/{key}'",
+            f"was left behind; prune removes it: '{root}/tmp/{key}.1'",
+        ] == findings()
+
+    def test_foreign(self, findings, root, checked, monkeypatch):
+        """
+        What belongs to somebody else is named.
+        """
+        real = os.lstat
+
+        def lstat(path):
+            status = real(path)
+            if str(path) != f"{root}/{checked.key}.json":
+                return status
+            return os.stat_result([*status[:4], 4711, *status[5:]])
+
+        monkeypatch.setattr("upgrade_state.cli._doctor.os.lstat", lstat)
+
+        assert [f"belongs to user 4711: '{root}/{checked.key}.json'"] == findings()
+
+    def test_read_only(self, findings, root, monkeypatch):
+        """
+        A store that cannot be written to is named.
+        """
+        monkeypatch.setattr("os.access", lambda *_: False)
+
+        assert [f"the store cannot be written to: '{root}'"] == findings()
+
+    @pytest.mark.parametrize(
+        ("number", "line"),
+        [
+            (errno.ENOLCK, "the file system has no locks (No locks available)"),
+            (errno.EWOULDBLOCK, "all is well"),
+        ],
+    )
+    def test_locks(self, findings, root, monkeypatch, number, line):
+        """
+        A file system without locks is named; a busy one is no trouble.
+        """
+
+        def refuse(*_):
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr("fcntl.flock", refuse)
+
+        assert findings()[0].startswith(line)

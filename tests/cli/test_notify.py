@@ -1,0 +1,207 @@
+import subprocess
+import sys
+
+import pytest
+
+from upgrade_state import StateStore
+from upgrade_state.lockfiles import Upgrade
+
+LINE = "1 version change available in 'shop'.\n"
+
+LIGHT = {
+    "upgrade_state",
+    "upgrade_state._environment",
+    "upgrade_state._policy",
+    "upgrade_state._record",
+    "upgrade_state.cli",
+    "upgrade_state.cli._notify",
+    "upgrade_state.cli._targets",
+    "upgrade_state.lockfiles",
+    "upgrade_state.lockfiles._names",
+}
+
+
+class TestNotify:
+    def test_once(self, checked, run):
+        """
+        The user is told on stderr, once per interval.
+        """
+        first, second = run("notify"), run("notify")
+
+        assert (0, "", LINE) == (first.status, first.out, first.err)
+        assert (0, "", "") == (second.status, second.out, second.err)
+
+    def test_interval(self, checked, run):
+        """
+        Without an interval the user is told each time.
+        """
+        words = ("notify", "--interval", "0")
+
+        assert [LINE, LINE] == [run(*words).err, run(*words).err]
+
+    def test_equals(self, checked, run):
+        """
+        Options may be written with an equals sign.
+        """
+        run("notify")
+
+        assert LINE == run("notify", "--interval=0").err
+
+    def test_platform(self, shop, commit, run):
+        """
+        Only the platform that is asked for counts.
+        """
+        rows = [Upgrade("a", "version", platform="linux-64")]
+        commit(StateStore().environment(shop), b"", upgrades=rows)
+        (shop / "uv.lock").unlink()
+
+        assert "" == run("notify", "--platform", "win-64").err
+        assert LINE == run("notify", "--platform", "linux-64").err
+
+    def test_places(self, checked, run, cache, tmp_path):
+        """
+        Environment, lockfile and cache directory may be named.
+        """
+        words = ("notify", "--interval=0", "--cache-dir")
+
+        assert "" == run(*words, tmp_path / "other").err
+        assert LINE == run(*words, cache, "../shop", "--lockfile", "uv.lock").err
+        assert LINE == run(*words, cache, "uv.lock").err
+
+    def test_explain(self, checked, run):
+        """
+        An explanation is on stdout and claims nothing.
+        """
+        explained = run("notify", "--explain")
+
+        assert "uv.lock: notify: 1 version change available\n" == explained.out
+        assert "" == explained.err
+        assert LINE == run("notify").err
+
+    def test_explain_a_directory(self, tmp_path, run):
+        """
+        A directory without a lockfile is named itself.
+        """
+        explained = run("notify", "--explain", tmp_path)
+
+        assert (
+            f"{tmp_path}: nothing-known: no check has succeeded yet\n" == explained.out
+        )
+
+    def test_unusual_words(self, checked, run):
+        """
+        What only the parser understands does the same.
+        """
+        assert LINE == run("notify", "--", ".").err
+
+    @pytest.mark.parametrize(
+        "words",
+        [
+            ["--foo"],
+            ["--interval", "7"],
+            ["--interval"],
+            ["--interval=1d", "--interval=x"],
+            ["a", "b"],
+            ["--cache-dir", "relative"],
+            ["--cache-dir="],
+            [""],
+            ["--lockfile", "../x"],
+            ["--explain", "--lockfile", "../x"],
+        ],
+    )
+    def test_mistakes(self, shop, run, words):
+        """
+        A mistake in the arguments is one line, and no failure of the prompt.
+        """
+        result = run("notify", *words)
+
+        assert (0, "") == (result.status, result.out)
+        assert 1 == len(result.err.splitlines())
+        assert result.err.startswith("upgrade-state: ")
+
+    def test_help(self, run):
+        """
+        There is help.
+        """
+        assert "usage: upgrade-state notify" in run("notify", "--help").out
+
+    def test_no_home(self, shop, run, monkeypatch):
+        """
+        Where no state can be kept, nothing is said.
+        """
+        monkeypatch.setenv("UPGRADE_STATE_CACHE_DIR", "relative")
+
+        result = run("notify")
+
+        assert (0, "", "") == (result.status, result.out, result.err)
+
+    def test_hostile_name(self, tmp_path, commit, run):
+        """
+        A directory's name cannot speak to the terminal.
+        """
+        path = tmp_path / "a\x1b[31mb"
+        path.mkdir()
+        (path / "uv.lock").write_bytes(b"x")
+        commit(StateStore().environment(path, "uv.lock"), b"y")
+
+        assert r"Upgrades available in 'a\x1b[31mb'." + "\n" == run("notify", path).err
+
+    def test_nobody_reads(self, checked, start):
+        """
+        A stderr that cannot be written to is no failure.
+        """
+        with open("/dev/full", "w") as full:
+            process = start("notify", stderr=full)
+
+        assert "" == process.communicate(timeout=60)[0]
+        assert 0 == process.returncode
+
+
+class TestWeight:
+    def modules_after(self, *words):
+        code = (
+            f"import sys; sys.path = {sys.path}; before = set(sys.modules);"
+            "from upgrade_state.cli import main; main(sys.argv[1:]);"
+            "print(*sorted(sys.modules.keys() - before))"
+        )
+        result = subprocess.run(
+            [sys.executable, "-S", "-c", code, *words],
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        return set(result.stdout.split())
+
+    def test_silent(self, checked, run):
+        """
+        A silent activation loads nothing but what it needs.
+        """
+        run("notify")
+
+        loaded = self.modules_after("notify")
+
+        assert LIGHT == {m for m in loaded if m.startswith("upgrade_state")}
+        assert {
+            "argparse",
+            "attrs",
+            "datetime",
+            "enum",
+            "filelock",
+            "json",
+            "logging",
+            "pathlib",
+            "re",
+            "typing",
+        }.isdisjoint(loaded)
+
+    def test_interval(self, checked, run):
+        """
+        An interval costs the reading of it, not a parser.
+        """
+        run("notify")
+
+        loaded = self.modules_after("notify", "--interval", "1d")
+
+        assert "upgrade_state.cli._durations" in loaded
+        assert "argparse" not in loaded

@@ -1,0 +1,344 @@
+import importlib
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from importlib import metadata
+
+import pytest
+
+from upgrade_state import StateStore
+from upgrade_state.cli import main
+
+SLOW = (
+    "import os, time, subprocess; p = subprocess.Popen(['sleep', '600']);"
+    "f = open(os.environ['UPGRADE_STATE_ENV'] + '/pids', 'w');"
+    "f.write(f'{os.getpid()} {p.pid}\\n'); f.close(); time.sleep(600)"
+)
+
+
+def wait_for(path, seconds=60):
+    """
+    Wait until a file has a whole line in it.
+    """
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if path.exists() and path.read_text().endswith("\n"):
+            return path.read_text()
+        time.sleep(0.01)
+    raise AssertionError(f"{path} did not appear")
+
+
+def is_gone(pid, seconds=30):
+    """
+    Tell whether a process ends in time; a zombie has ended.
+    """
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        ps = subprocess.run(
+            ["ps", "-o", "stat=", "-p", str(pid)],
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        if not ps.stdout.strip() or ps.stdout.startswith("Z"):
+            return True
+        time.sleep(0.01)
+    return False
+
+
+class TestSignals:
+    @pytest.mark.parametrize(
+        "ending",
+        [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)],
+    )
+    def test_check(self, shop, start, python, tmp_path, ending):
+        """
+        A check that is broken off leaves nothing behind and records nothing.
+        """
+        scratches = tmp_path / "scratches"
+        scratches.mkdir()
+        process = start(
+            "check", *python(SLOW), env=os.environ | {"TMPDIR": str(scratches)}
+        )
+        pids = [int(pid) for pid in wait_for(shop / "pids").split()]
+
+        process.send_signal(ending[0])
+        out, err = process.communicate(timeout=60)
+
+        environment = StateStore().environment(shop, "uv.lock")
+        assert (ending[1], "", "") == (process.returncode, out, err)
+        assert [True, True] == [is_gone(pid) for pid in pids]
+        assert [] == os.listdir(scratches)
+        assert None is environment.read()
+        with environment.try_check() as guard:
+            assert guard is not None
+
+    def test_interrupt_elsewhere(self, checked, run, monkeypatch):
+        """
+        Ctrl-C is an exit status everywhere.
+        """
+
+        def interrupt(_):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("upgrade_state.cli._main._run", interrupt)
+
+        assert 130 == run("list").status
+
+
+class TestOutput:
+    def test_closed_pipe(self, checked, start):
+        """
+        Who has read enough is not told of it.
+        """
+        read, write = os.pipe()
+        os.close(read)
+        process = start("show", stdout=write)
+        os.close(write)
+
+        assert "" == process.communicate(timeout=60)[1]
+        assert 0 == process.returncode
+
+    def test_full_disk(self, checked, start):
+        """
+        Output that cannot be written is one line.
+        """
+        with open("/dev/full", "w") as full:
+            process = start("show", stdout=full)
+
+        assert (
+            "upgrade-state: Could not write the output (No space left on device)\n"
+            == process.communicate(timeout=60)[1]
+        )
+        assert 2 == process.returncode
+
+    def test_ascii(self, tmp_path, commit, start):
+        """
+        A terminal that knows only ASCII gets escapes.
+        """
+        path = tmp_path / "caffè"
+        path.mkdir()
+        commit(StateStore().environment(path), b"x", upgrades=[])
+
+        process = start(
+            "list", env=os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+        )
+        out, err = process.communicate(timeout=60)
+
+        assert ("", 0) == (err, process.returncode)
+        assert r"caff\xe8: no upgrades" in out
+
+    def test_bytes(self, tmp_path, commit, start):
+        """
+        A name that is no text gets escapes.
+        """
+        path = os.fsencode(tmp_path) + b"/caff\xe8"
+        os.mkdir(path)
+        commit(StateStore().environment(path), b"x", upgrades=[])
+
+        process = start("list")
+
+        assert r"caff\udce8: no upgrades" in process.communicate(timeout=60)[0]
+
+    def test_no_streams(self, checked, start):
+        """
+        Without stdout and stderr there is nothing to complain to.
+        """
+        code = (
+            "import sys; sys.stdout = sys.stderr = None;"
+            "from upgrade_state.cli import main; sys.exit(main(sys.argv[1:]))"
+        )
+        for words in (["show"], ["check", "--", "true"], ["notify"], ["nonsense"]):
+            result = subprocess.run(
+                [sys.executable, "-c", code, *words], check=False, timeout=60
+            )
+            assert result.returncode in {0, 2}
+
+
+class TestPlaces:
+    @pytest.mark.parametrize("name", ["list", "show", "prune", "path"])
+    def test_no_cache_directory(self, shop, run, monkeypatch, name):
+        """
+        Where no state can be kept, that is one line.
+        """
+        monkeypatch.setenv("UPGRADE_STATE_CACHE_DIR", "relative")
+
+        result = run(name)
+
+        assert (2, "") == (result.status, result.out)
+        assert (
+            "upgrade-state: UPGRADE_STATE_CACHE_DIR is not an absolute path:"
+            " 'relative'\n" == result.err
+        )
+
+    def test_another_one(self, checked, run, tmp_path):
+        """
+        The place may be named; a path that is none is a mistake.
+        """
+        assert "" == run("list", "--cache-dir", tmp_path / "other").out
+        assert 2 == run("list", "--cache-dir", "/a\0b").status
+
+    def test_foreign(self, checked, run, monkeypatch):
+        """
+        A store of somebody else is one line.
+        """
+        monkeypatch.setattr("os.geteuid", lambda: 4711)
+
+        result = run("show")
+
+        assert 2 == result.status
+        assert "belongs to user" in result.err
+
+
+class TestTerminal:
+    def run_in_terminal(self, words, env):
+        """
+        Run with a terminal as stderr, and return what arrives there.
+        """
+        ours, theirs = pty.openpty()
+        process = subprocess.Popen(
+            [sys.executable, *words],
+            stdout=subprocess.DEVNULL,
+            stderr=theirs,
+            env=env,
+        )
+        os.close(theirs)
+        seen = b""
+        try:
+            while data := os.read(ours, 1024):
+                seen += data
+        except OSError:  # the other side is closed
+            pass
+        finally:
+            os.close(ours)
+        assert 0 == process.wait(60)
+        return seen
+
+    def test_progress(self, environment, python):
+        """
+        Somebody at a terminal sees that a check is under way.
+        """
+        words = ["-m", "upgrade_state", "check", *python("")]
+        env = os.environ | {"TERM": "xterm", "COLUMNS": "500"}
+
+        assert b"checking " in self.run_in_terminal(words, env)
+
+    def test_dumb(self, environment, python):
+        """
+        A dumb terminal gets no escape sequences.
+        """
+        words = ["-m", "upgrade_state", "check", *python("")]
+        env = {k: v for k, v in os.environ.items() if k != "FORCE_COLOR"}
+
+        assert b"\x1b" not in self.run_in_terminal(words, env | {"TERM": "dumb"})
+
+    def test_without_rich(self, environment, python):
+        """
+        Without the extra there is a line.
+        """
+        code = (
+            "import sys; sys.modules['rich.console'] = None;"
+            "from upgrade_state.cli import main; sys.exit(main(sys.argv[1:]))"
+        )
+        seen = self.run_in_terminal(["-c", code, "check", *python("")], os.environ)
+
+        assert f"checking {environment.path} (uv.lock)".encode() in seen
+
+    def test_in_process(self, environment, run, python, monkeypatch):
+        """
+        A progress display changes neither output nor exit status.
+        """
+        monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+
+        assert 0 == run("check", *python("")).status
+
+
+class TestHelp:
+    NAMES = (
+        "show",
+        "list",
+        "check",
+        "record",
+        "notify",
+        "snooze",
+        "forget",
+        "prune",
+        "path",
+        "doctor",
+    )
+
+    @pytest.mark.parametrize("name", NAMES)
+    def test_command(self, run, name, monkeypatch):
+        """
+        Every command has help with an example, without any store.
+        """
+        monkeypatch.setenv("UPGRADE_STATE_CACHE_DIR", "relative")
+
+        result = run(name, "--help")
+
+        assert 0 == result.status
+        assert f"example: upgrade-state {name}" in result.out
+
+    def test_all(self, run):
+        """
+        All commands are listed.
+        """
+        result = run("--help")
+
+        assert 0 == result.status
+        assert list(self.NAMES) == [
+            line.split()[0]
+            for line in result.out.splitlines()
+            if line.startswith("    ") and not line.startswith("     ")
+        ]
+
+    @pytest.mark.parametrize("version", ["1.2.3", None])
+    def test_version(self, run, monkeypatch, version):
+        """
+        The version is that of the distribution, if there is one.
+        """
+
+        def find(_):
+            if version is None:
+                raise metadata.PackageNotFoundError
+            return version
+
+        monkeypatch.setattr(metadata, "version", find)
+
+        result = run("--version")
+
+        assert 0 == result.status
+        assert f"upgrade-state {version or 'unknown'}\n" == result.out
+
+    @pytest.mark.parametrize("words", [[], ["nonsense"], ["sho"], ["list", "--js"]])
+    def test_mistake(self, run, words):
+        """
+        A mistake is one line and exit status 2; nothing is guessed.
+        """
+        result = run(*words)
+
+        assert (2, "") == (result.status, result.out)
+        assert 1 == len(result.err.splitlines())
+
+    def test_arguments_of_the_process(self, run, monkeypatch, capsys):
+        """
+        Without arguments those of the process count.
+        """
+        monkeypatch.setattr(sys, "argv", ["upgrade-state", "list"])
+
+        assert 0 == main()
+
+    def test_import(self):
+        """
+        To import what runs the package does not run it.
+        """
+        importlib.import_module("upgrade_state.__main__")
+
+    def test_module(self, start):
+        """
+        The package can be run.
+        """
+        assert "usage: upgrade-state" in start("--help").communicate(timeout=60)[0]

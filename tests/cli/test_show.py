@@ -1,0 +1,333 @@
+import datetime as dt
+import json
+
+import pytest
+
+from upgrade_state import StateStore
+from upgrade_state.cli import _view
+from upgrade_state.exceptions import UpgradeStateError
+from upgrade_state.lockfiles import Upgrade
+
+
+class TestShow:
+    def test_nothing_known(self, environment, run):
+        """
+        Of what was never checked it is said that nothing is known.
+        """
+        result = run("show")
+
+        assert 1 == result.status
+        assert f"{environment.path} (uv.lock)\n" in result.out
+        assert "check:    never-checked" in result.out
+        assert "upgrade-state: nothing is known of it\n" == result.err
+
+    def test_known(self, checked, run):
+        """
+        What was found, when, and what follows.
+        """
+        result = run("show")
+
+        lines = [line.partition(":")[0].strip() for line in result.out.splitlines()]
+        assert 0 == result.status
+        assert ["checked", "found", "attrs", "told", "notice", "check"] == lines[1:]
+        assert "    attrs: 24.2.0 -> 24.3.0\n" in result.out
+        assert "told:     never\n" in result.out
+        assert "UTC (just now)\n" in result.out
+
+    def test_everything(self, environment, commit, run):
+        """
+        Recipe, snooze and failure are shown where they are.
+        """
+        commit(environment, b"x", recipe="uv")
+        environment.snooze(dt.datetime(2999, 1, 2, 3, 4, 5, tzinfo=dt.UTC))
+        for _ in range(2):
+            with pytest.raises(ZeroDivisionError), environment.try_check():
+                raise ZeroDivisionError("no\x1b network")
+
+        out = run("show").out
+
+        assert "(just now), by the recipe uv\n" in out
+        assert "found:    Upgrades\n" in out
+        assert "snoozed:  until 2999-01-02 03:04:05 UTC\n" in out
+        assert "failed:   2 times, last 20" in out
+        assert r": no\x1b network" in out
+
+    def test_only_a_failure(self, environment, run):
+        """
+        A failure is known, though no check has succeeded.
+        """
+        with pytest.raises(ZeroDivisionError), environment.try_check():
+            raise ZeroDivisionError
+
+        result = run("show")
+
+        assert 0 == result.status
+        assert "checked:  never\n" in result.out
+        assert "failed:   once, last" in result.out
+        assert "found" not in result.out
+
+    def test_no_upgrades(self, environment, commit, run, lock_of):
+        """
+        Where nothing is to be upgraded, that is what was found.
+        """
+        commit(environment, lock_of(attrs="24.2.0", idna="3.9"))
+
+        assert "found:    no upgrades\n" in run("show").out
+
+    def test_snoozed_still_found(self, checked, run, monkeypatch):
+        """
+        What was found is shown although the user is not to be told.
+        """
+        monkeypatch.setenv("CI", "true")
+        checked.snooze(dt.datetime(2999, 1, 1, tzinfo=dt.UTC))
+
+        out = run("show").out
+
+        assert "found:    1 version change\n" in out
+        assert "notice:   switched-off: CI is set" in out
+
+    def test_corrupt(self, checked, run):
+        """
+        A corrupt record is said to be one.
+        """
+        with open(checked.record_path, "w") as file:
+            file.write("{")
+
+        result = run("show")
+
+        assert 0 == result.status
+        assert "record:   corrupt; the next check replaces it\n" in result.out
+
+    def test_other_names(self, checked, shop, commit, run):
+        """
+        What was recorded of the directory under other names is shown, too.
+        """
+        commit(StateStore().environment(shop, "custom.lock"), b"x")
+        commit(StateStore().environment(shop), b"x", upgrades=[])
+        commit(StateStore().environment(shop.parent, "uv.lock"), b"x")
+
+        out = run("show").out
+
+        assert [f"{shop} (uv.lock)", str(shop), f"{shop} (custom.lock)"] == [
+            line for line in out.splitlines() if line.startswith("/")
+        ]
+
+    def test_one_name(self, checked, shop, commit, run):
+        """
+        A lockfile's name picks one.
+        """
+        commit(StateStore().environment(shop, "custom.lock"), b"x")
+
+        out = run("show", "--lockfile", "custom.lock").out
+
+        assert [f"{shop} (custom.lock)"] == [
+            line for line in out.splitlines() if line.startswith("/")
+        ]
+
+    def test_gone(self, checked, shop, run, monkeypatch):
+        """
+        What is known of a directory outlives it.
+        """
+        monkeypatch.chdir("/")
+        (shop / "uv.lock").unlink()
+        shop.rmdir()
+
+        result = run("show", shop)
+
+        assert 0 == result.status
+        assert f"{shop} (uv.lock)" in result.out
+        assert "attrs" in result.out
+
+    def test_many(self, environment, commit, run):
+        """
+        A long list is cut, unless all of it is asked for.
+        """
+        rows = [Upgrade(f"p{i:03}", "version") for i in range(60)]
+        commit(environment, b"x", upgrades=rows)
+
+        assert "    and 10 more (--all lists them)\n" in run("show").out
+        assert "    p059: unknown -> unknown\n" in run("show", "--all").out
+
+    def test_json(self, checked, run):
+        """
+        JSON has the fields of the record, and what follows from them.
+        """
+        fields = json.loads(run("show", "--json").out)
+
+        assert checked.key == fields["key"]
+        assert checked.record_path == fields["record_path"]
+        assert {"reason": "notify", "until": None} == fields["verdict"]
+        assert "fresh" == fields["freshness"]["reason"]
+        assert 20 == len(fields["freshness"]["until"])
+        assert {"*": {"version": 1, "rebuild": 0}} == fields["result"]["counts"]
+
+    def test_json_of_nothing(self, environment, run):
+        """
+        Where nothing is known there is JSON, too.
+        """
+        result = run("show", "--json")
+
+        fields = json.loads(result.out)
+        assert 1 == result.status
+        assert environment.path == fields["environment"]
+        assert "uv.lock" == fields["lockfile"]
+        assert None is fields["result"]
+
+    def test_max_age(self, checked, run):
+        """
+        For how long a check is good is an option.
+        """
+        assert "expired: " in run("show", "--max-age", "0").out
+
+
+class TestRows:
+    def test_order(self):
+        """
+        New versions first, then rebuilds, added and removed; direct ones first.
+        """
+        rows = [
+            Upgrade("a", "added", new=("1",)),
+            Upgrade("b", "removed", old=("1", "2")),
+            Upgrade("c", "version", old=("1",), new=("2",)),
+            Upgrade("d", "version", old=("1",), new=("2",), direct=True),
+            Upgrade("e", "rebuild", old=("1",), new=("1",)),
+        ]
+
+        assert [
+            "d: 1 -> 2",
+            "c: 1 -> 2",
+            "e: 1 (rebuild)",
+            "a: 1 (added)",
+            "b: 1, 2 (removed)",
+        ] == _view.rows_of(rows, None)
+
+    def test_platforms(self):
+        """
+        What is the same on several platforms is one line.
+        """
+        rows = [
+            Upgrade("a", "version", new=("2",), platform="linux-64"),
+            Upgrade("a", "version", new=("2",), platform="osx-64"),
+            Upgrade("b", "version", new=("2",), platform="linux-64"),
+            Upgrade("c", "version", new=("2",)),
+        ]
+
+        assert [
+            "a: unknown -> 2",
+            "b: unknown -> 2 [linux-64]",
+            "c: unknown -> 2",
+        ] == _view.rows_of(rows, None)
+
+    def test_one_platform(self):
+        """
+        A platform sees its own rows and those of all.
+        """
+        rows = [
+            Upgrade("a", "version", new=("2",), platform="osx-64"),
+            Upgrade("b", "version", new=("2",), platform="linux-64"),
+            Upgrade("c", "version", new=("2",)),
+        ]
+
+        assert ["b: unknown -> 2", "c: unknown -> 2"] == _view.rows_of(rows, "linux-64")
+
+    def test_hostile(self):
+        """
+        A name cannot speak to the terminal.
+        """
+        rows = [Upgrade("a\x1b\n", "added", new=("\x07",))]
+
+        assert [r"a\x1b\x0a: \x07 (added)"] == _view.rows_of(rows, None)
+
+
+class TestAgo:
+    @pytest.mark.parametrize(
+        ("seconds", "words"),
+        [
+            (-3600, "in the future"),
+            (-1, "just now"),
+            (59, "just now"),
+            (60, "1 minute ago"),
+            (7300, "2 hours ago"),
+            (86_400, "1 day ago"),
+            (86_400 * 400, "400 days ago"),
+        ],
+    )
+    def test_words(self, seconds, words):
+        """
+        How long ago a time was, in the largest unit.
+        """
+        then = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
+        now = then + dt.timedelta(seconds=seconds)
+
+        assert words == _view.ago("2026-11-20T00:00:00Z", now)
+
+
+class TestList:
+    def test_lines(self, checked, shop, commit, run):
+        """
+        One line per environment, with what was found and when.
+        """
+        failing = StateStore().environment(shop)
+        with pytest.raises(ZeroDivisionError), failing.try_check():
+            raise ZeroDivisionError
+
+        result = run("list")
+
+        assert 0 == result.status
+        assert [
+            f"{shop} (uv.lock): 1 version change, checked just now",
+            f"{shop}: nothing is known, last check failed just now",
+        ] == sorted(result.out.splitlines())
+
+    def test_empty(self, run):
+        """
+        Where nothing is known, nothing is listed.
+        """
+        result = run("list")
+
+        assert (0, "", "") == (result.status, result.out, result.err)
+
+    def test_json(self, checked, run):
+        """
+        One JSON object per line.
+        """
+        assert "uv.lock" == json.loads(run("list", "--json").out)["lockfile"]
+
+    def test_corrupt(self, checked, run):
+        """
+        A corrupt record is a line, and no JSON.
+        """
+        with open(checked.record_path, "w") as file:
+            file.write("{")
+
+        as_json = run("list", "--json")
+
+        assert f"not readable: {checked.record_path}\n" == run("list").out
+        assert "" == as_json.out
+        assert f"upgrade-state: not readable: '{checked.record_path}'\n" == as_json.err
+
+    def test_went_bad_meanwhile(self, checked, run, monkeypatch):
+        """
+        What cannot be read any more is said where it belongs.
+        """
+
+        def unreadable(*_):
+            raise UpgradeStateError("gone", "/x")
+
+        monkeypatch.setattr("upgrade_state.cli._show.View", unreadable)
+
+        assert "not readable: gone: '/x'\n" == run("list").out
+        assert "upgrade-state: gone: '/x'\n" == run("list", "--json").err
+
+    def test_forgotten_meanwhile(self, checked, run, monkeypatch):
+        """
+        What was forgotten just now is not listed.
+        """
+
+        def forgotten(self):
+            checked.forget()
+            return iter([checked])
+
+        monkeypatch.setattr(StateStore, "__iter__", forgotten)
+
+        assert "" == run("list").out

@@ -1,0 +1,116 @@
+import os
+
+import pytest
+
+from upgrade_state import StateStore
+from upgrade_state.cli import _targets
+
+
+def names(where, lockfile=None):
+    found = _targets.present(StateStore(), str(where), lockfile)
+    return [(e.path, e.lockfile_name) for e in found]
+
+
+@pytest.fixture
+def place(tmp_path):
+    path = tmp_path / "place"
+    path.mkdir()
+    return path
+
+
+class TestPresent:
+    def test_several(self, place):
+        """
+        Every lockfile of a known name is an environment of its own.
+        """
+        below = place / ".flox/env"
+        below.mkdir(parents=True)
+        for path in (below / "manifest.lock", place / "uv.lock", place / "x.lock"):
+            path.write_text("")
+        (place / "manifest.lock").mkdir()
+
+        assert [
+            (str(place), "uv.lock"),
+            (str(place), ".flox/env/manifest.lock"),
+        ] == names(place)
+
+    @pytest.mark.parametrize("where", ["", "missing"])
+    def test_none(self, place, where):
+        """
+        A directory may have none, or be missing.
+        """
+        assert [] == names(place / where)
+
+    def test_named(self, place):
+        """
+        A lockfile's name picks one, whether it is there or not.
+        """
+        (place / "uv.lock").write_text("")
+
+        assert [(str(place), "x.lock")] == names(place, "x.lock")
+
+    def test_lockfile(self, place):
+        """
+        A lockfile stands for its directory and its name, known or not.
+        """
+        (place / "x.lock").write_text("")
+
+        assert [(str(place), "x.lock")] == names(place / "x.lock")
+
+    def test_missing_lockfile(self, place):
+        """
+        A missing lockfile is one by its name.
+        """
+        assert [(str(place), "uv.lock")] == names(place / "uv.lock")
+
+    def test_lockfile_here(self, place, monkeypatch):
+        """
+        A bare name is in the current directory.
+        """
+        monkeypatch.chdir(place)
+
+        assert [(str(place), "uv.lock")] == names("uv.lock")
+
+    def test_lockfile_below(self, place, monkeypatch):
+        """
+        Where a manager keeps its lockfile below, the environment is above.
+        """
+        below = place / ".flox/env"
+        below.mkdir(parents=True)
+        (below / "manifest.lock").write_text("")
+        expected = [(str(place), ".flox/env/manifest.lock")]
+
+        assert expected == names(below / "manifest.lock")
+        monkeypatch.chdir(below)
+        assert expected == names("manifest.lock")
+
+    def test_symlink_to_a_lockfile(self, place, tmp_path):
+        """
+        A symlink is a lockfile where it lies, not where it leads.
+        """
+        (tmp_path / "elsewhere").write_text("")
+        (place / "uv.lock").symlink_to(tmp_path / "elsewhere")
+
+        assert [(str(place), "uv.lock")] == names(place / "uv.lock")
+
+    def test_lockfile_of_a_lockfile(self, place):
+        """
+        A lockfile cannot have another one.
+        """
+        with pytest.raises(ValueError, match="a lockfile already"):
+            names(place / "uv.lock", "x.lock")
+
+    def test_empty(self):
+        """
+        Nothing stands for nothing.
+        """
+        with pytest.raises(ValueError, match="is needed"):
+            names("")
+
+    def test_unreadable_directory(self, place, as_user):
+        """
+        What may not be listed has no lockfile that is known.
+        """
+        os.chmod(place, 0)
+
+        assert [] == names(place)
