@@ -1,0 +1,229 @@
+"""
+What stands in the README and in the documentation works as it stands there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import doctest
+import io
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from upgrade_state import exceptions, lockfiles
+from upgrade_state.cli._parser import make_parser
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+LOCKFILE = """\
+version = 1
+requires-python = ">=3.11"
+
+[[package]]
+name = "idna"
+version = "1.0"
+source = { registry = "https://index.example/simple" }
+"""
+
+# Stands in for uv: what it would do to this lockfile, and no network.
+UV = """\
+#!/bin/sh
+sed -i.bak 's/"1.0"/"1.1"/' uv.lock
+"""
+
+
+class Block(NamedTuple):
+    language: str
+    text: str
+
+
+def blocks(page: Path) -> list[Block]:
+    """
+    The fenced blocks of a page, in order.
+    """
+    fence = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+    found = fence.findall(page.read_text())
+    return [Block(*block) for block in found]
+
+
+@pytest.fixture
+def desk(tmp_path, monkeypatch):
+    """
+    A directory with a project `shop`, and the commands of the examples.
+    """
+    commands = tmp_path / "bin"
+    (tmp_path / "shop" / "tools").mkdir(parents=True)
+    (tmp_path / "shop" / "uv.lock").write_text(LOCKFILE)
+    (tmp_path / "shop" / "pyproject.toml").write_text("[project]\nname = 'shop'\n")
+    commands.mkdir()
+    (commands / "uv").write_text(UV)
+    (commands / "upgrade-state").write_text(
+        f'#!/bin/sh\nexec {sys.executable} -m upgrade_state "$@"\n'
+    )
+    for command in commands.iterdir():
+        command.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{commands}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def same(expected: str, actual: str) -> bool:
+    """
+    Compare output; ``...`` stands for anything.
+    """
+    checker = doctest.OutputChecker()
+    return checker.check_output(expected, actual, doctest.ELLIPSIS)
+
+
+def run_console(text: str) -> None:
+    for session in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
+        command, _, expected = session.partition("\n")
+        done = subprocess.run(
+            ["sh", "-c", command],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert done.returncode in {0, 1}, done.stdout
+        # A notice that is not shown is one that must not be made.
+        if expected or ("notify" in command and "--explain" not in command):
+            assert same(expected, done.stdout), done.stdout
+
+
+class TestExamples:
+    @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+    def test_works(self, page, desk):
+        """
+        Every example runs, one after the other, and prints what it says.
+        """
+        names: dict[str, object] = {"__name__": "__main__"}
+        printed = ""
+        for block in blocks(page):
+            if block.language == "python":
+                output = io.StringIO()
+                with contextlib.redirect_stdout(output):
+                    exec(compile(block.text, page.name, "exec"), names)
+                printed = output.getvalue()
+            elif block.language == "console" and "COMMAND" not in block.text:
+                run_console(block.text)
+            elif block.language == "text" and printed:
+                assert same(block.text, printed), printed
+                printed = ""
+
+    def test_readme_tells_once(self, desk):
+        """
+        What the README says of the next activations is so.
+        """
+        names: dict[str, object] = {"__name__": "__main__"}
+        for block in blocks(ROOT / "README.md"):
+            if block.language == "python":
+                exec(block.text, names)
+
+        shop = names["shop"]
+        messages = [shop.claim_notice().message for _ in range(3)]  # type: ignore[attr-defined]
+        assert ["1 version change available in 'shop'.", "", ""] == messages
+
+    def test_there_are_examples(self):
+        """
+        No page has lost its examples to a typo in a fence.
+        """
+        languages = {
+            page.name: {block.language for block in blocks(page)} for page in PAGES
+        }
+
+        assert {"python", "console"} <= languages["README.md"]
+        assert {"python", "console", "text"} <= languages["tutorial.md"]
+        assert {"python", "console", "text"} <= languages["how-to.md"]
+
+
+class TestReference:
+    @pytest.fixture
+    def text(self):
+        return (ROOT / "docs" / "reference.md").read_text()
+
+    def test_commands(self, text):
+        """
+        Every command and every option is in the reference, and has help.
+        """
+        parser = make_parser()
+        (commands,) = (a for a in parser._actions if a.dest == "command")
+        missing, silent = set(), set()
+        for name, command in commands.choices.items():
+            if f"| `{name}" not in text:
+                missing.add(name)
+            for action in command._actions:
+                option = max(action.option_strings, key=len, default="")
+                if f"`{option}" not in text and option:
+                    missing.add(option)
+                if not action.help:
+                    silent.add((name, option))
+
+        assert (set(), set()) == (missing, silent)
+
+    def test_errors(self, text):
+        """
+        So is every error.
+        """
+        names = {
+            name
+            for name, value in vars(exceptions).items()
+            if isinstance(value, type) and issubclass(value, Exception)
+        }
+
+        assert {name for name in names if name not in text} == set()
+
+    def test_public_names(self, text):
+        """
+        So is everything public.
+        """
+        import upgrade_state  # noqa: PLC0415 - its names are what is looked for
+
+        missing = {name for name in upgrade_state.__all__ if f"{name}" not in text}
+        missing |= {name for name in lockfiles.__all__ if f"{name}" not in text}
+        assert set() == missing - {"Package"}
+
+    def test_reasons(self):
+        """
+        Every reason is explained in the concepts, and in words.
+        """
+        from upgrade_state import _words  # noqa: PLC0415 - only here
+
+        text = (ROOT / "docs" / "concepts.md").read_text()
+        reasons = {*_words._FRESHNESS, *_words._VERDICTS}
+
+        assert {reason for reason in reasons if f"`{reason}`" not in text} == set()
+
+
+class TestChangelog:
+    def test_version(self):
+        """
+        The version that is built has an entry, or is not released yet.
+        """
+        version = re.search(
+            r'^version = "(.*)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE
+        )
+        assert version is not None
+
+        text = (ROOT / "CHANGELOG.md").read_text()
+        assert f"## {version[1]}" in text or "## Unreleased" in text
+
+
+class TestTour:
+    def test_is_shell(self):
+        """
+        The tour is a script that sh can read.
+        """
+        sh = shutil.which("sh")
+        assert sh is not None
+        done = subprocess.run([sh, "-n", ROOT / "examples" / "tour.sh"], check=False)
+
+        assert 0 == done.returncode
