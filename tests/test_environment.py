@@ -444,7 +444,7 @@ class TestClaimNotice:
         A handle that is kept sees what others have written since.
         """
         reasons = [checked.verdict(now=NOW).reason]
-        StateStore(os.path.dirname(checked._store.place())).environment(
+        StateStore(os.path.dirname(checked.store.place())).environment(
             checked.path, "uv.lock"
         ).claim_notice(now=NOW)
         reasons.append(checked.verdict(now=NOW).reason)

@@ -282,6 +282,7 @@ class TestCommit:
             (b"new", {"recipe": ""}, ValueError),
             (b"new", {"recipe": "x" * 65}, ValueError),
             (b"new", {"format": "none"}, ValueError),
+            (b"new", {"upgrades": [{"name": "curl"}]}, TypeError),
             (b"new", {"now": dt.datetime(2026, 11, 20)}, ValueError),  # noqa: DTZ001
         ],
     )
@@ -579,6 +580,23 @@ class TestLocks:
         assert os.path.join(path, f"{shop.key}.write") == caught.value.path
         assert shop.read().snoozed_until is None
 
+    def test_waited_for_once(self, shop, monkeypatch):
+        """
+        A commit that could not get the lock does not wait again to say so.
+        """
+        waits = []
+
+        def busy(path, *, timeout):
+            waits.append(timeout)
+            return acquire(path, timeout=0) if timeout == 0 else None
+
+        acquire = _store._acquire
+        monkeypatch.setattr(_store, "_acquire", busy)
+        with pytest.raises(StateLockError), shop.try_check() as check:
+            check.commit(b"new")
+
+        assert [0, _store._WAIT_SECONDS] == waits
+
     def test_refused(self, shop, monkeypatch):
         """
         A system that refuses a lock is an error, or a reason.
@@ -823,7 +841,7 @@ class TestPrune:
         """
         What is being checked is left alone, the first time as well.
         """
-        first = gone._store.environment("/none", "uv.lock")
+        first = gone.store.environment("/none", "uv.lock")
         with gone.try_check(), first.try_check(b"old"):
             results = os.path.join(os.path.dirname(gone.record_path), "results")
             os.mkdir(os.path.join(results, first.key))

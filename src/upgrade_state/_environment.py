@@ -201,9 +201,11 @@ class EnvironmentState:
 
         lockfile_name: The name of its lockfile below that directory; None if
             it has none.
+
+        store: The store that it is in.
     """
 
-    __slots__ = ("_lockfile_path", "_seen", "_store", "key", "lockfile_name", "path")
+    __slots__ = ("_lockfile_path", "_seen", "key", "lockfile_name", "path", "store")
 
     def __init__(
         self,
@@ -212,7 +214,7 @@ class EnvironmentState:
         path: "str | None",
         lockfile_name: "str | None",
     ) -> None:
-        self._store = store
+        self.store: Final = store
         self._seen: tuple[bytes, Record | None] | None = None
         self._lockfile_path = lockfile_name and f"{path}/{lockfile_name}"
         self.key: Final = key
@@ -227,7 +229,7 @@ class EnvironmentState:
         Raises:
             StateReadError: No cache directory can be determined.
         """
-        return _record.record_path(self._store.place(), self.key)
+        return _record.record_path(self.store.place(), self.key)
 
     # For activations
 
@@ -466,7 +468,7 @@ class EnvironmentState:
 
         The same bytes mean the same record, so they are looked at only once.
         """
-        root = self._store.place()
+        root = self.store.place()
         path = _record.record_path(root, self.key)
         data = _record.read_file(root, path, _record.MAX_SIZE)
         if data is None:
@@ -516,7 +518,7 @@ class EnvironmentState:
     def _entry(self) -> "_store.Entry":
         from upgrade_state import _store  # noqa: PLC0415 - see the top
 
-        root = self._store.place()
+        root = self.store.place()
         if self.path is None:
             return _store.Entry(root, self.key, None, None)
         if not os.path.isabs(self.path):

@@ -147,13 +147,31 @@ def refuse_for_root(root: str) -> None:
     """
     if os.name == "nt" or os.geteuid() != 0:
         return
-    ancestor = os.path.dirname(root)
-    while not os.path.lexists(ancestor):
-        ancestor = os.path.dirname(ancestor)
-    owner = os.stat(ancestor).st_uid
+    with _writing("make the directory", root):
+        owner = os.stat(nearest(root)).st_uid
     if owner != 0:
         message = f"Not made by root in a directory of user {owner}"
         raise StateWriteError(message, root)
+
+
+def is_usable(root: str) -> bool:
+    """
+    Tell whether the directory *root* is there and to be believed.
+    """
+    try:
+        return _record.is_trusted(root)
+    except StateReadError:
+        return False
+
+
+def nearest(path: str) -> str:
+    """
+    Return the nearest directory above *path* that exists, or what is in its place.
+    """
+    ancestor = os.path.dirname(path)
+    while not os.path.lexists(ancestor):
+        ancestor = os.path.dirname(ancestor)
+    return ancestor
 
 
 def _make(path: str) -> None:

@@ -447,6 +447,8 @@ class CheckGuard:
             attempts = min(attempts, _record.MAX_INTEGER)
             return {"failure": {"at": at, "attempts": attempts, "message": message}}
 
+        if isinstance(error, StateLockError):
+            return  # it would only be waited for once more
         try:
             _merge_or_make(self._entry, one_more)
         except UpgradeStateError as also:  # the error under way says more

@@ -227,7 +227,39 @@ class TestRecord:
         result = run("record", "--old", "x", "--new", "uv.lock")
 
         assert 2 == result.status
-        assert "upgrade-state: There is no such file: 'x'\n" == result.err
+        assert "upgrade-state: There is no regular file: 'x'\n" == result.err
+
+    @pytest.mark.parametrize("new", [b"", b"version = 1"])
+    def test_half_a_lockfile(self, checked, shop, run, new):
+        """
+        What a check would refuse is refused, and the earlier result stays.
+        """
+        (shop / "half").write_bytes(new)
+
+        result = run("record", "--old", "uv.lock", "--new", "half")
+
+        assert 2 == result.status
+        assert "The new lockfile is not a uv lockfile" in result.err
+        assert "1 version change" == checked.verdict().summary
+
+    def test_unknown_format(self, shop, run):
+        """
+        A format is unknown before anything is stored.
+        """
+        result = run("record", "--old=uv.lock", "--new=uv.lock", "--format=none")
+
+        assert 2 == result.status
+
+    def test_of_another_lockfile(self, shop, run, lock_of):
+        """
+        A result that is of no use for what lies there now is said to be so.
+        """
+        (shop / "old").write_bytes(lock_of(attrs="1.0"))
+
+        result = run("record", "--old", "old", "--new", "uv.lock")
+
+        assert 0 == result.status
+        assert "its lockfile is another one than old" in result.err
 
     def test_busy(self, environment, run):
         """
