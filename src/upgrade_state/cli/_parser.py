@@ -186,8 +186,8 @@ def _check(commands: Commands) -> None:
     parser.description = """\
 Make a check now: find out what an upgrade would change, and remember it.
 
-Without COMMAND, the recipe for the lockfile that is there is used, and checks
-may be repeated by themselves later. COMMAND runs without a shell in a scratch
+Without COMMAND, the recipe for the lockfile that is there is used, and the record
+names it: its user ran it on purpose. COMMAND runs without a shell in a scratch
 directory with a copy of the lockfile and of each --copy FILE; what lies there
 under the lockfile's name afterwards is the new lockfile. UPGRADE_STATE_ENV names
 the environment's directory.
