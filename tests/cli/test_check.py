@@ -138,7 +138,7 @@ class TestCheck:
             (["--", ""], "not a command"),
             (["--copy", "../x", "--", "true"], "not a file below"),
             (["--timeout", "soon"], "argument --timeout: not a duration: 'soon'"),
-            (["--format", "x"], "invalid choice: 'x'"),
+            (["--format", "x"], "Unknown format 'x'"),
             (["--lockfile", "../x"], "not a lockfile's name"),
             (["--cache-dir", "x"], "not an absolute path: 'x'"),
         ],
@@ -185,6 +185,22 @@ class TestCheck:
 
         assert 2 == result.status
         assert 1 == len(result.err.splitlines())
+
+
+class TestHiddenDirectory:
+    def test_reason(self, shop, run, monkeypatch):
+        """
+        Where nobody may look, that is the reason that nothing was found.
+        """
+
+        def refuse(_):
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr("os.listdir", refuse)
+        result = run("check", ".", "--", "true")
+
+        assert 2 == result.status
+        assert "could not look into '.' (Permission denied)" in result.err
 
 
 class TestRecord:

@@ -241,6 +241,15 @@ class TestDoctor:
 
         assert [f"cannot be written to: '{root}/locks'"] == findings()
 
+    def test_of_a_record(self, findings, root, checked):
+        """
+        What a writer of a record that is there has left is the next one's.
+        """
+        os.close(os.open(root / "tmp" / f"{checked.key}.1", os.O_CREAT, 0o600))
+
+        path = f"{root}/tmp/{checked.key}.1"
+        assert [f"was left behind; the next writer removes it: '{path}'"] == findings()
+
     def test_full(self, findings, root, monkeypatch):
         """
         So is a file system that takes nothing more.

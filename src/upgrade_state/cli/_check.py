@@ -161,10 +161,7 @@ def record(options: Namespace) -> int:
     """
     environment = the_one(options)
     old, new = _read(options.old), _read(options.new)
-    try:
-        checks.judge(environment, old, new, format=options.format)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
+    checks.judge(environment, old, new, format=options.format)
     with environment.try_check(old) as guard:
         if guard is None:
             err(f"{name_of(environment)}: another process is checking it")
