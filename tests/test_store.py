@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 import os
+import shutil
+import stat
 import threading
 
 import filelock
@@ -238,6 +241,43 @@ class TestCommit:
             assert check.commit(b"newer")
 
         assert 2 == shop.read().generation
+
+    @pytest.mark.parametrize("ends", ["committed", "failed"])
+    def test_store_gone(self, shop, ends, tmp_path):
+        """
+        Nor that the whole store is; what is made anew is for the user alone.
+        """
+        commit(shop)
+        umask = os.umask(0o002)
+        try:
+            with contextlib.suppress(KeyError), shop.try_check() as check:
+                shutil.rmtree(tmp_path / "cache")
+                if ends == "failed":
+                    raise KeyError
+                assert check.commit(b"newer")
+        finally:
+            os.umask(umask)
+
+        folders = [path for path in (tmp_path / "cache").rglob("*") if path.is_dir()]
+        assert {0o700} == {stat.S_IMODE(path.stat().st_mode) for path in folders}
+        assert (ends == "failed") == (shop.read().failure is not None)
+
+    @pytest.mark.parametrize("name", [".", "locks", "results", "tmp"])
+    def test_store_replaced(self, shop, name, tmp_path):
+        """
+        Nothing is written behind a symlink that was put there meanwhile.
+        """
+        commit(shop)
+        place = (tmp_path / "cache" / "v1" / name).resolve()
+        elsewhere = tmp_path / "elsewhere"
+        with pytest.raises(StateWriteError), shop.try_check() as check:
+            place.rename(tmp_path / "before")
+            for folder in ("", "locks", "logs", "results", "tmp", shop.key):
+                (elsewhere / folder).mkdir()
+            place.symlink_to(elsewhere)
+            check.commit(b"newer")
+
+        assert not [path for path in elsewhere.rglob("*") if not path.is_dir()]
 
     def test_last_generation(self, shop):
         """

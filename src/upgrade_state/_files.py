@@ -309,6 +309,9 @@ def keep(place: Place, contents: Collection[bytes]) -> None:
     Raises:
         StateWriteError: What the record names is untouched.
     """
+    # Again: a check takes long enough for somebody to remove the cache, or to
+    # put something else in its place.
+    ensure(place.root)
     ensure_below(place.results)
     for content in contents:
         path = f"{place.results}/{_record.digits(_record.digest(content))}"

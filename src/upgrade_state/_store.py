@@ -191,6 +191,9 @@ def _merge_or_make(
     Returns:
         The record as it is now, on disk; None if nothing was replaced.
     """
+    # The store may have gone since the check began. Where its directories are
+    # missing filelock makes them, for whomever the umask lets in.
+    _files.ensure(entry.root)
     with _write_lock(entry):
         current = read(entry)
         fields = make_fields(current)
