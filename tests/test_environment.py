@@ -591,3 +591,25 @@ class TestOtherLocale:
 
         key = StateStore(tmp_path).environment(path, "uv.lock").key
         assert {f"{key} True\n"} == answers
+
+    def test_lockfile_name(self, shop, store, monkeypatch):
+        """
+        Nor the name of a lockfile, which is the same file as before.
+        """
+        monkeypatch.setattr(os, "fsencode", _latin_bytes)
+        monkeypatch.setattr(os, "fsdecode", _latin_text)
+        environment = store.environment(shop.path, "\xfc.lock")
+        with environment.try_check() as check:
+            check.commit(b"new")
+
+        assert "\xfc.lock" == environment.read().lockfile
+        (found,) = store
+        assert ("\xfc.lock", environment.key) == (found.lockfile_name, found.key)
+
+
+def _latin_bytes(path):
+    return path if isinstance(path, bytes) else os.fspath(path).encode("latin-1")
+
+
+def _latin_text(path):
+    return path if isinstance(path, str) else os.fspath(path).decode("latin-1")
