@@ -242,6 +242,23 @@ class TestCommit:
 
         assert 2 == shop.read().generation
 
+    def test_too_large(self, shop):
+        """
+        A record that nobody could read any more is not written.
+        """
+        commit(shop)
+        record = fields(shop) | {"notes": "\xe9" * 300_000}
+        with open(shop.record_path, "w", encoding="utf-8") as file:
+            json.dump(record, file, ensure_ascii=False)
+
+        assert "unavailable" == shop.claim_notice(now=NOW).reason
+        with pytest.raises(StateWriteError, match="too large"):
+            shop.snooze(NOW)
+        with pytest.raises(StateWriteError, match="too large"):
+            commit(shop, b"newer")
+        assert record == fields(shop)
+        assert names(shop) <= results(shop)
+
     @pytest.mark.parametrize("ends", ["committed", "failed"])
     def test_store_gone(self, shop, ends, tmp_path):
         """

@@ -60,6 +60,7 @@ from upgrade_state import _current, _files, _policy, _record, _text, _times
 from upgrade_state.exceptions import (
     StateLockError,
     StateReadError,
+    StateWriteError,
     UpgradeStateError,
 )
 
@@ -173,8 +174,14 @@ def read(entry: Entry) -> Record | None:
 def _replace(entry: Entry, record: Record, fields: Record) -> None:
     """
     Replace *fields* in *record*. The caller holds the write lock.
+
+    Raises:
+        StateWriteError: The old record is in place.
     """
     text = json.dumps(record | fields, separators=(",", ":"), allow_nan=False)
+    if len(text) > _record.MAX_SIZE:  # unknown fields, in more bytes than before
+        message = "The record would be too large to be read again"
+        raise StateWriteError(message, entry.record)
     _files.replace_record(entry, text.encode("ascii"))
 
 
