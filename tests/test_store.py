@@ -516,6 +516,25 @@ class TestFailure:
 
 
 class TestHealing:
+    def test_cannot_be_looked_at(self, shop, monkeypatch):
+        """
+        What can suddenly not even be looked at is an error with its path.
+        """
+        commit(shop)
+        write(shop, "garbage")
+        lstat = os.lstat
+
+        def refuse(path, **more):
+            if path == shop.record_path:
+                raise OSError(5, "Input/output error")
+            return lstat(path, **more)
+
+        monkeypatch.setattr(os, "lstat", refuse)
+        with pytest.raises(StateWriteError) as caught:
+            commit(shop)
+
+        assert shop.record_path == caught.value.path
+
     @pytest.fixture(
         params=["text", "empty", "directory", "full directory", "fifo", "symlink"]
     )

@@ -266,7 +266,12 @@ def set_aside(place: Place) -> None:
     Raises:
         StateWriteError: It is still where it was.
     """
-    with _writing("set aside the corrupt record", place.record):
+    with (
+        _writing("set aside the corrupt record", place.record),
+        contextlib.suppress(FileNotFoundError),
+    ):
+        os.lstat(place.record)
+        _LOG.debug("the record is corrupt and set aside: %r", place.record)
         remove(place.corrupt)  # a directory would be in the way
         os.replace(place.record, place.corrupt)
 

@@ -208,10 +208,7 @@ def _merge_or_make(
             return None
         if current is None:
             # Gone for a moment, which is what a corrupt record is anyway.
-            with contextlib.suppress(FileNotFoundError):
-                os.lstat(entry.record)
-                _LOG.debug("the record is corrupt and set aside: %r", entry.record)
-                _files.set_aside(entry)
+            _files.set_aside(entry)
             current = _record.DEFAULTS | {
                 "environment": entry.environment,
                 "lockfile": entry.lockfile,
