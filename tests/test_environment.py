@@ -4,6 +4,7 @@ import datetime as dt
 import os
 import subprocess
 import sys
+import time
 
 import platformdirs
 import pytest
@@ -560,6 +561,27 @@ class TestKept:
 
         with pytest.raises(StateReadError, match="damaged"):
             checked.kept_lockfile("new")
+
+
+class TestStopped:
+    def test_told_meanwhile(self, checked, monkeypatch):
+        """
+        Who is stopped before the first look finds that somebody has spoken.
+        """
+        clock = iter([1_800_000_000])
+        # From the second question on: ten minutes later.
+        monkeypatch.setattr(time, "time", lambda: next(clock, 1_800_000_600))
+        read = type(checked)._record
+
+        def stopped(self):
+            monkeypatch.setattr(type(checked), "_record", read)
+            then = dt.datetime.fromtimestamp(1_800_000_600, dt.UTC)
+            assert checked.claim_notice(now=then)
+            return read(self)
+
+        monkeypatch.setattr(type(checked), "_record", stopped)
+
+        assert "told-recently" == checked.claim_notice().reason
 
 
 class TestOtherLocale:
