@@ -138,6 +138,7 @@ def ensure_below(path: str) -> None:
             if not stat.S_ISDIR(os.lstat(path).st_mode):
                 raise StateWriteError("This is no directory", path) from None
         else:
+            os.chmod(path, 0o700)  # whatever the umask has taken from it
             sync_directory(os.path.dirname(path))
 
 
@@ -165,6 +166,7 @@ def _make(path: str) -> None:
         _make(parent)
     with contextlib.suppress(FileExistsError):  # another process was faster
         os.mkdir(path, 0o700)
+        os.chmod(path, 0o700)  # whatever the umask has taken from it
     sync_directory(parent)
 
 
