@@ -655,6 +655,24 @@ class TestLocks:
         verdict = shop.claim_notice(now=NOW)
         assert ("unavailable", StateLockError) == (verdict.reason, type(verdict.error))
 
+    def test_interrupted(self, shop, monkeypatch):
+        """
+        A Ctrl-C at the moment it is taken leaves no lock behind.
+        """
+        commit(shop)
+        acquire, taken = filelock.FileLock.acquire, []
+
+        def interrupt(self, *args, **more):
+            taken.append(acquire(self, *args, **more))
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(filelock.FileLock, "acquire", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            shop.snooze(NOW)
+        monkeypatch.undo()
+
+        assert shop.claim_notice(now=NOW)
+
     def test_release_fails(self, shop, monkeypatch):
         """
         A lock that cannot be released goes with its descriptor.

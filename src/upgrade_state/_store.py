@@ -129,6 +129,9 @@ def _acquire(path: str, *, timeout: float) -> filelock.BaseFileLock | None:
     except OSError as error:
         message = f"Could not lock ({error.strerror})"
         raise StateLockError(message, path) from error
+    except BaseException:  # filelock may have got it by now, and keep hold of it
+        lock.release(force=True)
+        raise
     return lock
 
 
