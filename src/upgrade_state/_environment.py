@@ -171,7 +171,10 @@ class StateStore:
         if record is None:
             return EnvironmentState(self, key, None, None)
         path = os.fsdecode(_record.path_bytes(record["environment"]))
-        return EnvironmentState(self, key, path, record["lockfile"])
+        lockfile = record["lockfile"]
+        if lockfile is not None:
+            lockfile = os.fsdecode(_record.path_bytes(lockfile))
+        return EnvironmentState(self, key, path, lockfile)
 
     def place(self) -> str:
         """
@@ -274,6 +277,8 @@ class EnvironmentState:
         asked = self._asked(lockfile, interval, platform, now)
         try:
             seen = self._record()
+            if now is None:  # again: what was read is not from the future
+                asked["now"] = _second(None)
             verdict = _policy.verdict(seen, **asked)
             if not verdict:
                 return verdict
@@ -526,7 +531,10 @@ class EnvironmentState:
 
             raise StateReadError("The working directory is gone", self.path)
         environment = _record.path_text(os.fsencode(self.path))
-        return _store.Entry(root, self.key, environment, self.lockfile_name)
+        lockfile = self.lockfile_name
+        if lockfile is not None:
+            lockfile = _record.path_text(os.fsencode(lockfile))
+        return _store.Entry(root, self.key, environment, lockfile)
 
 
 def preload() -> None:

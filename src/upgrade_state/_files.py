@@ -138,6 +138,7 @@ def ensure_below(path: str) -> None:
             if not stat.S_ISDIR(os.lstat(path).st_mode):
                 raise StateWriteError("This is no directory", path) from None
         else:
+            os.chmod(path, 0o700)  # whatever the umask has taken from it
             sync_directory(os.path.dirname(path))
 
 
@@ -183,6 +184,7 @@ def _make(path: str) -> None:
         _make(parent)
     with contextlib.suppress(FileExistsError):  # another process was faster
         os.mkdir(path, 0o700)
+        os.chmod(path, 0o700)  # whatever the umask has taken from it
     sync_directory(parent)
 
 
@@ -284,7 +286,12 @@ def set_aside(place: Place) -> None:
     Raises:
         StateWriteError: It is still where it was.
     """
-    with _writing("set aside the corrupt record", place.record):
+    with (
+        _writing("set aside the corrupt record", place.record),
+        contextlib.suppress(FileNotFoundError),
+    ):
+        os.lstat(place.record)
+        _LOG.debug("the record is corrupt and set aside: %r", place.record)
         remove(place.corrupt)  # a directory would be in the way
         os.replace(place.record, place.corrupt)
 
@@ -327,6 +334,9 @@ def keep(place: Place, contents: Collection[bytes]) -> None:
     Raises:
         StateWriteError: What the record names is untouched.
     """
+    # Again: a check takes long enough for somebody to remove the cache, or to
+    # put something else in its place.
+    ensure(place.root)
     ensure_below(place.results)
     for content in contents:
         path = f"{place.results}/{_record.digits(_record.digest(content))}"
