@@ -238,6 +238,23 @@ class TestSilentPath:
         assert "lockfile-changed" == reason
         assert set() == loaded & self.HEAVY
 
+    def test_no_descriptor_left(self, shop):
+        """
+        With no descriptor left to load even an error there is a reason.
+        """
+        with shop.try_check() as check:
+            check.commit(b"new")
+        code = SILENT.format(more="shop.freshness().reason")
+        limits = (
+            "import os, resource, upgrade_state._environment\n"
+            "limit = len(os.listdir('/dev/fd')) - 1\n"
+            "resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))\n"
+        )
+        cache_dir = str(Path(shop.record_path).parents[1])
+        out = run(limits + code, cache_dir, shop.path)
+
+        assert "unavailable,unavailable" == out.splitlines()[0]
+
 
 EVERYTHING = """
 import datetime as dt, os, sys
