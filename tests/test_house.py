@@ -251,11 +251,11 @@ class TestSilentPath:
         code = SILENT.format(more="shop.freshness().reason")
         limits = (
             "import os, resource, upgrade_state._environment\n"
-            "before = resource.getrlimit(resource.RLIMIT_NOFILE)\n"
+            "former = resource.getrlimit(resource.RLIMIT_NOFILE)\n"
             "limit = len(os.listdir('/dev/fd')) - 1\n"
-            "resource.setrlimit(resource.RLIMIT_NOFILE, (limit, before[1]))\n"
+            "resource.setrlimit(resource.RLIMIT_NOFILE, (limit, former[1]))\n"
         )
-        back = "resource.setrlimit(resource.RLIMIT_NOFILE, before)\n"
+        back = "resource.setrlimit(resource.RLIMIT_NOFILE, former)\n"
         cache_dir = str(Path(shop.record_path).parents[1])
         out = run(limits + code + back, cache_dir, shop.path)
 
