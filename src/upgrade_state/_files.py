@@ -255,8 +255,7 @@ def _replace(path: str, prefix: str, data: bytes) -> None:
 def _write(path: str, data: bytes) -> None:
     fd = os.open(path, _NEW_FILE, 0o600)
     try:
-        if os.name != "nt":
-            os.fchmod(fd, 0o600)  # whatever the umask has taken from it
+        os.chmod(path, 0o600)  # whatever the umask has taken from it
         rest = memoryview(data)
         while rest:
             rest = rest[os.write(fd, rest) :]
