@@ -18,13 +18,14 @@ SEEDS = {
     b' "a", "system": "s", "version": null, "derivation": "d"}, {"install_id": "b",'
     b' "system": "s", "store_path": "p"}]}',
     "pdm": b"[metadata]\nlock_version = '4.5.0'\n[[package]]\nname = 'a'\n"
-    b"version = '1'\npath = 'a.whl'\nfiles = [{ file = 'f', hash = 'h' }]\n[[package]]\nname = 'b'\n"
-    b"version = '1'\ngit = 'x'\nrevision = 'r'\n",
+    b"version = '1'\npath = 'a.whl'\nfiles = [{ file = 'f', hash = 'h' }]\n"
+    b"[[package]]\nname = 'b'\nversion = '1'\ngit = 'x'\nrevision = 'r'\n",
     "pipfile": b'{"_meta": {"pipfile-spec": 6}, "default": {"a": {"version": "==1"}},'
     b' "c": {"b": {"path": "b.whl", "hashes": ["h"]}}}',
     "poetry": b"[[package]]\nname = 'a'\nversion = '1'\nfiles = [{ hash = 'h' }]\n"
     b"source = { type = 'url' }\n[[package]]\nname = 'b'\nversion = '1'\n"
-    b"[package.source]\ntype = 'git'\nresolved_reference = 'r'\n[metadata]\nlock-version = '2.1'\n",
+    b"[package.source]\ntype = 'git'\nresolved_reference = 'r'\n"
+    b"[metadata]\nlock-version = '2.1'\n",
     "pylock": b"lock-version = '1.0'\ncreated-by = 'x'\n[[packages]]\nname = 'a'\n"
     b"vcs = { type = 'git', commit-id = 'c' }\n[[packages]]\nname = 'b'\n"
     b"archive = { hashes = { sha256 = 'h' } }\n",

@@ -45,7 +45,7 @@ files = []
 
 [metadata]
 lock-version = "2.1"
-content-hash = "1"
+content-hash = "0123456789abcdef0123456789abcdef"
 """
 PYLOCK = b"""lock-version = "1.0"
 created-by = "pip"

@@ -98,12 +98,14 @@ def pipfile(content: bytes) -> Iterator[Package]:
 
 
 def _pipfile_version(entry: Table) -> str | None:
-    if "version" not in entry:  # from a repository, a file or a directory
+    # From elsewhere than an index; or "*", whose markers have ruled it out on
+    # the machine that locked.
+    version = text(entry.get("version", "*"))
+    if version == "*":
         return None
-    operator, _, version = text(entry["version"]).rpartition("==")
-    if operator not in {"", "="} or not version:
+    if not version.startswith("=="):
         raise ValueError("not pinned")
-    return version
+    return text(version.lstrip("="))
 
 
 def _pipfile_build(entry: Table, location: str | None) -> str | None:
