@@ -151,8 +151,9 @@ class TestRead:
         """
         snapshot = lockfiles.read(content, format=name)
 
-        assert snapshot.packages is None
-        assert 0 < len(snapshot.problem) < 40
+        # Almost any text may require something.
+        assert snapshot.packages is None or name == "requirements"
+        assert snapshot.packages or 0 < len(snapshot.problem) < 40
 
     @law
     @given(data=st.data())
@@ -177,15 +178,24 @@ class TestRead:
         assert 2 == len(lockfiles.read(SEEDS[name], format=name).packages)
 
 
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("Pipfile.lock/bot-bump/old.json", "pipfile"),
+        ("flox/upgrade-mixed/old.lock", "flox"),
+        ("poetry.lock/update-dependencies/old.lock", "poetry"),
+        ("pylock.toml/pip-build-project/old.toml", "pylock"),
+    ],
+)
 class TestSamples:
     @law
     @given(data=st.data())
-    def test_damaged(self, samples, data):
+    def test_damaged(self, samples, path, name, data):
         """
         Nor does a real lockfile.
         """
-        sample = (samples / "flox/upgrade-mixed/old.lock").read_bytes()
+        sample = (samples / path).read_bytes()
         start = data.draw(st.integers(0, len(sample)))
         length = data.draw(st.integers(0, 2000))
 
-        lockfiles.read(sample[:start] + sample[start + length :], format="flox")
+        lockfiles.read(sample[:start] + sample[start + length :], format=name)

@@ -79,7 +79,7 @@ def _package(line: str) -> Package | None:
     if version:
         return Package(normalized(name), version, ecosystem="pypi")
     location = location.partition(" ")[0]
-    if not (pinned or editable or "/" in location or location.startswith(".")):
+    if not (editable or "/" in location or location.startswith(".")):
         raise UnreadableError("not pinned")
     return _located(name, location, line)
 
