@@ -87,7 +87,7 @@ class TestPackages:
         "entry",
         [
             {"path": "../x-1.0-py3-none-any.whl"},
-            {"file": "file:///srv/x-1.0.tar.gz"},
+            {"file": "file:///srv/x-1.0.tar.gz#egg=x"},
             {"file": "https://files.example/x"},
         ],
     )
@@ -147,6 +147,7 @@ class TestWrong:
             {"version": ""},
             {"version": "*1"},
             {"version": "1.0"},
+            {"version": "=1.0"},
             {"version": "=="},
             {"version": "~==1.0"},
             {"ref": 1},

@@ -39,6 +39,7 @@ class TestPins:
             "  x==1.0  ",
             "x==1.0 --hash=sha256:1 --hash sha256:2",
             "x==1.0 --config-settings=a==2",
+            "x==1.0 -C a==2",
         ],
     )
     def test_forms(self, line):
@@ -81,9 +82,9 @@ class TestLines:
         """
         A comment is the end of a line that goes on, and does not go on itself.
         """
-        assert [("x", "1.0"), ("y", "2")] == pins(
-            "x==1.0 \\", "# via y \\", "y==2", "  # z \\"," # "
-        )  # fmt: skip
+        assert [("x", "1.0"), ("y", "2"), ("z", "3")] == pins(
+            "x==1.0\\", "# via y \\", "y==2", "  # y \\", "z==3", "# z"
+        )
 
     def test_comment_at_the_end_of_a_line(self):
         """

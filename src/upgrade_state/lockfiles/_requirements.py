@@ -56,7 +56,7 @@ def _lines(content: str) -> Iterator[str]:
     Yield lines as pip joins them, without comments.
     """
     pending = []
-    for line in [*content.splitlines(), ""]:
+    for line in content.splitlines():
         # A line of nothing but a comment continues, but is not continued.
         if line.endswith("\\") and not line.lstrip().startswith("#"):
             pending.append(line.strip("\\"))
