@@ -5,9 +5,11 @@ Every test needs one of them, and is skipped where it is not installed.
 """
 
 import json
+import os
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
@@ -211,6 +213,15 @@ far @ https://files.example/far-1.0-py3-none-any.whl#sha256={DIGEST}
 -e git+https://files.example/repo.git@{COMMIT}#egg=My_Repo
 other@git+https://files.example/other.git@{COMMIT} ; python_version >= '3.9'
 """
+
+
+@pytest.fixture(scope="session", name="samples")
+def _samples():
+    beside = Path(__file__).parents[2].parent / "shared" / "lockfiles"
+    path = Path(os.environ.get("UPGRADE_STATE_SAMPLES", beside))
+    if not path.is_dir():
+        pytest.skip("no sample lockfiles here (UPGRADE_STATE_SAMPLES)")
+    return path
 
 
 def facts(content, name):
