@@ -10,7 +10,12 @@ from attrs import asdict
 from upgrade_state import lockfiles
 
 CASES = {
+    "Pipfile.lock/bot-bump": "pipfile",
     "flox/upgrade-mixed": "flox",
+    "pdm.lock/bump-few": "pdm",
+    "poetry.lock/update-dependencies": "poetry",
+    "pylock.toml/pip-build-project": "pylock",
+    "pylock.toml/uv-export": "pylock",
     "uv.lock/bump-one": "uv",
     "uv.lock/dev-updates": "uv",
     "uv.lock/generated-upgrade": "uv",
@@ -31,7 +36,7 @@ def _expected(case):
 def _sides(case):
     name, path = case
     return [
-        lockfiles.read((path / f"{side}.lock").read_bytes(), format=CASES[name])
+        lockfiles.read(next(path.glob(f"{side}.*")).read_bytes(), format=CASES[name])
         for side in ("old", "new")
     ]
 

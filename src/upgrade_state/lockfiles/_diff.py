@@ -39,7 +39,7 @@ def diff(
         new: The lockfile that an upgrade would make.
 
         direct:
-            Names that are known to be asked for, as the lockfile spells them;
+            Names that are known to be asked for, as `Package` spells them;
             used only where the lockfiles do not say. None: not known.
 
     Returns:

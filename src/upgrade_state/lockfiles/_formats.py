@@ -44,6 +44,11 @@ class Format:
 FORMATS = {
     # Both rules are Flox's own: what counts is the derivation.
     "flox": Format(reader="_nix:flox", first_wins=True, build_decides=True),
+    "pdm": Format(reader="_python:pdm"),
+    "pipfile": Format(reader="_python:pipfile"),
+    "poetry": Format(reader="_python:poetry"),
+    "pylock": Format(reader="_python:pylock"),
+    "requirements": Format(reader="_requirements:requirements"),
     "uv": Format(reader="_python:uv"),
 }
 

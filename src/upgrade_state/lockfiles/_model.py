@@ -21,7 +21,9 @@ class Package:
     builds of one version for different uses.
 
     Attributes:
-        name: Name, as the lockfile spells it.
+        name:
+            Name, as the lockfile spells it; those of Python packages as the
+            index compares them (PEP 503).
 
         version: Version, whole; None: the lockfile has none.
 

@@ -4,13 +4,31 @@ Which format a lockfile has, told by its name.
 An activation may ask this, so nothing is imported here.
 """
 
-FORMATS: tuple[str, ...] = ("flox", "uv")
+FORMATS: tuple[str, ...] = (
+    "flox",
+    "pdm",
+    "pipfile",
+    "poetry",
+    "pylock",
+    "requirements",
+    "uv",
+)
 """The names of all formats that can be read, sorted."""
 
 # A name, or a pattern with one "*" that stands for at least one character.
 # The first that fits wins.
 _PATTERNS = {
+    # Whatever people call what pip-compile and others write. They may as well
+    # be lists of wishes, but then they are opaque and no harm is done.
+    "*-requirements.txt": "requirements",
+    "Pipfile.lock": "pipfile",
     "manifest.lock": "flox",
+    "pdm.lock": "pdm",
+    "poetry.lock": "poetry",
+    "pylock.*.toml": "pylock",
+    "pylock.toml": "pylock",
+    "requirements-*.txt": "requirements",
+    "requirements.txt": "requirements",
     "uv.lock": "uv",
 }
 
