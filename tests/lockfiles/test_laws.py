@@ -14,9 +14,19 @@ FEW = st.sampled_from
 # The first example imports what the others find.
 law = settings(deadline=None)
 SEEDS = {
+    "conda-explicit": b"# platform: p\n@EXPLICIT\nhttps://h/p/a-1-0.conda#%032d\n"
+    b"# pip b @ git+https://h/b@%040d\n" % (0, 0),
+    "conda-list": b'[{"name": "a", "version": "1", "build_string": "0", "channel":'
+    b' "c"}, {"name": "b", "version": "1", "build_string": "0", "channel": "pypi"}]',
+    "conda-lock": b"version: 1\nmetadata: {}\npackage:\n- {name: a, version: 1,"
+    b" manager: conda, platform: p, url: h/a-1-0.conda}\n- name: b\n  version: '1'\n"
+    b"  manager: pip\n  platform: p\n  url: git+h\n",
     "flox": b'{"lockfile-version": 1, "manifest": {}, "packages": [{"install_id":'
     b' "a", "system": "s", "version": null, "derivation": "d"}, {"install_id": "b",'
     b' "system": "s", "store_path": "p"}]}',
+    "pixi": b"version: 6\nenvironments:\n  d:\n    packages:\n      p:\n      - conda:"
+    b" a-1-0.conda\n      - {pypi: .}\npackages:\n- conda: a-1-0.conda\n- pypi: .\n"
+    b"  name: b\n- pypi: '.'\n  name: c\n",
     "uv": b"version = 1\nrequires-python = '>=3.11'\n[manifest]\nmembers = ['a']\n"
     b"[[package]]\nname = 'a'\nsource = { virtual = '.' }\n"
     b"dependencies = [{ name = 'b' }]\n[[package]]\nname = 'b'\nversion = '1'\n"
@@ -166,12 +176,20 @@ class TestRead:
 class TestSamples:
     @law
     @given(data=st.data())
-    def test_damaged(self, samples, data):
+    @pytest.mark.parametrize(
+        ("name", "path"),
+        [
+            ("conda-lock", "conda-lock/bump/old.yml"),
+            ("flox", "flox/upgrade-mixed/old.lock"),
+            ("pixi", "pixi.lock/v7-refresh/old.lock"),
+        ],
+    )
+    def test_damaged(self, samples, name, path, data):
         """
         Nor does a real lockfile.
         """
-        sample = (samples / "flox/upgrade-mixed/old.lock").read_bytes()
+        sample = (samples / path).read_bytes()
         start = data.draw(st.integers(0, len(sample)))
         length = data.draw(st.integers(0, 2000))
 
-        lockfiles.read(sample[:start] + sample[start + length :], format="flox")
+        lockfiles.read(sample[:start] + sample[start + length :], format=name)

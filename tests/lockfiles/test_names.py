@@ -8,8 +8,14 @@ class TestFormatOf:
     @pytest.mark.parametrize(
         ("name", "expected"),
         [
+            ("conda-linux-64.lock", "conda-explicit"),
+            ("conda-lock.yaml", "conda-lock"),
+            ("conda-lock.yml", "conda-lock"),
+            ("dev.conda-lock.yaml", "conda-lock"),
+            ("dev.conda-lock.yml", "conda-lock"),
             ("manifest.lock", "flox"),
             (".flox/env/manifest.lock", "flox"),
+            ("pixi.lock", "pixi"),
             ("uv.lock", "uv"),
             ("./uv.lock", "uv"),
         ],

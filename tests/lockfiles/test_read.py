@@ -5,10 +5,37 @@ import pytest
 
 from upgrade_state import lockfiles
 
+CONDA_EXPLICIT = b"""# platform: linux-64
+@EXPLICIT
+https://conda.example/main/linux-64/zlib-1.3-h0_0.conda
+"""
+CONDA_LIST = b"""[
+  {"build_string": "h0_0", "channel": "main", "name": "zlib", "platform": "linux-64",
+   "version": "1.3"}
+]
+"""
+CONDA_LOCK = b"""version: 1
+metadata: {}
+package:
+- name: zlib
+  version: '1.3'
+  manager: conda
+  platform: linux-64
+  url: https://conda.example/main/linux-64/zlib-1.3-h0_0.conda
+"""
 FLOX = b"""{"lockfile-version": 1, "manifest": {"version": 1}, "packages": [
   {"install_id": "curl", "system": "x86_64-linux", "version": "8.0",
    "derivation": "/nix/store/a-curl.drv"}
 ]}
+"""
+PIXI = b"""version: 6
+environments:
+  default:
+    packages:
+      linux-64:
+      - conda: https://conda.example/main/linux-64/zlib-1.3-h0_0.conda
+packages:
+- conda: https://conda.example/main/linux-64/zlib-1.3-h0_0.conda
 """
 UV = b"""version = 1
 revision = 3
@@ -19,7 +46,24 @@ name = "attrs"
 version = "25.1.0"
 source = { registry = "https://index.example/simple" }
 """
-GOOD = {"flox": FLOX, "uv": UV}
+GOOD = {
+    "conda-explicit": CONDA_EXPLICIT,
+    "conda-list": CONDA_LIST,
+    "conda-lock": CONDA_LOCK,
+    "flox": FLOX,
+    "pixi": PIXI,
+    "uv": UV,
+}
+
+# What the parser skips at once.
+PADDING = {
+    "conda-explicit": b"#",
+    "conda-list": b" ",
+    "conda-lock": b"\n",
+    "flox": b" ",
+    "pixi": b"\n",
+    "uv": b"#",
+}
 
 every_format = pytest.mark.parametrize("name", lockfiles.FORMATS)
 
@@ -68,7 +112,9 @@ class TestRead:
         """
         An unknown format is an error of the caller, who is told the choices.
         """
-        with pytest.raises(ValueError, match=r"'yarn'.*: flox, uv$"):
+        with pytest.raises(
+            ValueError, match=f"'yarn'.*: {', '.join(lockfiles.FORMATS)}$"
+        ):
             lockfiles.read(b"", format="yarn")
 
     @pytest.mark.parametrize("content", ["", bytearray(), None])
@@ -112,8 +158,7 @@ class TestOpaque:
         """
         Exactly the limit is fine.
         """
-        padding = {"flox": b" ", "uv": b"#"}[name]
-        content = GOOD[name].ljust(16 * 1024 * 1024, padding)
+        content = GOOD[name].ljust(16 * 1024 * 1024, PADDING[name])
 
         assert lockfiles.read(content, format=name).packages
 
@@ -132,7 +177,7 @@ class TestOpaque:
         """
         content = GOOD[name].decode().encode("utf-16-le")
 
-        assert "cannot be parsed" == problem(content, name)
+        assert problem(content, name) in {"cannot be parsed", f"not a {name} lockfile"}
 
     @every_format
     def test_byte_order_mark(self, name):
@@ -158,12 +203,19 @@ class TestOpaque:
         """
         Half a lockfile is none.
         """
-        assert "cannot be parsed" == problem(GOOD[name][:-40], name)
+        assert problem(GOOD[name][:-40], name) in {
+            "cannot be parsed",
+            "cut off",
+            f"not a {name} lockfile",
+        }
 
     @pytest.mark.parametrize(
         ("name", "content"),
         [
+            ("conda-list", b"[" * 200_000),
+            ("conda-lock", CONDA_LOCK + b"- " * 100_000 + b"a\n"),
             ("flox", b"[" * 200_000),
+            ("pixi", b"a: " + b"[" * 100_000 + b"\n"),
             ("uv", b"a = " + b"[" * 50_000),
             ("uv", UV + b"a." * 1001 + b"a = 1"),
         ],
@@ -206,7 +258,12 @@ class TestOpaque:
         """
         others = [content for other, content in GOOD.items() if other != name]
 
-        assert {"cannot be parsed"} == {problem(other, name) for other in others}
+        assert {
+            "cannot be parsed",
+            f"not a {name} lockfile",
+            "unsupported version 1",
+            "unsupported version 6",
+        } >= {problem(other, name) for other in others}
 
 
 class TestVersion:

@@ -1,6 +1,9 @@
+import sys
+
 import pytest
 import yaml
 
+from upgrade_state import lockfiles
 from upgrade_state.lockfiles import _parse
 
 libyaml = pytest.param(
@@ -204,3 +207,27 @@ class TestDepth:
         It is nesting that counts.
         """
         assert 10_000 == len(_parse.load_yaml(b"- []\n" * 10_000))
+
+
+class TestMissing:
+    @pytest.mark.parametrize("name", ["conda-lock", "pixi"])
+    def test_problem(self, name, monkeypatch):
+        """
+        Without the extra such lockfiles are opaque, and say what is missing.
+        """
+        monkeypatch.setitem(sys.modules, "yaml", None)
+
+        snapshot = lockfiles.read(b"version: 1\n", format=name)
+
+        assert (None, "needs upgrade-state[yaml]") == (
+            snapshot.packages,
+            snapshot.problem,
+        )
+
+    def test_other_formats(self, monkeypatch):
+        """
+        All other formats of the family do without it.
+        """
+        monkeypatch.setitem(sys.modules, "yaml", None)
+
+        assert () == lockfiles.read(b"@EXPLICIT\n", format="conda-explicit").packages

@@ -42,8 +42,12 @@ class Format:
 
 
 FORMATS = {
+    "conda-explicit": Format(reader="_conda:conda_explicit"),
+    "conda-list": Format(reader="_conda:conda_list"),
+    "conda-lock": Format(reader="_conda:conda_lock"),
     # Both rules are Flox's own: what counts is the derivation.
     "flox": Format(reader="_nix:flox", first_wins=True, build_decides=True),
+    "pixi": Format(reader="_pixi:pixi"),
     "uv": Format(reader="_python:uv"),
 }
 

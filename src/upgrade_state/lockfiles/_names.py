@@ -4,13 +4,26 @@ Which format a lockfile has, told by its name.
 An activation may ask this, so nothing is imported here.
 """
 
-FORMATS: tuple[str, ...] = ("flox", "uv")
+FORMATS: tuple[str, ...] = (
+    "conda-explicit",
+    "conda-list",
+    "conda-lock",
+    "flox",
+    "pixi",
+    "uv",
+)
 """The names of all formats that can be read, sorted."""
 
 # A name, or a pattern with one "*" that stands for at least one character.
 # The first that fits wins.
 _PATTERNS = {
+    "*.conda-lock.yaml": "conda-lock",
+    "*.conda-lock.yml": "conda-lock",
+    "conda-*.lock": "conda-explicit",
+    "conda-lock.yaml": "conda-lock",
+    "conda-lock.yml": "conda-lock",
     "manifest.lock": "flox",
+    "pixi.lock": "pixi",
     "uv.lock": "uv",
 }
 
