@@ -363,6 +363,18 @@ class TestSource:
 
         assert "2" == one(lockfile([reference], entries)).version
 
+    @pytest.mark.parametrize(
+        ("packages", "expected"), [(100, None), (101, "not a pixi lockfile")]
+    )
+    def test_many(self, packages, expected):
+        """
+        There are not so many of them that it takes long to select one.
+        """
+        entries = [f"conda: .\n  name: x\n  version: {v}" for v in range(packages)]
+        content = lockfile(["conda: .\n        version: 99"], entries)
+
+        assert expected == read(content).problem
+
     def test_none_selected(self):
         """
         A reference to none of them is an error.

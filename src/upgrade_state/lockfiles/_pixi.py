@@ -23,6 +23,10 @@ _ARCHIVES = (".conda", ".tar.bz2", ".whl", ".tar.gz", ".zip")
 # What tells packages at one location apart.
 _SELECTORS = ("name", "version", "build", "subdir", "variants")
 
+# There are as many as platforms and variants. All of them are looked at for
+# each reference, of which hostile content has hundreds of thousands.
+_MAX_CANDIDATES = 100
+
 # Kind and location.
 _Key = tuple[str, str]
 
@@ -110,6 +114,8 @@ def _is_directory(location: str) -> bool:
 def _select(candidates: list[tuple[Table, _Pin]], reference: Table) -> _Pin:
     if len(candidates) == 1:
         return candidates[0][1]
+    if len(candidates) > _MAX_CANDIDATES:
+        raise ValueError("too many packages at one location")
     wanted = {key: reference[key] for key in _SELECTORS if key in reference}
     for entry, pin in candidates:
         # What an entry leaves out is in its location, which is the same.
