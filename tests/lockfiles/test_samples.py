@@ -3,6 +3,7 @@ Real lockfiles give the rows that were found without this library.
 """
 
 import json
+from collections import Counter
 
 import pytest
 from attrs import asdict
@@ -11,8 +12,10 @@ from upgrade_state import lockfiles
 
 CASES = {
     "Pipfile.lock/bot-bump": "pipfile",
+    "conda-lock/bump": "conda-lock",
     "flox/upgrade-mixed": "flox",
     "pdm.lock/bump-few": "pdm",
+    "pixi.lock/v7-refresh": "pixi",
     "poetry.lock/update-dependencies": "poetry",
     "pylock.toml/pip-build-project": "pylock",
     "pylock.toml/uv-export": "pylock",
@@ -68,6 +71,28 @@ def as_row(expected):
     )
 
 
+def target(row):
+    """
+    Return the word of a summary for where *row* is; None: everywhere.
+    """
+    return "/".join(filter(None, (row.environment, row.platform))) or None
+
+
+def numbers(rows):
+    """
+    Return how many names have a new version, or else a rebuild.
+    """
+    names = {"version": set(), "rebuild": set()}
+    for row in rows:
+        kind = "version" if row["kind"] == "versions" else row["kind"]
+        if not row.get("local"):
+            names.get(kind, set()).add(row["name"])
+    return {
+        "version": len(names["version"]),
+        "rebuild": len(names["rebuild"] - names["version"]),
+    }
+
+
 class TestSamples:
     def test_entries(self, sides, expected):
         """
@@ -90,30 +115,37 @@ class TestSamples:
             rows, key=repr
         )
 
+    def test_summary(self, diff, expected):
+        """
+        The numbers per target are those of the summary, which counts rows.
+        """
+        rows = Counter((target(u), u.kind) for u in diff.upgrades)
+
+        assert {
+            (name, kind): n
+            for name, found in expected.get("summary_by_target", {}).items()
+            for kind, n in found.items()
+            if n
+        } == {(name, kind): n for (name, kind), n in rows.items() if name}
+
     def test_counts(self, diff, expected):
         """
-        The numbers per platform are those of the summary.
+        Per platform each name counts once, as a version if it can.
         """
         counts = lockfiles.counts(diff.upgrades, platforms=diff.platforms)
 
         assert {
-            platform: {kind: found[kind] for kind in ("version", "rebuild")}
-            for platform, found in expected.get("summary_by_target", {}).items()
+            platform: numbers(
+                r for r in expected["packages"] if r["platform"] == platform
+            )
+            for platform in diff.platforms
         } == {platform: n for platform, n in counts.items() if platform != "*"}
 
     def test_counts_over_all(self, diff, expected):
         """
-        Over all platforms each name counts once, as a version if it can.
+        Over all platforms likewise.
         """
-        names = {"version": set(), "rebuild": set()}
-        for row in expected["packages"]:
-            kind = "version" if row["kind"] == "versions" else row["kind"]
-            names.get(kind, set()).add(row["name"])
-
-        assert {
-            "version": len(names["version"]),
-            "rebuild": len(names["rebuild"] - names["version"]),
-        } == lockfiles.counts(diff.upgrades)["*"]
+        assert numbers(expected["packages"]) == lockfiles.counts(diff.upgrades)["*"]
 
 
 class TestFlox:

@@ -42,10 +42,14 @@ class Format:
 
 
 FORMATS = {
+    "conda-explicit": Format(reader="_conda:conda_explicit"),
+    "conda-list": Format(reader="_conda:conda_list"),
+    "conda-lock": Format(reader="_conda:conda_lock"),
     # Both rules are Flox's own: what counts is the derivation.
     "flox": Format(reader="_nix:flox", first_wins=True, build_decides=True),
     "pdm": Format(reader="_python:pdm"),
     "pipfile": Format(reader="_python:pipfile"),
+    "pixi": Format(reader="_pixi:pixi"),
     "poetry": Format(reader="_python:poetry"),
     "pylock": Format(reader="_python:pylock"),
     "requirements": Format(reader="_requirements:requirements"),

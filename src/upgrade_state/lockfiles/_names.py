@@ -5,9 +5,13 @@ An activation may ask this, so nothing is imported here.
 """
 
 FORMATS: tuple[str, ...] = (
+    "conda-explicit",
+    "conda-list",
+    "conda-lock",
     "flox",
     "pdm",
     "pipfile",
+    "pixi",
     "poetry",
     "pylock",
     "requirements",
@@ -21,9 +25,15 @@ _PATTERNS = {
     # Whatever people call what pip-compile and others write. They may as well
     # be lists of wishes, but then they are opaque and no harm is done.
     "*-requirements.txt": "requirements",
+    "*.conda-lock.yaml": "conda-lock",
+    "*.conda-lock.yml": "conda-lock",
     "Pipfile.lock": "pipfile",
+    "conda-*.lock": "conda-explicit",
+    "conda-lock.yaml": "conda-lock",
+    "conda-lock.yml": "conda-lock",
     "manifest.lock": "flox",
     "pdm.lock": "pdm",
+    "pixi.lock": "pixi",
     "poetry.lock": "poetry",
     "pylock.*.toml": "pylock",
     "pylock.toml": "pylock",

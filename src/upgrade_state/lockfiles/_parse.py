@@ -5,6 +5,7 @@ Lockfiles come from directories that one merely enters. Limits, encodings and
 parser errors are dealt with here, once for all formats.
 """
 
+import re
 from io import StringIO
 from string import hexdigits
 from typing import Any, NoReturn
@@ -16,6 +17,12 @@ MAX_SIZE = 16 * 1024 * 1024
 
 # In one line. Real lockfiles have up to 50, in lists of version ranges.
 _MAX_DOTS = 1000
+
+# Of values inside one another in YAML. Real lockfiles have up to seven levels.
+_MAX_LEVELS = 100
+
+# A line that starts with a percent sign; YAML knows five line breaks.
+_DIRECTIVE = re.compile("(?:^|[\r\n\x85\u2028\u2029])%")
 
 # The length of a SHA-1 and of a SHA-256.
 _COMMIT_LENGTHS = (40, 64)
@@ -67,6 +74,37 @@ def load_toml(content: bytes) -> Table:
         return tomllib.loads(text)
     except ValueError:  # a number of too many digits included
         raise UnreadableError("cannot be parsed") from None
+
+
+def load_yaml(content: bytes) -> Any:
+    """
+    Parse YAML: one document of tables, lists and texts.
+
+    Every scalar is a text, whatever it looks like and however it is tagged;
+    else version 1.10 would be 1.1. One that is left out is an empty text.
+    """
+    text = load_text(content)
+    try:
+        import yaml  # noqa: PLC0415 -- not every format needs it
+    except ImportError:
+        raise UnreadableError("needs upgrade-state[yaml]") from None
+    # libyaml takes time of the order of n² for n directives.
+    if _DIRECTIVE.search(text):
+        raise UnreadableError("cannot be parsed")
+    # The one in Python is ten times as slow.
+    loader = yaml.CBaseLoader if hasattr(yaml, "CBaseLoader") else yaml.BaseLoader
+    try:
+        (document,) = _documents(loader(text))
+    except UnreadableError:
+        raise
+    # An overflow is how the loader in Python fails at an escape too large.
+    except (yaml.YAMLError, OverflowError, TypeError, ValueError):
+        raise UnreadableError("cannot be parsed") from None
+    # Nothing has to be closed in YAML, so half a lockfile could pass for one
+    # of fewer packages. Whoever writes lockfiles ends their last line.
+    if not text.endswith("\n"):
+        raise UnreadableError("cut off")
+    return document
 
 
 def demand_version(found: object, *known: int | str) -> None:
@@ -148,6 +186,43 @@ def _problem(content: bytes) -> str | None:
     if content.startswith(b"<<<<<<< ") or b"\n<<<<<<< " in content:
         return "has merge conflicts"
     return None
+
+
+def _documents(loader: Any) -> list[Any]:
+    """
+    Build documents from the events of *loader*.
+
+    Its own way to build them takes two to three times as long, lets the last
+    of several equal keys win, and crashes where they are nested deeply.
+    """
+    from yaml import events  # noqa: PLC0415 -- see load_yaml()
+
+    levels: list[list[Any]] = [[]]
+    for event in iter(loader.get_event, None):
+        kind = type(event)
+        if kind is events.ScalarEvent:
+            levels[-1].append(event.value)
+        elif kind is events.SequenceStartEvent or kind is events.MappingStartEvent:
+            if len(levels) > _MAX_LEVELS:
+                raise UnreadableError("nested too deeply")
+            levels.append([])
+        elif kind is events.SequenceEndEvent:
+            value = levels.pop()
+            levels[-1].append(value)
+        elif kind is events.MappingEndEvent:
+            pairs = levels.pop()
+            levels[-1].append(_mapping(pairs[::2], pairs[1::2]))
+        elif kind is events.AliasEvent:
+            # A few of them, each of the last one twice, are billions of values.
+            raise ValueError("an alias")
+    return levels[0]
+
+
+def _mapping(keys: list[Any], values: list[Any]) -> Table:
+    mapping = dict(zip(keys, values, strict=True))
+    if len(mapping) != len(keys):
+        raise ValueError("a key is there twice")
+    return mapping
 
 
 def _refuse(_constant: str) -> NoReturn:
