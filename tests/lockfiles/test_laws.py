@@ -2,6 +2,8 @@
 What holds for all lockfiles.
 """
 
+import json
+
 import pytest
 from attrs import evolve
 from hypothesis import given, settings
@@ -13,7 +15,17 @@ from upgrade_state.lockfiles import Package, Snapshot
 FEW = st.sampled_from
 # The first example imports what the others find.
 law = settings(deadline=None)
+COMMIT = b"a" * 40
 SEEDS = {
+    "devbox": b'{"lockfile_version": "1", "packages": {"a@1": {"resolved": "g:n/c#a",'
+    b' "version": "1", "systems": {"s": {"outputs": [{"name": "o", "path": "p",'
+    b' "default": true}]}, "t": {"store_path": "p"}}}, "github:NixOS/nixpkgs/u": {},'
+    b' "git+https://h/b?x#c": {"resolved": "git+https://h/b?rev=' + COMMIT + b'"}}}',
+    "devenv": b'{"version": 7, "root": "r", "nodes": {"r": {"inputs": {"a": "x", "b":'
+    b' ["a"]}}, "x": {"locked": {"rev": "1"}, "inputs": {"c": "y"}}, "y": {"locked":'
+    b' {"narHash": "2", "type": "path"}, "inputs": {"d": ["a", "c"]}}}}',
+    "flake": b'{"version": 7, "root": "r", "nodes": {"r": {"inputs": {"a": "x"}},'
+    b' "x": {"locked": {"rev": "1"}, "inputs": {"c": "x"}}}}',
     "flox": b'{"lockfile-version": 1, "manifest": {}, "packages": [{"install_id":'
     b' "a", "system": "s", "version": null, "derivation": "d"}, {"install_id": "b",'
     b' "system": "s", "store_path": "p"}]}',
@@ -31,6 +43,7 @@ packages = st.lists(
         platform=FEW([None, "p", "q"]),
         environment=FEW([None, "e"]),
         build=FEW([None, "x", "y"]),
+        builds=st.dictionaries(FEW("rs"), FEW("xy")).map(lambda d: tuple(d.items())),
         direct=FEW([None, True, False]),
         local=st.booleans(),
     ),
@@ -59,6 +72,17 @@ def swapped(row):
         old_build=row.new_build,
         new_build=row.old_build,
     )
+
+
+def places(value):
+    """
+    Yield every place in a document, as what holds it and its key or index.
+    """
+    keys = list(value) if isinstance(value, dict) else range(len(value))
+    for key in keys:
+        yield value, key
+        if isinstance(value[key], (dict, list)):
+            yield from places(value[key])
 
 
 class TestDiff:
@@ -156,6 +180,41 @@ class TestRead:
 
         assert (snapshot.packages is None) == (snapshot.problem is not None)
 
+    @law
+    @given(data=st.data())
+    def test_other_shape(self, name, data):
+        """
+        Nor does one that is well-formed, with one value of another shape.
+        """
+        if not SEEDS[name].startswith(b"{"):
+            return
+        document = json.loads(SEEDS[name])
+        holder, key = data.draw(st.sampled_from(list(places(document))))
+        holder[key] = data.draw(st.sampled_from([None, True, 1, 1.5, "", "x", [], {}]))
+
+        snapshot = lockfiles.read(json.dumps(document).encode(), format=name)
+
+        assert (snapshot.packages is None) == (snapshot.problem is not None)
+
+    @law
+    @given(data=st.data())
+    def test_order_of_keys(self, name, data):
+        """
+        The order of keys has no meaning.
+        """
+        if not SEEDS[name].startswith(b"{"):
+            return
+        shuffled = json.loads(
+            SEEDS[name],
+            object_pairs_hook=lambda found: dict(data.draw(st.permutations(found))),
+        )
+        old, new = (
+            lockfiles.read(json.dumps(document).encode(), format=name)
+            for document in (json.loads(SEEDS[name]), shuffled)
+        )
+
+        assert () == lockfiles.diff(evolve(old, digest="old"), new).upgrades
+
     def test_seed(self, name):
         """
         What gets damaged is readable before.
@@ -166,12 +225,20 @@ class TestRead:
 class TestSamples:
     @law
     @given(data=st.data())
-    def test_damaged(self, samples, data):
+    @pytest.mark.parametrize(
+        ("name", "path"),
+        [
+            ("devbox", "devbox.lock/nginx/old.lock"),
+            ("flake", "flake.lock/bump-several/old.lock"),
+            ("flox", "flox/upgrade-mixed/old.lock"),
+        ],
+    )
+    def test_damaged(self, samples, name, path, data):
         """
         Nor does a real lockfile.
         """
-        sample = (samples / "flox/upgrade-mixed/old.lock").read_bytes()
+        sample = (samples / path).read_bytes()
         start = data.draw(st.integers(0, len(sample)))
         length = data.draw(st.integers(0, 2000))
 
-        lockfiles.read(sample[:start] + sample[start + length :], format="flox")
+        lockfiles.read(sample[:start] + sample[start + length :], format=name)

@@ -8,6 +8,9 @@ class TestFormatOf:
     @pytest.mark.parametrize(
         ("name", "expected"),
         [
+            ("devbox.lock", "devbox"),
+            ("devenv.lock", "devenv"),
+            ("flake.lock", "flake"),
             ("manifest.lock", "flox"),
             (".flox/env/manifest.lock", "flox"),
             ("uv.lock", "uv"),

@@ -42,6 +42,9 @@ class Format:
 
 
 FORMATS = {
+    "devbox": Format(reader="_nix:devbox"),
+    "devenv": Format(reader="_nix:flake"),
+    "flake": Format(reader="_nix:flake"),
     # Both rules are Flox's own: what counts is the derivation.
     "flox": Format(reader="_nix:flox", first_wins=True, build_decides=True),
     "uv": Format(reader="_python:uv"),

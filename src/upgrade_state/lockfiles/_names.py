@@ -4,12 +4,21 @@ Which format a lockfile has, told by its name.
 An activation may ask this, so nothing is imported here.
 """
 
-FORMATS: tuple[str, ...] = ("flox", "uv")
+FORMATS: tuple[str, ...] = (
+    "devbox",
+    "devenv",
+    "flake",
+    "flox",
+    "uv",
+)
 """The names of all formats that can be read, sorted."""
 
 # A name, or a pattern with one "*" that stands for at least one character.
 # The first that fits wins.
 _PATTERNS = {
+    "devbox.lock": "devbox",
+    "devenv.lock": "devenv",
+    "flake.lock": "flake",
     "manifest.lock": "flox",
     "uv.lock": "uv",
 }
