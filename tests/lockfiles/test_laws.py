@@ -29,6 +29,13 @@ SEEDS = {
     "flox": b'{"lockfile-version": 1, "manifest": {}, "packages": [{"install_id":'
     b' "a", "system": "s", "version": null, "derivation": "d"}, {"install_id": "b",'
     b' "system": "s", "store_path": "p"}]}',
+    "mise": b"lockfile_version = 3\n[[tools.a]]\nversion = '1'\n[tools.a.options]\n"
+    b"o = '1'\n[tools.a.'platforms.p']\nchecksum = 'h:1'\n[tools.'x:b']\n"
+    b"version = '1'\n[tools.'x:b'.platforms.p]\nchecksum = 'h:1'\n",
+    "spack": b'{"_meta": {"file-type": "spack-lockfile", "lockfile-version": 5},'
+    b' "roots": [{"hash": "h"}], "concrete_specs": {"h": {"name": "a", "version":'
+    b' "1", "parameters": {"dev_path": "p"}}}, "include_concrete": {"p": {"roots":'
+    b' [], "concrete_specs": {"i": {"name": "a", "version": "1"}}}}}',
     "uv": b"version = 1\nrequires-python = '>=3.11'\n[manifest]\nmembers = ['a']\n"
     b"[[package]]\nname = 'a'\nsource = { virtual = '.' }\n"
     b"dependencies = [{ name = 'b' }]\n[[package]]\nname = 'b'\nversion = '1'\n"
@@ -231,6 +238,7 @@ class TestSamples:
             ("devbox", "devbox.lock/nginx/old.lock"),
             ("flake", "flake.lock/bump-several/old.lock"),
             ("flox", "flox/upgrade-mixed/old.lock"),
+            ("mise", "mise.lock/bump/old.lock"),
         ],
     )
     def test_damaged(self, samples, name, path, data):

@@ -30,11 +30,28 @@ FLAKE = b"""{"version": 7, "root": "root", "nodes": {
   "root": {"inputs": {"nixpkgs": "nixpkgs"}}
 }}
 """
+MISE = b"""lockfile_version = 3
+
+[[tools.node]]
+version = "24.1.0"
+backend = "core:node"
+
+[tools.node."platforms.linux-x64"]
+checksum = "sha256:5f0e2c6ed6606019b4e29e69dbaba95b11854410e5347d525002456dbbb786b6"
+"""
+SPACK = b"""{"_meta": {"file-type": "spack-lockfile", "lockfile-version": 6},
+  "roots": [{"hash": "yexdthehwuxiawun4ewx6f6lffl3j23e", "spec": "zlib"}],
+  "concrete_specs": {
+    "yexdthehwuxiawun4ewx6f6lffl3j23e": {"name": "zlib", "version": "1.3.1"}
+}}
+"""
 GOOD = {
     "devbox": DEVBOX,
     "devenv": FLAKE,
     "flake": FLAKE,
     "flox": FLOX,
+    "mise": MISE,
+    "spack": SPACK,
     "uv": UV,
 }
 
@@ -250,6 +267,7 @@ class TestVersion:
             ("devenv", b'version": %s,', b"7"),
             ("flake", b'version": %s,', b"7"),
             ("flox", b'version": %s,', b"1"),
+            ("spack", b'lockfile-version": %s}', b"6"),
             ("uv", b"version = %s\n", b"1"),
         ],
     )

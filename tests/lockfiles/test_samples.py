@@ -15,6 +15,7 @@ CASES = {
     "flake.lock/bump-one": "flake",
     "flake.lock/bump-several": "flake",
     "flox/upgrade-mixed": "flox",
+    "mise.lock/bump": "mise",
     "uv.lock/bump-one": "uv",
     "uv.lock/dev-updates": "uv",
     "uv.lock/generated-upgrade": "uv",

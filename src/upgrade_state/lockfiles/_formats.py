@@ -47,6 +47,8 @@ FORMATS = {
     "flake": Format(reader="_nix:flake"),
     # Both rules are Flox's own: what counts is the derivation.
     "flox": Format(reader="_nix:flox", first_wins=True, build_decides=True),
+    "mise": Format(reader="_tools:mise"),
+    "spack": Format(reader="_tools:spack"),
     "uv": Format(reader="_python:uv"),
 }
 

@@ -9,6 +9,8 @@ FORMATS: tuple[str, ...] = (
     "devenv",
     "flake",
     "flox",
+    "mise",
+    "spack",
     "uv",
 )
 """The names of all formats that can be read, sorted."""
@@ -20,6 +22,9 @@ _PATTERNS = {
     "devenv.lock": "devenv",
     "flake.lock": "flake",
     "manifest.lock": "flox",
+    "mise.*.lock": "mise",
+    "mise.lock": "mise",
+    "spack.lock": "spack",
     "uv.lock": "uv",
 }
 
