@@ -32,6 +32,9 @@ SEEDS = {
     "mise": b"lockfile_version = 3\n[[tools.a]]\nversion = '1'\n[tools.a.options]\n"
     b"o = '1'\n[tools.a.'platforms.p']\nchecksum = 'h:1'\n[tools.'x:b']\n"
     b"version = '1'\n[tools.'x:b'.platforms.p]\nchecksum = 'h:1'\n",
+    "npm": b'{"lockfileVersion": 3, "packages": {"": {"dependencies": {"a": "1"}},'
+    b' "node_modules/a": {"version": "1", "resolved": "g#' + COMMIT + b'"}, "w": {},'
+    b' "w/node_modules/b": {"name": "c"}, "node_modules/w": {"link": true}}}',
     "spack": b'{"_meta": {"file-type": "spack-lockfile", "lockfile-version": 5},'
     b' "roots": [{"hash": "h"}], "concrete_specs": {"h": {"name": "a", "version":'
     b' "1", "parameters": {"dev_path": "p"}}}, "include_concrete": {"p": {"roots":'
@@ -239,6 +242,7 @@ class TestSamples:
             ("flake", "flake.lock/bump-several/old.lock"),
             ("flox", "flox/upgrade-mixed/old.lock"),
             ("mise", "mise.lock/bump/old.lock"),
+            ("npm", "package-lock.json/bump/old.json"),
         ],
     )
     def test_damaged(self, samples, name, path, data):

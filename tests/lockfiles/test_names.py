@@ -14,6 +14,8 @@ class TestFormatOf:
             ("mise.lock", "mise"),
             ("mise.local.lock", "mise"),
             ("mise.test.local.lock", "mise"),
+            ("npm-shrinkwrap.json", "npm"),
+            ("package-lock.json", "npm"),
             ("spack.lock", "spack"),
             ("manifest.lock", "flox"),
             (".flox/env/manifest.lock", "flox"),

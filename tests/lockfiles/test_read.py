@@ -39,6 +39,11 @@ backend = "core:node"
 [tools.node."platforms.linux-x64"]
 checksum = "sha256:5f0e2c6ed6606019b4e29e69dbaba95b11854410e5347d525002456dbbb786b6"
 """
+NPM = b"""{"name": "shop", "lockfileVersion": 3, "requires": true, "packages": {
+  "": {"name": "shop", "dependencies": {"ms": "^2.1.3"}},
+  "node_modules/ms": {"version": "2.1.3", "resolved": "https://npm.example/ms.tgz"}
+}}
+"""
 SPACK = b"""{"_meta": {"file-type": "spack-lockfile", "lockfile-version": 6},
   "roots": [{"hash": "yexdthehwuxiawun4ewx6f6lffl3j23e", "spec": "zlib"}],
   "concrete_specs": {
@@ -51,6 +56,7 @@ GOOD = {
     "flake": FLAKE,
     "flox": FLOX,
     "mise": MISE,
+    "npm": NPM,
     "spack": SPACK,
     "uv": UV,
 }
@@ -267,6 +273,7 @@ class TestVersion:
             ("devenv", b'version": %s,', b"7"),
             ("flake", b'version": %s,', b"7"),
             ("flox", b'version": %s,', b"1"),
+            ("npm", b'lockfileVersion": %s,', b"3"),
             ("spack", b'lockfile-version": %s}', b"6"),
             ("uv", b"version = %s\n", b"1"),
         ],

@@ -16,6 +16,7 @@ CASES = {
     "flake.lock/bump-several": "flake",
     "flox/upgrade-mixed": "flox",
     "mise.lock/bump": "mise",
+    "package-lock.json/bump": "npm",
     "uv.lock/bump-one": "uv",
     "uv.lock/dev-updates": "uv",
     "uv.lock/generated-upgrade": "uv",

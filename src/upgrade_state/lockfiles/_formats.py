@@ -48,6 +48,7 @@ FORMATS = {
     # Both rules are Flox's own: what counts is the derivation.
     "flox": Format(reader="_nix:flox", first_wins=True, build_decides=True),
     "mise": Format(reader="_tools:mise"),
+    "npm": Format(reader="_npm:npm"),
     "spack": Format(reader="_tools:spack"),
     "uv": Format(reader="_python:uv"),
 }

@@ -10,6 +10,7 @@ FORMATS: tuple[str, ...] = (
     "flake",
     "flox",
     "mise",
+    "npm",
     "spack",
     "uv",
 )
@@ -24,6 +25,8 @@ _PATTERNS = {
     "manifest.lock": "flox",
     "mise.*.lock": "mise",
     "mise.lock": "mise",
+    "npm-shrinkwrap.json": "npm",
+    "package-lock.json": "npm",
     "spack.lock": "spack",
     "uv.lock": "uv",
 }
