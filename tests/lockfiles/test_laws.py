@@ -17,6 +17,9 @@ FEW = st.sampled_from
 law = settings(deadline=None)
 COMMIT = b"a" * 40
 SEEDS = {
+    "cargo": b"version = 3\n[[package]]\nname = 'a'\nversion = '1'\n"
+    b"dependencies = ['b 1']\n[[package]]\nname = 'b'\nversion = '1'\n"
+    b"source = 'git+x#" + COMMIT + b"'\n[metadata]\n'checksum b 1' = 'c'\n",
     "devbox": b'{"lockfile_version": "1", "packages": {"a@1": {"resolved": "g:n/c#a",'
     b' "version": "1", "systems": {"s": {"outputs": [{"name": "o", "path": "p",'
     b' "default": true}]}, "t": {"store_path": "p"}}}, "github:NixOS/nixpkgs/u": {},'

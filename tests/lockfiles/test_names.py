@@ -8,6 +8,7 @@ class TestFormatOf:
     @pytest.mark.parametrize(
         ("name", "expected"),
         [
+            ("Cargo.lock", "cargo"),
             ("devbox.lock", "devbox"),
             ("devenv.lock", "devenv"),
             ("flake.lock", "flake"),

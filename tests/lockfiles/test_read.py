@@ -19,6 +19,14 @@ name = "attrs"
 version = "25.1.0"
 source = { registry = "https://index.example/simple" }
 """
+CARGO = b"""version = 4
+
+[[package]]
+name = "serde"
+version = "1.0.219"
+source = "registry+https://index.example/crates"
+checksum = "5f0e2c6ed6606019b4e29e69dbaba95b11854410e5347d525002456dbbb786b6"
+"""
 DEVBOX = b"""{"lockfile_version": "1", "packages": {
   "go@latest": {"version": "1.24.1", "source": "devbox-search",
     "resolved": "github:NixOS/nixpkgs/b60793b86201040d9dee019a05089a9150d08b5b#go"}
@@ -51,6 +59,7 @@ SPACK = b"""{"_meta": {"file-type": "spack-lockfile", "lockfile-version": 6},
 }}
 """
 GOOD = {
+    "cargo": CARGO,
     "devbox": DEVBOX,
     "devenv": FLAKE,
     "flake": FLAKE,
@@ -270,6 +279,7 @@ class TestVersion:
     @pytest.mark.parametrize(
         ("name", "line", "known"),
         [
+            ("cargo", b"version = %s\n", b"4"),
             ("devenv", b'version": %s,', b"7"),
             ("flake", b'version": %s,', b"7"),
             ("flox", b'version": %s,', b"1"),

@@ -10,6 +10,7 @@ from attrs import asdict
 from upgrade_state import lockfiles
 
 CASES = {
+    "Cargo.lock/maintenance": "cargo",
     "devbox.lock/nginx": "devbox",
     "devenv.lock/update": "devenv",
     "flake.lock/bump-one": "flake",

@@ -42,6 +42,7 @@ class Format:
 
 
 FORMATS = {
+    "cargo": Format(reader="_cargo:cargo"),
     "devbox": Format(reader="_nix:devbox"),
     "devenv": Format(reader="_nix:flake"),
     "flake": Format(reader="_nix:flake"),

@@ -5,6 +5,7 @@ An activation may ask this, so nothing is imported here.
 """
 
 FORMATS: tuple[str, ...] = (
+    "cargo",
     "devbox",
     "devenv",
     "flake",
@@ -19,6 +20,7 @@ FORMATS: tuple[str, ...] = (
 # A name, or a pattern with one "*" that stands for at least one character.
 # The first that fits wins.
 _PATTERNS = {
+    "Cargo.lock": "cargo",
     "devbox.lock": "devbox",
     "devenv.lock": "devenv",
     "flake.lock": "flake",
