@@ -20,6 +20,8 @@ SEEDS = {
     "cargo": b"version = 3\n[[package]]\nname = 'a'\nversion = '1'\n"
     b"dependencies = ['b 1']\n[[package]]\nname = 'b'\nversion = '1'\n"
     b"source = 'git+x#" + COMMIT + b"'\n[metadata]\n'checksum b 1' = 'c'\n",
+    "conan": b'{"version": "0.5", "requires": ["a/1@u/c#r%1"],'
+    b' "build_requires": [["b/2", {"p": "q"}]]}',
     "devbox": b'{"lockfile_version": "1", "packages": {"a@1": {"resolved": "g:n/c#a",'
     b' "version": "1", "systems": {"s": {"outputs": [{"name": "o", "path": "p",'
     b' "default": true}]}, "t": {"store_path": "p"}}}, "github:NixOS/nixpkgs/u": {},'

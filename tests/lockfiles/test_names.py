@@ -9,6 +9,7 @@ class TestFormatOf:
         ("name", "expected"),
         [
             ("Cargo.lock", "cargo"),
+            ("conan.lock", "conan"),
             ("devbox.lock", "devbox"),
             ("devenv.lock", "devenv"),
             ("flake.lock", "flake"),

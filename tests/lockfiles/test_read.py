@@ -27,6 +27,10 @@ version = "1.0.219"
 source = "registry+https://index.example/crates"
 checksum = "5f0e2c6ed6606019b4e29e69dbaba95b11854410e5347d525002456dbbb786b6"
 """
+CONAN = b"""{"version": "0.5",
+  "requires": ["zlib/1.3.1#b8bc2603263cf7eccbd6e17e66b0ed76%1733936244.862"],
+  "build_requires": [], "python_requires": []}
+"""
 DEVBOX = b"""{"lockfile_version": "1", "packages": {
   "go@latest": {"version": "1.24.1", "source": "devbox-search",
     "resolved": "github:NixOS/nixpkgs/b60793b86201040d9dee019a05089a9150d08b5b#go"}
@@ -60,6 +64,7 @@ SPACK = b"""{"_meta": {"file-type": "spack-lockfile", "lockfile-version": 6},
 """
 GOOD = {
     "cargo": CARGO,
+    "conan": CONAN,
     "devbox": DEVBOX,
     "devenv": FLAKE,
     "flake": FLAKE,

@@ -43,6 +43,7 @@ class Format:
 
 FORMATS = {
     "cargo": Format(reader="_cargo:cargo"),
+    "conan": Format(reader="_conan:conan"),
     "devbox": Format(reader="_nix:devbox"),
     "devenv": Format(reader="_nix:flake"),
     "flake": Format(reader="_nix:flake"),

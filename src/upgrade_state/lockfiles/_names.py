@@ -6,6 +6,7 @@ An activation may ask this, so nothing is imported here.
 
 FORMATS: tuple[str, ...] = (
     "cargo",
+    "conan",
     "devbox",
     "devenv",
     "flake",
@@ -21,6 +22,7 @@ FORMATS: tuple[str, ...] = (
 # The first that fits wins.
 _PATTERNS = {
     "Cargo.lock": "cargo",
+    "conan.lock": "conan",
     "devbox.lock": "devbox",
     "devenv.lock": "devenv",
     "flake.lock": "flake",
