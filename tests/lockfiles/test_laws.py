@@ -2,6 +2,8 @@
 What holds for all lockfiles.
 """
 
+import json
+
 import pytest
 from attrs import evolve
 from hypothesis import given, settings
@@ -13,6 +15,7 @@ from upgrade_state.lockfiles import Package, Snapshot
 FEW = st.sampled_from
 # The first example imports what the others find.
 law = settings(deadline=None)
+COMMIT = b"a" * 40
 SEEDS = {
     "conda-explicit": b"# platform: p\n@EXPLICIT\nhttps://h/p/a-1-0.conda#%032d\n"
     b"# pip b @ git+https://h/b@%040d\n" % (0, 0),
@@ -41,6 +44,33 @@ SEEDS = {
     "pixi": b"version: 6\nenvironments:\n  d:\n    packages:\n      p:\n      - conda:"
     b" a-1-0.conda\n      - {pypi: .}\npackages:\n- conda: a-1-0.conda\n- pypi: .\n"
     b"  name: b\n- pypi: '.'\n  name: c\n",
+    "cargo": b"version = 3\n[[package]]\nname = 'a'\nversion = '1'\n"
+    b"dependencies = ['b 1']\n[[package]]\nname = 'b'\nversion = '1'\n"
+    b"source = 'git+x#" + COMMIT + b"'\n[metadata]\n'checksum b 1' = 'c'\n",
+    "conan": b'{"version": "0.5", "requires": ["a/1@u/c#r%1"],'
+    b' "build_requires": [["b/2", {"p": "q"}]]}',
+    "devbox": b'{"lockfile_version": "1", "packages": {"a@1": {"resolved": "g:n/c#a",'
+    b' "version": "1", "systems": {"s": {"outputs": [{"name": "o", "path": "p",'
+    b' "default": true}]}, "t": {"store_path": "p"}}}, "github:NixOS/nixpkgs/u": {},'
+    b' "git+https://h/b?x#c": {"resolved": "git+https://h/b?rev=' + COMMIT + b'"}}}',
+    "devenv": b'{"version": 7, "root": "r", "nodes": {"r": {"inputs": {"a": "x", "b":'
+    b' ["a"]}}, "x": {"locked": {"rev": "1"}, "inputs": {"c": "y"}}, "y": {"locked":'
+    b' {"narHash": "2", "type": "path"}, "inputs": {"d": ["a", "c"]}}}}',
+    "flake": b'{"version": 7, "root": "r", "nodes": {"r": {"inputs": {"a": "x"}},'
+    b' "x": {"locked": {"rev": "1"}, "inputs": {"c": "x"}}}}',
+    "flox": b'{"lockfile-version": 1, "manifest": {}, "packages": [{"install_id":'
+    b' "a", "system": "s", "version": null, "derivation": "d"}, {"install_id": "b",'
+    b' "system": "s", "store_path": "p"}]}',
+    "mise": b"lockfile_version = 3\n[[tools.a]]\nversion = '1'\n[tools.a.options]\n"
+    b"o = '1'\n[tools.a.'platforms.p']\nchecksum = 'h:1'\n[tools.'x:b']\n"
+    b"version = '1'\n[tools.'x:b'.platforms.p]\nchecksum = 'h:1'\n",
+    "npm": b'{"lockfileVersion": 3, "packages": {"": {"dependencies": {"a": "1"}},'
+    b' "node_modules/a": {"version": "1", "resolved": "g#' + COMMIT + b'"}, "w": {},'
+    b' "w/node_modules/b": {"name": "c"}, "node_modules/w": {"link": true}}}',
+    "spack": b'{"_meta": {"file-type": "spack-lockfile", "lockfile-version": 5},'
+    b' "roots": [{"hash": "h"}], "concrete_specs": {"h": {"name": "a", "version":'
+    b' "1", "parameters": {"dev_path": "p"}}}, "include_concrete": {"p": {"roots":'
+    b' [], "concrete_specs": {"i": {"name": "a", "version": "1"}}}}}',
     "uv": b"version = 1\nrequires-python = '>=3.11'\n[manifest]\nmembers = ['a']\n"
     b"[[package]]\nname = 'a'\nsource = { virtual = '.' }\n"
     b"dependencies = [{ name = 'b' }]\n[[package]]\nname = 'b'\nversion = '1'\n"
@@ -55,6 +85,7 @@ packages = st.lists(
         platform=FEW([None, "p", "q"]),
         environment=FEW([None, "e"]),
         build=FEW([None, "x", "y"]),
+        builds=st.dictionaries(FEW("rs"), FEW("xy")).map(lambda d: tuple(d.items())),
         direct=FEW([None, True, False]),
         local=st.booleans(),
     ),
@@ -83,6 +114,17 @@ def swapped(row):
         old_build=row.new_build,
         new_build=row.old_build,
     )
+
+
+def places(value):
+    """
+    Yield every place in a document, as what holds it and its key or index.
+    """
+    keys = list(value) if isinstance(value, dict) else range(len(value))
+    for key in keys:
+        yield value, key
+        if isinstance(value[key], (dict, list)):
+            yield from places(value[key])
 
 
 class TestDiff:
@@ -181,6 +223,41 @@ class TestRead:
 
         assert (snapshot.packages is None) == (snapshot.problem is not None)
 
+    @law
+    @given(data=st.data())
+    def test_other_shape(self, name, data):
+        """
+        Nor does one that is well-formed, with one value of another shape.
+        """
+        if not SEEDS[name].startswith(b"{"):
+            return
+        document = json.loads(SEEDS[name])
+        holder, key = data.draw(st.sampled_from(list(places(document))))
+        holder[key] = data.draw(st.sampled_from([None, True, 1, 1.5, "", "x", [], {}]))
+
+        snapshot = lockfiles.read(json.dumps(document).encode(), format=name)
+
+        assert (snapshot.packages is None) == (snapshot.problem is not None)
+
+    @law
+    @given(data=st.data())
+    def test_order_of_keys(self, name, data):
+        """
+        The order of keys has no meaning.
+        """
+        if not SEEDS[name].startswith(b"{"):
+            return
+        shuffled = json.loads(
+            SEEDS[name],
+            object_pairs_hook=lambda found: dict(data.draw(st.permutations(found))),
+        )
+        old, new = (
+            lockfiles.read(json.dumps(document).encode(), format=name)
+            for document in (json.loads(SEEDS[name]), shuffled)
+        )
+
+        assert () == lockfiles.diff(evolve(old, digest="old"), new).upgrades
+
     def test_seed(self, name):
         """
         What gets damaged is readable before.
@@ -192,7 +269,13 @@ class TestRead:
     ("path", "name"),
     [
         ("Pipfile.lock/bot-bump/old.json", "pipfile"),
+        ("conda-lock/bump/old.yml", "conda-lock"),
+        ("devbox.lock/nginx/old.lock", "devbox"),
+        ("flake.lock/bump-several/old.lock", "flake"),
         ("flox/upgrade-mixed/old.lock", "flox"),
+        ("mise.lock/bump/old.lock", "mise"),
+        ("package-lock.json/bump/old.json", "npm"),
+        ("pixi.lock/v7-refresh/old.lock", "pixi"),
         ("poetry.lock/update-dependencies/old.lock", "poetry"),
         ("pylock.toml/pip-build-project/old.toml", "pylock"),
     ],

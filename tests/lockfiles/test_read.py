@@ -86,27 +86,72 @@ REQUIREMENTS = b"""# pinned
 attrs==25.1.0 \\
     --hash=sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
 """
+CARGO = b"""version = 4
+
+[[package]]
+name = "serde"
+version = "1.0.219"
+source = "registry+https://index.example/crates"
+checksum = "5f0e2c6ed6606019b4e29e69dbaba95b11854410e5347d525002456dbbb786b6"
+"""
+CONAN = b"""{"version": "0.5",
+  "requires": ["zlib/1.3.1#b8bc2603263cf7eccbd6e17e66b0ed76%1733936244.862"],
+  "build_requires": [], "python_requires": []}
+"""
+DEVBOX = b"""{"lockfile_version": "1", "packages": {
+  "go@latest": {"version": "1.24.1", "source": "devbox-search",
+    "resolved": "github:NixOS/nixpkgs/b60793b86201040d9dee019a05089a9150d08b5b#go"}
+}}
+"""
+FLAKE = b"""{"version": 7, "root": "root", "nodes": {
+  "nixpkgs": {"locked": {"type": "github", "owner": "NixOS", "repo": "nixpkgs",
+    "rev": "b60793b86201040d9dee019a05089a9150d08b5b"}},
+  "root": {"inputs": {"nixpkgs": "nixpkgs"}}
+}}
+"""
+MISE = b"""lockfile_version = 3
+
+[[tools.node]]
+version = "24.1.0"
+backend = "core:node"
+
+[tools.node."platforms.linux-x64"]
+checksum = "sha256:5f0e2c6ed6606019b4e29e69dbaba95b11854410e5347d525002456dbbb786b6"
+"""
+NPM = b"""{"name": "shop", "lockfileVersion": 3, "requires": true, "packages": {
+  "": {"name": "shop", "dependencies": {"ms": "^2.1.3"}},
+  "node_modules/ms": {"version": "2.1.3", "resolved": "https://npm.example/ms.tgz"}
+}}
+"""
+SPACK = b"""{"_meta": {"file-type": "spack-lockfile", "lockfile-version": 6},
+  "roots": [{"hash": "yexdthehwuxiawun4ewx6f6lffl3j23e", "spec": "zlib"}],
+  "concrete_specs": {
+    "yexdthehwuxiawun4ewx6f6lffl3j23e": {"name": "zlib", "version": "1.3.1"}
+}}
+"""
 GOOD = {
+    "cargo": CARGO,
+    "conan": CONAN,
     "conda-explicit": CONDA_EXPLICIT,
     "conda-list": CONDA_LIST,
     "conda-lock": CONDA_LOCK,
+    "devbox": DEVBOX,
+    "devenv": FLAKE,
+    "flake": FLAKE,
     "flox": FLOX,
+    "mise": MISE,
+    "npm": NPM,
     "pdm": PDM,
     "pipfile": PIPFILE,
     "pixi": PIXI,
     "poetry": POETRY,
     "pylock": PYLOCK,
     "requirements": REQUIREMENTS,
+    "spack": SPACK,
     "uv": UV,
 }
-# What the parser skips at once, where that is no comment.
-PADDING = {
-    "conda-list": b" ",
-    "conda-lock": b"\n",
-    "flox": b" ",
-    "pipfile": b" ",
-    "pixi": b"\n",
-}
+# What the parser skips at once, where that is neither a comment nor JSON.
+PADDING = {"conda-lock": b"\n", "pixi": b"\n"}
 # Text has no syntax to speak of.
 UNPARSED = {"requirements": "not pinned"}
 
@@ -203,7 +248,7 @@ class TestOpaque:
         """
         Exactly the limit is fine.
         """
-        padding = PADDING.get(name, b"#")
+        padding = b" " if GOOD[name][:1] in b"[{" else PADDING.get(name, b"#")
         content = GOOD[name].ljust(16 * 1024 * 1024, padding)
 
         assert lockfiles.read(content, format=name).packages
@@ -310,7 +355,7 @@ class TestOpaque:
         """
         A lockfile under another one's name is not empty, but unreadable.
         """
-        others = [content for other, content in GOOD.items() if other != name]
+        others = [content for content in GOOD.values() if content != GOOD[name]]
         expected = {UNPARSED.get(name, "cannot be parsed"), f"not a {name} lockfile"}
 
         problems = {problem(other, name) for other in others}
@@ -332,18 +377,23 @@ class TestVersion:
         ],
     )
     @pytest.mark.parametrize(
-        ("name", "line", "good"),
+        ("name", "line", "known"),
         [
+            ("cargo", b"version = %s\n", b"4"),
+            ("devenv", b'version": %s,', b"7"),
+            ("flake", b'version": %s,', b"7"),
             ("flox", b'version": %s,', b"1"),
+            ("npm", b'lockfileVersion": %s,', b"3"),
             ("pipfile", b'spec": %s,', b"6"),
+            ("spack", b'lockfile-version": %s}', b"6"),
             ("uv", b"version = %s\n", b"1"),
         ],
     )
-    def test_other(self, name, line, good, version, expected):
+    def test_other(self, name, line, known, version, expected):
         """
         Any version but the known one is opaque; a short one is told.
         """
-        content = GOOD[name].replace(line % good, line % version, 1)
+        content = GOOD[name].replace(line % known, line % version, 1)
 
         assert expected.format(name) == problem(content, name)
 

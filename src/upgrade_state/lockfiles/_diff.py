@@ -15,8 +15,10 @@ from ._model import Diff, Kind, Package, Snapshot, Upgrade
 
 _Key = tuple[str | None, str, str | None, str | None]
 _Groups = dict[_Key, list[Package]]
-# Versions, and the builds known of each.
-_Builds = dict[str | None, set[str]]
+# The builds known of each part of a package; None is the package as a whole.
+_Parts = dict[str | None, set[str]]
+# Versions, and what is known of each.
+_Builds = dict[str | None, _Parts]
 
 _DIGITS = re.compile("([0-9]+)")
 
@@ -108,6 +110,7 @@ def _upgrade(
     if kind is None:
         return None
     both = [*old, *new]
+    old_build, new_build = _shown(before, after, kind)
     return Upgrade(
         both[0].name,
         kind,
@@ -116,8 +119,8 @@ def _upgrade(
         ecosystem=both[0].ecosystem,
         platform=both[0].platform,
         environment=both[0].environment,
-        old_build=", ".join(sorted(_known(before))) or None,
-        new_build=", ".join(sorted(_known(after))) or None,
+        old_build=old_build,
+        new_build=new_build,
         direct=_direct(both, names),
         local=all(p.local for p in both),
     )
@@ -126,30 +129,57 @@ def _upgrade(
 def _builds(group: list[Package]) -> _Builds:
     builds: _Builds = {}
     for p in group:
-        known = builds.setdefault(p.version, set())
+        known = builds.setdefault(p.version, {})
         if p.build is not None:
-            known.add(p.build)
+            known.setdefault(None, set()).add(p.build)
+        for part, build in p.builds:
+            known.setdefault(part, set()).add(build)
     return builds
 
 
 def _kind(old: _Builds, new: _Builds, rules: Format) -> Kind | None:
     if not (old and new):
         return "removed" if old else "added"
-    if rules.build_decides and not _rebuilt(_known(old), _known(new)):
+    if rules.build_decides and not _changed(_merged(old), _merged(new)):
         return None
     if old.keys() != new.keys():
         return "version"
-    return "rebuild" if any(_rebuilt(old[v], new[v]) for v in old) else None
+    return "rebuild" if any(_changed(old[v], new[v]) for v in old) else None
 
 
-def _rebuilt(old: set[str], new: set[str]) -> bool:
+def _changed(old: _Parts, new: _Parts) -> set[str | None]:
+    """
+    Return the parts that have another build.
+    """
     # A build that is known on one side only says more about the lockfile
     # than about the package.
-    return bool(old and new) and old != new
+    common = old.keys() & new.keys()
+    # The whole says less than a part: it is asked where no part can be.
+    parts = common - {None} or common
+    return {part for part in parts if old[part] != new[part]}
 
 
-def _known(builds: _Builds) -> set[str]:
-    return set().union(*builds.values())
+def _merged(builds: _Builds) -> _Parts:
+    merged: _Parts = {}
+    for parts in builds.values():
+        for part, known in parts.items():
+            merged.setdefault(part, set()).update(known)
+    return merged
+
+
+def _shown(old: _Builds, new: _Builds, kind: Kind) -> list[str | None]:
+    """
+    Return the builds of both sides, for people to read.
+    """
+    sides = [_merged(side).get(None, set()) for side in (old, new)]
+    if kind == "rebuild" and not (all(sides) and sides[0] != sides[1]):
+        # Of the whole nothing can be told; then it is what made the rebuild.
+        changed = [(v, part) for v in old for part in _changed(old[v], new[v])]
+        sides = [
+            {build for v, part in changed for build in side[v][part]}
+            for side in (old, new)
+        ]
+    return [", ".join(sorted(side)) or None for side in sides]
 
 
 def _versions(builds: _Builds) -> tuple[str, ...]:

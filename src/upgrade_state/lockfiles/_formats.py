@@ -42,17 +42,25 @@ class Format:
 
 
 FORMATS = {
+    "cargo": Format(reader="_cargo:cargo"),
+    "conan": Format(reader="_conan:conan"),
     "conda-explicit": Format(reader="_conda:conda_explicit"),
     "conda-list": Format(reader="_conda:conda_list"),
     "conda-lock": Format(reader="_conda:conda_lock"),
+    "devbox": Format(reader="_nix:devbox"),
+    "devenv": Format(reader="_nix:flake"),
+    "flake": Format(reader="_nix:flake"),
     # Both rules are Flox's own: what counts is the derivation.
     "flox": Format(reader="_nix:flox", first_wins=True, build_decides=True),
+    "mise": Format(reader="_tools:mise"),
+    "npm": Format(reader="_npm:npm"),
     "pdm": Format(reader="_python:pdm"),
     "pipfile": Format(reader="_python:pipfile"),
     "pixi": Format(reader="_pixi:pixi"),
     "poetry": Format(reader="_python:poetry"),
     "pylock": Format(reader="_python:pylock"),
     "requirements": Format(reader="_requirements:requirements"),
+    "spack": Format(reader="_tools:spack"),
     "uv": Format(reader="_python:uv"),
 }
 

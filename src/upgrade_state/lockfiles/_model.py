@@ -28,8 +28,8 @@ class Package:
         version: Version, whole; None: the lockfile has none.
 
         ecosystem:
-            Whose names these are (``pypi``), in the words of package URLs;
-            None: there is no such word.
+            Whose names these are (``pypi``), in the words of package URLs
+            where they have one; None: there is no word for it.
 
         platform: The format's own word for it; None: the lockfile is for all.
 
@@ -39,6 +39,11 @@ class Package:
         build:
             What tells two builds of one version apart. Only ever compared
             for equality; None: not known.
+
+        builds:
+            Builds of parts of the package, as pairs of part and build. What a
+            part is, is the format's business: a platform, say. Parts that
+            both sides have decide on a rebuild; without any, *build* does.
 
         direct:
             True: somebody asked for it by name. False: it came with
@@ -53,6 +58,7 @@ class Package:
     platform: str | None = field(default=None, kw_only=True)
     environment: str | None = field(default=None, kw_only=True)
     build: str | None = field(default=None, kw_only=True)
+    builds: tuple[tuple[str, str], ...] = field(default=(), kw_only=True)
     direct: bool | None = field(default=None, kw_only=True)
     local: bool = field(default=False, kw_only=True)
 
@@ -108,7 +114,8 @@ class Upgrade:
 
         old_build:
             Build before; several are sorted and joined with a comma and a
-            space, for people to read. None: not known.
+            space, for people to read. None: not known. Builds of parts are
+            shown where only they make a rebuild.
 
         new_build: Build after, likewise.
 

@@ -5,16 +5,24 @@ An activation may ask this, so nothing is imported here.
 """
 
 FORMATS: tuple[str, ...] = (
+    "cargo",
+    "conan",
     "conda-explicit",
     "conda-list",
     "conda-lock",
+    "devbox",
+    "devenv",
+    "flake",
     "flox",
+    "mise",
+    "npm",
     "pdm",
     "pipfile",
     "pixi",
     "poetry",
     "pylock",
     "requirements",
+    "spack",
     "uv",
 )
 """The names of all formats that can be read, sorted."""
@@ -27,11 +35,20 @@ _PATTERNS = {
     "*-requirements.txt": "requirements",
     "*.conda-lock.yaml": "conda-lock",
     "*.conda-lock.yml": "conda-lock",
+    "Cargo.lock": "cargo",
     "Pipfile.lock": "pipfile",
+    "conan.lock": "conan",
     "conda-*.lock": "conda-explicit",
     "conda-lock.yaml": "conda-lock",
     "conda-lock.yml": "conda-lock",
+    "devbox.lock": "devbox",
+    "devenv.lock": "devenv",
+    "flake.lock": "flake",
     "manifest.lock": "flox",
+    "mise.*.lock": "mise",
+    "mise.lock": "mise",
+    "npm-shrinkwrap.json": "npm",
+    "package-lock.json": "npm",
     "pdm.lock": "pdm",
     "pixi.lock": "pixi",
     "poetry.lock": "poetry",
@@ -39,6 +56,7 @@ _PATTERNS = {
     "pylock.toml": "pylock",
     "requirements-*.txt": "requirements",
     "requirements.txt": "requirements",
+    "spack.lock": "spack",
     "uv.lock": "uv",
 }
 
