@@ -73,9 +73,30 @@ class TestNames:
     @pytest.mark.parametrize("reference", ["nixpkgs-unstable", COMMITS[0], ""])
     def test_own_pin(self, reference):
         """
-        What Devbox pins for itself is no package.
+        What Devbox pins for itself is listed as such, by its commit.
         """
-        assert () == read({f"github:NixOS/nixpkgs/{reference}": {}}).packages
+        key = f"github:NixOS/nixpkgs/{reference}"
+        resolved = (
+            f"github:NixOS/nixpkgs/{COMMITS[0]}?lastModified=1&narHash=sha256-a%3D"
+        )
+
+        assert (
+            Package(key, COMMITS[0], ecosystem="nix", build=resolved, internal=True),
+        ) == read({key: {"resolved": resolved}}).packages
+
+    @pytest.mark.parametrize(
+        "resolved",
+        [None, "", "path:/home/ana", f"{SECRET}/a", nixpkgs(COMMITS[0]) + "?token=1"],
+    )
+    def test_own_pin_elsewhere(self, resolved):
+        """
+        Where it is from somewhere else, nothing is told of that.
+        """
+        key = "github:NixOS/nixpkgs/nixpkgs-unstable"
+
+        assert (Package(key, None, ecosystem="nix", internal=True),) == read(
+            {key: {"resolved": resolved}}
+        ).packages
 
 
 class TestPackages:

@@ -31,30 +31,27 @@ CASES = {
     "uv.lock/generated-upgrade": "uv",
 }
 
+# Fields that nothing is said of there.
+UNTOLD = {"direct", "internal"}
+
+# Rows that do not count: Devbox's own pin is no package of its user.
+INTERNAL = {"github:NixOS/nixpkgs/nixpkgs-unstable"}
+
 
 @pytest.fixture(name="case", params=CASES)
-def _case(request, samples):
-    return request.param, samples / request.param
+def _case(request):
+    return request.param
 
 
 @pytest.fixture(name="expected")
-def _expected(case):
-    expected = json.loads((case[1] / "expected.json").read_bytes())
-    if case[0].startswith("devbox.lock/"):
-        # Devbox's own pin of nixpkgs is listed there, and no package to us.
-        pins = [p for p in expected["packages"] if "NixOS/nixpkgs" in p["name"]]
-        expected["packages"] = [p for p in expected["packages"] if p not in pins]
-        expected["entries_old"] -= len(pins)
-        expected["entries_new"] -= len(pins)
-    return expected
+def _expected(case, sample_folder):
+    return json.loads((sample_folder / case / "expected.json").read_bytes())
 
 
 @pytest.fixture(name="sides")
-def _sides(case):
-    name, path = case
+def _sides(case, samples):
     return [
-        lockfiles.read(next(path.glob(f"{side}.*")).read_bytes(), format=CASES[name])
-        for side in ("old", "new")
+        lockfiles.read(path.read_bytes(), format=CASES[case]) for path in samples(case)
     ]
 
 
@@ -99,7 +96,7 @@ def numbers(rows):
     names = {"version": set(), "rebuild": set()}
     for row in rows:
         kind = "version" if row["kind"] == "versions" else row["kind"]
-        if not row.get("local"):
+        if not row.get("local") and row["name"] not in INTERNAL:
             names.get(kind, set()).add(row["name"])
     return {
         "version": len(names["version"]),
@@ -108,6 +105,14 @@ def numbers(rows):
 
 
 class TestSamples:
+    def test_all(self, sample_folder):
+        """
+        None is left out.
+        """
+        found = sample_folder.glob("*/*/expected.json")
+
+        assert set(CASES) == {str(p.parent.relative_to(sample_folder)) for p in found}
+
     def test_entries(self, sides, expected):
         """
         Every entry is read.
@@ -121,7 +126,7 @@ class TestSamples:
         Every row is as expected, and there is no other.
         """
         rows = [
-            tuple(v for field, v in asdict(u).items() if field != "direct")
+            tuple(v for field, v in asdict(u).items() if field not in UNTOLD)
             for u in diff.upgrades
         ]
 
@@ -183,7 +188,7 @@ class TestFlox:
 
 class TestUv:
     @pytest.mark.parametrize("case", ["uv.lock/generated-upgrade"], indirect=True)
-    def test_tool_output(self, case, diff):
+    def test_tool_output(self, case, diff, sample_folder):
         """
         What uv itself printed is the same list.
         """
@@ -193,6 +198,6 @@ class TestUv:
             sides = (", ".join(f"v{v}" for v in side) for side in (u.old, u.new))
             lines.append(f"{verbs[u.kind]} {u.name} {' -> '.join(filter(None, sides))}")
 
-        printed = (case[1] / "tool_output.txt").read_text().splitlines()
+        printed = (sample_folder / case / "tool_output.txt").read_text().splitlines()
 
         assert printed == lines

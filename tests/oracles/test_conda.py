@@ -2,9 +2,6 @@
 The tools themselves read the same packages.
 """
 
-import os
-from pathlib import Path
-
 import pytest
 
 from upgrade_state import lockfiles
@@ -173,14 +170,6 @@ package:
 )
 
 
-def sample(path):
-    beside = Path(__file__).parents[2].parent / "shared" / "lockfiles"
-    found = Path(os.environ.get("UPGRADE_STATE_SAMPLES", beside)) / path
-    if not found.is_file():
-        pytest.skip("no sample lockfiles here (UPGRADE_STATE_SAMPLES)")
-    return found
-
-
 def ours(path, name):
     """
     Return what this library reads, each package once, projects without version.
@@ -240,11 +229,11 @@ class TestPixi:
         assert theirs(path) == ours(path, "pixi")
 
     @pytest.mark.parametrize("side", ["old", "new"])
-    def test_sample(self, side, theirs):
+    def test_sample(self, side, theirs, sample_folder):
         """
         So is a real lockfile.
         """
-        path = sample(f"pixi.lock/v7-refresh/{side}.lock")
+        path = sample_folder / f"pixi.lock/v7-refresh/{side}.lock"
 
         assert theirs(path) == ours(path, "pixi")
 
@@ -259,11 +248,14 @@ class TestPixi:
 
         assert theirs(new) == ours(new, "pixi")
 
-    def test_sample_rewritten(self, theirs, tmp_path):
+    def test_sample_rewritten(self, theirs, tmp_path, sample_folder):
         """
         A real lockfile that is rewritten has upgrades of what is local only.
         """
-        old, new = sample("pixi.lock/v7-refresh/new.lock"), tmp_path / "new.lock"
+        old, new = (
+            sample_folder / "pixi.lock/v7-refresh/new.lock",
+            tmp_path / "new.lock",
+        )
         self.rewrite(old, new)
         diff = lockfiles.diff(
             *(lockfiles.read(p.read_bytes(), format="pixi") for p in (old, new))
@@ -284,9 +276,9 @@ class TestPixi:
 
 class TestCondaLock:
     @pytest.fixture(name="lockfile", params=["made", "old", "new"])
-    def _lockfile(self, request, tmp_path):
+    def _lockfile(self, request, tmp_path, sample_folder):
         if request.param != "made":
-            return sample(f"conda-lock/bump/{request.param}.yml")
+            return sample_folder / f"conda-lock/bump/{request.param}.yml"
         path = tmp_path / "conda-lock.yml"
         path.write_text(CONDA_LOCK)
         return path

@@ -139,11 +139,11 @@ class TestPackages:
         )
 
     @pytest.mark.parametrize("side", ["old", "new"])
-    def test_sample(self, npm_packages, samples, side):
+    def test_sample(self, npm_packages, sample_folder, side):
         """
         They are in a real one, as is what is direct.
         """
-        path = samples / "package-lock.json/bump" / f"{side}.json"
+        path = sample_folder / "package-lock.json/bump" / f"{side}.json"
         packages = lockfiles.read(path.read_bytes(), format="npm").packages
 
         assert by_text((n, v, d) for n, v, _, d in npm_packages(path.read_bytes())) == (

@@ -5,11 +5,9 @@ Every test needs one of them, and is skipped where it is not installed.
 """
 
 import json
-import os
 import subprocess
 import sys
 import tomllib
-from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
@@ -215,15 +213,6 @@ other@git+https://files.example/other.git@{COMMIT} ; python_version >= '3.9'
 """
 
 
-@pytest.fixture(scope="session", name="samples")
-def _samples():
-    beside = Path(__file__).parents[2].parent / "shared" / "lockfiles"
-    path = Path(os.environ.get("UPGRADE_STATE_SAMPLES", beside))
-    if not path.is_dir():
-        pytest.skip("no sample lockfiles here (UPGRADE_STATE_SAMPLES)")
-    return path
-
-
 def facts(content, name):
     """
     Return what is known of the packages in *content*.
@@ -240,11 +229,11 @@ def by_repr(found):
     return sorted(set(found), key=repr)
 
 
-def contents(samples, pattern, own):
+def contents(sample_folder, pattern, own):
     """
     Return all real lockfiles of a format, and one with all that is rare.
     """
-    found = [path.read_bytes() for path in sorted(samples.glob(pattern))]
+    found = [path.read_bytes() for path in sorted(sample_folder.glob(pattern))]
 
     assert found
     return [*found, own.encode()]
@@ -262,21 +251,21 @@ def pylock_facts(content):
 
 
 class TestPackaging:
-    def test_pylock(self, samples):
+    def test_pylock(self, sample_folder):
         """
         The library that pip reads them with finds the same packages.
         """
-        for content in contents(samples, "pylock.toml/*/*.toml", PYLOCK):
+        for content in contents(sample_folder, "pylock.toml/*/*.toml", PYLOCK):
             assert by_repr(pylock_facts(content)) == facts(content, "pylock")
 
 
 class TestPoetry:
-    def test_locker(self, samples, tmp_path):
+    def test_locker(self, sample_folder, tmp_path):
         """
         Poetry's own reader finds the same packages.
         """
         packages = pytest.importorskip("poetry.packages", reason="needs Poetry")
-        for content in contents(samples, "poetry.lock/*/*.lock", POETRY):
+        for content in contents(sample_folder, "poetry.lock/*/*.lock", POETRY):
             path = tmp_path / "poetry.lock"
             path.write_bytes(content)
             found = packages.Locker(path, {}).locked_repository().packages
@@ -291,7 +280,7 @@ class TestPoetry:
 
 
 class TestPdm:
-    def test_repository(self, samples, tmp_path, monkeypatch):
+    def test_repository(self, sample_folder, tmp_path, monkeypatch):
         """
         PDM's own reader finds the same packages.
         """
@@ -303,7 +292,7 @@ class TestPdm:
         (tmp_path / "pyproject.toml").write_text(
             "[project]\nname = 'shop'\nversion = '1'\nrequires-python = '>=3.11'\n"
         )
-        for content in contents(samples, "pdm.lock/*/*.lock", PDM):
+        for content in contents(sample_folder, "pdm.lock/*/*.lock", PDM):
             (tmp_path / "pdm.lock").write_bytes(content)
             project = core.Core().create_project(str(tmp_path))
             found = project.get_locked_repository().packages.values()
@@ -323,13 +312,13 @@ class TestPdm:
 
 
 class TestPipenv:
-    def test_requirements(self, samples):
+    def test_requirements(self, sample_folder):
         """
         What Pipenv would have pip install from elsewhere are the same packages.
         """
         pipenv = pytest.importorskip("pipenv.utils.dependencies", reason="needs Pipenv")
         for content in contents(
-            samples, "Pipfile.lock/*/[no]*.json", json.dumps(PIPFILE)
+            sample_folder, "Pipfile.lock/*/[no]*.json", json.dumps(PIPFILE)
         ):
             categories = json.loads(content)
             del categories["_meta"]
@@ -406,9 +395,9 @@ class TestUv:
     @pytest.fixture(
         name="export", params=["bump-one", "dev-updates", "generated-upgrade"]
     )
-    def _export(self, request, samples, tmp_path):
+    def _export(self, request, sample_folder, tmp_path):
         uv = pytest.importorskip("uv", reason="needs uv")
-        content = (samples / "uv.lock" / request.param / "new.lock").read_bytes()
+        content = (sample_folder / "uv.lock" / request.param / "new.lock").read_bytes()
         document = tomllib.loads(content.decode())
         root = next(
             entry["name"]

@@ -29,11 +29,11 @@ def diff(
     """
     Compare two snapshots.
 
-    A package that is added, removed or local is listed like any other; what
-    is worth a notice is for `counts` to say. A set of versions that only got
-    smaller is of the kind ``version``, too. How formats differ is theirs:
-    Flox takes a package as changed if its derivation is another one on both
-    sides, uv if version or commit is.
+    A package that is added, removed, local or internal is listed like any
+    other; what is worth a notice is for `counts` to say. A set of versions
+    that only got smaller is of the kind ``version``, too. How formats differ
+    is theirs: Flox takes a package as changed if its derivation is another
+    one on both sides, uv if version or commit is.
 
     Args:
         old: The current lockfile.
@@ -123,6 +123,7 @@ def _upgrade(
         new_build=new_build,
         direct=_direct(both, names),
         local=all(p.local for p in both),
+        internal=all(p.internal for p in both),
     )
 
 

@@ -50,6 +50,8 @@ class Package:
             something else. None: the lockfile does not say.
 
         local: The project itself, or a directory beside it.
+
+        internal: Pinned by the manager for its own use; no package of anybody.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Package:
     builds: tuple[tuple[str, str], ...] = field(default=(), kw_only=True)
     direct: bool | None = field(default=None, kw_only=True)
     local: bool = field(default=False, kw_only=True)
+    internal: bool = field(default=False, kw_only=True)
 
 
 @frozen(kw_only=True)
@@ -124,6 +127,8 @@ class Upgrade:
             the lockfiles nor the caller have said.
 
         local: The project itself, or a directory beside it, on both sides.
+
+        internal: See `Package`; on both sides.
     """
 
     name: str
@@ -138,6 +143,7 @@ class Upgrade:
     new_build: str | None = field(default=None, kw_only=True)
     direct: bool | None = field(default=None, kw_only=True)
     local: bool = field(default=False, kw_only=True)
+    internal: bool = field(default=False, kw_only=True)
 
 
 @frozen(kw_only=True)

@@ -21,6 +21,11 @@ from ._parse import (
 # an end, a small file could name inputs of any length.
 _MAX_PATH = 256
 
+_NIXPKGS = "github:NixOS/nixpkgs/"
+_BASE = re.compile(
+    rf"{_NIXPKGS}([0-9a-f]{{40}})(?:[?&](?:lastModified|narHash)=[A-Za-z0-9%+/=-]+)*"
+)
+
 # What tells the content of a flake, whoever asks and wherever it is.
 _LOCKED = re.compile("[?&](?:narHash|rev)=([A-Za-z0-9%+/=-]{40,80})")
 
@@ -36,8 +41,9 @@ def devbox(content: bytes) -> Iterator[Package]:
     document = table(load_json(content))
     demand_version(document["lockfile_version"], "1")
     for key, entry in table(document["packages"]).items():
-        if key.startswith("github:NixOS/nixpkgs/") and "#" not in key:
-            continue  # no package, but where Devbox itself gets its shell from
+        if key.startswith(_NIXPKGS) and "#" not in key:
+            yield _devbox_base(key, optional_text(table(entry).get("resolved")) or "")
+            continue
         yield Package(
             text(_devbox_name(key)),
             # A flake has none.
@@ -48,6 +54,15 @@ def devbox(content: bytes) -> Iterator[Package]:
             direct=True,
             local=key.startswith("path:"),
         )
+
+
+def _devbox_base(key: str, resolved: str) -> Package:
+    """
+    Return the nixpkgs from which Devbox itself gets its shell.
+    """
+    found = _BASE.fullmatch(resolved)
+    version, build = (found[1], found[0]) if found else (None, None)
+    return Package(key, version, ecosystem="nix", build=build, internal=True)
 
 
 def _devbox_name(key: str) -> str:
