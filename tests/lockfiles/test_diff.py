@@ -110,6 +110,25 @@ class TestKind:
 
         assert ("version", ("1", "2"), ("2",)) == (row.kind, row.old, row.new)
 
+    @pytest.mark.parametrize("build", [None, "g"])
+    def test_without_version(self, build):
+        """
+        An entry without a version, beside one that has it, is not seen coming.
+        """
+        some = Package("x", "1", build="g")
+        unknown = Package("x", None, build=build)
+
+        assert () == diff([some, unknown], [some]).upgrades
+        assert () == diff([some], [unknown, some]).upgrades
+
+    def test_only_without_version(self):
+        """
+        Alone it is, from or to one that has a version.
+        """
+        row = one([Package("x", None)], [Package("x", "1")])
+
+        assert ("version", (), ("1",)) == (row.kind, row.old, row.new)
+
     def test_version_wins(self):
         """
         Another version is no rebuild.

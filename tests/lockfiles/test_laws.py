@@ -115,7 +115,8 @@ class TestDiff:
         assert [] == [
             u
             for u in rows
-            if u.kind == "rebuild" and (u.old != u.new or not u.old_build)
+            if (u.kind == "version" and u.old == u.new)
+            or (u.kind == "rebuild" and (u.old != u.new or not u.old_build))
         ]
         assert len({(u.name, u.platform, u.environment) for u in rows}) == len(rows)
 

@@ -143,9 +143,18 @@ def _kind(old: _Builds, new: _Builds, rules: Format) -> Kind | None:
         return "removed" if old else "added"
     if rules.build_decides and not _changed(_merged(old), _merged(new)):
         return None
-    if old.keys() != new.keys():
+    # An entry without a version, beside one that has it, can be told to nobody.
+    if old.keys() - {None} != new.keys() - {None}:
         return "version"
-    return "rebuild" if any(_changed(old[v], new[v]) for v in old) else None
+    return "rebuild" if _rebuilt(old, new) else None
+
+
+def _rebuilt(old: _Builds, new: _Builds) -> list[tuple[str | None, str | None]]:
+    """
+    Return the versions and their parts that have another build.
+    """
+    both = old.keys() & new.keys()
+    return [(v, part) for v in both for part in _changed(old[v], new[v])]
 
 
 def _changed(old: _Parts, new: _Parts) -> set[str | None]:
@@ -175,7 +184,7 @@ def _shown(old: _Builds, new: _Builds, kind: Kind) -> list[str | None]:
     sides = [_merged(side).get(None, set()) for side in (old, new)]
     if kind == "rebuild" and not (all(sides) and sides[0] != sides[1]):
         # Of the whole nothing can be told; then it is what made the rebuild.
-        changed = [(v, part) for v in old for part in _changed(old[v], new[v])]
+        changed = _rebuilt(old, new)
         sides = [
             {build for v, part in changed for build in side[v][part]}
             for side in (old, new)
