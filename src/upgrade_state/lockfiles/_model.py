@@ -4,7 +4,8 @@ What is known of lockfiles: packages, snapshots, and how two of them differ.
 Nothing here knows any format, or that JSON exists.
 """
 
-from typing import Literal, get_args
+from collections.abc import Iterable
+from typing import Literal, Protocol, get_args
 
 from attrs import field, frozen
 from attrs.validators import in_, instance_of
@@ -64,6 +65,26 @@ class Package:
     direct: bool | None = field(default=None, kw_only=True)
     local: bool = field(default=False, kw_only=True)
     internal: bool = field(default=False, kw_only=True)
+
+
+class Reader(Protocol):
+    """
+    What turns the bytes of a lockfile into packages: one function per format.
+
+    Another distribution offers one as an entry point of the group
+    ``upgrade_state.lock_readers``; its name is that of the format. It is used
+    by whoever asks for that format.
+
+    A reader may index and unpack as if all were well. AttributeError,
+    LookupError, TypeError and ValueError mean that *content* is no such
+    lockfile, which then is opaque as a whole: packages that were left out
+    would count as removed. *content* is from anywhere: nothing of it is to be
+    executed or fetched, and the time taken should grow with its length only.
+    Those of other distributions never see content that is empty, larger than
+    16 MiB, or has a byte order mark or merge conflicts.
+    """
+
+    def __call__(self, content: bytes, /) -> Iterable[Package]: ...
 
 
 @frozen(kw_only=True)

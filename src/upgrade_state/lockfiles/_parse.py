@@ -38,12 +38,19 @@ def load_text(content: bytes) -> str:
     """
     Decode *content*, unless it cannot be a lockfile of any format.
     """
-    if problem := _problem(content):
-        raise UnreadableError(problem)
+    refuse(content)
     try:
         return content.decode()
     except UnicodeDecodeError:
         raise UnreadableError("not valid UTF-8") from None
+
+
+def refuse(content: bytes) -> None:
+    """
+    Raise an error if *content* cannot be a lockfile of any format.
+    """
+    if problem := _problem(content):
+        raise UnreadableError(problem)
 
 
 def load_json(content: bytes) -> Any:
