@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
+import json
 import os
 import shutil
 import statistics
@@ -226,8 +227,8 @@ def many(place: Path, count: int) -> StateStore:
     for number in range(count):
         environment = f"/home/ana/src/{number}"
         key = _record.environment_key(environment.encode(), b"uv.lock")
-        record = _record.new_record(environment, "uv.lock")
-        (root / f"{key}.json").write_bytes(_record.dump(record))
+        record = _record.DEFAULTS | {"environment": environment, "lockfile": "uv.lock"}
+        (root / f"{key}.json").write_bytes(json.dumps(record).encode())
     return StateStore(root.parent)
 
 

@@ -25,10 +25,18 @@ _LIMIT = 120
 
 
 @pytest.fixture(autouse=True)
-def _plain_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def _plain_surroundings(tmp_path: Path) -> Iterator[None]:
     """
     Switch nothing off, and keep out of the home of whoever runs the tests.
+
+    Whatever a test patches, and takes back, is on top of that.
     """
+    with pytest.MonkeyPatch.context() as patch:
+        _surround(patch, tmp_path / "home")
+        yield
+
+
+def _surround(patch: pytest.MonkeyPatch, home: Path) -> None:
     for name in (
         "UPGRADE_STATE_DISABLE",
         "NO_UPDATE_NOTIFIER",
@@ -36,8 +44,8 @@ def _plain_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
         "UPGRADE_STATE_CACHE_DIR",
         "XDG_CACHE_HOME",
     ):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+        patch.delenv(name, raising=False)
+    patch.setenv("HOME", str(home))
 
 
 @pytest.fixture

@@ -132,6 +132,17 @@ class TestEnsure:
         assert [] == list(tmp_path.iterdir())
 
 
+    @pytest.mark.parametrize(("user", "owner"), [(1000, 0), (1000, 1000), (0, 0)])
+    def test_others_may(self, tmp_path, monkeypatch, user, owner):
+        """
+        Everybody else may try, and so may root where all is root's.
+        """
+        monkeypatch.setattr(os, "geteuid", lambda: user)
+        monkeypatch.setattr(os, "stat", lambda path: _Owned(path, owner))
+
+        _files.refuse_for_root(str(tmp_path / "a" / "v1"))
+
+
 class _Owned:
     """
     What `os.stat` says of a directory of another user.

@@ -148,6 +148,23 @@ class TestCommit:
         assert names(shop) == results(shop)
         assert b"newer" == shop.kept_lockfile("new")
 
+    def test_cannot_tidy_up(self, shop, monkeypatch):
+        """
+        What cannot be removed is left for the next check: the result is stored.
+        """
+        commit(shop)
+
+        def refuse(path):
+            raise StateWriteError("no", path)
+
+        monkeypatch.setattr(_store._files, "remove", refuse)
+        assert commit(shop, b"newer")
+        monkeypatch.undo()
+
+        assert names(shop) < results(shop)
+        commit(shop, b"newest")
+        assert names(shop) == results(shop)
+
     def test_no_upgrade(self, shop):
         """
         Where nothing would change one file is both.
@@ -806,6 +823,7 @@ class TestPrune:
         (root / "results" / keys[0] / "0").touch()
         (root / "logs" / f"{keys[1]}.log").touch()
         (root / "tmp" / f"{keys[2]}.0").touch()
+        (root / "tmp" / f"{keys[2]}.1").touch()
         (root / f"{keys[3]}.json.corrupt").touch()
         (root / "results" / "README").touch()
 

@@ -37,6 +37,7 @@ class Resolver(Protocol):
         Raises:
             ResolverError: There is none, with one line that says what to do.
         """
+        ...
 
 
 @attrs.frozen
