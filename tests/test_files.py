@@ -131,7 +131,6 @@ class TestEnsure:
             _files.ensure(str(tmp_path / "a" / "v1"))
         assert [] == list(tmp_path.iterdir())
 
-
     @pytest.mark.parametrize(("user", "owner"), [(1000, 0), (1000, 1000), (0, 0)])
     def test_others_may(self, tmp_path, monkeypatch, user, owner):
         """
