@@ -21,6 +21,7 @@ packages = st.lists(
         Package,
         FEW("abc"),
         FEW([None, "1", "2", "10"]),
+        ecosystem=FEW([None, "e"]),
         platform=FEW([None, "p", "q"]),
         environment=FEW([None, "e"]),
         build=FEW([None, "x", "y"]),
@@ -118,7 +119,8 @@ class TestDiff:
             if (u.kind == "version" and u.old == u.new)
             or (u.kind == "rebuild" and (u.old != u.new or not u.old_build))
         ]
-        assert len({(u.name, u.platform, u.environment) for u in rows}) == len(rows)
+        keys = {(u.name, u.ecosystem, u.platform, u.environment) for u in rows}
+        assert len(keys) == len(rows)
 
     @law
     @given(snapshots, snapshots)

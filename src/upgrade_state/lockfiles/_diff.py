@@ -9,6 +9,7 @@ are sets: neither the order of entries nor a repeated one matters.
 import re
 from collections.abc import Collection, Iterable
 from itertools import zip_longest
+from operator import itemgetter
 
 from ._formats import FORMATS, Format
 from ._model import Diff, Kind, Package, Snapshot, Upgrade
@@ -69,8 +70,9 @@ def diff(
 
 
 def _platforms(*snapshots: Snapshot) -> tuple[str, ...]:
-    packages = (p for snapshot in snapshots for p in snapshot.packages or ())
-    return tuple(sorted({p.platform for p in packages if p.platform is not None}))
+    platform = itemgetter(Package._fields.index("platform"))
+    found = (set(map(platform, snapshot.packages or ())) for snapshot in snapshots)
+    return tuple(sorted(set().union(*found) - {None}))
 
 
 def _upgrades(
@@ -79,8 +81,12 @@ def _upgrades(
     rules: Format,
     names: frozenset[str] | None,
 ) -> tuple[Upgrade, ...]:
-    old = _groups(before, first_wins=rules.first_wins)
-    new = _groups(after, first_wins=rules.first_wins)
+    if rules.first_wins:
+        before, after = _firsts(before), _firsts(after)
+    # Most packages are the same on both sides. To find the others by their
+    # hashes takes less than to look up each of them by its key.
+    changed = {p.name for p in set(before).symmetric_difference(after)}
+    old, new = _groups(before, changed), _groups(after, changed)
     rows = (
         _upgrade(old.get(key, []), new.get(key, []), rules, names)
         for key in {**old, **new}
@@ -89,14 +95,23 @@ def _upgrades(
     return tuple(sorted(filter(None, rows), key=_position))
 
 
-def _groups(packages: Iterable[Package], *, first_wins: bool) -> _Groups:
+def _firsts(packages: Iterable[Package]) -> list[Package]:
+    firsts: dict[_Key, Package] = {}
+    for p in packages:
+        firsts.setdefault(_key(p), p)
+    return list(firsts.values())
+
+
+def _groups(packages: Iterable[Package], names: set[str]) -> _Groups:
     groups: _Groups = {}
     for p in packages:
-        key = (p.ecosystem, p.name, p.environment, p.platform)
-        group = groups.setdefault(key, [])
-        if not (group and first_wins):
-            group.append(p)
+        if p.name in names:
+            groups.setdefault(_key(p), []).append(p)
     return groups
+
+
+def _key(p: Package) -> _Key:
+    return p.ecosystem, p.name, p.environment, p.platform
 
 
 def _upgrade(

@@ -5,7 +5,7 @@ Nothing here knows any format, or that JSON exists.
 """
 
 from collections.abc import Iterable
-from typing import Literal, Protocol, get_args
+from typing import Literal, NamedTuple, Protocol, get_args
 
 from attrs import field, frozen
 from attrs.validators import in_, instance_of
@@ -13,10 +13,12 @@ from attrs.validators import in_, instance_of
 Kind = Literal["version", "rebuild", "added", "removed"]
 
 
-@frozen
-class Package:
+class Package(NamedTuple):
     """
     One package as a lockfile pins it.
+
+    There are as many as a lockfile has entries, so it is made of what Python
+    makes and compares fastest. All but name and version go by their names.
 
     Several packages may share one name: forks for different platforms, or
     builds of one version for different uses.
@@ -57,14 +59,14 @@ class Package:
 
     name: str
     version: str | None
-    ecosystem: str | None = field(default=None, kw_only=True)
-    platform: str | None = field(default=None, kw_only=True)
-    environment: str | None = field(default=None, kw_only=True)
-    build: str | None = field(default=None, kw_only=True)
-    builds: tuple[tuple[str, str], ...] = field(default=(), kw_only=True)
-    direct: bool | None = field(default=None, kw_only=True)
-    local: bool = field(default=False, kw_only=True)
-    internal: bool = field(default=False, kw_only=True)
+    ecosystem: str | None = None
+    platform: str | None = None
+    environment: str | None = None
+    build: str | None = None
+    builds: tuple[tuple[str, str], ...] = ()
+    direct: bool | None = None
+    local: bool = False
+    internal: bool = False
 
 
 class Reader(Protocol):

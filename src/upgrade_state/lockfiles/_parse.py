@@ -6,6 +6,7 @@ parser errors are dealt with here, once for all formats.
 """
 
 import re
+from functools import cache
 from io import StringIO
 from string import hexdigits
 from typing import Any, NoReturn
@@ -24,6 +25,8 @@ _MAX_LEVELS = 100
 # A line that starts with a percent sign; YAML knows five line breaks.
 _DIRECTIVE = re.compile("(?:^|[\r\n\x85\u2028\u2029])%")
 
+_CONFLICTS = "has merge conflicts"
+
 # The length of a SHA-1 and of a SHA-256.
 _COMMIT_LENGTHS = (40, 64)
 
@@ -39,10 +42,7 @@ def load_text(content: bytes) -> str:
     Decode *content*, unless it cannot be a lockfile of any format.
     """
     refuse(content)
-    try:
-        return content.decode()
-    except UnicodeDecodeError:
-        raise UnreadableError("not valid UTF-8") from None
+    return _decoded(content)
 
 
 def refuse(content: bytes) -> None:
@@ -51,19 +51,24 @@ def refuse(content: bytes) -> None:
     """
     if problem := _problem(content):
         raise UnreadableError(problem)
+    if _has_conflicts(content):
+        raise UnreadableError(_CONFLICTS)
 
 
 def load_json(content: bytes) -> Any:
     """
     Parse JSON, strictly: NaN and Infinity are no JSON.
     """
-    import json  # noqa: PLC0415 -- not every format needs it
-
-    text = load_text(content)
+    if problem := _problem(content):
+        raise UnreadableError(problem)
     try:
-        return json.loads(text, parse_constant=_refuse)
+        return _json_decoder().decode(_decoded(content))
+    except UnreadableError:
+        raise
     except ValueError:  # a number of too many digits included
-        raise UnreadableError("cannot be parsed") from None
+        # No JSON could have these; to look for them takes time.
+        problem = _CONFLICTS if _has_conflicts(content) else "cannot be parsed"
+        raise UnreadableError(problem) from None
 
 
 def load_toml(content: bytes) -> Table:
@@ -185,14 +190,30 @@ def _problem(content: bytes) -> str | None:
         return "larger than 16 MiB"
     # Valid TOML, but a tool that has written nothing has not removed all
     # packages.
-    if not content.strip():
+    if not content or content.isspace():
         return "empty"
     if content.startswith(b"\xef\xbb\xbf"):
         return "starts with a byte order mark"
-    # Some formats would take these lines for content.
-    if content.startswith(b"<<<<<<< ") or b"\n<<<<<<< " in content:
-        return "has merge conflicts"
     return None
+
+
+def _has_conflicts(content: bytes) -> bool:
+    # Some formats would take these lines for content.
+    return content.startswith(b"<<<<<<< ") or b"\n<<<<<<< " in content
+
+
+def _decoded(content: bytes) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        raise UnreadableError("not valid UTF-8") from None
+
+
+@cache
+def _json_decoder() -> Any:
+    from json import JSONDecoder  # noqa: PLC0415 -- not every format needs it
+
+    return JSONDecoder(parse_constant=_refuse)
 
 
 def _documents(loader: Any) -> list[Any]:
