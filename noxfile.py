@@ -124,6 +124,15 @@ def stress(session: nox.Session) -> None:
 
 
 @nox.session
+def fuzz(session: nox.Session) -> None:
+    """
+    A million damaged lockfiles, for all readers together.
+    """
+    _install(session, "tests")
+    session.run("pytest", "-m", "fuzz", "-n", "auto", *session.posargs)
+
+
+@nox.session
 def network(session: nox.Session) -> None:
     """
     The recipes with the real tools and the real registry.

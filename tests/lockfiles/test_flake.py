@@ -150,6 +150,15 @@ class TestGraph:
 
         assert "nested too deeply" == read({"a": "n0"}, nodes).problem
 
+    @pytest.mark.parametrize(("count", "fits"), [(10_000, True), (10_001, False)])
+    def test_many(self, count, fits):
+        """
+        There are only so many inputs.
+        """
+        snapshot = read({f"i{n}": "a" for n in range(count)}, {"a": node("1")})
+
+        assert (None if fits else "has too many inputs") == snapshot.problem
+
 
 class TestDiff:
     def test_numbers(self):

@@ -316,7 +316,9 @@ class TestOpaque:
             ("pylock", b"a = " + b"[" * 50_000),
             ("pixi", b"a: " + b"[" * 100_000 + b"\n"),
             ("uv", b"a = " + b"[" * 50_000),
-            ("uv", UV + b"a." * 1001 + b"a = 1"),
+            ("uv", UV + b"a." * 51 + b"a = 1"),
+            ("uv", UV + b'"a".' * 51 + b"a = 1"),
+            ("uv", UV + b"a = [{b = '''\n''', " + b"b." * 51 + b"b = ''}]"),
         ],
     )
     def test_deep(self, name, content):
@@ -325,11 +327,12 @@ class TestOpaque:
         """
         assert "nested too deeply" == problem(content, name)
 
-    def test_not_too_deep(self):
+    @pytest.mark.parametrize("quoted", [b"'%s'", b'"\\"%s"', b'["%s", "."]'])
+    def test_not_too_deep(self, quoted):
         """
         A long line is no nesting.
         """
-        content = UV + b"a = '" + b"." * 1000 + b"'"
+        content = UV + b"a = " + quoted % (b"." * 1000)
 
         assert lockfiles.read(content, format="uv").packages
 

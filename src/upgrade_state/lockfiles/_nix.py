@@ -17,9 +17,12 @@ from ._parse import (
     text,
 )
 
-# Of the path to an input. Real ones have up to some 100 characters; without
-# an end, a small file could name inputs of any length.
+# Of the path to an input. Real ones have up to some 100 characters.
 _MAX_PATH = 256
+
+# In all. Real lockfiles have some fifty; each has a path of its own, so without
+# an end a small file could fill the memory.
+_MAX_INPUTS = 10_000
 
 _NIXPKGS = "github:NixOS/nixpkgs/"
 _BASE = re.compile(
@@ -113,13 +116,16 @@ def flake(content: bytes) -> Iterator[Package]:
     demand_version(document["version"], 7)
     nodes = table(document["nodes"])
     pending = [("", text(document["root"]))]
-    done = set()
+    done, count = set(), 0
     while pending:
         parent, key = pending.pop()
         if key in done:  # in a cycle, or shared; Nix itself stops here, too
             continue
         done.add(key)
         inputs = table(table(nodes[key]).get("inputs", {}))
+        count += len(inputs)
+        if count > _MAX_INPUTS:
+            raise UnreadableError("has too many inputs")
         for name, target in sorted(inputs.items(), reverse=True):
             if not isinstance(target, list):
                 path = f"{parent}/{text(name)}" if parent else text(name)

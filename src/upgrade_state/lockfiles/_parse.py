@@ -16,8 +16,10 @@ Table = dict[str, Any]
 # Some 17 times the largest lockfile seen.
 MAX_SIZE = 16 * 1024 * 1024
 
-# In one line. Real lockfiles have up to 50, in lists of version ranges.
-_MAX_DOTS = 1000
+# In one line of TOML, strings left out. Real keys have up to three.
+_MAX_DOTS = 50
+
+_STRING = re.compile(r"""\"(?:[^"\\]|\\.)*\"|'[^']*'""")
 
 # Of values inside one another in YAML. Real lockfiles have up to seven levels.
 _MAX_LEVELS = 100
@@ -80,7 +82,7 @@ def load_toml(content: bytes) -> Table:
     text = load_text(content)
     # A key of n parts takes tomllib time and memory of the order of n², and
     # needs no recursion. It cannot be longer than its line.
-    if any(line.count(".") > _MAX_DOTS for line in StringIO(text)):
+    if any(_dots(line) > _MAX_DOTS for line in StringIO(text)):
         raise UnreadableError("nested too deeply")
     try:
         return tomllib.loads(text)
@@ -207,6 +209,17 @@ def _decoded(content: bytes) -> str:
         return content.decode()
     except UnicodeDecodeError:
         raise UnreadableError("not valid UTF-8") from None
+
+
+def _dots(line: str) -> int:
+    """
+    Return how many dots there are in a line of TOML, if they may be in keys.
+    """
+    dots = line.count(".")
+    # Of a string of several lines it does not show where it ends.
+    if dots <= _MAX_DOTS or '"""' in line or "'''" in line:
+        return dots
+    return _STRING.sub("", line).count(".")
 
 
 @cache

@@ -34,7 +34,8 @@ def normalized(name: object) -> str:
     Poetry and Pipenv write what the package calls itself, or what the user
     has typed: if only the spelling changes, no other package is meant.
     """
-    return _SEPARATORS.sub("-", text(name)).lower()
+    lower = text(name).lower()
+    return lower if lower.isalnum() else _SEPARATORS.sub("-", lower)
 
 
 def is_directory(location: str) -> bool:
