@@ -23,6 +23,9 @@ from upgrade_state import lockfiles
 # Of samples, so many bytes altogether, and at least so many files.
 SAMPLE_BYTES, SAMPLE_FILES = 20_000_000, 30
 
+# Bytes of one flood, and one in so many files is one.
+FLOOD, FLOODS = 100_000, 200
+
 # What a process may have in addition to what it had at the beginning.
 MEMORY = 256 * 1024 * 1024
 
@@ -97,6 +100,18 @@ def move(rng, content):
 def splice(rng, content):
     other = rng.choice(tuple(SEEDS.values()))
     return content[: cut(rng, content)[0]] + other[cut(rng, other)[0] :]
+
+
+def flood(rng, content):
+    """
+    Repeat a piece, or put in a token, until there are a hundred kilobytes.
+
+    What takes the square of its size is found by that.
+    """
+    start, stop = cut(rng, content)
+    piece = rng.choice((content[start:stop], rng.choice(TOKENS))) or b"\n"
+    times = FLOOD // len(piece)
+    return damaged(rng, content[:stop] + piece * times + content[stop:])
 
 
 def lines(rng, content):
@@ -195,10 +210,10 @@ def problem(clock, content):
     return None
 
 
-def fuzz(name, content, count, rng):
+def fuzz(name, content, count, rng, damage):
     clock = Clock(name, content)
     for _ in range(count):
-        candidate = damaged(rng, content)
+        candidate = damage(rng, content)
         found = problem(clock, candidate)
         if found is not None:
             yield [found, repr(candidate[:2000])]
@@ -211,13 +226,18 @@ def main():
     limit = pages * resource.getpagesize() + MEMORY
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     rng = random.Random(name)
-    jobs = [(SEEDS[name], int(count))]
+    seed = SEEDS[name]
+    jobs = [(seed, int(count), damaged), (seed, int(count) // FLOODS, flood)]
     for path in paths:
         content = Path(path).read_bytes()
-        jobs.append((content, max(SAMPLE_FILES, SAMPLE_BYTES // len(content))))
-    found = [problem for content, n in jobs for problem in fuzz(name, content, n, rng)]
+        jobs.append((content, max(SAMPLE_FILES, SAMPLE_BYTES // len(content)), damaged))
+    found = [
+        problem
+        for content, n, damage in jobs
+        for problem in fuzz(name, content, n, rng, damage)
+    ]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    read = sum(n for _, n in jobs)
+    read = sum(n for _, n, _ in jobs)
     sys.stdout.write(
         json.dumps({"read": read, "peak_kb": peak, "problems": found[:20]})
     )
