@@ -105,13 +105,26 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
+@nox.parametrize("tool", nox.project.dependency_groups(PROJECT, "oracles"))
+def oracles(session: nox.Session, tool: str) -> None:
+    """
+    What the tools themselves find in their lockfiles; npm if it is there.
+    """
+    _install(session, "tests")
+    session.install(tool)
+    session.run("pytest", "tests/oracles", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """
-    What an activation costs, as ratios.
+    What an activation costs, and reading a lockfile, as ratios.
     """
     session.install("pip>=25.2")
     session.install(".", "--force-reinstall", env={"PYTHONDONTWRITEBYTECODE": ""})
     session.run("python", "benchmarks/run.py", *session.posargs)
+    session.install("PyYAML>=6.0.1")
+    session.run("python", "benchmarks/lockfiles.py", *session.posargs)
 
 
 @nox.session

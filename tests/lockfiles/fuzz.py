@@ -1,9 +1,10 @@
 """
 Read damaged lockfiles of one format, and print what was wrong with reading them.
 
-    python fuzz.py FORMAT COUNT [SAMPLE...]
+    python fuzz.py FORMAT COUNT FACTOR [SAMPLE...]
 
-Run by test_fuzz.py. The damage is done to small seeds, and a little of it to the
+Run by test_fuzz.py. FACTOR is how much longer than a valid file of its size a
+damaged one may take. The damage is done to small seeds, and a little of it to the
 real lockfiles named; it is the same each time.
 """
 
@@ -28,9 +29,6 @@ FLOOD, FLOODS = 100_000, 200
 
 # What a process may have in addition to what it had at the beginning.
 MEMORY = 256 * 1024 * 1024
-
-# How much longer than a valid file of its size a damaged one may take.
-FACTOR = 10
 
 HANGS = 20  # seconds
 
@@ -169,8 +167,9 @@ class Clock:
     Knows how long reading a valid file takes, whatever its size.
     """
 
-    def __init__(self, name, content):
+    def __init__(self, name, factor, content):
         self.name = name
+        self.factor = factor
         self.size = len(content)
         self.snapshot = lockfiles.read(content, format=name)
         spent = [self.spent(content) for _ in range(25)]
@@ -182,7 +181,7 @@ class Clock:
         return time.thread_time() - start
 
     def limit(self, content):
-        return FACTOR * self.valid * max(1, len(content) / self.size)
+        return self.factor * self.valid * max(1, len(content) / self.size)
 
     def is_slow(self, content):
         """
@@ -210,8 +209,7 @@ def problem(clock, content):
     return None
 
 
-def fuzz(name, content, count, rng, damage):
-    clock = Clock(name, content)
+def fuzz(clock, content, count, rng, damage):
     for _ in range(count):
         candidate = damage(rng, content)
         found = problem(clock, candidate)
@@ -220,7 +218,7 @@ def fuzz(name, content, count, rng, damage):
 
 
 def main():
-    name, count, *paths = sys.argv[1:]
+    name, count, factor, *paths = sys.argv[1:]
     signal.signal(signal.SIGALRM, hangs)
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + MEMORY
@@ -234,7 +232,9 @@ def main():
     found = [
         problem
         for content, n, damage in jobs
-        for problem in fuzz(name, content, n, rng, damage)
+        for problem in fuzz(
+            Clock(name, float(factor), content), content, n, rng, damage
+        )
     ]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     read = sum(n for _, n, _ in jobs)
