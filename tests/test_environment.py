@@ -4,6 +4,7 @@ import datetime as dt
 import os
 import subprocess
 import sys
+import time
 
 import platformdirs
 import pytest
@@ -444,7 +445,7 @@ class TestClaimNotice:
         A handle that is kept sees what others have written since.
         """
         reasons = [checked.verdict(now=NOW).reason]
-        StateStore(os.path.dirname(checked._store.place())).environment(
+        StateStore(os.path.dirname(checked.store.place())).environment(
             checked.path, "uv.lock"
         ).claim_notice(now=NOW)
         reasons.append(checked.verdict(now=NOW).reason)
@@ -562,6 +563,27 @@ class TestKept:
             checked.kept_lockfile("new")
 
 
+class TestStopped:
+    def test_told_meanwhile(self, checked, monkeypatch):
+        """
+        Who is stopped before the first look finds that somebody has spoken.
+        """
+        clock = iter([1_800_000_000])
+        # From the second question on: ten minutes later.
+        monkeypatch.setattr(time, "time", lambda: next(clock, 1_800_000_600))
+        read = type(checked)._record
+
+        def stopped(self):
+            monkeypatch.setattr(type(checked), "_record", read)
+            then = dt.datetime.fromtimestamp(1_800_000_600, dt.UTC)
+            assert checked.claim_notice(now=then)
+            return read(self)
+
+        monkeypatch.setattr(type(checked), "_record", stopped)
+
+        assert "told-recently" == checked.claim_notice().reason
+
+
 class TestOtherLocale:
     def test_same_key(self, tmp_path):
         """
@@ -591,3 +613,25 @@ class TestOtherLocale:
 
         key = StateStore(tmp_path).environment(path, "uv.lock").key
         assert {f"{key} True\n"} == answers
+
+    def test_lockfile_name(self, shop, store, monkeypatch):
+        """
+        Nor the name of a lockfile, which is the same file as before.
+        """
+        monkeypatch.setattr(os, "fsencode", _latin_bytes)
+        monkeypatch.setattr(os, "fsdecode", _latin_text)
+        environment = store.environment(shop.path, "\xfc.lock")
+        with environment.try_check() as check:
+            check.commit(b"new")
+
+        assert "\xfc.lock" == environment.read().lockfile
+        (found,) = store
+        assert ("\xfc.lock", environment.key) == (found.lockfile_name, found.key)
+
+
+def _latin_bytes(path):
+    return path if isinstance(path, bytes) else os.fspath(path).encode("latin-1")
+
+
+def _latin_text(path):
+    return path if isinstance(path, str) else os.fspath(path).decode("latin-1")

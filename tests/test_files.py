@@ -35,11 +35,12 @@ def refuse(*_, **__):
 
 
 class TestEnsure:
-    def test_modes(self, tmp_path):
+    @pytest.mark.parametrize("umask", [0, 0o077, 0o177, 0o777])
+    def test_modes(self, tmp_path, umask):
         """
         Every directory is for the user alone, missing parents as well.
         """
-        umask = os.umask(0)
+        umask = os.umask(umask)
         try:
             _files.ensure(str(tmp_path / "a" / "b" / "v1"))
         finally:

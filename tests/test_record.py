@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -515,6 +516,26 @@ class TestReadFile:
 
         kinds = ("link", "directory", "fifo", "socket")
         assert {b""} == {self.read(root / name) for name in kinds}
+
+    @pytest.mark.parametrize("looks", [0, 1])
+    def test_healed_meanwhile(self, root, monkeypatch, looks):
+        """
+        Where a symlink is set aside at this moment, no bare error comes out.
+        """
+        link = root / "link"
+        link.symlink_to("target")
+        lstat, seen = os.lstat, []
+
+        def heal(path):
+            if path == str(link):
+                seen.append(path)
+                if len(seen) > looks:
+                    raise FileNotFoundError(2, "No such file or directory")
+            return lstat(path)
+
+        monkeypatch.setattr(os, "lstat", heal)
+        with contextlib.suppress(StateReadError):
+            assert b"" == self.read(link)
 
     def test_too_large(self, root):
         """

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 import os
+import shutil
+import stat
 import threading
 
 import filelock
@@ -281,6 +284,61 @@ class TestCommit:
 
         assert 2 == shop.read().generation
 
+    def test_too_large(self, shop):
+        """
+        A record that nobody could read any more is not written.
+        """
+        commit(shop)
+        record = fields(shop) | {"notes": "\xe9" * 300_000}
+        with open(shop.record_path, "w", encoding="utf-8") as file:
+            json.dump(record, file, ensure_ascii=False)
+
+        assert "unavailable" == shop.claim_notice(now=NOW).reason
+        with pytest.raises(StateWriteError, match="too large"):
+            shop.snooze(NOW)
+        with pytest.raises(StateWriteError, match="too large"):
+            commit(shop, b"newer")
+        assert record == fields(shop)
+        assert names(shop) <= results(shop)
+
+    @pytest.mark.parametrize("ends", ["committed", "failed"])
+    def test_store_gone(self, shop, ends, tmp_path):
+        """
+        Nor that the whole store is; what is made anew is for the user alone.
+        """
+        commit(shop)
+        umask = os.umask(0o002)
+        try:
+            with contextlib.suppress(KeyError), shop.try_check() as check:
+                shutil.rmtree(tmp_path / "cache")
+                if ends == "failed":
+                    raise KeyError
+                assert check.commit(b"newer")
+        finally:
+            os.umask(umask)
+
+        folders = [path for path in (tmp_path / "cache").rglob("*") if path.is_dir()]
+        assert {0o700} == {stat.S_IMODE(path.stat().st_mode) for path in folders}
+        assert (ends == "failed") == (shop.read().failure is not None)
+
+    @pytest.mark.parametrize("name", [".", "locks", "results", "tmp"])
+    def test_store_replaced(self, shop, name, tmp_path):
+        """
+        Nothing is written behind a symlink that was put there meanwhile.
+        """
+        commit(shop)
+        place = (tmp_path / "cache" / "v1" / name).resolve()
+        elsewhere = tmp_path / "elsewhere"
+        for folder in ("", "locks", "logs", "results", "tmp", shop.key):
+            (elsewhere / folder).mkdir()
+        with shop.try_check() as check:
+            place.rename(tmp_path / "before")
+            place.symlink_to(elsewhere)
+            with pytest.raises(StateWriteError):
+                check.commit(b"newer")
+
+        assert not [path for path in elsewhere.rglob("*") if not path.is_dir()]
+
     def test_last_generation(self, shop):
         """
         After the last generation the count begins anew.
@@ -307,6 +365,7 @@ class TestCommit:
             (b"new", {"recipe": ""}, ValueError),
             (b"new", {"recipe": "x" * 65}, ValueError),
             (b"new", {"format": "none"}, ValueError),
+            (b"new", {"upgrades": [{"name": "curl"}]}, TypeError),
             (b"new", {"now": dt.datetime(2026, 11, 20)}, ValueError),  # noqa: DTZ001
         ],
     )
@@ -501,6 +560,25 @@ class TestFailure:
 
 
 class TestHealing:
+    def test_cannot_be_looked_at(self, shop, monkeypatch):
+        """
+        What can suddenly not even be looked at is an error with its path.
+        """
+        commit(shop)
+        write(shop, "garbage")
+        lstat = os.lstat
+
+        def refuse(path, **more):
+            if path == shop.record_path:
+                raise OSError(5, "Input/output error")
+            return lstat(path, **more)
+
+        monkeypatch.setattr(os, "lstat", refuse)
+        with pytest.raises(StateWriteError) as caught:
+            commit(shop)
+
+        assert shop.record_path == caught.value.path
+
     @pytest.fixture(
         params=["text", "empty", "directory", "full directory", "fifo", "symlink"]
     )
@@ -604,6 +682,23 @@ class TestLocks:
         assert os.path.join(path, f"{shop.key}.write") == caught.value.path
         assert shop.read().snoozed_until is None
 
+    def test_waited_for_once(self, shop, monkeypatch):
+        """
+        A commit that could not get the lock does not wait again to say so.
+        """
+        waits = []
+
+        def busy(path, *, timeout):
+            waits.append(timeout)
+            return acquire(path, timeout=0) if timeout == 0 else None
+
+        acquire = _store._acquire
+        monkeypatch.setattr(_store, "_acquire", busy)
+        with pytest.raises(StateLockError), shop.try_check() as check:
+            check.commit(b"new")
+
+        assert [0, _store._WAIT_SECONDS] == waits
+
     def test_refused(self, shop, monkeypatch):
         """
         A system that refuses a lock is an error, or a reason.
@@ -620,6 +715,24 @@ class TestLocks:
             pass
         verdict = shop.claim_notice(now=NOW)
         assert ("unavailable", StateLockError) == (verdict.reason, type(verdict.error))
+
+    def test_interrupted(self, shop, monkeypatch):
+        """
+        A Ctrl-C at the moment it is taken leaves no lock behind.
+        """
+        commit(shop)
+        acquire, taken = filelock.FileLock.acquire, []
+
+        def interrupt(self, *args, **more):
+            taken.append(acquire(self, *args, **more))
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(filelock.FileLock, "acquire", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            shop.snooze(NOW)
+        monkeypatch.undo()
+
+        assert shop.claim_notice(now=NOW)
 
     def test_release_fails(self, shop, monkeypatch):
         """
@@ -848,7 +961,7 @@ class TestPrune:
         """
         What is being checked is left alone, the first time as well.
         """
-        first = gone._store.environment("/none", "uv.lock")
+        first = gone.store.environment("/none", "uv.lock")
         with gone.try_check(), first.try_check(b"old"):
             results = os.path.join(os.path.dirname(gone.record_path), "results")
             os.mkdir(os.path.join(results, first.key))

@@ -34,8 +34,12 @@ def information(record: Record) -> UpgradeInformation:
     """
     Return the typed view of a valid *record*.
     """
-    path = os.fsdecode(_record.path_bytes(record["environment"]))
-    return _CONVERTER.structure({**record, "environment": path}, UpgradeInformation)
+    names = {
+        field: os.fsdecode(_record.path_bytes(name))
+        for field in ("environment", "lockfile")
+        if (name := record[field]) is not None
+    }
+    return _CONVERTER.structure({**record, **names}, UpgradeInformation)
 
 
 def result_fields(result: UpgradeResult) -> dict[str, Any]:

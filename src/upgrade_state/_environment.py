@@ -171,7 +171,10 @@ class StateStore:
         if record is None:
             return EnvironmentState(self, key, None, None)
         path = os.fsdecode(_record.path_bytes(record["environment"]))
-        return EnvironmentState(self, key, path, record["lockfile"])
+        lockfile = record["lockfile"]
+        if lockfile is not None:
+            lockfile = os.fsdecode(_record.path_bytes(lockfile))
+        return EnvironmentState(self, key, path, lockfile)
 
     def place(self) -> str:
         """
@@ -201,9 +204,11 @@ class EnvironmentState:
 
         lockfile_name: The name of its lockfile below that directory; None if
             it has none.
+
+        store: The store that it is in.
     """
 
-    __slots__ = ("_lockfile_path", "_seen", "_store", "key", "lockfile_name", "path")
+    __slots__ = ("_lockfile_path", "_seen", "key", "lockfile_name", "path", "store")
 
     def __init__(
         self,
@@ -212,7 +217,7 @@ class EnvironmentState:
         path: "str | None",
         lockfile_name: "str | None",
     ) -> None:
-        self._store = store
+        self.store: Final = store
         self._seen: tuple[bytes, Record | None] | None = None
         self._lockfile_path = lockfile_name and f"{path}/{lockfile_name}"
         self.key: Final = key
@@ -227,7 +232,7 @@ class EnvironmentState:
         Raises:
             StateReadError: No cache directory can be determined.
         """
-        return _record.record_path(self._store.place(), self.key)
+        return _record.record_path(self.store.place(), self.key)
 
     # For activations
 
@@ -272,6 +277,8 @@ class EnvironmentState:
         asked = self._asked(lockfile, interval, platform, now)
         try:
             seen = self._record()
+            if now is None:  # again: what was read is not from the future
+                asked["now"] = _second(None)
             verdict = _policy.verdict(seen, **asked)
             if not verdict:
                 return verdict
@@ -466,7 +473,7 @@ class EnvironmentState:
 
         The same bytes mean the same record, so they are looked at only once.
         """
-        root = self._store.place()
+        root = self.store.place()
         path = _record.record_path(root, self.key)
         data = _record.read_file(root, path, _record.MAX_SIZE)
         if data is None:
@@ -516,7 +523,7 @@ class EnvironmentState:
     def _entry(self) -> "_store.Entry":
         from upgrade_state import _store  # noqa: PLC0415 - see the top
 
-        root = self._store.place()
+        root = self.store.place()
         if self.path is None:
             return _store.Entry(root, self.key, None, None)
         if not os.path.isabs(self.path):
@@ -524,7 +531,10 @@ class EnvironmentState:
 
             raise StateReadError("The working directory is gone", self.path)
         environment = _record.path_text(os.fsencode(self.path))
-        return _store.Entry(root, self.key, environment, self.lockfile_name)
+        lockfile = self.lockfile_name
+        if lockfile is not None:
+            lockfile = _record.path_text(os.fsencode(lockfile))
+        return _store.Entry(root, self.key, environment, lockfile)
 
 
 def preload() -> None:

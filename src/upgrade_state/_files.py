@@ -138,6 +138,7 @@ def ensure_below(path: str) -> None:
             if not stat.S_ISDIR(os.lstat(path).st_mode):
                 raise StateWriteError("This is no directory", path) from None
         else:
+            os.chmod(path, 0o700)  # whatever the umask has taken from it
             sync_directory(os.path.dirname(path))
 
 
@@ -147,13 +148,31 @@ def refuse_for_root(root: str) -> None:
     """
     if os.name == "nt" or os.geteuid() != 0:
         return
-    ancestor = os.path.dirname(root)
-    while not os.path.lexists(ancestor):
-        ancestor = os.path.dirname(ancestor)
-    owner = os.stat(ancestor).st_uid
+    with _writing("make the directory", root):
+        owner = os.stat(nearest(root)).st_uid
     if owner != 0:
         message = f"Not made by root in a directory of user {owner}"
         raise StateWriteError(message, root)
+
+
+def is_usable(root: str) -> bool:
+    """
+    Tell whether the directory *root* is there and to be believed.
+    """
+    try:
+        return _record.is_trusted(root)
+    except StateReadError:
+        return False
+
+
+def nearest(path: str) -> str:
+    """
+    Return the nearest directory above *path* that exists, or what is in its place.
+    """
+    ancestor = os.path.dirname(path)
+    while not os.path.lexists(ancestor):
+        ancestor = os.path.dirname(ancestor)
+    return ancestor
 
 
 def _make(path: str) -> None:
@@ -165,6 +184,7 @@ def _make(path: str) -> None:
         _make(parent)
     with contextlib.suppress(FileExistsError):  # another process was faster
         os.mkdir(path, 0o700)
+        os.chmod(path, 0o700)  # whatever the umask has taken from it
     sync_directory(parent)
 
 
@@ -266,7 +286,12 @@ def set_aside(place: Place) -> None:
     Raises:
         StateWriteError: It is still where it was.
     """
-    with _writing("set aside the corrupt record", place.record):
+    with (
+        _writing("set aside the corrupt record", place.record),
+        contextlib.suppress(FileNotFoundError),
+    ):
+        os.lstat(place.record)
+        _LOG.debug("the record is corrupt and set aside: %r", place.record)
         remove(place.corrupt)  # a directory would be in the way
         os.replace(place.record, place.corrupt)
 
@@ -309,6 +334,9 @@ def keep(place: Place, contents: Collection[bytes]) -> None:
     Raises:
         StateWriteError: What the record names is untouched.
     """
+    # Again: a check takes long enough for somebody to remove the cache, or to
+    # put something else in its place.
+    ensure(place.root)
     ensure_below(place.results)
     for content in contents:
         path = f"{place.results}/{_record.digits(_record.digest(content))}"

@@ -191,11 +191,21 @@ def read_file(root: str, path: str, limit: int) -> "bytes | None":
         return None
     except OSError as error:
         # A symlink, a socket and the like cannot even be opened.
-        if os.path.lexists(path) and not stat.S_ISREG(os.lstat(path).st_mode):
+        if _is_irregular(path):
             return b""
         from upgrade_state.exceptions import unreadable  # noqa: PLC0415 - rare
 
         raise unreadable("the file", error, path) from error
+
+
+def _is_irregular(path: str) -> bool:
+    """
+    Tell whether there is something other than a regular file, as far as one sees.
+    """
+    try:
+        return not stat.S_ISREG(os.lstat(path).st_mode)
+    except OSError:  # a check may have healed it by now
+        return False
 
 
 def read_regular(path: str, flags: int, limit: int) -> "bytes | None":

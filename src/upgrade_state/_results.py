@@ -11,12 +11,12 @@ import attrs
 
 from upgrade_state import _codec, _record, lockfiles
 from upgrade_state._model import Counts, KeptFile, UpgradeResult
+from upgrade_state.lockfiles import Upgrade
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
     from typing import Any, Final
 
-    from upgrade_state.lockfiles import Upgrade
 
 # A record stays under 4 KiB whatever a lockfile says; so much is for counts.
 _COUNTS_LENGTH: Final = 1500
@@ -67,12 +67,19 @@ def compare(
     """
     platforms: tuple[str, ...] = ()
     if upgrades is not None:
-        rows: tuple[Upgrade, ...] | None = tuple(upgrades)
+        rows: tuple[Upgrade, ...] | None = tuple(map(_row, upgrades))
     elif old is None:
         rows = ()
     else:
         rows, platforms = _rows(old, new, format, direct)
     return _found(old, new, format, rows, platforms)
+
+
+def _row(upgrade: object) -> Upgrade:
+    if not isinstance(upgrade, Upgrade):
+        kind = type(upgrade).__name__
+        raise TypeError(f"upgrades must be rows of the class Upgrade, not {kind}")
+    return upgrade
 
 
 def _rows(

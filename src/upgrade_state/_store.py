@@ -60,6 +60,7 @@ from upgrade_state import _current, _files, _policy, _record, _text, _times
 from upgrade_state.exceptions import (
     StateLockError,
     StateReadError,
+    StateWriteError,
     UpgradeStateError,
 )
 
@@ -128,6 +129,9 @@ def _acquire(path: str, *, timeout: float) -> filelock.BaseFileLock | None:
     except OSError as error:
         message = f"Could not lock ({error.strerror})"
         raise StateLockError(message, path) from error
+    except BaseException:  # filelock may have got it by now, and keep hold of it
+        lock.release(force=True)
+        raise
     return lock
 
 
@@ -173,8 +177,14 @@ def read(entry: Entry) -> Record | None:
 def _replace(entry: Entry, record: Record, fields: Record) -> None:
     """
     Replace *fields* in *record*. The caller holds the write lock.
+
+    Raises:
+        StateWriteError: The old record is in place.
     """
     text = json.dumps(record | fields, separators=(",", ":"), allow_nan=False)
+    if len(text) > _record.MAX_SIZE:  # unknown fields, in more bytes than before
+        message = "The record would be too large to be read again"
+        raise StateWriteError(message, entry.record)
     _files.replace_record(entry, text.encode("ascii"))
 
 
@@ -191,6 +201,9 @@ def _merge_or_make(
     Returns:
         The record as it is now, on disk; None if nothing was replaced.
     """
+    # The store may have gone since the check began. Where its directories are
+    # missing filelock makes them, for whomever the umask lets in.
+    _files.ensure(entry.root)
     with _write_lock(entry):
         current = read(entry)
         fields = make_fields(current)
@@ -198,10 +211,7 @@ def _merge_or_make(
             return None
         if current is None:
             # Gone for a moment, which is what a corrupt record is anyway.
-            with contextlib.suppress(FileNotFoundError):
-                os.lstat(entry.record)
-                _LOG.debug("the record is corrupt and set aside: %r", entry.record)
-                _files.set_aside(entry)
+            _files.set_aside(entry)
             current = _record.DEFAULTS | {
                 "environment": entry.environment,
                 "lockfile": entry.lockfile,
@@ -452,6 +462,8 @@ class CheckGuard:
             attempts = min(attempts, _record.MAX_INTEGER)
             return {"failure": {"at": at, "attempts": attempts, "message": message}}
 
+        if isinstance(error, StateLockError):
+            return  # it would only be waited for once more
         try:
             _merge_or_make(self._entry, one_more)
         except UpgradeStateError as also:  # the error under way says more

@@ -130,7 +130,7 @@ class TestJudge:
         """
         Without a format there is nothing to be read.
         """
-        environment = environment._store.environment("/x", "custom.lock")
+        environment = environment.store.environment("/x", "custom.lock")
 
         assert checks.judge(environment, b"old", b"") is None
 
@@ -138,7 +138,7 @@ class TestJudge:
         """
         The format may be given.
         """
-        environment = environment._store.environment("/x")
+        environment = environment.store.environment("/x")
 
         with pytest.raises(ResolverError):
             checks.judge(environment, None, b"", format="uv")

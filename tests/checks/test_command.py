@@ -1,3 +1,4 @@
+import datetime as dt
 import os
 import signal
 import stat
@@ -10,6 +11,8 @@ import pytest
 from upgrade_state import StateStore, checks
 from upgrade_state.checks import Command, _process, _scratch
 from upgrade_state.exceptions import ResolverError
+
+SECOND = dt.timedelta(seconds=1)
 
 OLD = b"old\n"
 
@@ -226,6 +229,23 @@ class TestCommand:
         assert b"here" == command(environment, OLD)
 
 
+class TestMistakes:
+    def test_one_text(self):
+        """
+        A command is a list: nobody takes one text apart.
+        """
+        with pytest.raises(TypeError, match="list of arguments"):
+            Command("sed -i s/1/2/ uv.lock")
+
+    @pytest.mark.parametrize("timeout", [1, 0.5, dt.timedelta(), -dt.timedelta(1)])
+    def test_timeout(self, timeout):
+        """
+        A time limit is a duration like every other one, and not nothing.
+        """
+        with pytest.raises(ValueError, match="timeout must be a timedelta"):
+            Command(["true"], timeout=timeout)
+
+
 class TestFailures:
     def error_of(self, command, environment):
         with pytest.raises(ResolverError) as info:
@@ -308,7 +328,7 @@ class TestFailures:
             "open(os.environ['UPGRADE_STATE_ENV'] + '/pids', 'w')"
             ".write(f'{os.getpid()} {p.pid}'); time.sleep(60)"
         )
-        message = self.error_of(Command(python(code), timeout=1), environment)
+        message = self.error_of(Command(python(code), timeout=SECOND), environment)
 
         pids = map(int, Path(environment.path, "pids").read_text().split())
         assert message.endswith("did not end within 1 s")
@@ -326,7 +346,7 @@ class TestFailures:
             ".write(str(os.getpid())); print('ready'); time.sleep(10);"
             "open(os.environ['UPGRADE_STATE_ENV'] + '/woke', 'w')"
         )
-        self.error_of(Command(python(code), timeout=1), environment)
+        self.error_of(Command(python(code), timeout=SECOND), environment)
 
         assert is_gone(int(Path(environment.path, "pid").read_text()))
         assert not Path(environment.path, "woke").exists()

@@ -138,7 +138,7 @@ class TestCheck:
             (["--", ""], "not a command"),
             (["--copy", "../x", "--", "true"], "not a file below"),
             (["--timeout", "soon"], "argument --timeout: not a duration: 'soon'"),
-            (["--format", "x"], "invalid choice: 'x'"),
+            (["--format", "x"], "Unknown format 'x'"),
             (["--lockfile", "../x"], "not a lockfile's name"),
             (["--cache-dir", "x"], "not an absolute path: 'x'"),
         ],
@@ -187,6 +187,22 @@ class TestCheck:
         assert 1 == len(result.err.splitlines())
 
 
+class TestHiddenDirectory:
+    def test_reason(self, shop, run, monkeypatch):
+        """
+        Where nobody may look, that is the reason that nothing was found.
+        """
+
+        def refuse(_):
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr("os.listdir", refuse)
+        result = run("check", ".", "--", "true")
+
+        assert 2 == result.status
+        assert "could not look into '.' (Permission denied)" in result.err
+
+
 class TestRecord:
     def test_stored(self, environment, shop, run, lock_of):
         """
@@ -227,7 +243,39 @@ class TestRecord:
         result = run("record", "--old", "x", "--new", "uv.lock")
 
         assert 2 == result.status
-        assert "upgrade-state: There is no such file: 'x'\n" == result.err
+        assert "upgrade-state: There is no regular file: 'x'\n" == result.err
+
+    @pytest.mark.parametrize("new", [b"", b"version = 1"])
+    def test_half_a_lockfile(self, checked, shop, run, new):
+        """
+        What a check would refuse is refused, and the earlier result stays.
+        """
+        (shop / "half").write_bytes(new)
+
+        result = run("record", "--old", "uv.lock", "--new", "half")
+
+        assert 2 == result.status
+        assert "The new lockfile is not a uv lockfile" in result.err
+        assert "1 version change" == checked.verdict().summary
+
+    def test_unknown_format(self, shop, run):
+        """
+        A format is unknown before anything is stored.
+        """
+        result = run("record", "--old=uv.lock", "--new=uv.lock", "--format=none")
+
+        assert 2 == result.status
+
+    def test_of_another_lockfile(self, shop, run, lock_of):
+        """
+        A result that is of no use for what lies there now is said to be so.
+        """
+        (shop / "old").write_bytes(lock_of(attrs="1.0"))
+
+        result = run("record", "--old", "old", "--new", "uv.lock")
+
+        assert 0 == result.status
+        assert "its lockfile is another one than old" in result.err
 
     def test_busy(self, environment, run):
         """

@@ -1,9 +1,10 @@
 import errno
 import os
+from types import SimpleNamespace
 
 import pytest
 
-from upgrade_state.exceptions import StateReadError
+from upgrade_state.exceptions import StateReadError, StateWriteError
 
 
 @pytest.fixture
@@ -108,7 +109,7 @@ class TestDoctor:
         (root / "x").write_text("")
 
         assert [
-            f"the store may be written to by others and is not used: '{root}'"
+            f"The store may be written to by others and is not used: '{root}'"
         ] == findings()
 
     def test_modes(self, findings, root):
@@ -160,8 +161,8 @@ class TestDoctor:
 
         path = f"{root}/{checked.key}.json"
         assert [
-            f"is no record; the next check replaces it: '{path}'",
-            f"was no record and has been set aside: '{path}.corrupt'",
+            f"is no record; a check, or prune in time, removes it: '{path}'",
+            f"was no record and has been set aside; remove it: '{path}.corrupt'",
         ] == sorted(findings())
 
     def test_forgotten_meanwhile(self, findings, root, checked, monkeypatch):
@@ -236,9 +237,72 @@ class TestDoctor:
         """
         A store that cannot be written to is named.
         """
+        monkeypatch.setattr("os.access", lambda path, _: "locks" not in path)
+
+        assert [f"cannot be written to: '{root}/locks'"] == findings()
+
+    def test_of_a_record(self, findings, root, checked):
+        """
+        What a writer of a record that is there has left is the next one's.
+        """
+        os.close(os.open(root / "tmp" / f"{checked.key}.1", os.O_CREAT, 0o600))
+
+        path = f"{root}/tmp/{checked.key}.1"
+        assert [f"was left behind; the next writer removes it: '{path}'"] == findings()
+
+    def test_full(self, findings, root, monkeypatch):
+        """
+        So is a file system that takes nothing more.
+        """
+        full = SimpleNamespace(f_bavail=0)
+        monkeypatch.setattr("os.statvfs", lambda _: full)
+
+        assert [f"the file system is full: '{root}'"] == findings()
+
+    def test_below_a_file(self, run, cache):
+        """
+        A place that can never be made is named before it is missed.
+        """
+        cache.write_text("")
+
+        result = run("doctor")
+
+        assert 1 == result.status
+        assert "Could not read the store (Not a directory)" in result.out
+
+    @pytest.mark.parametrize("place", ["/proc", "/dev/null"])
+    def test_not_to_be_made(self, run, monkeypatch, place):
+        """
+        So is one in a place where nothing can be made.
+        """
+        monkeypatch.setenv("UPGRADE_STATE_CACHE_DIR", f"{place}/sub")
         monkeypatch.setattr("os.access", lambda *_: False)
 
-        assert [f"the store cannot be written to: '{root}'"] == findings()
+        assert 1 == run("doctor").status
+
+    def test_dangling_place(self, run, tmp_path, monkeypatch):
+        """
+        A symlink that leads nowhere is no place for a directory.
+        """
+        (tmp_path / "link").symlink_to("nowhere")
+        monkeypatch.setenv("UPGRADE_STATE_CACHE_DIR", str(tmp_path / "link" / "sub"))
+
+        result = run("doctor")
+
+        assert 1 == result.status
+        assert f"is no directory: '{tmp_path}/link'" in result.out
+
+    def test_at_the_user(self, run, monkeypatch, tmp_path):
+        """
+        Root in the place of somebody else is told before anything is made.
+        """
+
+        def refuse(root):
+            raise StateWriteError("Not made by root", root)
+
+        monkeypatch.setattr("upgrade_state._files.refuse_for_root", refuse)
+
+        assert "Not made by root" in run("doctor").out
 
     @pytest.mark.parametrize(
         ("number", "line"),

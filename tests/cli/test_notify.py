@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -77,6 +78,42 @@ class TestNotify:
         assert "uv.lock: notify: 1 version change available\n" == explained.out
         assert "" == explained.err
         assert LINE == run("notify").err
+
+    def test_explain_what_cannot_be_recorded(self, checked, run, monkeypatch):
+        """
+        A notice that cannot be recorded is not given, and that is explained.
+        """
+        monkeypatch.setattr("os.access", lambda *_: False)
+
+        lines = run("notify", "--explain").out.splitlines()
+
+        assert "uv.lock: notify: 1 version change available" == lines[0]
+        assert "but it cannot be recorded, and so is not said: cannot be" in lines[1]
+
+    def test_explain_a_corrupt_record(self, checked, run):
+        """
+        Where something lies in place of the record, nothing known is no answer.
+        """
+        Path(checked.record_path).write_text("garbage")
+
+        assert "what lies there is no record" in run("notify", "--explain").out
+
+    def test_explain_a_lockfile_that_is_gone(self, checked, run, shop):
+        """
+        Of a lockfile that is gone is known what was known of it.
+        """
+        (shop / "uv.lock").unlink()
+
+        assert "uv.lock: lockfile-changed" in run("notify", "--explain").out
+
+    def test_nobody_listens(self, checked):
+        """
+        With stderr closed nothing goes to stdout instead.
+        """
+        command = f"{sys.executable} -m upgrade_state notify 2>&-"
+        done = subprocess.run(["sh", "-c", command], stdout=subprocess.PIPE, check=True)
+
+        assert b"" == done.stdout
 
     def test_explain_a_directory(self, tmp_path, run):
         """

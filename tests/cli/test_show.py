@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from upgrade_state import StateStore
+from upgrade_state import StateStore, lockfiles
 from upgrade_state.cli import _view
 from upgrade_state.exceptions import UpgradeStateError
 from upgrade_state.lockfiles import Upgrade
@@ -380,3 +380,48 @@ class TestList:
         monkeypatch.setattr(StateStore, "__iter__", forgotten)
 
         assert "" == run("list").out
+
+
+class TestProblem:
+    @pytest.mark.parametrize("side", ["old", "new"])
+    def test_compared_as_a_whole(self, environment, lock_of, run, side):
+        """
+        Where a lockfile could not be read, that and why is said.
+        """
+        good, bad = lock_of(attrs="24.2.0", idna="3.9"), b"version = 99"
+        old, new = (bad, good) if side == "old" else (good, bad)
+        with environment.try_check(old) as guard:
+            guard.commit(new)
+
+        expected = f"could only be compared as a whole; the {side} lockfile: unsupp"
+        assert expected in run("show").out
+
+    def test_of_no_format(self, environment, run):
+        """
+        Where nobody could have read it, nothing went wrong.
+        """
+        custom = environment.store.environment(environment.path, "custom.lock")
+        with custom.try_check(b"old") as guard:
+            guard.commit(b"new")
+
+        assert "as a whole" not in run("show", "--lockfile", "custom.lock").out
+
+    def test_healed_by_itself(self, environment, lock_of, run):
+        """
+        Where a later version reads what this record's could not, nothing is said.
+        """
+        with environment.try_check(b"version = 99") as guard:
+            guard.commit(lock_of(idna="3.9"))
+        with pytest.MonkeyPatch.context() as patch:
+            readable = lockfiles.read(lock_of(idna="3.9"), format="uv")
+            patch.setattr(lockfiles, "read", lambda *_, **__: readable)
+
+            assert "as a whole" not in run("show").out
+
+    def test_local(self):
+        """
+        The project itself is marked: it does not count.
+        """
+        row = Upgrade("shop", "version", old=("1.0",), new=("2.0",), local=True)
+
+        assert ["shop (local): 1.0 -> 2.0"] == _view.rows_of([row], None)

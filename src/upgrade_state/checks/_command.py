@@ -4,6 +4,7 @@ A command as resolver: it finds a lockfile in a scratch directory and leaves one
 
 from __future__ import annotations
 
+import datetime as dt
 import errno
 import os
 import re
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 ENVIRONMENT_VARIABLE: Final = "UPGRADE_STATE_ENV"
 
-DEFAULT_TIMEOUT: Final = 600.0
+DEFAULT_TIMEOUT: Final = dt.timedelta(minutes=10)
 
 _MESSAGE_LENGTH: Final = 400
 _LINES: Final = 4
@@ -39,6 +40,8 @@ _STYLE: Final = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 
 
 def _words(argv: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(argv, str):
+        raise TypeError("argv must be a list of arguments, not one text: no shell")
     return tuple(argv)
 
 
@@ -48,13 +51,21 @@ def _names(names: Iterable[str]) -> tuple[str, ...]:
 
 def _is_command(_self: object, _field: object, argv: tuple[str, ...]) -> None:
     if not argv or not argv[0] or any("\0" in part for part in argv):
-        raise ValueError(f"not a command: {argv!r}")
+        raise ValueError("not a command: " + " ".join(map(repr, argv)))
+
+
+def _is_timeout(_self: object, _field: object, timeout: dt.timedelta) -> None:
+    if not isinstance(timeout, dt.timedelta) or timeout <= dt.timedelta():
+        raise ValueError(f"timeout must be a timedelta above zero: {timeout!r}")
 
 
 @attrs.frozen
 class Command:
     """
     Run a command in a scratch directory that has a copy of the lockfile.
+
+    A signal that raises no exception in this process, such as SIGTERM without
+    a handler, ends nothing: turn it into one, as the command line does.
 
     No shell is involved. ``UPGRADE_STATE_ENV`` names the environment's
     directory. What lies there under the lockfile's name afterwards is the new
@@ -66,8 +77,7 @@ class Command:
         copies: Other files to copy, by their paths below the environment's
             directory.
 
-        timeout: In seconds. After that the command is ended, which is a
-            failure.
+        timeout: After that the command is ended, which is a failure.
 
         changes: Environment variables to set; None: to remove.
 
@@ -77,13 +87,16 @@ class Command:
         needs: What to do if there is no such command.
 
     Raises:
-        ValueError: A file to copy is not below the environment's directory, or
-            there is no command.
+        TypeError: The command is one text.
+        ValueError: A file to copy is not below the environment's directory,
+            there is no command, or no time for it.
     """
 
     argv: tuple[str, ...] = attrs.field(converter=_words, validator=_is_command)
     copies: tuple[str, ...] = attrs.field(default=(), converter=_names, kw_only=True)
-    timeout: float = attrs.field(default=DEFAULT_TIMEOUT, kw_only=True)
+    timeout: dt.timedelta = attrs.field(
+        default=DEFAULT_TIMEOUT, kw_only=True, validator=_is_timeout
+    )
     changes: Mapping[str, str | None] = attrs.field(factory=dict, kw_only=True)
     fence: tuple[str, bytes] | None = attrs.field(default=None, kw_only=True)
     needs: str = attrs.field(default="install it or name its path", kw_only=True)
@@ -120,7 +133,8 @@ class Command:
         env["PWD"] = place.path
         set_ones = {name: value for name, value in env.items() if value is not None}
         try:
-            return run(self.argv, cwd=place.path, env=set_ones, timeout=self.timeout)
+            seconds = self.timeout.total_seconds()
+            return run(self.argv, cwd=place.path, env=set_ones, timeout=seconds)
         except OSError as error:
             raise ResolverError(self._refusal(error), directory) from error
 
@@ -140,7 +154,7 @@ class Command:
 
     def _fate(self, status: int | None) -> str:
         if status is None:
-            return f"did not end within {self.timeout:g} s"
+            return f"did not end within {self.timeout.total_seconds():g} s"
         if status > 0:
             return f"failed with exit status {status}"
         return f"was killed by {_signal_name(-status)}"

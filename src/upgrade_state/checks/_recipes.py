@@ -12,6 +12,7 @@ from . import _uv
 from ._command import DEFAULT_TIMEOUT, Command
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Callable, Collection, Mapping
     from typing import Final
 
@@ -55,7 +56,7 @@ class Recipe:
         environment: EnvironmentState,
         *,
         copies: Collection[str] = (),
-        timeout: float = DEFAULT_TIMEOUT,
+        timeout: dt.timedelta = DEFAULT_TIMEOUT,
     ) -> Command:
         """
         Make the resolver for *environment*.
@@ -63,7 +64,7 @@ class Recipe:
         Args:
             copies: Files to copy besides those that the recipe knows of.
 
-            timeout: In seconds.
+            timeout: See `Command`.
 
         Raises:
             ValueError: One of *copies* is not below the environment's directory.

@@ -5,6 +5,7 @@ The commands `check` and `record`: what makes something known.
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import os
 import signal
 from typing import TYPE_CHECKING
@@ -20,11 +21,15 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Iterator
     from types import FrameType
+    from typing import Final
 
     from upgrade_state._environment import EnvironmentState
     from upgrade_state.checks import Outcome, Resolver
 
     Plan = list[tuple[EnvironmentState, Resolver, str | None]]
+
+
+_NO_INTERVAL: Final = dt.timedelta()
 
 
 def check(options: Namespace) -> int:
@@ -65,13 +70,21 @@ def _plan(options: Namespace) -> Plan:
 def _command(options: Namespace) -> Plan:
     environment = the_one(options)
     if environment.lockfile_name is None:
-        raise UsageError("no known lockfile is here; name it with --lockfile")
+        raise UsageError(_nothing_here(options.env))
     command = checks.Command(
         _argv(options.argv, options.copy),
         copies=options.copy,
-        timeout=_seconds(options),
+        timeout=options.limit or checks.DEFAULT_TIMEOUT,
     )
     return [(environment, command, None)]
+
+
+def _nothing_here(where: str) -> str:
+    try:
+        os.listdir(where)
+    except OSError as error:
+        return f"could not look into {where!r} ({error.strerror})"
+    return "no known lockfile is here; name it with --lockfile"
 
 
 def _argv(argv: list[str], copies: list[str]) -> list[str]:
@@ -85,13 +98,6 @@ def _argv(argv: list[str], copies: list[str]) -> list[str]:
     return [os.path.abspath(first), *argv[1:]] if is_here else argv
 
 
-def _seconds(options: Namespace) -> float:
-    if options.limit is None:
-        return checks.DEFAULT_TIMEOUT
-    seconds: float = options.limit.total_seconds()
-    return seconds
-
-
 def _recipes(options: Namespace) -> Plan:
     environments = present(options)
     plan: Plan = []
@@ -99,7 +105,9 @@ def _recipes(options: Namespace) -> Plan:
         recipe = checks.recipe_for(environment.lockfile_name)
         if recipe is not None:
             resolver = recipe.resolver(
-                environment, copies=options.copy, timeout=_seconds(options)
+                environment,
+                copies=options.copy,
+                timeout=options.limit or checks.DEFAULT_TIMEOUT,
             )
             plan.append((environment, resolver, recipe.name))
     without = [e.lockfile_name or "" for e in environments]
@@ -153,6 +161,7 @@ def record(options: Namespace) -> int:
     """
     environment = the_one(options)
     old, new = _read(options.old), _read(options.new)
+    checks.judge(environment, old, new, format=options.format)
     with environment.try_check(old) as guard:
         if guard is None:
             err(f"{name_of(environment)}: another process is checking it")
@@ -160,11 +169,13 @@ def record(options: Namespace) -> int:
         stored = guard.commit(new, format=options.format)
     if not stored:
         err(f"{name_of(environment)}: another check was faster; its result is kept")
+    elif environment.verdict(interval=_NO_INTERVAL).reason == "lockfile-changed":
+        err(f"{name_of(environment)}: its lockfile is another one than {options.old}")
     return 0 if stored else 1
 
 
 def _read(path: str) -> bytes:
     content = _current.read(path)
     if content is None:
-        raise StateReadError("There is no such file", path)
+        raise StateReadError("There is no regular file", path)
     return content

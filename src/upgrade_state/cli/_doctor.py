@@ -36,18 +36,54 @@ def _findings(options: Namespace) -> Iterator[str]:
     try:
         root = store_of(options).place()
         out(f"the state is in {root}")
-        if os.path.lexists(root):
+        yield from obstacles(root)
+        if _files.is_usable(root):
             yield from _store_findings(root)
-        else:
-            _files.refuse_for_root(root)
     except UpgradeStateError as error:
         yield str(error)
+
+
+def obstacles(root: str) -> Iterator[str]:
+    """
+    Say what keeps anything from being recorded in the store *root*.
+
+    As far as can be seen without writing anything.
+    """
+    try:
+        # What is not to be believed is said by who asks next.
+        if not _record.is_trusted(root):
+            yield from _not_to_be_made(root)
+            return
+    except UpgradeStateError as error:
+        yield str(error)
+        return
+    for path in (root, f"{root}/locks", f"{root}/tmp"):
+        if os.path.isdir(path) and not _is_writable(path):
+            yield f"cannot be written to: '{path}'"
+    if os.statvfs(root).f_bavail == 0:
+        yield f"the file system is full: '{root}'"
+
+
+def _not_to_be_made(root: str) -> Iterator[str]:
+    try:
+        _files.refuse_for_root(root)
+    except UpgradeStateError as error:
+        yield str(error)
+    ancestor = _files.nearest(root)
+    if not os.path.isdir(ancestor):
+        yield f"is no directory: '{ancestor}'"
+    elif not _is_writable(ancestor):
+        yield f"cannot be written to: '{ancestor}'"
+
+
+def _is_writable(path: str) -> bool:
+    return os.access(path, os.W_OK | os.X_OK)
 
 
 def _variables() -> Iterator[str]:
     switch = _environment.switch()
     if switch is not None:
-        yield f"{switch} is set: no notices, and no checks by themselves"
+        yield f"{switch} is set: there are no notices"
     for name in ("HOME", "XDG_CACHE_HOME"):
         value = os.environ.get(name)
         if value and not os.path.isabs(value):
@@ -55,12 +91,6 @@ def _variables() -> Iterator[str]:
 
 
 def _store_findings(root: str) -> Iterator[str]:
-    problem = _record.distrust(os.lstat(root))
-    if problem is not None:
-        yield f"the store {problem} and is not used: '{root}'"
-        return
-    if not os.access(root, os.W_OK | os.X_OK):
-        yield f"the store cannot be written to: '{root}'"
     yield from _modes(root)
     for name in _files.SUBDIRECTORIES:
         yield from _directory(f"{root}/{name}")
@@ -126,7 +156,7 @@ def _records(root: str) -> Iterator[str]:
         if not _files.is_key(key) or ending not in (".json", ".json.corrupt"):
             yield f"does not belong here: '{path}'"
         elif ending == ".json.corrupt":
-            yield f"was no record and has been set aside: '{path}'"
+            yield f"was no record and has been set aside; remove it: '{path}'"
         else:
             yield from _record_findings(root, key, path)
 
@@ -138,14 +168,16 @@ def _record_findings(root: str, key: str, path: str) -> Iterator[str]:
         yield str(error)
         return
     if record is None and os.path.lexists(path):
-        yield f"is no record; the next check replaces it: '{path}'"
+        yield f"is no record; a check, or prune in time, removes it: '{path}'"
 
 
 def _leftovers(root: str) -> Iterator[str]:
     for directory in ("results", "logs", "tmp"):
-        if not os.path.isdir(f"{root}/{directory}"):
+        path = f"{root}/{directory}"
+        if not os.path.isdir(path):
             continue
-        for name in _files.names_in(f"{root}/{directory}"):
-            has_record = os.path.lexists(f"{root}/{name[:32]}.json")
-            if directory == "tmp" or not has_record:
-                yield f"was left behind; prune removes it: '{root}/{directory}/{name}'"
+        for name in _files.names_in(path):
+            if not os.path.lexists(f"{root}/{name[:32]}.json"):
+                yield f"was left behind; prune removes it: '{path}/{name}'"
+            elif directory == "tmp":
+                yield f"was left behind; the next writer removes it: '{path}/{name}'"

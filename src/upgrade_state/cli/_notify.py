@@ -66,6 +66,8 @@ def say(line: str) -> None:
     """
     Write a line to stderr; if nobody can read it, nobody is told.
     """
+    if sys.stderr is None:  # closed; print() would take stdout instead
+        return
     try:
         print(line, file=sys.stderr)  # noqa: T201 - the voice of the library
     except OSError:

@@ -13,9 +13,10 @@ from upgrade_state.cli._durations import duration
 from upgrade_state.cli._output import out
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Callable
-    from typing import Any, Final
+    from typing import Any, Final, TypeVar
+
+    T = TypeVar("T")
 
     # argparse has no public name for what holds its commands.
     Commands = argparse._SubParsersAction["Parser"]  # noqa: SLF001
@@ -186,8 +187,8 @@ def _check(commands: Commands) -> None:
     parser.description = """\
 Make a check now: find out what an upgrade would change, and remember it.
 
-Without COMMAND, the recipe for the lockfile that is there is used, and checks
-may be repeated by themselves later. COMMAND runs without a shell in a scratch
+Without COMMAND, the recipe for the lockfile that is there is used, and the record
+names it: its user ran it on purpose. COMMAND runs without a shell in a scratch
 directory with a copy of the lockfile and of each --copy FILE; what lies there
 under the lockfile's name afterwards is the new lockfile. UPGRADE_STATE_ENV names
 the environment's directory.
@@ -260,17 +261,26 @@ def _doctor(commands: Commands) -> None:
 def _format(parser: Parser) -> None:
     parser.add_argument(
         "--format",
-        choices=lockfiles.FORMATS,
+        metavar="NAME",
+        type=_typed(_format_name),
         help="the lockfile's format (default: by its name)",
     )
 
 
-def _typed(convert: Callable[[str], dt.timedelta]) -> Callable[[str], dt.timedelta]:
+def _format_name(name: str) -> str:
+    """
+    Return the name of a format; a ValueError lists them.
+    """
+    lockfiles.read(b"", format=name)
+    return name
+
+
+def _typed(convert: Callable[[str], T]) -> Callable[[str], T]:
     """
     Make argparse print the message of a ValueError.
     """
 
-    def converted(text: str) -> dt.timedelta:
+    def converted(text: str) -> T:
         try:
             return convert(text)
         except ValueError as error:

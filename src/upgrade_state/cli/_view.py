@@ -9,7 +9,7 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-from upgrade_state import _policy, _record
+from upgrade_state import _policy, _record, lockfiles
 from upgrade_state._text import clean
 from upgrade_state._words import moment
 from upgrade_state.cli._output import out
@@ -18,7 +18,7 @@ from upgrade_state.cli._select import has_record, name_of
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Iterable, Iterator
-    from typing import Any, Final
+    from typing import Any, Final, Literal
 
     from upgrade_state._environment import EnvironmentState
     from upgrade_state._policy import Freshness, Verdict
@@ -32,6 +32,8 @@ _ROWS: Final = 50
 _BUILD: Final = 32
 
 _COMMIT: Final = re.compile(r"\b(?:[0-9a-f]{40}|[0-9a-f]{64})\b")
+
+_SIDES: Final[tuple[Literal["old", "new"], ...]] = ("old", "new")
 
 _KINDS: Final = ("version", "rebuild", "added", "removed")
 
@@ -75,6 +77,21 @@ class View:
             ).summary
             or "no upgrades"
         )
+
+    @property
+    def problem(self) -> str | None:
+        """
+        Why the lockfiles could only be compared as a whole; None: they were read.
+        """
+        result = self.record and self.record["result"]
+        if not result or result["format"] is None or result["counts"] is not None:
+            return None
+        for which in _SIDES:
+            content = self.environment.kept_lockfile(which) or b""
+            problem = lockfiles.read(content, format=result["format"]).problem
+            if problem is not None:
+                return f"the {which} lockfile: {problem}"
+        return None
 
     def as_json(self, **more: object) -> str:
         """
@@ -172,6 +189,8 @@ def print_upgrades(view: View, *, every: bool) -> None:
     """
     Print the list of upgrades, indented, the most interesting first.
     """
+    if (problem := view.problem) is not None:
+        out(f"    could only be compared as a whole; {problem}")
     rows = rows_of(view.environment.upgrades(), view.platform)
     shown = len(rows) if every or len(rows) <= _ROWS else _ROWS
     for row in rows[:shown]:
@@ -207,11 +226,13 @@ def _line(words: str, platforms: list[str], some: set[str]) -> str:
 
 def _words(upgrade: Upgrade) -> str:
     old, new = _versions(upgrade.old), _versions(upgrade.new)
+    mark = " (local)" if upgrade.local else " (internal)" if upgrade.internal else ""
+    name = f"{upgrade.name}{mark}"
     return {
-        "version": f"{upgrade.name}: {old} -> {new}",
-        "rebuild": f"{upgrade.name}: {new} (rebuild{_why(upgrade)})",
-        "added": f"{upgrade.name}: {new} (added)",
-        "removed": f"{upgrade.name}: {old} (removed)",
+        "version": f"{name}: {old} -> {new}",
+        "rebuild": f"{name}: {new} (rebuild{_why(upgrade)})",
+        "added": f"{name}: {new} (added)",
+        "removed": f"{name}: {old} (removed)",
     }[upgrade.kind]
 
 
