@@ -418,10 +418,11 @@ class TestProblem:
 
             assert "as a whole" not in run("show").out
 
-    def test_local(self):
+    @pytest.mark.parametrize("mark", ["local", "internal"])
+    def test_mark(self, mark):
         """
-        The project itself is marked: it does not count.
+        The project itself, and what is the manager's, are marked: they do not count.
         """
-        row = Upgrade("shop", "version", old=("1.0",), new=("2.0",), local=True)
+        row = Upgrade("shop", "version", old=("1.0",), new=("2.0",), **{mark: True})
 
-        assert ["shop (local): 1.0 -> 2.0"] == _view.rows_of([row], None)
+        assert [f"shop ({mark}): 1.0 -> 2.0"] == _view.rows_of([row], None)
