@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import builtins
 import datetime as dt
 import os
 import subprocess
@@ -485,6 +486,29 @@ class TestFreshness:
         assert isinstance(freshness.error, UpgradeStateError)
         assert str(tmp_path / "shop" / "uv.lock") == freshness.error.path
         assert str(freshness).startswith("unavailable: Could not read the lockfile")
+
+
+class TestNothingCanBeLoaded:
+    def test_reason(self, checked, monkeypatch):
+        """
+        Where not even the error can be loaded, there is a reason without one.
+        """
+        real = builtins.__import__
+
+        def load(name, *args, **more):
+            if name == "upgrade_state.exceptions":
+                raise OSError(24, "Too many open files")
+            return real(name, *args, **more)
+
+        def refuse(*_):
+            raise OSError(24, "Too many open files")
+
+        monkeypatch.setattr(builtins, "__import__", load)
+        monkeypatch.setattr(os, "lstat", refuse)
+        answers = [checked.claim_notice(), checked.verdict(), checked.freshness()]
+        monkeypatch.undo()
+
+        assert [("unavailable", None)] * 3 == [(a.reason, a.error) for a in answers]
 
 
 class TestSnooze:

@@ -166,6 +166,19 @@ class TestReplaceRecord:
 
         assert 0o600 == stat.S_IMODE(os.stat(place.record).st_mode)
 
+    @pytest.mark.parametrize("umask", [0o177, 0o777])
+    def test_umask(self, place, umask):
+        """
+        Also if the umask would take that away.
+        """
+        previous = os.umask(umask)
+        try:
+            _files.replace_record(place, b"{}")
+        finally:
+            os.umask(previous)
+
+        assert 0o600 == stat.S_IMODE(os.stat(place.record).st_mode)
+
     def test_new_file(self, place):
         """
         It is replaced, never modified: who has it open keeps the old one.
@@ -324,6 +337,19 @@ class TestResults:
 
         modes = {e.stat().st_mode & 0o777 for e in os.scandir(place.results)}
         assert ({0o600}, 2) == (modes, len(os.listdir(place.results)))
+
+    def test_directory_in_the_way(self, place):
+        """
+        A directory under that name is nothing of ours, and goes.
+        """
+        _files.keep(place, {b"content"})
+        (name,) = os.listdir(place.results)
+        path = os.path.join(place.results, name)
+        os.unlink(path)
+        os.makedirs(os.path.join(path, "more"))
+        _files.keep(place, {b"content"})
+
+        assert os.path.isfile(path)
 
     def test_written_anew(self, place):
         """

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -237,6 +238,28 @@ class TestSilentPath:
 
         assert "lockfile-changed" == reason
         assert set() == loaded & self.HEAVY
+
+    def test_no_descriptor_left(self, shop, monkeypatch):
+        """
+        With no descriptor left to load even an error there is a reason.
+        """
+        # What measures coverage would need descriptors of its own.
+        for name in [name for name in os.environ if name.startswith("COVERAGE")]:
+            monkeypatch.delenv(name)
+        with shop.try_check() as check:
+            check.commit(b"new")
+        code = SILENT.format(more="shop.freshness().reason")
+        limits = (
+            "import os, resource, upgrade_state._environment\n"
+            "former = resource.getrlimit(resource.RLIMIT_NOFILE)\n"
+            "limit = len(os.listdir('/dev/fd')) - 1\n"
+            "resource.setrlimit(resource.RLIMIT_NOFILE, (limit, former[1]))\n"
+        )
+        back = "resource.setrlimit(resource.RLIMIT_NOFILE, former)\n"
+        cache_dir = str(Path(shop.record_path).parents[1])
+        out = run(limits + code + back, cache_dir, shop.path)
+
+        assert "unavailable,unavailable" == out.splitlines()[0]
 
 
 EVERYTHING = """

@@ -414,6 +414,15 @@ class TestVerdict:
         """
         assert str(verdict(it, **asked)).startswith(words)
 
+    def test_unavailable_without_error(self):
+        """
+        Where not even an error could be made, there is a guess.
+        """
+        words = "unavailable: the system refuses everything: too many open files?"
+
+        assert words == str(_policy.Verdict("unavailable"))
+        assert words == str(_policy.Freshness("unavailable"))
+
     def test_unavailable(self):
         """
         What went wrong is attached, and what a person gets to see.

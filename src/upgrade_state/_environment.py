@@ -286,7 +286,7 @@ class EnvironmentState:
 
             return _store.claim(self._entry(), seen, asked)
         except _library_error() as error:
-            return _policy.Verdict("unavailable", error=error)
+            return _policy.Verdict("unavailable", error=_ours(error))
 
     def verdict(
         self,
@@ -305,7 +305,7 @@ class EnvironmentState:
         try:
             return _policy.verdict(self._record(), **asked)
         except _library_error() as error:
-            return _policy.Verdict("unavailable", error=error)
+            return _policy.Verdict("unavailable", error=_ours(error))
 
     def freshness(
         self,
@@ -348,7 +348,7 @@ class EnvironmentState:
                 key=self.key,
             )
         except _library_error() as error:
-            return _policy.Freshness("unavailable", error=error)
+            return _policy.Freshness("unavailable", error=_ours(error))
 
     # For checks
 
@@ -549,13 +549,21 @@ def preload() -> None:
     _preload.load_all()
 
 
-def _library_error() -> "type[UpgradeStateError]":
+def _library_error() -> "type[UpgradeStateError | OSError]":
     """
     Return the error to catch; asked for only while an exception is under way.
     """
-    from upgrade_state.exceptions import UpgradeStateError  # noqa: PLC0415 - see above
-
+    try:
+        from upgrade_state.exceptions import (  # noqa: PLC0415 - see above
+            UpgradeStateError,
+        )
+    except OSError:  # too many open files: not even that can be loaded
+        return OSError
     return UpgradeStateError
+
+
+def _ours(error: "UpgradeStateError | OSError") -> "UpgradeStateError | None":
+    return None if isinstance(error, OSError) else error
 
 
 def switch() -> "str | None":

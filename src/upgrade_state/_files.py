@@ -255,6 +255,8 @@ def _replace(path: str, prefix: str, data: bytes) -> None:
 def _write(path: str, data: bytes) -> None:
     fd = os.open(path, _NEW_FILE, 0o600)
     try:
+        if os.name != "nt":
+            os.fchmod(fd, 0o600)  # whatever the umask has taken from it
         rest = memoryview(data)
         while rest:
             rest = rest[os.write(fd, rest) :]
@@ -340,6 +342,8 @@ def keep(place: Place, contents: Collection[bytes]) -> None:
     ensure_below(place.results)
     for content in contents:
         path = f"{place.results}/{_record.digits(_record.digest(content))}"
+        if os.path.isdir(path):
+            remove(path)  # nothing of ours, and in the way of a rename
         # Also where it is there: a check that was killed may not have synced it.
         _replace(path, path, content)
     # With those above: whoever made them may have died before it synced them.

@@ -91,7 +91,8 @@ class Freshness(_Answer):
         until: When the answer may change by itself (UTC, aware); None where
             no time is known.
 
-        error: What could not be read, if *reason* is ``unavailable``.
+        error: What could not be read, if *reason* is ``unavailable``; None
+            then: the process has too many files open to load even the error.
     """
 
     __slots__ = ("due", "reason")
@@ -141,7 +142,8 @@ class Verdict(_Answer):
         opaque: Whether all that is known is that the lockfile would change.
 
         error: What could not be read or recorded, if *reason* is
-            ``unavailable``.
+            ``unavailable``; None then: the process has too many files open to
+            load even the error.
 
         switch: The environment variable that silences, if *reason* is
             ``switched-off``.

@@ -38,13 +38,16 @@ _VERDICTS: Final[Mapping[str, str]] = {
 }
 
 
+_NO_ERROR: Final = "the system refuses everything: too many open files?"
+
+
 def explain_freshness(freshness: Freshness) -> str:
     """
     Explain in one line why a check is (not) due.
     """
     words = _FRESHNESS[freshness.reason]
     return f"{freshness.reason}: " + words.format(
-        until=moment(freshness.until), error=freshness.error
+        until=moment(freshness.until), error=freshness.error or _NO_ERROR
     )
 
 
@@ -55,7 +58,7 @@ def explain_verdict(verdict: Verdict) -> str:
     words = _VERDICTS[verdict.reason]
     return f"{verdict.reason}: " + words.format(
         until=moment(verdict.until),
-        error=verdict.error,
+        error=verdict.error or _NO_ERROR,
         switch=verdict.switch,
         summary=verdict.summary,
     )
