@@ -105,13 +105,26 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
+@nox.parametrize("tool", nox.project.dependency_groups(PROJECT, "oracles"))
+def oracles(session: nox.Session, tool: str) -> None:
+    """
+    What the tools themselves find in their lockfiles; npm if it is there.
+    """
+    _install(session, "tests")
+    session.install(tool)
+    session.run("pytest", "tests/oracles", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """
-    What an activation costs, as ratios.
+    What an activation costs, and reading a lockfile, as ratios.
     """
     session.install("pip>=25.2")
     session.install(".", "--force-reinstall", env={"PYTHONDONTWRITEBYTECODE": ""})
     session.run("python", "benchmarks/run.py", *session.posargs)
+    session.install("PyYAML>=6.0.1")
+    session.run("python", "benchmarks/lockfiles.py", *session.posargs)
 
 
 @nox.session
@@ -121,6 +134,15 @@ def stress(session: nox.Session) -> None:
     """
     _install(session, "tests")
     session.run("pytest", "-m", "stress", *session.posargs)
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """
+    A million damaged lockfiles, for all readers together.
+    """
+    _install(session, "tests")
+    session.run("pytest", "-m", "fuzz", "-n", "auto", *session.posargs)
 
 
 @nox.session

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -118,17 +119,26 @@ def _command(limit: int, count: int, name: str, args: tuple[object, ...]) -> lis
 
 
 @pytest.fixture(scope="session")
-def samples() -> Callable[[str], tuple[Path, Path]]:
+def sample_folder() -> Path:
     """
-    Give the old and the new lockfile of a sample by name, or skip.
+    The directory with real pairs of lockfiles, or skip: it is not part of this.
     """
-    folder = Path(__file__).parents[2] / "shared" / "lockfiles"
+    beside = Path(__file__).parents[2] / "shared" / "lockfiles"
+    folder = Path(os.environ.get("UPGRADE_STATE_SAMPLES", beside))
+    if not folder.is_dir():
+        pytest.skip("no sample lockfiles here (UPGRADE_STATE_SAMPLES)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def samples(sample_folder: Path) -> Callable[[str], tuple[Path, Path]]:
+    """
+    Give the old and the new lockfile of a sample by name.
+    """
 
     def pair(name: str) -> tuple[Path, Path]:
-        if not folder.is_dir():
-            pytest.skip("no sample lockfiles beside this checkout")
-        (old,) = (folder / name).glob("old.*")
-        (new,) = (folder / name).glob("new.*")
+        (old,) = (sample_folder / name).glob("old.*")
+        (new,) = (sample_folder / name).glob("new.*")
         return old, new
 
     return pair

@@ -176,6 +176,7 @@ class TestUpgrades:
                 new_build=null_or(texts),
                 direct=null_or(st.booleans()),
                 local=st.booleans(),
+                internal=st.booleans(),
             ),
             max_size=3,
         ).map(tuple)
@@ -200,6 +201,14 @@ class TestUpgrades:
             b'"ecosystem":null,"platform":null,"environment":null,"old_build":null,'
             b'"new_build":null,"direct":null,"local":false}\n'
         ) == _codec.dump_upgrades([upgrade])
+
+    def test_internal(self):
+        """
+        What is internal says so; nothing else does.
+        """
+        row = _codec.dump_upgrades([Upgrade("a", "added", internal=True)])
+
+        assert row.endswith(b',"local":false,"internal":true}\n')
 
     def test_of_a_later_version(self):
         """

@@ -80,6 +80,31 @@ class TestCommit:
             "failure": None,
         } == fields(shop)
 
+    def test_direct(self, store, tmp_path):
+        """
+        Names that the caller knows to be asked for are marked in the rows.
+        """
+        old, new = (
+            f'{{"_meta": {{"pipfile-spec": 6}}, "default": {{"a": {version},'
+            f' "b": {version}}}}}'.encode()
+            for version in ('{"version": "==1"}', '{"version": "==2"}')
+        )
+        shop = store.environment(tmp_path, "Pipfile.lock")
+        with shop.try_check(old) as check:
+            check.commit(new, direct=["b"])
+
+        assert [("a", False), ("b", True)] == [
+            (u.name, u.direct) for u in shop.upgrades()
+        ]
+
+    def test_direct_is_no_name(self, shop):
+        """
+        One name would be taken for as many as it has letters.
+        """
+        old = b"a==1"
+        with shop.try_check(old) as check, pytest.raises(TypeError, match="direct"):
+            check.commit(b"a==2", format="requirements", direct="a")
+
     def test_merges_its_own(self, shop):
         """
         A commit replaces what it owns and keeps the rest, known or not.

@@ -12,6 +12,7 @@ import os
 from typing import TYPE_CHECKING
 
 import cattrs
+from cattrs.gen import make_dict_unstructure_fn, override
 
 from upgrade_state import _record
 from upgrade_state._model import UpgradeInformation, UpgradeResult
@@ -27,6 +28,13 @@ if TYPE_CHECKING:
 _CONVERTER: Final = cattrs.Converter(detailed_validation=False)
 _CONVERTER.register_structure_hook(
     dt.datetime, lambda text, _: dt.datetime.fromisoformat(text)
+)
+# What is so rarely true is left out where it is not.
+_CONVERTER.register_unstructure_hook(
+    Upgrade,
+    make_dict_unstructure_fn(
+        Upgrade, _CONVERTER, internal=override(omit_if_default=True)
+    ),
 )
 
 

@@ -10,7 +10,14 @@ import os
 import pkgutil
 
 # What others load on first use: the standard library, and what we build on.
-_ELSEWHERE = ("encodings.ascii", "json.decoder", "platformdirs", "pwd", "tomllib")
+_ELSEWHERE = (
+    "encodings.ascii",
+    "json.decoder",
+    "platformdirs",
+    "pwd",
+    "tomllib",
+    "yaml",
+)
 
 
 def load_all() -> None:

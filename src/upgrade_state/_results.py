@@ -14,7 +14,7 @@ from upgrade_state._model import Counts, KeptFile, UpgradeResult
 from upgrade_state.lockfiles import Upgrade
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from typing import Any, Final
 
 
@@ -52,6 +52,7 @@ def compare(
     *,
     format: str | None,  # noqa: A002
     upgrades: Iterable[Upgrade] | None,
+    direct: Collection[str] | None,
 ) -> Found:
     """
     Say what *new* would change.
@@ -61,6 +62,8 @@ def compare(
             be upgraded.
 
         upgrades: What would change, if the caller knows it. None: compare.
+
+        direct: See `lockfiles.diff`.
     """
     platforms: tuple[str, ...] = ()
     if upgrades is not None:
@@ -68,7 +71,7 @@ def compare(
     elif old is None:
         rows = ()
     else:
-        rows, platforms = _rows(old, new, format)
+        rows, platforms = _rows(old, new, format, direct)
     return _found(old, new, format, rows, platforms)
 
 
@@ -83,13 +86,13 @@ def _rows(
     old: bytes,
     new: bytes,
     format: str | None,  # noqa: A002
+    direct: Collection[str] | None,
 ) -> tuple[tuple[Upgrade, ...] | None, tuple[str, ...]]:
     """
     Return upgrades, None where only digests can be compared, and all platforms.
     """
-    diff = lockfiles.diff(
-        lockfiles.read(old, format=format), lockfiles.read(new, format=format)
-    )
+    sides = (lockfiles.read(content, format=format) for content in (old, new))
+    diff = lockfiles.diff(*sides, direct=direct)
     return (diff.upgrades if diff.comparable else None), diff.platforms
 
 

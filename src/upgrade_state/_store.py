@@ -66,7 +66,7 @@ from upgrade_state.exceptions import (
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
     from typing import Any, Final
 
     from upgrade_state._policy import Freshness, Verdict
@@ -354,12 +354,13 @@ class CheckGuard:
             key=self._entry.key,
         )
 
-    def commit(
+    def commit(  # noqa: PLR0913 - what is optional goes by its name
         self,
         new_lockfile: bytes,
         *,
         format: str | None = None,  # noqa: A002 - the field's own word
         upgrades: Iterable[Upgrade] | None = None,
+        direct: Collection[str] | None = None,
         recipe: str | None = None,
         now: dt.datetime | None = None,
     ) -> bool:
@@ -375,6 +376,9 @@ class CheckGuard:
             upgrades: What would change, where the caller knows it better than
                 the lockfiles tell. None: compare the lockfiles.
 
+            direct: Names of packages that are known to be asked for, where
+                the lockfiles do not say. None: not known.
+
             recipe: The recipe that the user ran on purpose. None: none; then
                 no check starts by itself.
 
@@ -388,7 +392,7 @@ class CheckGuard:
             UpgradeStateError: It could not be stored; the earlier record is in
                 place, with all that it names.
             RuntimeError: The guard is closed, or has committed already.
-            TypeError: *new_lockfile* is not bytes.
+            TypeError: *new_lockfile* is not bytes, or *direct* is one name.
             ValueError: There is no such format, *recipe* is empty or longer
                 than 64 characters, or *now* has no time zone.
         """
@@ -408,6 +412,7 @@ class CheckGuard:
             new_lockfile,
             format=_results.format_for(format, self._entry.lockfile),
             upgrades=upgrades,
+            direct=direct,
         )
         self._committed = self._store(
             found.contents,

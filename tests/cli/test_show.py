@@ -201,6 +201,55 @@ class TestRows:
             "b: 1, 2 (removed)",
         ] == _view.rows_of(rows, None)
 
+    @pytest.mark.parametrize(
+        ("old", "new", "expected"),
+        [
+            ("h1_0", "h2_0", "git: 2.40 (rebuild, h1_0 -> h2_0)"),
+            ("a" * 40, "b" * 40, "git: 2.40 (rebuild, aaaaaaa -> bbbbbbb)"),
+            ("h1 " + "a" * 64, "h1", "git: 2.40 (rebuild, h1 aaaaaaa -> h1)"),
+            (
+                f"g:n/{'a' * 40}#g",
+                "g:n/c#g",
+                "git: 2.40 (rebuild, g:n/aaaaaaa#g -> g:n/c#g)",
+            ),
+            ("a" * 40, "a" * 39 + "b", "git: 2.40 (rebuild)"),
+            (f"/nix/store/{'a' * 32}-git", "b", "git: 2.40 (rebuild)"),
+            ("a" * 33, "b", "git: 2.40 (rebuild)"),
+            (None, "b", "git: 2.40 (rebuild)"),
+            ("a", None, "git: 2.40 (rebuild)"),
+        ],
+    )
+    def test_rebuild(self, old, new, expected):
+        """
+        Of a rebuild both builds are shown, if they say something.
+        """
+        row = Upgrade(
+            "git",
+            "rebuild",
+            old=("2.40",),
+            new=("2.40",),
+            old_build=old,
+            new_build=new,
+        )
+
+        assert [expected] == _view.rows_of([row], None)
+
+    def test_commits(self):
+        """
+        A commit in place of a version is as short as people write it.
+        """
+        row = Upgrade("nixpkgs", "version", old=("a" * 40,), new=("1.0", "b" * 40))
+
+        assert ["nixpkgs: aaaaaaa -> 1.0, bbbbbbb"] == _view.rows_of([row], None)
+
+    def test_fewer_versions(self):
+        """
+        A set of versions that only got smaller looks like that.
+        """
+        row = Upgrade("a", "version", old=("1.0", "2.0"), new=("2.0",))
+
+        assert ["a: 1.0, 2.0 -> 2.0"] == _view.rows_of([row], None)
+
     def test_platforms(self):
         """
         What is the same on several platforms is one line.
@@ -369,10 +418,11 @@ class TestProblem:
 
             assert "as a whole" not in run("show").out
 
-    def test_local(self):
+    @pytest.mark.parametrize("mark", ["local", "internal"])
+    def test_mark(self, mark):
         """
-        The project itself is marked: it does not count.
+        The project itself, and what is the manager's, are marked: they do not count.
         """
-        row = Upgrade("shop", "version", old=("1.0",), new=("2.0",), local=True)
+        row = Upgrade("shop", "version", old=("1.0",), new=("2.0",), **{mark: True})
 
-        assert ["shop (local): 1.0 -> 2.0"] == _view.rows_of([row], None)
+        assert [f"shop ({mark}): 1.0 -> 2.0"] == _view.rows_of([row], None)

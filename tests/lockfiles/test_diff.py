@@ -110,6 +110,25 @@ class TestKind:
 
         assert ("version", ("1", "2"), ("2",)) == (row.kind, row.old, row.new)
 
+    @pytest.mark.parametrize("build", [None, "g"])
+    def test_without_version(self, build):
+        """
+        An entry without a version, beside one that has it, is not seen coming.
+        """
+        some = Package("x", "1", build="g")
+        unknown = Package("x", None, build=build)
+
+        assert () == diff([some, unknown], [some]).upgrades
+        assert () == diff([some], [unknown, some]).upgrades
+
+    def test_only_without_version(self):
+        """
+        Alone it is, from or to one that has a version.
+        """
+        row = one([Package("x", None)], [Package("x", "1")])
+
+        assert ("version", (), ("1",)) == (row.kind, row.old, row.new)
+
     def test_version_wins(self):
         """
         Another version is no rebuild.
@@ -161,6 +180,93 @@ class TestKind:
         An entry that is written twice is one package.
         """
         assert () == diff([Package("x", "1")] * 2, [Package("x", "1")]).upgrades
+
+
+def parts(**builds):
+    return [Package("x", "1", builds=tuple(builds.items()))]
+
+
+class TestParts:
+    def test_rebuild(self):
+        """
+        Another build of a part is a rebuild, and no other part is shown.
+        """
+        row = one(parts(p="a", q="b"), parts(p="a", q="c"))
+
+        assert ("rebuild", "b", "c") == (row.kind, row.old_build, row.new_build)
+
+    @pytest.mark.parametrize("new", [{}, {"q": "b"}, {"p": "a", "q": "b"}])
+    def test_on_one_side(self, new):
+        """
+        A part that one side does not have says nothing.
+        """
+        assert () == diff(parts(p="a"), parts(**new)).upgrades
+
+    def test_of_one_version(self):
+        """
+        Parts are compared version by version.
+        """
+        old = [Package("x", v, builds=(("p", b),)) for v, b in ("1a", "2b")]
+        new = [Package("x", v, builds=(("p", b),)) for v, b in ("1b", "2a")]
+
+        row = one(old, new)
+
+        assert ("rebuild", "a, b", "a, b") == (row.kind, row.old_build, row.new_build)
+
+    def test_whole_says_less(self):
+        """
+        If parts are the same, another build of the whole does not count.
+        """
+        old, new = (Package("x", "1", build=b, builds=(("p", "a"),)) for b in "bc")
+
+        assert () == diff([old], [new]).upgrades
+
+    @pytest.mark.parametrize("builds", [(), (("q", "b"),)])
+    def test_whole_decides(self, builds):
+        """
+        Without a part to compare it does.
+        """
+        old = Package("x", "1", build="old", builds=(("p", "a"),))
+        new = Package("x", "1", build="new", builds=builds)
+
+        row = one([old], [new])
+
+        assert ("rebuild", "old", "new") == (row.kind, row.old_build, row.new_build)
+
+    def test_whole_is_shown(self):
+        """
+        If the whole has another build as well, it is what people read.
+        """
+        old, new = (Package("x", "1", build=b, builds=(("p", b),)) for b in "ab")
+
+        row = one([old], [new])
+
+        assert ("rebuild", "a", "b") == (row.kind, row.old_build, row.new_build)
+
+    @pytest.mark.parametrize(
+        ("old", "new"), [(None, None), ("same", "same"), (None, "new"), ("old", None)]
+    )
+    def test_whole_says_nothing(self, old, new):
+        """
+        If it has not, or not on both sides, people read what has.
+        """
+        row = one(
+            [Package("x", "1", build=old, builds=(("p", "a"),))],
+            [Package("x", "1", build=new, builds=(("p", "b"),))],
+        )
+
+        assert ("rebuild", "a", "b") == (row.kind, row.old_build, row.new_build)
+
+    def test_version(self):
+        """
+        Beside a new version nobody reads of parts.
+        """
+        row = one(
+            [Package("x", "1", build="a", builds=(("p", "b"),))],
+            [Package("x", "2", builds=(("p", "c"),))],
+        )
+
+        assert ("version", "a", None) == (row.kind, row.old_build, row.new_build)
 
 
 class TestKey:

@@ -2,6 +2,8 @@
 What holds for all lockfiles.
 """
 
+import json
+
 import pytest
 from attrs import evolve
 from hypothesis import given, settings
@@ -13,26 +15,20 @@ from upgrade_state.lockfiles import Package, Snapshot
 FEW = st.sampled_from
 # The first example imports what the others find.
 law = settings(deadline=None)
-SEEDS = {
-    "flox": b'{"lockfile-version": 1, "manifest": {}, "packages": [{"install_id":'
-    b' "a", "system": "s", "version": null, "derivation": "d"}, {"install_id": "b",'
-    b' "system": "s", "store_path": "p"}]}',
-    "uv": b"version = 1\nrequires-python = '>=3.11'\n[manifest]\nmembers = ['a']\n"
-    b"[[package]]\nname = 'a'\nsource = { virtual = '.' }\n"
-    b"dependencies = [{ name = 'b' }]\n[[package]]\nname = 'b'\nversion = '1'\n"
-    b"source = { git = 'x#1' }\nsdist = { hash = 'h' }\n",
-}
 
 packages = st.lists(
     st.builds(
         Package,
         FEW("abc"),
         FEW([None, "1", "2", "10"]),
+        ecosystem=FEW([None, "e"]),
         platform=FEW([None, "p", "q"]),
         environment=FEW([None, "e"]),
         build=FEW([None, "x", "y"]),
+        builds=st.dictionaries(FEW("rs"), FEW("xy")).map(lambda d: tuple(d.items())),
         direct=FEW([None, True, False]),
         local=st.booleans(),
+        internal=st.booleans(),
     ),
     max_size=12,
 )
@@ -59,6 +55,17 @@ def swapped(row):
         old_build=row.new_build,
         new_build=row.old_build,
     )
+
+
+def places(value):
+    """
+    Yield every place in a document, as what holds it and its key or index.
+    """
+    keys = list(value) if isinstance(value, dict) else range(len(value))
+    for key in keys:
+        yield value, key
+        if isinstance(value[key], (dict, list)):
+            yield from places(value[key])
 
 
 class TestDiff:
@@ -109,9 +116,11 @@ class TestDiff:
         assert [] == [
             u
             for u in rows
-            if u.kind == "rebuild" and (u.old != u.new or not u.old_build)
+            if (u.kind == "version" and u.old == u.new)
+            or (u.kind == "rebuild" and (u.old != u.new or not u.old_build))
         ]
-        assert len({(u.name, u.platform, u.environment) for u in rows}) == len(rows)
+        keys = {(u.name, u.ecosystem, u.platform, u.environment) for u in rows}
+        assert len(keys) == len(rows)
 
     @law
     @given(snapshots, snapshots)
@@ -137,16 +146,17 @@ class TestRead:
         """
         snapshot = lockfiles.read(content, format=name)
 
-        assert snapshot.packages is None
-        assert 0 < len(snapshot.problem) < 40
+        # Almost any text may require something.
+        assert snapshot.packages is None or name == "requirements"
+        assert snapshot.packages or 0 < len(snapshot.problem) < 40
 
     @law
     @given(data=st.data())
-    def test_damaged(self, name, data):
+    def test_damaged(self, name, seeds, data):
         """
         Nor does a lockfile with anything in it replaced by anything.
         """
-        seed = SEEDS[name]
+        seed = seeds[name]
         start = data.draw(st.integers(0, len(seed)))
         stop = data.draw(st.integers(start, min(start + 12, len(seed))))
         bits = st.sampled_from([b"1", b"[]", b"{}", b"''", b'""', b"null", b"\xff"])
@@ -156,22 +166,72 @@ class TestRead:
 
         assert (snapshot.packages is None) == (snapshot.problem is not None)
 
-    def test_seed(self, name):
+    @law
+    @given(data=st.data())
+    def test_other_shape(self, name, seeds, data):
+        """
+        Nor does one that is well-formed, with one value of another shape.
+        """
+        if not seeds[name].startswith(b"{"):
+            return
+        document = json.loads(seeds[name])
+        holder, key = data.draw(st.sampled_from(list(places(document))))
+        holder[key] = data.draw(st.sampled_from([None, True, 1, 1.5, "", "x", [], {}]))
+
+        snapshot = lockfiles.read(json.dumps(document).encode(), format=name)
+
+        assert (snapshot.packages is None) == (snapshot.problem is not None)
+
+    @law
+    @given(data=st.data())
+    def test_order_of_keys(self, name, seeds, data):
+        """
+        The order of keys has no meaning.
+        """
+        if not seeds[name].startswith(b"{"):
+            return
+        shuffled = json.loads(
+            seeds[name],
+            object_pairs_hook=lambda found: dict(data.draw(st.permutations(found))),
+        )
+        old, new = (
+            lockfiles.read(json.dumps(document).encode(), format=name)
+            for document in (json.loads(seeds[name]), shuffled)
+        )
+
+        assert () == lockfiles.diff(evolve(old, digest="old"), new).upgrades
+
+    def test_seed(self, name, seeds):
         """
         What gets damaged is readable before.
         """
-        assert 2 == len(lockfiles.read(SEEDS[name], format=name).packages)
+        assert 2 <= len(lockfiles.read(seeds[name], format=name).packages)
 
 
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("Pipfile.lock/bot-bump/old.json", "pipfile"),
+        ("conda-lock/bump/old.yml", "conda-lock"),
+        ("devbox.lock/nginx/old.lock", "devbox"),
+        ("flake.lock/bump-several/old.lock", "flake"),
+        ("flox/upgrade-mixed/old.lock", "flox"),
+        ("mise.lock/bump/old.lock", "mise"),
+        ("package-lock.json/bump/old.json", "npm"),
+        ("pixi.lock/v7-refresh/old.lock", "pixi"),
+        ("poetry.lock/update-dependencies/old.lock", "poetry"),
+        ("pylock.toml/pip-build-project/old.toml", "pylock"),
+    ],
+)
 class TestSamples:
     @law
     @given(data=st.data())
-    def test_damaged(self, samples, data):
+    def test_damaged(self, sample_folder, path, name, data):
         """
         Nor does a real lockfile.
         """
-        sample = (samples / "flox/upgrade-mixed/old.lock").read_bytes()
+        sample = (sample_folder / path).read_bytes()
         start = data.draw(st.integers(0, len(sample)))
         length = data.draw(st.integers(0, 2000))
 
-        lockfiles.read(sample[:start] + sample[start + length :], format="flox")
+        lockfiles.read(sample[:start] + sample[start + length :], format=name)

@@ -3,6 +3,7 @@ Real lockfiles give the rows that were found without this library.
 """
 
 import json
+from collections import Counter
 
 import pytest
 from attrs import asdict
@@ -10,29 +11,47 @@ from attrs import asdict
 from upgrade_state import lockfiles
 
 CASES = {
+    "Cargo.lock/maintenance": "cargo",
+    "Pipfile.lock/bot-bump": "pipfile",
+    "conda-lock/bump": "conda-lock",
+    "devbox.lock/nginx": "devbox",
+    "devenv.lock/update": "devenv",
+    "flake.lock/bump-one": "flake",
+    "flake.lock/bump-several": "flake",
     "flox/upgrade-mixed": "flox",
+    "mise.lock/bump": "mise",
+    "package-lock.json/bump": "npm",
+    "pdm.lock/bump-few": "pdm",
+    "pixi.lock/v7-refresh": "pixi",
+    "poetry.lock/update-dependencies": "poetry",
+    "pylock.toml/pip-build-project": "pylock",
+    "pylock.toml/uv-export": "pylock",
     "uv.lock/bump-one": "uv",
     "uv.lock/dev-updates": "uv",
     "uv.lock/generated-upgrade": "uv",
 }
 
+# Fields that nothing is said of there.
+UNTOLD = {"direct", "internal"}
+
+# Rows that do not count: Devbox's own pin is no package of its user.
+INTERNAL = {"github:NixOS/nixpkgs/nixpkgs-unstable"}
+
 
 @pytest.fixture(name="case", params=CASES)
-def _case(request, samples):
-    return request.param, samples / request.param
+def _case(request):
+    return request.param
 
 
 @pytest.fixture(name="expected")
-def _expected(case):
-    return json.loads((case[1] / "expected.json").read_bytes())
+def _expected(case, sample_folder):
+    return json.loads((sample_folder / case / "expected.json").read_bytes())
 
 
 @pytest.fixture(name="sides")
-def _sides(case):
-    name, path = case
+def _sides(case, samples):
     return [
-        lockfiles.read((path / f"{side}.lock").read_bytes(), format=CASES[name])
-        for side in ("old", "new")
+        lockfiles.read(path.read_bytes(), format=CASES[case]) for path in samples(case)
     ]
 
 
@@ -63,7 +82,37 @@ def as_row(expected):
     )
 
 
+def target(row):
+    """
+    Return the word of a summary for where *row* is; None: everywhere.
+    """
+    return "/".join(filter(None, (row.environment, row.platform))) or None
+
+
+def numbers(rows):
+    """
+    Return how many names have a new version, or else a rebuild.
+    """
+    names = {"version": set(), "rebuild": set()}
+    for row in rows:
+        kind = "version" if row["kind"] == "versions" else row["kind"]
+        if not row.get("local") and row["name"] not in INTERNAL:
+            names.get(kind, set()).add(row["name"])
+    return {
+        "version": len(names["version"]),
+        "rebuild": len(names["rebuild"] - names["version"]),
+    }
+
+
 class TestSamples:
+    def test_all(self, sample_folder):
+        """
+        None is left out.
+        """
+        found = sample_folder.glob("*/*/expected.json")
+
+        assert set(CASES) == {str(p.parent.relative_to(sample_folder)) for p in found}
+
     def test_entries(self, sides, expected):
         """
         Every entry is read.
@@ -77,7 +126,7 @@ class TestSamples:
         Every row is as expected, and there is no other.
         """
         rows = [
-            tuple(v for field, v in asdict(u).items() if field != "direct")
+            tuple(v for field, v in asdict(u).items() if field not in UNTOLD)
             for u in diff.upgrades
         ]
 
@@ -85,30 +134,37 @@ class TestSamples:
             rows, key=repr
         )
 
+    def test_summary(self, diff, expected):
+        """
+        The numbers per target are those of the summary, which counts rows.
+        """
+        rows = Counter((target(u), u.kind) for u in diff.upgrades)
+
+        assert {
+            (name, kind): n
+            for name, found in expected.get("summary_by_target", {}).items()
+            for kind, n in found.items()
+            if n
+        } == {(name, kind): n for (name, kind), n in rows.items() if name}
+
     def test_counts(self, diff, expected):
         """
-        The numbers per platform are those of the summary.
+        Per platform each name counts once, as a version if it can.
         """
         counts = lockfiles.counts(diff.upgrades, platforms=diff.platforms)
 
         assert {
-            platform: {kind: found[kind] for kind in ("version", "rebuild")}
-            for platform, found in expected.get("summary_by_target", {}).items()
+            platform: numbers(
+                r for r in expected["packages"] if r["platform"] == platform
+            )
+            for platform in diff.platforms
         } == {platform: n for platform, n in counts.items() if platform != "*"}
 
     def test_counts_over_all(self, diff, expected):
         """
-        Over all platforms each name counts once, as a version if it can.
+        Over all platforms likewise.
         """
-        names = {"version": set(), "rebuild": set()}
-        for row in expected["packages"]:
-            kind = "version" if row["kind"] == "versions" else row["kind"]
-            names.get(kind, set()).add(row["name"])
-
-        assert {
-            "version": len(names["version"]),
-            "rebuild": len(names["rebuild"] - names["version"]),
-        } == lockfiles.counts(diff.upgrades)["*"]
+        assert numbers(expected["packages"]) == lockfiles.counts(diff.upgrades)["*"]
 
 
 class TestFlox:
@@ -132,7 +188,7 @@ class TestFlox:
 
 class TestUv:
     @pytest.mark.parametrize("case", ["uv.lock/generated-upgrade"], indirect=True)
-    def test_tool_output(self, case, diff):
+    def test_tool_output(self, case, diff, sample_folder):
         """
         What uv itself printed is the same list.
         """
@@ -142,6 +198,6 @@ class TestUv:
             sides = (", ".join(f"v{v}" for v in side) for side in (u.old, u.new))
             lines.append(f"{verbs[u.kind]} {u.name} {' -> '.join(filter(None, sides))}")
 
-        printed = (case[1] / "tool_output.txt").read_text().splitlines()
+        printed = (sample_folder / case / "tool_output.txt").read_text().splitlines()
 
         assert printed == lines

@@ -7,7 +7,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 from pathlib import Path
-from typing import Literal, assert_type
+from typing import TYPE_CHECKING, Literal, assert_type
 
 from upgrade_state import (
     CheckFailure,
@@ -28,6 +28,9 @@ from upgrade_state.exceptions import (
     StateReadError,
     StateWriteError,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 now = dt.datetime.now(dt.UTC)
 day = dt.timedelta(days=1)
@@ -72,6 +75,9 @@ with shop.try_check() as check:
         assert_type(check.commit(b""), bool)
         row = lockfiles.Upgrade("curl", "version", old=("8.0",), new=("8.1",))
         check.commit(b"", format="uv", upgrades=[row], recipe="uv", now=now)
+        check.commit(b"", direct={"curl"})
+        check.commit(b"", direct=None)
+        check.commit(b"", direct=1)  # type: ignore[arg-type] # names
 
 information = shop.read()
 assert_type(information, UpgradeInformation | None)
@@ -98,6 +104,19 @@ old = lockfiles.read(b"", format="uv")
 assert_type(old, lockfiles.Snapshot)
 assert_type(lockfiles.diff(old, old), lockfiles.Diff)
 assert_type(lockfiles.format_of("uv.lock"), str | None)
+assert_type(lockfiles.diff(old, old, direct=["curl"]), lockfiles.Diff)
+
+
+def read_pins(content: bytes, /) -> Iterator[lockfiles.Package]:
+    yield lockfiles.Package("curl", content.decode(), platform="linux-64")
+
+
+def read_text(content: str) -> list[lockfiles.Package]:
+    return [lockfiles.Package("curl", content)]
+
+
+reader: lockfiles.Reader = read_pins
+reader = read_text  # type: ignore[assignment] # content is bytes
 
 try:
     preload()

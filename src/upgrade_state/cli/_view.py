@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 from typing import TYPE_CHECKING
 
 from upgrade_state import _policy, _record, lockfiles
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
 
 # What fits on a screen and is still read.
 _ROWS: Final = 50
+
+# What fits on a line, twice.
+_BUILD: Final = 32
+
+_COMMIT: Final = re.compile(r"\b(?:[0-9a-f]{40}|[0-9a-f]{64})\b")
 
 _SIDES: Final[tuple[Literal["old", "new"], ...]] = ("old", "new")
 
@@ -220,14 +226,32 @@ def _line(words: str, platforms: list[str], some: set[str]) -> str:
 
 def _words(upgrade: Upgrade) -> str:
     old, new = _versions(upgrade.old), _versions(upgrade.new)
-    name = f"{upgrade.name} (local)" if upgrade.local else upgrade.name
+    mark = " (local)" if upgrade.local else " (internal)" if upgrade.internal else ""
+    name = f"{upgrade.name}{mark}"
     return {
         "version": f"{name}: {old} -> {new}",
-        "rebuild": f"{name}: {new} (rebuild)",
+        "rebuild": f"{name}: {new} (rebuild{_why(upgrade)})",
         "added": f"{name}: {new} (added)",
         "removed": f"{name}: {old} (removed)",
     }[upgrade.kind]
 
 
 def _versions(versions: tuple[str, ...]) -> str:
-    return ", ".join(versions) or "unknown"
+    return _short(", ".join(versions)) or "unknown"
+
+
+def _why(rebuild: Upgrade) -> str:
+    """
+    Return both builds, if people can tell them apart at a glance.
+    """
+    old, new = _short(rebuild.old_build or ""), _short(rebuild.new_build or "")
+    # A path in the store of Nix is longer, and says nothing to anybody.
+    is_told = old and new and old != new and max(len(old), len(new)) <= _BUILD
+    return f", {old} -> {new}" if is_told else ""
+
+
+def _short(text: str) -> str:
+    """
+    Return *text* with commits as short as people write them.
+    """
+    return _COMMIT.sub(lambda found: found[0][:7], text)

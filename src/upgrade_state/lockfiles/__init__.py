@@ -15,13 +15,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._counts import counts
     from ._diff import diff
-    from ._model import Diff, Package, Snapshot, Upgrade
+    from ._model import Diff, Package, Reader, Snapshot, Upgrade
     from ._read import read
 else:
     # Out of sight of type checkers, so that a misspelt import is an error.
     _MODULES = {
         "Diff": "_model",
         "Package": "_model",
+        "Reader": "_model",
         "Snapshot": "_model",
         "Upgrade": "_model",
         "counts": "_counts",
@@ -46,6 +47,7 @@ __all__ = [  # noqa: RUF022 -- sorted as sorted() does it, which is what a test 
     "Diff",
     "FORMATS",
     "Package",
+    "Reader",
     "Snapshot",
     "Upgrade",
     "counts",

@@ -14,8 +14,8 @@ def counts(
     Count the packages that a notice is about.
 
     A package counts once per platform, as a version change if it is one in
-    any of its rows. What is added, removed or local does not count: Flox's
-    rule, who met manifests that were edited behind its back.
+    any of its rows. What is added, removed, local or internal does not count:
+    Flox's rule, who met manifests that were edited behind its back.
 
     Args:
         upgrades: Rows of `diff`, or the caller's own.
@@ -40,7 +40,7 @@ def counts(
 
 
 def _counted(row: Upgrade) -> bool:
-    return row.kind in {"version", "rebuild"} and not row.local
+    return row.kind in {"version", "rebuild"} and not (row.local or row.internal)
 
 
 def _numbers(versions: dict[tuple[str | None, str], bool]) -> dict[str, int]:

@@ -9,14 +9,17 @@ are sets: neither the order of entries nor a repeated one matters.
 import re
 from collections.abc import Collection, Iterable
 from itertools import zip_longest
+from operator import itemgetter
 
 from ._formats import FORMATS, Format
 from ._model import Diff, Kind, Package, Snapshot, Upgrade
 
 _Key = tuple[str | None, str, str | None, str | None]
 _Groups = dict[_Key, list[Package]]
-# Versions, and the builds known of each.
-_Builds = dict[str | None, set[str]]
+# The builds known of each part of a package; None is the package as a whole.
+_Parts = dict[str | None, set[str]]
+# Versions, and what is known of each.
+_Builds = dict[str | None, _Parts]
 
 _DIGITS = re.compile("([0-9]+)")
 
@@ -27,11 +30,11 @@ def diff(
     """
     Compare two snapshots.
 
-    A package that is added, removed or local is listed like any other; what
-    is worth a notice is for `counts` to say. A set of versions that only got
-    smaller is of the kind ``version``, too. How formats differ is theirs:
-    Flox takes a package as changed if its derivation is another one on both
-    sides, uv if version or commit is.
+    A package that is added, removed, local or internal is listed like any
+    other; what is worth a notice is for `counts` to say. A set of versions
+    that only got smaller is of the kind ``version``, too. How formats differ
+    is theirs: Flox takes a package as changed if its derivation is another
+    one on both sides, uv if version or commit is.
 
     Args:
         old: The current lockfile.
@@ -39,7 +42,7 @@ def diff(
         new: The lockfile that an upgrade would make.
 
         direct:
-            Names that are known to be asked for, as the lockfile spells them;
+            Names that are known to be asked for, as `Package` spells them;
             used only where the lockfiles do not say. None: not known.
 
     Returns:
@@ -67,8 +70,9 @@ def diff(
 
 
 def _platforms(*snapshots: Snapshot) -> tuple[str, ...]:
-    packages = (p for snapshot in snapshots for p in snapshot.packages or ())
-    return tuple(sorted({p.platform for p in packages if p.platform is not None}))
+    platform = itemgetter(Package._fields.index("platform"))
+    found = (set(map(platform, snapshot.packages or ())) for snapshot in snapshots)
+    return tuple(sorted(set().union(*found) - {None}))
 
 
 def _upgrades(
@@ -77,8 +81,12 @@ def _upgrades(
     rules: Format,
     names: frozenset[str] | None,
 ) -> tuple[Upgrade, ...]:
-    old = _groups(before, first_wins=rules.first_wins)
-    new = _groups(after, first_wins=rules.first_wins)
+    if rules.first_wins:
+        before, after = _firsts(before), _firsts(after)
+    # Most packages are the same on both sides. To find the others by their
+    # hashes takes less than to look up each of them by its key.
+    changed = {p.name for p in set(before).symmetric_difference(after)}
+    old, new = _groups(before, changed), _groups(after, changed)
     rows = (
         _upgrade(old.get(key, []), new.get(key, []), rules, names)
         for key in {**old, **new}
@@ -87,14 +95,23 @@ def _upgrades(
     return tuple(sorted(filter(None, rows), key=_position))
 
 
-def _groups(packages: Iterable[Package], *, first_wins: bool) -> _Groups:
+def _firsts(packages: Iterable[Package]) -> list[Package]:
+    firsts: dict[_Key, Package] = {}
+    for p in packages:
+        firsts.setdefault(_key(p), p)
+    return list(firsts.values())
+
+
+def _groups(packages: Iterable[Package], names: set[str]) -> _Groups:
     groups: _Groups = {}
     for p in packages:
-        key = (p.ecosystem, p.name, p.environment, p.platform)
-        group = groups.setdefault(key, [])
-        if not (group and first_wins):
-            group.append(p)
+        if p.name in names:
+            groups.setdefault(_key(p), []).append(p)
     return groups
+
+
+def _key(p: Package) -> _Key:
+    return p.ecosystem, p.name, p.environment, p.platform
 
 
 def _upgrade(
@@ -108,6 +125,7 @@ def _upgrade(
     if kind is None:
         return None
     both = [*old, *new]
+    old_build, new_build = _shown(before, after, kind)
     return Upgrade(
         both[0].name,
         kind,
@@ -116,40 +134,77 @@ def _upgrade(
         ecosystem=both[0].ecosystem,
         platform=both[0].platform,
         environment=both[0].environment,
-        old_build=", ".join(sorted(_known(before))) or None,
-        new_build=", ".join(sorted(_known(after))) or None,
+        old_build=old_build,
+        new_build=new_build,
         direct=_direct(both, names),
         local=all(p.local for p in both),
+        internal=all(p.internal for p in both),
     )
 
 
 def _builds(group: list[Package]) -> _Builds:
     builds: _Builds = {}
     for p in group:
-        known = builds.setdefault(p.version, set())
+        known = builds.setdefault(p.version, {})
         if p.build is not None:
-            known.add(p.build)
+            known.setdefault(None, set()).add(p.build)
+        for part, build in p.builds:
+            known.setdefault(part, set()).add(build)
     return builds
 
 
 def _kind(old: _Builds, new: _Builds, rules: Format) -> Kind | None:
     if not (old and new):
         return "removed" if old else "added"
-    if rules.build_decides and not _rebuilt(_known(old), _known(new)):
+    if rules.build_decides and not _changed(_merged(old), _merged(new)):
         return None
-    if old.keys() != new.keys():
+    # An entry without a version, beside one that has it, can be told to nobody.
+    if old.keys() - {None} != new.keys() - {None}:
         return "version"
-    return "rebuild" if any(_rebuilt(old[v], new[v]) for v in old) else None
+    return "rebuild" if _rebuilt(old, new) else None
 
 
-def _rebuilt(old: set[str], new: set[str]) -> bool:
+def _rebuilt(old: _Builds, new: _Builds) -> list[tuple[str | None, str | None]]:
+    """
+    Return the versions and their parts that have another build.
+    """
+    both = old.keys() & new.keys()
+    return [(v, part) for v in both for part in _changed(old[v], new[v])]
+
+
+def _changed(old: _Parts, new: _Parts) -> set[str | None]:
+    """
+    Return the parts that have another build.
+    """
     # A build that is known on one side only says more about the lockfile
     # than about the package.
-    return bool(old and new) and old != new
+    common = old.keys() & new.keys()
+    # The whole says less than a part: it is asked where no part can be.
+    parts = common - {None} or common
+    return {part for part in parts if old[part] != new[part]}
 
 
-def _known(builds: _Builds) -> set[str]:
-    return set().union(*builds.values())
+def _merged(builds: _Builds) -> _Parts:
+    merged: _Parts = {}
+    for parts in builds.values():
+        for part, known in parts.items():
+            merged.setdefault(part, set()).update(known)
+    return merged
+
+
+def _shown(old: _Builds, new: _Builds, kind: Kind) -> list[str | None]:
+    """
+    Return the builds of both sides, for people to read.
+    """
+    sides = [_merged(side).get(None, set()) for side in (old, new)]
+    if kind == "rebuild" and not (all(sides) and sides[0] != sides[1]):
+        # Of the whole nothing can be told; then it is what made the rebuild.
+        changed = _rebuilt(old, new)
+        sides = [
+            {build for v, part in changed for build in side[v][part]}
+            for side in (old, new)
+        ]
+    return [", ".join(sorted(side)) or None for side in sides]
 
 
 def _versions(builds: _Builds) -> tuple[str, ...]:

@@ -4,7 +4,8 @@ What is known of lockfiles: packages, snapshots, and how two of them differ.
 Nothing here knows any format, or that JSON exists.
 """
 
-from typing import Literal, get_args
+from collections.abc import Iterable
+from typing import Literal, NamedTuple, Protocol, get_args
 
 from attrs import field, frozen
 from attrs.validators import in_, instance_of
@@ -12,22 +13,26 @@ from attrs.validators import in_, instance_of
 Kind = Literal["version", "rebuild", "added", "removed"]
 
 
-@frozen
-class Package:
+class Package(NamedTuple):
     """
     One package as a lockfile pins it.
+
+    There are as many as a lockfile has entries, so it is made of what Python
+    makes and compares fastest. All but name and version go by their names.
 
     Several packages may share one name: forks for different platforms, or
     builds of one version for different uses.
 
     Attributes:
-        name: Name, as the lockfile spells it.
+        name:
+            Name, as the lockfile spells it; those of Python packages as the
+            index compares them (PEP 503).
 
         version: Version, whole; None: the lockfile has none.
 
         ecosystem:
-            Whose names these are (``pypi``), in the words of package URLs;
-            None: there is no such word.
+            Whose names these are (``pypi``), in the words of package URLs
+            where they have one; None: there is no word for it.
 
         platform: The format's own word for it; None: the lockfile is for all.
 
@@ -38,21 +43,50 @@ class Package:
             What tells two builds of one version apart. Only ever compared
             for equality; None: not known.
 
+        builds:
+            Builds of parts of the package, as pairs of part and build. What a
+            part is, is the format's business: a platform, say. Parts that
+            both sides have decide on a rebuild; without any, *build* does.
+
         direct:
             True: somebody asked for it by name. False: it came with
             something else. None: the lockfile does not say.
 
         local: The project itself, or a directory beside it.
+
+        internal: Pinned by the manager for its own use; no package of anybody.
     """
 
     name: str
     version: str | None
-    ecosystem: str | None = field(default=None, kw_only=True)
-    platform: str | None = field(default=None, kw_only=True)
-    environment: str | None = field(default=None, kw_only=True)
-    build: str | None = field(default=None, kw_only=True)
-    direct: bool | None = field(default=None, kw_only=True)
-    local: bool = field(default=False, kw_only=True)
+    ecosystem: str | None = None
+    platform: str | None = None
+    environment: str | None = None
+    build: str | None = None
+    builds: tuple[tuple[str, str], ...] = ()
+    direct: bool | None = None
+    local: bool = False
+    internal: bool = False
+
+
+class Reader(Protocol):
+    """
+    What turns the bytes of a lockfile into packages: one function per format.
+
+    Another distribution offers one as an entry point of the group
+    ``upgrade_state.lock_readers``; its name is that of the format. It is used
+    by whoever asks for that format.
+
+    A reader may index and unpack as if all were well. AttributeError,
+    LookupError, TypeError and ValueError mean that *content* is no such
+    lockfile, which then is opaque as a whole: packages that were left out
+    would count as removed. *content* is from anywhere: nothing of it is to be
+    executed or fetched, and the time taken should grow with its length only.
+    Those of other distributions never see content that is empty, larger than
+    16 MiB, or has a byte order mark or merge conflicts.
+    """
+
+    def __call__(self, content: bytes, /) -> Iterable[Package]: ...
 
 
 @frozen(kw_only=True)
@@ -106,7 +140,8 @@ class Upgrade:
 
         old_build:
             Build before; several are sorted and joined with a comma and a
-            space, for people to read. None: not known.
+            space, for people to read. None: not known. Builds of parts are
+            shown where only they make a rebuild.
 
         new_build: Build after, likewise.
 
@@ -115,6 +150,8 @@ class Upgrade:
             the lockfiles nor the caller have said.
 
         local: The project itself, or a directory beside it, on both sides.
+
+        internal: See `Package`; on both sides.
     """
 
     name: str
@@ -129,6 +166,7 @@ class Upgrade:
     new_build: str | None = field(default=None, kw_only=True)
     direct: bool | None = field(default=None, kw_only=True)
     local: bool = field(default=False, kw_only=True)
+    internal: bool = field(default=False, kw_only=True)
 
 
 @frozen(kw_only=True)

@@ -19,13 +19,15 @@ def read(content: bytes, *, format: str | None = None) -> Snapshot:  # noqa: A00
     Args:
         content: The raw bytes.
 
-        format: One of `FORMATS`; None: unknown, so the content is opaque.
+        format:
+            One of `FORMATS`, or the name of an installed `Reader`; None:
+            unknown, so the content is opaque.
 
     Returns:
         The snapshot, always with the digest of *content*.
 
     Raises:
-        ValueError: There is no such format.
+        ValueError: There is no such format, or its reader cannot be loaded.
 
         TypeError: *content* is not bytes.
     """

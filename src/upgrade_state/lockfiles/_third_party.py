@@ -1,0 +1,91 @@
+"""
+Readers that other distributions bring along, as entry points.
+
+Their code is run for whoever names their format, and for nobody else.
+"""
+
+import logging
+from collections.abc import Iterable
+from importlib import metadata
+
+from upgrade_state._record import is_short_name
+
+from ._model import Package, Reader
+from ._parse import UnreadableError, refuse
+
+GROUP = "upgrade_state.lock_readers"
+
+_LOG = logging.getLogger("upgrade_state")
+
+_TEXTS = ("ecosystem", "platform", "environment", "version", "build")
+
+
+def names() -> set[str]:
+    """
+    Return the names of all formats that somebody has installed a reader of.
+    """
+    return {point.name for point in metadata.entry_points(group=GROUP)}
+
+
+def reader_of(name: str) -> Reader | None:
+    """
+    Load the reader of the format *name*; None: nobody brings one.
+
+    Raises:
+        ValueError: It cannot be loaded, or is nothing that could be called.
+    """
+    # As with modules, the first on the path wins.
+    point = next(iter(metadata.entry_points(group=GROUP, name=name)), None)
+    if point is None or not is_short_name(name):
+        return None
+    try:
+        reader = point.load()
+    except Exception as e:  # what an import raises is up to the imported
+        raise ValueError(f"Could not load {_shown(point)}: {e!r}") from e
+    if callable(reader):
+        return _guarded(name, reader)
+    raise ValueError(f"Could not call {_shown(point)}")
+
+
+def _shown(point: metadata.EntryPoint) -> str:
+    return f"the entry point {point.name!r} of {GROUP} ({point.value})"
+
+
+def _guarded(name: str, reader: Reader) -> Reader:
+    """
+    Return *reader*, with the limits and the manners of those in this package.
+    """
+
+    def read(content: bytes, /) -> Iterable[Package]:
+        refuse(content)
+        try:
+            packages = tuple(reader(content))
+        except (AttributeError, LookupError, RecursionError, TypeError, ValueError):
+            raise
+        except Exception as e:
+            # The message of an exception may have been made from the content.
+            _LOG.debug("the reader of %r raised %s", name, type(e).__name__)
+            raise UnreadableError(f"the reader of {name} has failed") from e
+        if not all(map(_is_sound, packages)):
+            raise UnreadableError(f"the reader of {name} gave no packages")
+        return packages
+
+    return read
+
+
+def _is_sound(package: object) -> bool:
+    """
+    Tell whether *package* can be compared with any other.
+    """
+    return (
+        isinstance(package, Package)
+        and isinstance(package.name, str)
+        and all(isinstance(getattr(package, f), str | None) for f in _TEXTS)
+        and isinstance(package.direct, bool | None)
+        and isinstance(package.builds, tuple)
+        and all(map(_is_part, package.builds))
+    )
+
+
+def _is_part(pair: object) -> bool:
+    return isinstance(pair, tuple) and [str, str] == [type(word) for word in pair]

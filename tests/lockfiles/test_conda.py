@@ -1,0 +1,502 @@
+import json
+
+import pytest
+
+from upgrade_state import lockfiles
+from upgrade_state.lockfiles import Package
+
+CHANNEL = "https://user:secret@conda.example/t/token/main"
+COMMITS = "a" * 40, "b" * 40
+MD5, SHA256 = "0" * 32, "0" * 64
+
+
+def packages(content, name):
+    return lockfiles.read(content.encode(), format=name).packages
+
+
+def problem(content, name):
+    snapshot = lockfiles.read(content.encode(), format=name)
+
+    assert snapshot.packages is None
+    return snapshot.problem
+
+
+def rows(old, new, name):
+    """
+    Return kind, versions and builds of all upgrades between two contents.
+    """
+    sides = (lockfiles.read(c.encode(), format=name) for c in (old, new))
+    diff = lockfiles.diff(*sides)
+
+    assert diff.comparable
+    return [(u.kind, u.old, u.new, u.old_build, u.new_build) for u in diff.upgrades]
+
+
+def record(name="zlib", version="1.3", build="h0_0", **fields):
+    return {
+        "base_url": "https://conda.example/main",
+        "build_number": 0,
+        "build_string": build,
+        "channel": "main",
+        "dist_name": f"{name}-{version}-{build}",
+        "name": name,
+        "platform": "linux-64",
+        "version": version,
+    } | fields
+
+
+def pip(version="1.0", channel="pypi"):
+    return record("x", version, "pypi_0", channel=channel, platform="pypi")
+
+
+class TestList:
+    def test_conda(self):
+        """
+        A conda package has a build string, and no platform of its own.
+        """
+        assert (Package("zlib", "1.3", ecosystem="conda", build="h0_0"),) == packages(
+            json.dumps([record()]), "conda-list"
+        )
+
+    def test_pip(self):
+        """
+        What pip has installed is from another ecosystem and has no build.
+        """
+        assert (Package("x", "1.0", ecosystem="pypi"),) == packages(
+            json.dumps([pip()]), "conda-list"
+        )
+
+    def test_develop(self):
+        """
+        A project that is linked into the environment is local.
+        """
+        assert (Package("x", "1.0", ecosystem="pypi", local=True),) == packages(
+            json.dumps([pip(channel="<develop>")]), "conda-list"
+        )
+
+    @pytest.mark.parametrize(("old", "new"), ["ab", ("noarch", "linux-64")])
+    def test_subdir(self, old, new):
+        """
+        A package that moves to or from noarch is upgraded, not replaced.
+        """
+        assert [("version", ("1.3",), ("1.4",), "h0_0", "h0_0")] == rows(
+            json.dumps([record(platform=old)]),
+            json.dumps([record(version="1.4", platform=new)]),
+            "conda-list",
+        )
+
+    def test_channel(self):
+        """
+        The same build from another channel is no upgrade.
+        """
+        other = record(channel="mirror", base_url="https://files.example/mirror")
+
+        assert [] == rows(json.dumps([record()]), json.dumps([other]), "conda-list")
+
+    def test_from_conda_to_pip(self):
+        """
+        A package that changes its ecosystem is another one.
+        """
+        found = rows(json.dumps([record("x")]), json.dumps([pip()]), "conda-list")
+
+        assert ["removed", "added"] == [kind for kind, *_ in found]
+
+    @pytest.mark.parametrize(
+        "content",
+        [
+            "[]",
+            "{}",
+            '"conda"',
+            "null",
+            "[1]",
+            '{"error": "EnvironmentLocationNotFound"}',
+            '{"actions": {"LINK": []}}',
+        ],
+    )
+    def test_other_document(self, content):
+        """
+        What conda prints when it fails is no list, nor is an empty one.
+        """
+        assert "not a conda-list lockfile" == problem(content, "conda-list")
+
+    @pytest.mark.parametrize("key", ["build_string", "channel", "name", "version"])
+    @pytest.mark.parametrize("value", [None, 1, ""])
+    def test_entry(self, key, value):
+        """
+        One record of another shape makes the list opaque, not shorter.
+        """
+        wrong = record() | {key: value}
+        if key == "build_string" and value != 1:
+            wrong.pop(key)
+
+        assert "not a conda-list lockfile" == problem(
+            json.dumps([record("a"), wrong]), "conda-list"
+        )
+
+
+def explicit(*lines, platform="linux-64"):
+    head = [f"# platform: {platform}"] if platform else []
+    return "\n".join([*head, "@EXPLICIT", *lines, ""])
+
+
+def url(file="zlib-1.3-h0_0.conda", subdir="linux-64", checksum=""):
+    return f"{CHANNEL}/{subdir}/{file}{checksum}"
+
+
+class TestExplicit:
+    @pytest.mark.parametrize("suffix", [".conda", ".tar.bz2"])
+    @pytest.mark.parametrize("checksum", ["", MD5, SHA256, f"sha256:{SHA256}"])
+    def test_url(self, suffix, checksum):
+        """
+        Name, version and build are in the file's name, and nothing else counts.
+        """
+        line = url(f"zlib-1.3-h0_0{suffix}", checksum=checksum and f"#{checksum}")
+
+        assert (
+            Package(
+                "zlib", "1.3", ecosystem="conda", platform="linux-64", build="h0_0"
+            ),
+        ) == packages(explicit(line), "conda-explicit")
+
+    @pytest.mark.parametrize(
+        ("file", "expected"),
+        [
+            ("python-abi-3.13-7_cp313.conda", ("python-abi", "3.13", "7_cp313")),
+            ("_libgcc_mutex-0.1-main.tar.bz2", ("_libgcc_mutex", "0.1", "main")),
+            ("x264-1!164.3095-h0_2.tar.bz2", ("x264", "1!164.3095", "h0_2")),
+            ("x264-1%21164.3095-h0_2.conda", ("x264", "1!164.3095", "h0_2")),
+            ("torch-2.7.1%2Bcpu-0.conda", ("torch", "2.7.1+cpu", "0")),
+            ("backports.zstd-1.0-1.conda", ("backports.zstd", "1.0", "1")),
+            ("libstdc++-1-0.conda", ("libstdc++", "1", "0")),
+        ],
+    )
+    def test_file_name(self, file, expected):
+        """
+        It is split twice from the right, decoded.
+        """
+        (p,) = packages(explicit(url(file)), "conda-explicit")
+
+        assert expected == (p.name, p.version, p.build)
+
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "file:///tmp/pkgs/zlib-1.3-h0_0.conda",
+            "/tmp/pkgs/zlib-1.3-h0_0.conda",
+            "C:\\pkgs\\zlib-1.3-h0_0.conda",
+            "zlib-1.3-h0_0.conda",
+        ],
+    )
+    def test_path(self, line):
+        """
+        A package may be on disk.
+        """
+        (p,) = packages(explicit(line), "conda-explicit")
+
+        assert ("zlib", "h0_0") == (p.name, p.build)
+
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "zlib=1.3=h0_0",
+            "zlib",
+            url("zlib-1.3.conda"),
+            url("-1.3-h0_0.conda"),
+            url("zlib-1.3-h0_0"),
+            url("zlib-1.3-h0_0.con"),
+            url("zlib-1.3-h0_0.tar.gz"),
+            url(""),
+            url("zl%1Bib-1.3-h0_0.conda"),
+            url("zl%ffib-1.3-h0_0.conda"),
+            url("zl\u00efb-1.3-h0_0.conda"),
+            url("zlib-\u0661-h0_0.conda"),
+            url(checksum="#"[:1] + MD5[:-1]),
+            url(checksum="#" + "g" * 32),
+            url(checksum="#sha256:" + MD5),
+            "https://user:secret@zlib-1.3-h0_0.conda",
+            "@EXPLICIT",
+        ],
+    )
+    def test_line(self, line):
+        """
+        Any other line makes the list opaque, not shorter.
+        """
+        assert "not a conda-explicit lockfile" == problem(
+            explicit(url(), line), "conda-explicit"
+        )
+
+    @pytest.mark.parametrize("head", ["", "# @EXPLICIT\n", "@explicit\n"])
+    def test_head(self, head):
+        """
+        A list of URLs that does not say so is none.
+        """
+        assert "not a conda-explicit lockfile" == problem(
+            f"{head}{url()}\n", "conda-explicit"
+        )
+
+    def test_none(self):
+        """
+        An environment without packages is not opaque.
+        """
+        assert () == packages(explicit(), "conda-explicit")
+
+    @pytest.mark.parametrize(
+        ("platform", "subdirs", "expected"),
+        [
+            ("osx-64", ["linux-64"], "osx-64"),
+            (None, ["noarch", "linux-64", "linux-64"], "linux-64"),
+            (None, ["noarch"], None),
+            (None, ["linux-64", "osx-64"], None),
+            (None, ["pkgs"], None),
+            (None, ["pkgs", "win-arm64"], "win-arm64"),
+        ],
+    )
+    def test_platform(self, platform, subdirs, expected):
+        """
+        A list is for one platform: by its comment, or else by its subdirs.
+        """
+        lines = [url(subdir=subdir) for subdir in subdirs]
+        found = packages(explicit(*lines, platform=platform), "conda-explicit")
+
+        assert {expected} == {p.platform for p in found}
+
+    def test_comments(self):
+        """
+        All other comments are for people.
+        """
+        content = "# Generated by hand.\n#\n\n# pip install x\n" + explicit(url())
+
+        assert 1 == len(packages(content, "conda-explicit"))
+
+    @pytest.mark.parametrize(
+        ("location", "version", "build"),
+        [
+            ("https://files.example/x-1.0-py3-none-any.whl", "1.0", None),
+            ("https://files.example/x-1.0-py3-none-any.whl#sha256=0", "1.0", None),
+            ("https://files.example/x-1.0%2Bcpu-1-cp313-abi3-any.whl", "1.0+cpu", None),
+            ("https://files.example/x-y-1.0.post1.tar.gz", "1.0.post1", None),
+            ("https://files.example/x-1.0.zip", "1.0", None),
+            ("https://files.example/x-1.0", None, None),
+            ("https://files.example/x-main.zip", None, None),
+            ("https://files.example/main.zip", None, None),
+            ("https://files.example/x.whl", None, None),
+            ("https://files.example/" + "1-" * 10**6, None, None),
+            (f"git+https://me:secret@files.example/x@{COMMITS[0]}", None, COMMITS[0]),
+            ("git+https://files.example/x@main", None, None),
+            (f"https://files.example/x@{COMMITS[0]}", None, None),
+        ],
+    )
+    def test_pip(self, location, version, build):
+        """
+        What conda-lock has for pip is in comments, with the version in a URL.
+        """
+        content = explicit(url(), f"# pip x @ {location}")
+
+        assert (
+            Package("x", version, ecosystem="pypi", platform="linux-64", build=build)
+            == packages(content, "conda-explicit")[1]
+        )
+
+    def test_pip_without_name(self):
+        """
+        A requirement has a name.
+        """
+        assert "not a conda-explicit lockfile" == problem(
+            explicit("# pip  @ https://files.example/x.zip"), "conda-explicit"
+        )
+
+    def test_rebuild(self):
+        """
+        Another build of one version is a rebuild.
+        """
+        assert [("rebuild", ("1.3",), ("1.3",), "h0_0", "h0_1")] == rows(
+            explicit(url()), explicit(url("zlib-1.3-h0_1.conda")), "conda-explicit"
+        )
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            url("zlib-1.3-h0_0.tar.bz2"),
+            url(checksum="#" + MD5),
+            "https://files.example/mirror/noarch/zlib-1.3-h0_0.conda",
+        ],
+    )
+    def test_same_build(self, other):
+        """
+        Another archive, channel, mirror or hash of one build is not.
+        """
+        assert [] == rows(explicit(url()), explicit(other), "conda-explicit")
+
+    @pytest.mark.parametrize("piece", ["1-", "1.", "1", "a-.", "-"])
+    def test_long(self, piece):
+        """
+        A line of a million characters takes no longer than as many lines.
+        """
+        content = explicit(url(piece * 500_000 + ".con"))
+
+        assert "not a conda-explicit lockfile" == problem(content, "conda-explicit")
+
+    def test_no_url(self):
+        """
+        Nothing of a URL but its file's name goes any further.
+        """
+        pins = [url(), f"# pip x @ git+https://me:secret@files.example/x@{COMMITS[0]}"]
+
+        found = repr(packages(explicit(*pins), "conda-explicit"))
+
+        assert not [s for s in ("secret", "token", "example") if s in found]
+
+
+LOCK = """version: 1
+metadata:
+  platforms:
+  - linux-64
+package:
+"""
+
+
+def locked(name="zlib", version="'1.3'", manager="conda", location=None, more=""):
+    return f"""- name: {name}
+  version: {version}
+  manager: {manager}
+  platform: linux-64
+  dependencies: {{}}
+  url: {location or url()}
+  hash:
+    md5: {MD5}
+  category: main
+  optional: false
+{more}"""
+
+
+class TestLock:
+    def test_conda(self):
+        """
+        The build of a conda package is in its URL.
+        """
+        assert (
+            Package(
+                "zlib", "1.3", ecosystem="conda", platform="linux-64", build="h0_0"
+            ),
+        ) == packages(LOCK + locked(), "conda-lock")
+
+    def test_pip(self):
+        """
+        A package from an index has no build.
+        """
+        location = "https://files.example/x-1.0-py3-none-any.whl"
+
+        assert (
+            Package("x", "1.0", ecosystem="pypi", platform="linux-64"),
+        ) == packages(LOCK + locked("x", "'1.0'", "pip", location), "conda-lock")
+
+    def test_git(self):
+        """
+        One from a repository has a commit.
+        """
+        location = f"git+https://me:secret@files.example/x.git@{COMMITS[0]}"
+
+        (p,) = packages(LOCK + locked("x", "1.0", "pip", location), "conda-lock")
+
+        assert COMMITS[0] == p.build
+
+    @pytest.mark.parametrize(
+        ("location", "more", "expected"),
+        [
+            ("https://files.example/zlib", "  build: h1_1\n", "h1_1"),
+            ("https://files.example/zlib", "  build:\n", None),
+            ("https://files.example/zlib", "", None),
+            (url(), "  build: 'null'\n", "h0_0"),
+        ],
+    )
+    def test_build(self, location, more, expected):
+        """
+        The field counts where the URL does not say.
+        """
+        (p,) = packages(LOCK + locked(location=location, more=more), "conda-lock")
+
+        assert expected == p.build
+
+    @pytest.mark.parametrize("version", ["1.10", "2026", "2026-01-01", "no", "1_0"])
+    def test_text(self, version):
+        """
+        A version without quotes is a version, not a number or a date.
+        """
+        (p,) = packages(LOCK + locked(version=version), "conda-lock")
+
+        assert version == p.version
+
+    def test_categories(self):
+        """
+        A package that is listed for another category as well is one package.
+        """
+        twice = locked() + locked().replace("main", "dev")
+
+        assert [] == rows(LOCK + locked(), LOCK + twice, "conda-lock")
+
+    def test_managers(self):
+        """
+        One name may be installed by both managers.
+        """
+        both = LOCK + locked("x", "1.3") + locked("x", "1.0", "pip")
+
+        assert [] == rows(both, both + "# Other bytes\n", "conda-lock")
+        assert ["conda", "pypi"] == [p.ecosystem for p in packages(both, "conda-lock")]
+
+    def test_none(self):
+        """
+        A lockfile without packages is not opaque.
+        """
+        assert () == packages(LOCK.replace("package:", "package: []"), "conda-lock")
+
+    @pytest.mark.parametrize("version", ["0", "2", "99", "1.0"])
+    def test_version(self, version):
+        """
+        Any other version is opaque.
+        """
+        content = LOCK.replace("version: 1", f"version: {version}") + locked()
+
+        assert f"unsupported version {version}" == problem(content, "conda-lock")
+
+    @pytest.mark.parametrize("key", ["version: 1\n", "metadata:", "package:"])
+    def test_key(self, key):
+        """
+        Without one of its keys it is no such lockfile.
+        """
+        content = (LOCK + locked()).replace(key, "x:\n" if key[-1] == "\n" else "x:", 1)
+
+        assert "not a conda-lock lockfile" == problem(content, "conda-lock")
+
+    def test_cut_off(self):
+        """
+        A lockfile cut off before its packages has not lost them.
+        """
+        assert "not a conda-lock lockfile" == problem(LOCK, "conda-lock")
+
+    @pytest.mark.parametrize(
+        ("line", "other"),
+        [
+            ("name: zlib", "name:"),
+            ("name: zlib", "name: []"),
+            ("version: '1.3'", "version: {}"),
+            ("version: '1.3'", "x: 1"),
+            ("manager: conda", "manager: mamba"),
+            ("manager: conda", "manager: [conda]"),
+            ("platform: linux-64", "platform: []"),
+            ("platform: linux-64", "x: linux-64"),
+            (f"url: {url()}", "url:"),
+            (f"url: {url()}", "path: zlib"),
+            ("category: main", "build: []\n  url2: x"),
+        ],
+    )
+    def test_entry(self, line, other):
+        """
+        One entry of another shape makes the lockfile opaque.
+        """
+        wrong = locked().replace(line, other)
+        if "build" in other:
+            wrong = wrong.replace(url(), "https://files.example/zlib")
+
+        assert "not a conda-lock lockfile" == problem(
+            LOCK + locked("a") + wrong, "conda-lock"
+        )

@@ -1,0 +1,370 @@
+import codecs
+
+import pytest
+
+from upgrade_state import lockfiles
+from upgrade_state.lockfiles import Package
+
+COMMITS = "a" * 40, "b" * 40
+DIGESTS = "1" * 64, "2" * 64
+WHEEL = "https://files.example/x-1.0-py3-none-any.whl"
+REPOSITORY = "git+https://user:secret@files.example/x.git"
+
+
+def read(*lines):
+    return lockfiles.read("\n".join(lines).encode(), format="requirements")
+
+
+def pins(*lines):
+    return [(p.name, p.version) for p in read(*lines).packages]
+
+
+def diff(old, new):
+    return lockfiles.diff(read(*old), read(*new)).upgrades
+
+
+class TestPins:
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "x==1.0",
+            "x == 1.0",
+            "x===1.0",
+            "X[a,b]==1.0",
+            "x [a] == 1.0",
+            "x==1.0;python_version<'3.12'",
+            "x==1.0 ; python_version < '3.12' and sys_platform != 'a b'",
+            "x==1.0  # via -r requirements.in",
+            "x==1.0\t#",
+            "  x==1.0  ",
+            "x==1.0 --hash=sha256:1 --hash sha256:2",
+            "x==1.0 --config-settings=a==2",
+            "x==1.0 -C a==2",
+        ],
+    )
+    def test_forms(self, line):
+        """
+        A pin is a name and a version, whatever else is on the line.
+        """
+        assert (Package("x", "1.0", ecosystem="pypi"),) == read(line).packages
+
+    @pytest.mark.parametrize("version", ["1!2.0rc1.post2.dev3", "2.7.1+cpu", "2024a-1"])
+    def test_version(self, version):
+        """
+        A version is whole.
+        """
+        assert [("x", version)] == pins(f"x=={version}")
+
+    def test_name(self):
+        """
+        Names are compared as the index does it.
+        """
+        assert [("zope-interface", "8.0")] == pins("Zope._Interface==8.0")
+
+    def test_forks(self):
+        """
+        One name may have several pins.
+        """
+        assert [("x", "1"), ("x", "2")] == pins("x==1 ; a == 'b'", "x==2 ; a != 'b'")
+
+
+class TestLines:
+    def test_continued(self):
+        """
+        A line goes on after a backslash.
+        """
+        assert [("x", "1.0"), ("y", "2")] == pins(
+            "x==1.0 ; \\", "  a == 'b' \\", "  --hash=sha256:1 \\", "  --hash=sha256:2",
+            "    # via y", "y==\\", "2",
+        )  # fmt: skip
+
+    def test_comment_ends_it(self):
+        """
+        A comment is the end of a line that goes on, and does not go on itself.
+        """
+        assert [("x", "1.0"), ("y", "2"), ("z", "3")] == pins(
+            "x==1.0\\", "# via y \\", "y==2", "  # y \\", "z==3", "# z"
+        )
+
+    def test_comment_at_the_end_of_a_line(self):
+        """
+        One behind a requirement goes on, as it does for pip.
+        """
+        assert [("x", "1.0"), ("z", "3")] == pins("x==1.0 # a \\", "y==2", "z==3")
+
+    def test_hash_sign(self):
+        """
+        Only after a blank does it start a comment.
+        """
+        (p,) = read(f"x @ {WHEEL}#sha256={DIGESTS[0]} # {DIGESTS[1]}").packages
+
+        assert f"sha256:{DIGESTS[0]}" == p.build
+
+    @pytest.mark.parametrize(
+        "option",
+        [
+            "-i https://user:secret@index.example/simple",
+            "--extra-index-url https://index.example/simple",
+            "--find-links ./wheels",
+            "-c constraints.txt",
+            "--require-hashes",
+            "--pre",
+            "",
+            "    # x",
+        ],
+    )
+    def test_options(self, option):
+        """
+        An option adds no package.
+        """
+        assert [("x", "1.0")] == pins(option, "x==1.0")
+
+    def test_byte_order_mark(self):
+        """
+        A mark at the start is ignored, once.
+        """
+        content = codecs.BOM_UTF8 + b"x==1.0"
+
+        assert lockfiles.read(content, format="requirements").packages
+        assert (
+            "starts with a byte order mark"
+            == lockfiles.read(codecs.BOM_UTF8 + content, format="requirements").problem
+        )
+
+
+class TestRepository:
+    @pytest.mark.parametrize(
+        "line",
+        [
+            f"x @ {REPOSITORY}@{COMMITS[0]}",
+            f"X[a] @ {REPOSITORY}@{COMMITS[0]} ; a == 'b'",
+            f"x@{REPOSITORY}@{COMMITS[0]}#subdirectory=y",
+            f"{REPOSITORY}@{COMMITS[0]}#subdirectory=y&egg=x",
+            f"-e {REPOSITORY}@{COMMITS[0]}#egg=x",
+            f"--editable={REPOSITORY}@{COMMITS[0]}#egg=x",
+            f"-e x @ {REPOSITORY}@{COMMITS[0]}",
+            f"x @ git+ssh://git@files.example/x@{COMMITS[0]}",
+        ],
+    )
+    def test_commit(self, line):
+        """
+        The build of a package from a repository is its commit.
+        """
+        assert (Package("x", None, ecosystem="pypi", build=COMMITS[0]),) == read(
+            line
+        ).packages
+
+    @pytest.mark.parametrize("ref", ["", "@main", "@v1.0", "@" + "a" * 7])
+    def test_no_commit(self, ref):
+        """
+        A branch moves, and so may a tag.
+        """
+        assert "not pinned" == read("y==1", f"x @ {REPOSITORY}{ref}").problem
+
+    def test_no_name(self):
+        """
+        A package without a name cannot be found again.
+        """
+        snapshot = read("y==1", f"{REPOSITORY}@{COMMITS[0]}")
+
+        assert "has a requirement without a name" == snapshot.problem
+
+
+class TestArchive:
+    @pytest.mark.parametrize(
+        "line",
+        [
+            f"x @ {WHEEL}",
+            f"x @ {WHEEL}?token=secret ; a == 'b'",
+            WHEEL,
+            f"{WHEEL}[a]",
+            "./x-1.0-1-py3-none-any.whl",
+            "../dist/X-1.0.tar.gz",
+            "file:///srv/x-1.0.ZIP",
+            "x @ file:///srv/x-1.0.zip",
+        ],
+    )
+    def test_version(self, line):
+        """
+        The name of a file says what is in it.
+        """
+        assert (Package("x", "1.0", ecosystem="pypi"),) == read(line).packages
+
+    @pytest.mark.parametrize(
+        ("file", "expected"),
+        [
+            ("my_x-1.0%2Bcpu-py3-none-any.whl", ("my-x", "1.0+cpu")),
+            ("my-x-1.0.post1.tar.bz2", ("my-x", "1.0.post1")),
+        ],
+    )
+    def test_file(self, file, expected):
+        """
+        A wheel's name has no hyphens, that of a source distribution may.
+        """
+        assert [expected] == pins(f"https://files.example/{file}")
+
+    @pytest.mark.parametrize("file", ["v1.0.zip", "y-1.0.zip", "x", "x-.whl", "x.whl"])
+    def test_no_version(self, file):
+        """
+        A file called otherwise says nothing about the version.
+        """
+        assert [("x", None)] == pins(f"x @ https://files.example/{file}")
+
+    @pytest.mark.parametrize("file", ["v1.0.zip", "x", "x-.whl", "-1.0.zip"])
+    def test_no_name(self, file):
+        """
+        A package without a name cannot be found again.
+        """
+        snapshot = read("y==1", f"https://files.example/{file}")
+
+        assert "has a requirement without a name" == snapshot.problem
+
+    @pytest.mark.parametrize(
+        "line",
+        [
+            f"x @ {WHEEL}#sha256={DIGESTS[0]}",
+            f"{WHEEL}#egg=x&sha256={DIGESTS[0]}",
+            f"x @ {WHEEL} --hash=sha256:{DIGESTS[0]}",
+            f"x @ {WHEEL} --hash=sha256:{DIGESTS[1]} --hash=sha256:{DIGESTS[0]}",
+        ],
+    )
+    def test_build(self, line):
+        """
+        The build of an archive is its hash.
+        """
+        (p,) = read(line).packages
+
+        assert f"sha256:{DIGESTS[0]}" == p.build
+
+
+class TestDirectory:
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "-e ./x#egg=x",
+            "-e file:///srv/x#egg=X ; a == 'b'",
+            "x @ file:///srv/x",
+            "./x#egg=x",
+        ],
+    )
+    def test_name(self, line):
+        """
+        A directory is local.
+        """
+        assert (Package("x", None, ecosystem="pypi", local=True),) == read(
+            line
+        ).packages
+
+    @pytest.mark.parametrize("line", ["-e .", "-e x", "-e .[a]", "./x", ".", "/srv/x"])
+    def test_no_name(self, line):
+        """
+        One that does not say its name is left out.
+        """
+        assert [("y", "1")] == pins(line, "y==1")
+
+
+class TestOpaque:
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "x",
+            "x>=1.0",
+            "x==1.*",
+            "x==1.0,>=0.9",
+            "x==${VERSION}",
+            "x==",
+            "x=1.0",
+            "==1.0",
+            "-x==1.0\nx",
+            "x y==1.0",
+            "x @ y",
+            "x==1.0 y",
+            "x[a==1.0",
+            "x ; a == 'b'",
+            "x>=1 ; a == '/'",
+            "\0",
+        ],
+    )
+    def test_not_pinned(self, line):
+        """
+        One requirement that is not pinned, and the file is a list of wishes.
+        """
+        snapshot = read("y==1", line)
+
+        assert (None, "not pinned") == (snapshot.packages, snapshot.problem)
+
+    @pytest.mark.parametrize("line", ["# x==1.0", "-i https://index.example", "-e ."])
+    def test_nothing(self, line):
+        """
+        A file that pins nothing has not lost its packages.
+        """
+        assert "not pinned" == read(line).problem
+
+    @pytest.mark.parametrize("line", ["-r x.txt", "-rx.txt", "--requirement=x.txt"])
+    def test_include(self, line):
+        """
+        What is in another file is not known.
+        """
+        assert "includes other files" == read("y==1", line).problem
+
+    @pytest.mark.parametrize(
+        "end", ["\\", "\\\n", "--hash=sha256:", f"--hash=sha256:{DIGESTS[0][1:]}\n"]
+    )
+    def test_cut_off(self, end):
+        """
+        Where a file ends in the middle of something, more is missing.
+        """
+        assert "cut off" == read("y==1", f"x==1.0 {end}").problem
+
+    @pytest.mark.parametrize(
+        "line",
+        [
+            " " * 100_000 + "#x",
+            "x" * 100_000 + "!",
+            "x" + " " * 100_000 + "!",
+            "x==" + "1" * 100_000 + "!(",
+            "x @ ./" + "-1" * 100_000 + ".whl ;" + " " * 100_000 + "-",
+            "x[" * 100_000,
+        ],
+    )
+    def test_hostile(self, line):
+        """
+        A long line takes no longer than several short ones.
+        """
+        read(line)
+
+
+class TestDiff:
+    def test_version(self):
+        """
+        Another pin is a version change; hashes, comments and order are none.
+        """
+        old = ["y==1", f"x==1.9 --hash=sha256:{DIGESTS[0]}"]
+        new = ["x==1.10", "y==1 # z"]
+        (row,) = diff(old, new)
+
+        assert ("x", "version", ("1.9",), ("1.10",)) == (
+            row.name,
+            row.kind,
+            row.old,
+            row.new,
+        )
+        assert () == diff(old, [f"x==1.9 --hash=sha256:{DIGESTS[1]}", "# z", "Y == 1"])
+
+    def test_commit(self):
+        """
+        Another commit is a rebuild, and the URL is in no row.
+        """
+        (row,) = diff(*([f"x @ {REPOSITORY}@{c}"] for c in COMMITS))
+
+        assert ("rebuild", *COMMITS) == (row.kind, row.old_build, row.new_build)
+        assert "example" not in repr(row)
+
+    def test_archive(self):
+        """
+        So is another archive of the same name.
+        """
+        (row,) = diff(*([f"{WHEEL}#sha256={d}"] for d in DIGESTS))
+
+        assert "rebuild" == row.kind
+        assert "example" not in repr(row)

@@ -1,0 +1,257 @@
+"""
+Readers that are installed beside this library.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import upgrade_state
+from upgrade_state import lockfiles
+from upgrade_state.lockfiles import Package, _third_party
+
+ROOT = Path(__file__).parents[2]
+EXAMPLE = ROOT / "examples" / "lock-reader"
+
+# What a manager does with the example; prints what is worth a notice.
+MANAGER = """\
+import sys
+from upgrade_state import StateStore
+
+shop = StateStore(sys.argv[1]).environment(sys.argv[1], "shop.pins")
+with shop.try_check(b"pins 1\\ncurl 8.0\\ngit 2.40\\n") as check:
+    check.commit(b"pins 1\\ncurl 8.1\\ngit 2.40\\n", format="pins")
+print(shop.verdict(b"pins 1\\ncurl 8.0\\ngit 2.40\\n").summary)
+print([(u.name, u.old, u.new) for u in shop.upgrades()], shop.read().result.format)
+"""
+SEEN = "1 version change\n[('curl', ('8.0',), ('8.1',))] pins\n"
+
+
+@pytest.fixture(name="offer")
+def _offer(tmp_path, monkeypatch):
+    """
+    Install a distribution that offers the format `pins`.
+    """
+
+    def offer(code, value="pins_{}:read", name="pins"):
+        value = value.format(number := len(list(tmp_path.iterdir())))
+        folder = tmp_path / str(number)
+        # Another test may have imported its own.
+        monkeypatch.delitem(sys.modules, f"pins_{number}", raising=False)
+        install(folder, f"dist{number}", {name: value})
+        (folder / f"pins_{number}.py").write_text(code)
+        monkeypatch.syspath_prepend(folder)
+
+    return offer
+
+
+def install(folder, name, points):
+    """
+    Write what an installer writes for the entry points *points*.
+    """
+    info = folder / f"{name}-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\n")
+    lines = [f"[{_third_party.GROUP}]", *(f"{k} = {v}" for k, v in points.items())]
+    (info / "entry_points.txt").write_text("\n".join(lines))
+
+
+def problem(content=b"x"):
+    return lockfiles.read(content, format="pins").problem
+
+
+class TestExample:
+    @pytest.fixture(name="python")
+    def _python(self, tmp_path):
+        """
+        The interpreter of a virtual environment with the example, and no network.
+        """
+        subprocess.run(
+            [sys.executable, "-m", "venv", "--without-pip", tmp_path / "v"], check=True
+        )
+        (site,) = (tmp_path / "v").glob("lib/python*/site-packages")
+        project = tomllib.loads((EXAMPLE / "pyproject.toml").read_text())
+        points = project["project"]["entry-points"][_third_party.GROUP]
+        install(site, "upgrade_state_pins", points)
+        for module in EXAMPLE.glob("*.py"):
+            shutil.copy(module, site)
+        ours = str(Path(upgrade_state.__file__).parents[1])
+        paths = [ours, *(path for path in sys.path if path.endswith("-packages"))]
+        (site / "others.pth").write_text("\n".join(paths))
+        return tmp_path / "v" / "bin" / "python"
+
+    def test_used(self, python, tmp_path):
+        """
+        A manager reads its lockfiles by the example's reader.
+        """
+        assert SEEN == run(python, tmp_path / "shop")
+
+    @pytest.mark.network
+    def test_installed(self, tmp_path):
+        """
+        So it does where pip has installed both.
+        """
+        subprocess.run([sys.executable, "-m", "venv", tmp_path / "v"], check=True)
+        python = tmp_path / "v" / "bin" / "python"
+        subprocess.run(
+            [python, "-m", "pip", "install", "--quiet", ROOT, EXAMPLE], check=True
+        )
+
+        assert SEEN == run(python, tmp_path / "shop")
+
+
+def run(python, folder):
+    folder.mkdir()
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    command = [python, "-c", MANAGER, folder]
+    done = subprocess.run(
+        command, env=environment, stdout=subprocess.PIPE, text=True, check=True
+    )
+    return done.stdout
+
+
+class TestLoad:
+    def test_packages(self, offer):
+        """
+        What an installed reader returns is the lockfile's content.
+        """
+        offer(
+            "from upgrade_state.lockfiles import Package\n"
+            "def read(content): return [Package('x', content.decode())]"
+        )
+
+        assert (Package("x", "1"),) == lockfiles.read(b"1", format="pins").packages
+
+    def test_unknown(self, offer):
+        """
+        Whoever misspells a name is told of installed ones, too.
+        """
+        offer("")
+
+        with pytest.raises(ValueError, match=r"'pin', choose from: .*, pins, "):
+            lockfiles.read(b"", format="pin")
+
+    def test_long_name(self, offer):
+        """
+        A name that is no record's cannot be used.
+        """
+        offer("read = list", name="p" * 65)
+
+        with pytest.raises(ValueError, match=r"Unknown format 'p{65}'"):
+            lockfiles.read(b"", format="p" * 65)
+
+    @pytest.mark.parametrize(
+        ("code", "value"),
+        [
+            ("1 / 0", "pins_{}:read"),
+            ("import nothing_of_this_name", "pins_{}:read"),
+            ("", "pins_{}:read"),
+            ("", "nothing_of_this_name:read"),
+            ("read = 1", "pins_{}:read"),
+        ],
+    )
+    def test_cannot_be_loaded(self, offer, code, value):
+        """
+        A broken distribution is an error that names the entry point.
+        """
+        offer(code, value)
+
+        with pytest.raises(ValueError, match=r"'pins' of upgrade_state\.lock_readers"):
+            lockfiles.read(b"x", format="pins")
+
+    def test_first(self, offer):
+        """
+        Of several of one name the first on the path is used, as with modules.
+        """
+        offer("def read(content): raise KeyError")
+        offer("def read(content): return []")
+
+        assert None is problem()
+
+    def test_not_asked(self, offer):
+        """
+        Nobody is asked for what is built in, nor for the format of a name.
+        """
+        offer("raise SystemExit", name="uv")
+        offer("raise SystemExit", name="pins")
+
+        assert "empty" == lockfiles.read(b"", format="uv").problem
+        assert None is lockfiles.format_of("shop.pins")
+
+
+class TestContent:
+    @pytest.mark.parametrize(
+        "error", ["AttributeError", "LookupError", "TypeError", "ValueError"]
+    )
+    def test_no_such_lockfile(self, offer, error):
+        """
+        Some errors mean that it is no such lockfile.
+        """
+        offer(f"def read(content):\n  yield\n  raise {error}")
+
+        assert "not a pins lockfile" == problem()
+
+    @pytest.mark.parametrize(
+        ("code", "expected"),
+        [
+            ("raise RuntimeError(content)", "the reader of pins has failed"),
+            ("assert False", "the reader of pins has failed"),
+            ("return read(content)", "nested too deeply"),
+            ("return None", "not a pins lockfile"),
+            ("return [None]", "the reader of pins gave no packages"),
+        ],
+    )
+    def test_failed(self, offer, code, expected):
+        """
+        No other one comes through, and nothing of its message.
+        """
+        offer(f"def read(content):\n  {code}")
+
+        assert expected == problem()
+
+    @pytest.mark.parametrize(
+        "package",
+        [
+            Package(None, None),
+            Package("x", 1),
+            Package("x", "1", platform=1),
+            Package("x", "1", direct="no"),
+            Package("x", "1", builds=None),
+            Package("x", "1", builds=("xy",)),
+            Package("x", "1", builds=(("x", 1),)),
+        ],
+    )
+    def test_no_packages(self, package):
+        """
+        What could not be compared later is none now.
+        """
+        assert not _third_party._is_sound(package)
+
+    def test_sound(self):
+        """
+        With all fields it is one.
+        """
+        package = Package("x", "1", build="b", builds=(("p", "b"),), direct=True)
+
+        assert _third_party._is_sound(package)
+
+    @pytest.mark.parametrize(
+        ("content", "expected"),
+        [
+            (b" \n", "empty"),
+            (b" " * (16 * 1024 * 1024 + 1), "larger than 16 MiB"),
+            (b"x\n<<<<<<< HEAD\n", "has merge conflicts"),
+        ],
+    )
+    def test_not_shown(self, offer, content, expected):
+        """
+        What is no lockfile of any format is not shown to it.
+        """
+        offer("def read(content): raise SystemExit")
+
+        assert expected == problem(content)

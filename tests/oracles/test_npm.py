@@ -1,0 +1,162 @@
+"""
+npm's own reader of lockfiles sees the packages that ours does.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from upgrade_state import lockfiles
+
+# Prints name, version, resolved and whether a project asks for it, for
+# everything that is neither a project nor a link.
+SCRIPT = """
+const [, , arborist, path] = process.argv
+new (require(arborist))({ path }).loadVirtual().then(tree => {
+  const found = [...tree.inventory.values()].filter(n => !n.isTop && !n.isLink)
+  const asked = n => [...n.edgesIn].some(edge => edge.from.isTop)
+  console.log(JSON.stringify(found.map(
+    n => [n.packageName, n.version || null, n.resolved || null, asked(n)]
+  )))
+})
+"""
+COMMIT = "a" * 40
+GIT = f"git+ssh://git@files.example/x.git#{COMMIT}"
+
+
+def entry(version="1.0.0", **fields):
+    resolved = "https://npm.example/x.tgz"
+    return {"version": version, "resolved": resolved, "integrity": "sha512-1"} | fields
+
+
+WORKSPACES = {
+    "": {
+        "name": "shop",
+        "version": "1.0.0",
+        "workspaces": ["packages/*"],
+        "dependencies": {"a": "1", "pad": "npm:left-pad@1", "ext": "file:ext"},
+        "devDependencies": {"@c/d": "1"},
+        "optionalDependencies": {"o": "1"},
+        "peerDependencies": {"p": "1"},
+    },
+    "ext": {"name": "ext", "version": "1.0.0", "dependencies": {"e": "1"}},
+    "packages/cart": {
+        "name": "cart",
+        "version": "1.0.0",
+        "dependencies": {"a": "2", "g": GIT, "shelf": "1.0.0"},
+    },
+    "packages/shelf": {"name": "shelf", "version": "1.0.0"},
+    "node_modules/a": entry(dependencies={"b": "1"}),
+    "node_modules/b": entry(dependencies={"a": "3"}),
+    "node_modules/b/node_modules/a": entry("3.0.0"),
+    "node_modules/@c/d": entry(dev=True),
+    "node_modules/e": entry(),
+    "node_modules/g": entry(resolved=GIT),
+    "node_modules/o": entry(optional=True, os=["darwin"]),
+    "node_modules/p": entry(peer=True),
+    "node_modules/pad": entry(name="left-pad"),
+    "node_modules/cart": {"resolved": "packages/cart", "link": True},
+    "node_modules/shelf": {"resolved": "packages/shelf", "link": True},
+    "node_modules/ext": {"resolved": "ext", "link": True},
+    "packages/cart/node_modules/a": entry("2.0.0"),
+}
+TREE = {
+    "a": entry(requires={"b": "1"}),
+    "b": entry(requires={"a": "3"}, dependencies={"a": entry("3.0.0")}),
+    "@c/d": entry(dev=True, bundled=True),
+    "g": {"version": GIT, "from": "git+ssh://git@files.example/x.git"},
+    "pad": {"version": "npm:left-pad@1.3.0", "integrity": "sha512-1"},
+    "tar": {"version": "https://files.example/tar.tgz", "integrity": "sha512-1"},
+    "file": {"version": "file:vendor/file.tgz", "integrity": "sha512-1"},
+    "ext": {"version": "file:ext", "dependencies": {"e": entry()}},
+}
+LOCKFILES = {
+    "workspaces": {"lockfileVersion": 3, "packages": WORKSPACES},
+    "both": {"lockfileVersion": 2, "packages": WORKSPACES, "dependencies": TREE},
+    "tree": {"lockfileVersion": 1, "requires": True, "dependencies": TREE},
+    "nothing": {"lockfileVersion": 3, "packages": {}},
+}
+
+
+@pytest.fixture(name="arborist", scope="session")
+def _arborist():
+    npm, node = shutil.which("npm"), shutil.which("node")
+    if npm is None or node is None:
+        pytest.skip("no npm here")
+    path = Path(npm).resolve().parents[1] / "node_modules/@npmcli/arborist"
+    if not path.is_dir():
+        pytest.skip("npm has its reader of lockfiles elsewhere")
+    return [node, "-e", SCRIPT, "-", str(path)]
+
+
+@pytest.fixture(name="npm_packages")
+def _npm_packages(arborist, tmp_path):
+    """
+    Return a function that reads a lockfile as npm does.
+    """
+
+    def read(content):
+        project = json.loads(content).get("packages", {}).get("", {"name": "shop"})
+        (tmp_path / "package.json").write_text(json.dumps(project))
+        (tmp_path / "package-lock.json").write_bytes(content)
+        result = subprocess.run(
+            [*arborist, str(tmp_path)],
+            check=True,
+            capture_output=True,
+            timeout=60,
+            env=os.environ | {"HOME": str(tmp_path)},
+        )
+        return json.loads(result.stdout)
+
+    return read
+
+
+def commit(resolved):
+    return resolved.partition("#")[2] or None if resolved else None
+
+
+def by_text(rows):
+    return sorted(rows, key=repr)
+
+
+class TestPackages:
+    @pytest.mark.parametrize("name", LOCKFILES)
+    def test_made(self, npm_packages, name):
+        """
+        They are the same in a lockfile with everything in it.
+        """
+        content = json.dumps({"name": "shop", "version": "1.0.0"} | LOCKFILES[name])
+
+        packages = lockfiles.read(content.encode(), format="npm").packages
+
+        expected = npm_packages(content.encode())
+        assert by_text((n, v, commit(r)) for n, v, r, _ in expected) == by_text(
+            (p.name, p.version, p.build) for p in packages
+        )
+
+    @pytest.mark.parametrize("side", ["old", "new"])
+    def test_sample(self, npm_packages, sample_folder, side):
+        """
+        They are in a real one, as is what is direct.
+        """
+        path = sample_folder / "package-lock.json/bump" / f"{side}.json"
+        packages = lockfiles.read(path.read_bytes(), format="npm").packages
+
+        assert by_text((n, v, d) for n, v, _, d in npm_packages(path.read_bytes())) == (
+            by_text((p.name, p.version, p.direct) for p in packages)
+        )
+
+    def test_direct(self, npm_packages):
+        """
+        Direct is what any project asks for, in its own place or the root's.
+        """
+        content = json.dumps({"name": "shop", "version": "1.0.0"} | LOCKFILES["both"])
+        packages = lockfiles.read(content.encode(), format="npm").packages
+
+        assert {(n, v) for n, v, _, d in npm_packages(content.encode()) if d} == {
+            (p.name, p.version) for p in packages if p.direct
+        }

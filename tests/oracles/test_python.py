@@ -1,0 +1,444 @@
+"""
+The tools themselves find the same packages in their lockfiles.
+
+Every test needs one of them, and is skipped where it is not installed.
+"""
+
+import json
+import subprocess
+import sys
+import tomllib
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from upgrade_state import lockfiles
+
+# What the tools do that they should no longer do is not our affair.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+COMMIT, DIGEST = "a" * 40, "1" * 64
+PDM = f"""[metadata]
+groups = ["default"]
+strategy = ["inherit_metadata"]
+lock_version = "4.5.0"
+content_hash = "sha256:1"
+
+[[metadata.targets]]
+requires_python = ">=3.9"
+
+[[package]]
+name = "dist"
+version = "1.0"
+path = "./dist-1.0-py3-none-any.whl"
+groups = ["default"]
+files = [{{file = "dist-1.0-py3-none-any.whl", hash = "sha256:{DIGEST}"}}]
+
+[[package]]
+name = "far"
+version = "1.0"
+url = "https://files.example/far-1.0-py3-none-any.whl"
+groups = ["default"]
+files = [{{file = "far-1.0-py3-none-any.whl", hash = "sha256:{DIGEST}"}}]
+
+[[package]]
+name = "repo"
+version = "1.0"
+git = "https://files.example/repo.git"
+ref = "main"
+revision = "{COMMIT}"
+groups = ["default"]
+
+[[package]]
+name = "httpx"
+version = "0.28.1"
+groups = ["default"]
+
+[[package]]
+name = "httpx"
+version = "0.28.1"
+extras = ["http2"]
+groups = ["default"]
+
+[[package]]
+name = "near"
+version = "1.0"
+editable = true
+path = "./near"
+groups = ["default"]
+"""
+PIPFILE = {
+    "_meta": {"hash": {"sha256": "1"}, "pipfile-spec": 6, "requires": {}},
+    "default": {
+        "dist": {"hashes": [f"sha256:{DIGEST}"], "path": "./dist-1.0.zip"},
+        "Zope.Interface": {"index": "mirror", "version": "==8.0"},
+        "my_repo": {"git": "https://files.example/repo.git", "ref": COMMIT},
+    },
+    "develop": {"zope-interface": {"version": "==7.0"}},
+    "docs": {"torch": {"markers": "python_version >= '3.9'", "version": "==2.7.1+cpu"}},
+}
+POETRY = f"""[[package]]
+name = "Dist_Pkg"
+version = "1.0"
+optional = false
+python-versions = "*"
+groups = ["main"]
+files = [{{file = "dist_pkg-1.0-py3-none-any.whl", hash = "sha256:{DIGEST}"}}]
+
+[package.source]
+type = "file"
+url = "dist_pkg-1.0-py3-none-any.whl"
+
+[[package]]
+name = "far"
+version = "1.0"
+optional = false
+python-versions = "*"
+groups = ["main"]
+files = [{{file = "far-1.0-py3-none-any.whl", hash = "sha256:{DIGEST}"}}]
+
+[package.source]
+type = "url"
+url = "https://files.example/far-1.0-py3-none-any.whl"
+
+[[package]]
+name = "mirrored"
+version = "1.0"
+optional = false
+python-versions = "*"
+groups = ["main"]
+files = []
+
+[package.source]
+type = "legacy"
+url = "https://index.example/simple"
+reference = "mirror"
+
+[[package]]
+name = "near"
+version = "1.0"
+optional = false
+python-versions = "*"
+groups = ["main"]
+files = []
+develop = true
+
+[package.source]
+type = "directory"
+url = "near"
+
+[[package]]
+name = "numpy"
+version = "2.2.6"
+optional = false
+python-versions = ">=3.10"
+groups = ["main"]
+markers = "python_version < \\"3.12\\""
+files = []
+
+[[package]]
+name = "numpy"
+version = "2.4.0"
+optional = false
+python-versions = ">=3.11"
+groups = ["main"]
+markers = "python_version >= \\"3.12\\""
+files = []
+
+[[package]]
+name = "repo"
+version = "1.0"
+optional = false
+python-versions = "*"
+groups = ["main"]
+files = []
+develop = false
+
+[package.source]
+type = "git"
+url = "https://files.example/repo.git"
+reference = "HEAD"
+resolved_reference = "{COMMIT}"
+
+[metadata]
+lock-version = "2.1"
+python-versions = ">=3.10"
+content-hash = "1"
+"""
+PYLOCK = f"""lock-version = "1.0"
+created-by = "x"
+
+[[packages]]
+name = "dist"
+archive = {{ path = "dist-1.0.zip", hashes = {{ sha256 = "{DIGEST}", md5 = "1" }} }}
+
+[[packages]]
+name = "near"
+directory = {{ path = "near", editable = true }}
+
+[[packages]]
+name = "numpy"
+version = "2.2.6"
+marker = "python_version < '3.12'"
+sdist = {{ url = "https://files.example/numpy-2.2.6.zip", hashes = {{ md5 = "1" }} }}
+
+[[packages]]
+name = "numpy"
+version = "2.4.0"
+marker = "python_version >= '3.12'"
+sdist = {{ url = "https://files.example/numpy-2.4.0.zip", hashes = {{ md5 = "1" }} }}
+
+[[packages]]
+name = "repo"
+version = "1.0"
+vcs = {{ type = "git", url = "https://files.example/r", commit-id = "{COMMIT}" }}
+"""
+REQUIREMENTS = f"""# written by a tool
+-i https://index.example/simple
+Zope.Interface[test]==8.0 ; python_version >= "3.9" \\
+    --hash=sha256:{DIGEST} \\
+    --hash=sha256:{DIGEST}
+    # via far
+torch===2.7.1+cpu  # local
+numpy == 2.2.6 ; python_version < '3.12' # \\
+numpy == 2.3.0 ; python_version < '3.12'
+numpy==\\
+2.4.0 ; python_version >= '3.12'
+ # ends here \\
+far @ https://files.example/far-1.0-py3-none-any.whl#sha256={DIGEST}
+./dist-1.0-py3-none-any.whl
+-e git+https://files.example/repo.git@{COMMIT}#egg=My_Repo
+other@git+https://files.example/other.git@{COMMIT} ; python_version >= '3.9'
+"""
+
+
+def facts(content, name):
+    """
+    Return what is known of the packages in *content*.
+    """
+    snapshot = lockfiles.read(content, format=name)
+
+    assert snapshot.problem is None
+    return sorted(
+        {(p.name, p.version, p.build, p.local) for p in snapshot.packages}, key=repr
+    )
+
+
+def by_repr(found):
+    return sorted(set(found), key=repr)
+
+
+def contents(sample_folder, pattern, own):
+    """
+    Return all real lockfiles of a format, and one with all that is rare.
+    """
+    found = [path.read_bytes() for path in sorted(sample_folder.glob(pattern))]
+
+    assert found
+    return [*found, own.encode()]
+
+
+def pylock_facts(content):
+    pylock = pytest.importorskip("packaging.pylock", reason="needs packaging 26")
+    for p in pylock.Pylock.from_dict(tomllib.loads(content.decode())).packages:
+        build = None
+        if p.vcs:
+            build = p.vcs.commit_id
+        elif p.archive:
+            build = f"sha256:{p.archive.hashes['sha256']}"
+        yield p.name, p.version and str(p.version), build, p.directory is not None
+
+
+class TestPackaging:
+    def test_pylock(self, sample_folder):
+        """
+        The library that pip reads them with finds the same packages.
+        """
+        for content in contents(sample_folder, "pylock.toml/*/*.toml", PYLOCK):
+            assert by_repr(pylock_facts(content)) == facts(content, "pylock")
+
+
+class TestPoetry:
+    def test_locker(self, sample_folder, tmp_path):
+        """
+        Poetry's own reader finds the same packages.
+        """
+        packages = pytest.importorskip("poetry.packages", reason="needs Poetry")
+        for content in contents(sample_folder, "poetry.lock/*/*.lock", POETRY):
+            path = tmp_path / "poetry.lock"
+            path.write_bytes(content)
+            found = packages.Locker(path, {}).locked_repository().packages
+
+            assert by_repr(map(self.facts, found)) == facts(content, "poetry")
+
+    def facts(self, p):
+        build = p.source_resolved_reference
+        if p.source_type in {"file", "url"}:
+            build = p.files[0]["hash"]
+        return p.name, p.version.text, build, p.source_type == "directory"
+
+
+class TestPdm:
+    def test_repository(self, sample_folder, tmp_path, monkeypatch):
+        """
+        PDM's own reader finds the same packages.
+        """
+        core = pytest.importorskip("pdm.core", reason="needs PDM")
+        monkeypatch.setenv("PDM_PYTHON", sys.executable)
+        monkeypatch.setenv("PDM_USE_VENV", "0")
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "near").mkdir()
+        (tmp_path / "pyproject.toml").write_text(
+            "[project]\nname = 'shop'\nversion = '1'\nrequires-python = '>=3.11'\n"
+        )
+        for content in contents(sample_folder, "pdm.lock/*/*.lock", PDM):
+            (tmp_path / "pdm.lock").write_bytes(content)
+            project = core.Core().create_project(str(tmp_path))
+            found = project.get_locked_repository().packages.values()
+
+            assert by_repr(self.facts(p.candidate) for p in found) == facts(
+                content, "pdm"
+            )
+
+    def facts(self, p):
+        build = local = None
+        if p.req.is_vcs:
+            build = p.req.revision
+        elif p.req.is_file_or_url:
+            local = p.req.is_local_dir
+            build = p.hashes[0]["hash"] if p.hashes else None
+        return p.name, p.version, build, bool(local)
+
+
+class TestPipenv:
+    def test_requirements(self, sample_folder):
+        """
+        What Pipenv would have pip install from elsewhere are the same packages.
+        """
+        pipenv = pytest.importorskip("pipenv.utils.dependencies", reason="needs Pipenv")
+        for content in contents(
+            sample_folder, "Pipfile.lock/*/[no]*.json", json.dumps(PIPFILE)
+        ):
+            categories = json.loads(content)
+            del categories["_meta"]
+            found = [
+                line.partition(";")[0].partition(" --hash")[0]
+                for category in categories.values()
+                for line in pipenv.requirements_from_lockfile(category)
+                if not line.startswith(".")
+            ]
+
+            assert by_repr(map(self.facts, found)) == [
+                fact for fact in facts(content, "pipfile") if fact[0] != "dist"
+            ]
+
+    def facts(self, line):
+        requirement = Requirement(line)
+        url = requirement.url or ""
+        versions = [pin.version for pin in requirement.specifier]
+        commit = url.rpartition("@")[2] or None
+        return canonicalize_name(requirement.name), *(versions or [None]), commit, False
+
+
+def pip_facts(path):
+    """
+    Return what pip finds in a requirements file.
+    """
+    req_file = pytest.importorskip("pip._internal.req.req_file", reason="needs pip")
+    constructors = pytest.importorskip("pip._internal.req.constructors")
+    for parsed in req_file.parse_requirements(str(path), session=None):
+        requirement = constructors.install_req_from_parsed_requirement(parsed)
+        if requirement.name is None:  # a directory
+            continue
+        link, versions = requirement.link, [None]
+        if requirement.req.specifier:
+            assert requirement.is_pinned
+            versions = [pin.version for pin in requirement.req.specifier]
+        if link and link.is_wheel:
+            versions = [link.filename.split("-")[1]]
+        build = None
+        if link and link.is_vcs:
+            build = link.url_without_fragment.rpartition("@")[2]
+        elif link and link.hash:
+            build = f"{link.hash_name}:{link.hash}"
+        yield canonicalize_name(requirement.name), *versions, build, False
+
+
+class TestPip:
+    def test_requirements(self, tmp_path):
+        """
+        What pip finds are the same packages.
+        """
+        path = tmp_path / "requirements.txt"
+        path.write_text(REQUIREMENTS)
+
+        assert by_repr(pip_facts(path)) == facts(path.read_bytes(), "requirements")
+
+    @pytest.mark.parametrize(
+        "line", ["x", "x>=1", "x==1.0,>=0.9", "x~=1.0", "x ; python_version > '3'"]
+    )
+    def test_not_pinned(self, line, tmp_path):
+        """
+        What is opaque to us is not pinned for pip, either.
+        """
+        path = tmp_path / "requirements.txt"
+        path.write_text(line)
+        snapshot = lockfiles.read(path.read_bytes(), format="requirements")
+
+        assert "not pinned" == snapshot.problem
+        with pytest.raises(AssertionError):
+            assert all(version for _, version, _, _ in pip_facts(path))
+
+
+class TestUv:
+    @pytest.fixture(
+        name="export", params=["bump-one", "dev-updates", "generated-upgrade"]
+    )
+    def _export(self, request, sample_folder, tmp_path):
+        uv = pytest.importorskip("uv", reason="needs uv")
+        content = (sample_folder / "uv.lock" / request.param / "new.lock").read_bytes()
+        document = tomllib.loads(content.decode())
+        root = next(
+            entry["name"]
+            for entry in document["package"]
+            if "." in entry["source"].values()
+        )
+        (tmp_path / "uv.lock").write_bytes(content)
+        (tmp_path / "pyproject.toml").write_text(
+            f"[project]\nname = {root!r}\nversion = '0.1.0'\n"
+            f"requires-python = {document['requires-python']!r}\n"
+        )
+        command = [uv.find_uv_bin(), "export", "--frozen", "--offline", "--no-config"]
+        options = ["--all-groups", "--all-extras", "--quiet", "--output-file"]
+
+        def export(name):
+            subprocess.run(
+                [*command, *options, name], cwd=tmp_path, check=True, timeout=60
+            )
+            return tmp_path / name
+
+        # The project itself has a name only here.
+        return export, [fact for fact in facts(content, "uv") if fact[0] != root]
+
+    def test_pylock(self, export):
+        """
+        What uv exports as pylock.toml is what is in its lockfile.
+        """
+        export, expected = export
+        content = export("pylock.toml").read_bytes()
+
+        assert expected == [fact for fact in facts(content, "pylock") if not fact[3]]
+        assert expected == [
+            fact for fact in by_repr(pylock_facts(content)) if not fact[3]
+        ]
+
+    def test_requirements(self, export):
+        """
+        So are the requirements.
+        """
+        export, expected = export
+        path = export("requirements.txt")
+
+        assert expected == facts(path.read_bytes(), "requirements")
+        assert expected == by_repr(pip_facts(path))
