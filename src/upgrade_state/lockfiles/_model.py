@@ -7,8 +7,7 @@ Nothing here knows any format, or that JSON exists.
 from collections.abc import Iterable
 from typing import Literal, NamedTuple, Protocol, get_args
 
-from attrs import field, frozen
-from attrs.validators import in_, instance_of
+from attrs import Attribute, field, frozen
 
 Kind = Literal["version", "rebuild", "added", "removed"]
 
@@ -114,6 +113,19 @@ class Snapshot:
     problem: str | None = None
 
 
+def _is_kind(_row: object, _field: object, kind: object) -> None:
+    kinds = get_args(Kind)
+    if kind not in kinds:
+        raise ValueError(f"kind must be one of {', '.join(kinds)}, not {kind!r}")
+
+
+def _is_tuple(_row: object, field: "Attribute[object]", value: object) -> None:
+    # A text would pass for a row of one-letter versions.
+    if not isinstance(value, tuple):
+        kind = type(value).__name__
+        raise TypeError(f"{field.name} must be a tuple of versions, not {kind}")
+
+
 @frozen
 class Upgrade:
     """
@@ -155,10 +167,9 @@ class Upgrade:
     """
 
     name: str
-    kind: Kind = field(validator=in_(get_args(Kind)))
-    # A text would pass for a row of one-letter versions.
-    old: tuple[str, ...] = field(default=(), kw_only=True, validator=instance_of(tuple))
-    new: tuple[str, ...] = field(default=(), kw_only=True, validator=instance_of(tuple))
+    kind: Kind = field(validator=_is_kind)
+    old: tuple[str, ...] = field(default=(), kw_only=True, validator=_is_tuple)
+    new: tuple[str, ...] = field(default=(), kw_only=True, validator=_is_tuple)
     ecosystem: str | None = field(default=None, kw_only=True)
     platform: str | None = field(default=None, kw_only=True)
     environment: str | None = field(default=None, kw_only=True)
