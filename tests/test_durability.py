@@ -440,7 +440,7 @@ def own_mounts() -> tuple[str, ...]:
     if unshare is None or sys.platform != "linux":
         pytest.skip("no unshare(1) here")
     for command in ((unshare, "-m"), (unshare, "-rm")):
-        mount = "mount -t tmpfs tmpfs /mnt"
+        mount = "mount -t tmpfs tmpfs /mnt && mount -o remount,ro /mnt"
         if subprocess.run([*command, "sh", "-c", mount], check=False).returncode == 0:
             return command
     pytest.skip("not permitted to mount anything")

@@ -262,6 +262,20 @@ class TestFailures:
             command, environment
         )
 
+    def test_hidden_directory(self, environment, monkeypatch, tmp_path):
+        """
+        A directory of PATH that nobody may search is no reason to say otherwise.
+        """
+
+        def refuse(*_, **__):
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr(_process, "_start", refuse)
+
+        assert "There is no command 'no-such-tool'; install it" == self.error_of(
+            Command(["no-such-tool"], needs="install it"), environment
+        )
+
     def test_not_executable(self, environment, directory):
         """
         A command that may not be run is named.

@@ -8,6 +8,7 @@ import datetime as dt
 import errno
 import os
 import re
+import shutil
 import signal
 from typing import TYPE_CHECKING
 
@@ -140,7 +141,9 @@ class Command:
 
     def _refusal(self, error: OSError) -> str:
         name = _text.message_of(self.argv[0], _MESSAGE_LENGTH)
-        if error.errno == errno.ENOENT:
+        # A directory of PATH that may not be searched makes it another error.
+        is_name = "/" not in self.argv[0]
+        if error.errno == errno.ENOENT or (is_name and not shutil.which(self.argv[0])):
             return f"There is no command {name!r}; {self.needs}"
         return f"Could not start {name!r} ({error.strerror})"
 

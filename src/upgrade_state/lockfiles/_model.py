@@ -119,7 +119,7 @@ def _is_kind(_row: object, _field: object, kind: object) -> None:
         raise ValueError(f"kind must be one of {', '.join(kinds)}, not {kind!r}")
 
 
-def _is_tuple(_row: object, field: "Attribute[object]", value: object) -> None:
+def _is_tuple(_row: object, field: "Attribute[tuple[str, ...]]", value: object) -> None:
     # A text would pass for a row of one-letter versions.
     if not isinstance(value, tuple):
         kind = type(value).__name__

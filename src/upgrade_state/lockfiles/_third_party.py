@@ -39,7 +39,7 @@ def reader_of(name: str) -> Reader | None:
     if point is None or not is_short_name(name):
         return None
     try:
-        reader = point.load()
+        reader: Reader = point.load()
     except Exception as e:  # what an import raises is up to the imported
         raise ValueError(f"Could not load {_shown(point)}: {e!r}") from e
     if callable(reader):
