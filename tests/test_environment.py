@@ -592,13 +592,12 @@ class TestStopped:
         """
         Who is stopped before the first look finds that somebody has spoken.
         """
-        clock = iter([1_800_000_000])
-        # From the second question on: ten minutes later.
-        monkeypatch.setattr(time, "time", lambda: next(clock, 1_800_000_600))
+        monkeypatch.setattr(time, "time", lambda: 1_800_000_000)
         read = type(checked)._record
 
         def stopped(self):
             monkeypatch.setattr(type(checked), "_record", read)
+            monkeypatch.setattr(time, "time", lambda: 1_800_000_600)
             then = dt.datetime.fromtimestamp(1_800_000_600, dt.UTC)
             assert checked.claim_notice(now=then)
             return read(self)

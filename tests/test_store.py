@@ -771,7 +771,7 @@ class TestClaim:
         """
         commit(shop)
         seen = fields(shop)
-        asked = shop._asked(None, dt.timedelta(), None, NOW)
+        _, asked = shop._look(None, dt.timedelta(), None, NOW)
         write(shop, seen | {"last_notified": "2026-11-20T04:17:59Z"})
 
         verdict = _store.claim(shop._entry(), seen, asked)
@@ -784,7 +784,7 @@ class TestClaim:
         """
         commit(shop)
         seen = fields(shop)
-        asked = shop._asked(None, None, None, NOW)
+        _, asked = shop._look(None, None, None, NOW)
         shop.snooze(NOW + HOUR)
 
         assert "snoozed" == _store.claim(shop._entry(), seen, asked).reason
@@ -798,7 +798,7 @@ class TestClaim:
         seen = fields(shop)
         shop.forget()
 
-        asked = shop._asked(None, None, None, NOW)
+        _, asked = shop._look(None, None, None, NOW)
         assert "nothing-known" == _store.claim(shop._entry(), seen, asked).reason
         assert shop.read() is None
 

@@ -274,11 +274,8 @@ class EnvironmentState:
             ValueError: *interval* is negative or no timedelta, or *now* has no
                 time zone.
         """
-        asked = self._asked(lockfile, interval, platform, now)
         try:
-            seen = self._record()
-            if now is None:  # again: what was read is not from the future
-                asked["now"] = _second(None)
+            seen, asked = self._look(lockfile, interval, platform, now)
             verdict = _policy.verdict(seen, **asked)
             if not verdict:
                 return verdict
@@ -301,9 +298,9 @@ class EnvironmentState:
 
         Who speaks on this answer may repeat what another process has said.
         """
-        asked = self._asked(lockfile, interval, platform, now)
         try:
-            return _policy.verdict(self._record(), **asked)
+            seen, asked = self._look(lockfile, interval, platform, now)
+            return _policy.verdict(seen, **asked)
         except _library_error() as error:
             return _policy.Verdict("unavailable", error=_ours(error))
 
@@ -483,24 +480,30 @@ class EnvironmentState:
             self._seen = seen = (data, _record.valid(data, self.key))
         return seen[1]
 
-    def _asked(
+    def _look(
         self,
         lockfile: "bytes | None",
         interval: "dt.timedelta | None",
         platform: "str | None",
         now: "dt.datetime | None",
-    ) -> "dict[str, Any]":
+    ) -> "tuple[Record | None, dict[str, Any]]":
         """
-        Collect what a verdict is made of, beside the record.
+        Read the record, and collect what else a verdict is made of.
         """
-        return {
+        asked = {
             "matches": self._matches(lockfile),
             "interval": _seconds(interval, _policy.DAY, "interval"),
             "platform": platform,
-            "now": _second(now),
+            "now": now and _second(now),
             "switch": switch(),
             "directory": self.path or "",
         }
+        record = self._record()
+        # Not earlier: what is read would be from the future where this process
+        # was stopped in between.
+        if now is None:
+            asked["now"] = int(time.time())
+        return record, asked
 
     def _matches(self, content: "bytes | None") -> "_policy.Matches":
         """
