@@ -66,26 +66,22 @@ class TestPatterns:
     @pytest.mark.parametrize(
         ("name", "expected"),
         [
-            ("pylock.toml", None),
             ("pylock..toml", None),
-            ("pylock.dev.toml", "many"),
+            ("pylock.dev.toml", "pylock"),
             ("pylock.dev.toml.orig", None),
-            ("conda-lock.yml", "one"),
-            ("a.conda-lock.yml", "many"),
+            ("a.conda-lock.yml", "conda-lock"),
             (".conda-lock.yml", None),
+            ("conda-.lock", None),
+            ("mise..lock", None),
+            ("-requirements.txt", None),
+            ("requirements-.txt", None),
         ],
     )
-    def test_star(self, name, expected):
+    def test_between(self, name, expected):
         """
-        A star stands for at least one character.
+        Between a beginning and an end there is at least one character.
         """
-        patterns = {
-            "conda-lock.yml": "one",
-            "*.conda-lock.yml": "many",
-            "pylock.*.toml": "many",
-        }
-
-        assert expected == _names._look_up(name, patterns)
+        assert expected == lockfiles.format_of(name)
 
 
 class TestFormats:
@@ -99,7 +95,9 @@ class TestFormats:
         """
         No name leads to a format that cannot be read.
         """
-        assert set(_names._PATTERNS.values()) <= set(lockfiles.FORMATS)
+        names = {*_names._NAMES.values(), *_names._PATTERNS.values()}
+
+        assert names <= set(lockfiles.FORMATS)
 
     @pytest.mark.parametrize("name", lockfiles.FORMATS)
     def test_reader(self, name):

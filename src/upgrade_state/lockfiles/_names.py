@@ -27,38 +27,42 @@ FORMATS: tuple[str, ...] = (
 )
 """The names of all formats that can be read, sorted."""
 
-# A name, or a pattern with one "*" that stands for at least one character.
-# The first that fits wins.
-_PATTERNS = {
-    # Whatever people call what pip-compile and others write. They may as well
-    # be lists of wishes, but then they are opaque and no harm is done.
-    "*-requirements.txt": "requirements",
-    "*.conda-lock.yaml": "conda-lock",
-    "*.conda-lock.yml": "conda-lock",
+_NAMES = {
     "Cargo.lock": "cargo",
     "Pipfile.lock": "pipfile",
     "conan.lock": "conan",
-    "conda-*.lock": "conda-explicit",
     "conda-lock.yaml": "conda-lock",
     "conda-lock.yml": "conda-lock",
     "devbox.lock": "devbox",
     "devenv.lock": "devenv",
     "flake.lock": "flake",
     "manifest.lock": "flox",
-    "mise.*.lock": "mise",
     "mise.lock": "mise",
     "npm-shrinkwrap.json": "npm",
     "package-lock.json": "npm",
     "pdm.lock": "pdm",
     "pixi.lock": "pixi",
     "poetry.lock": "poetry",
-    "pylock.*.toml": "pylock",
     "pylock.toml": "pylock",
-    "requirements-*.txt": "requirements",
     "requirements.txt": "requirements",
     "spack.lock": "spack",
     "uv.lock": "uv",
 }
+
+# Beginning and end; between them is at least one character. A directory may
+# have many files: the ends come first, to be asked for all at once.
+_PATTERNS = {
+    # Whatever people call what pip-compile and others write. They may as well
+    # be lists of wishes, but then they are opaque and no harm is done.
+    ("-requirements.txt", ""): "requirements",
+    (".txt", "requirements-"): "requirements",
+    (".conda-lock.yaml", ""): "conda-lock",
+    (".conda-lock.yml", ""): "conda-lock",
+    (".lock", "conda-"): "conda-explicit",
+    (".lock", "mise."): "mise",
+    (".toml", "pylock."): "pylock",
+}
+_ENDS = tuple(end for end, _ in _PATTERNS)
 
 
 def format_of(name: str) -> str | None:
@@ -74,23 +78,15 @@ def format_of(name: str) -> str | None:
         One of `FORMATS`; None: not known by its name, so its content is
         opaque unless the caller knows better.
     """
-    return _look_up(name.rpartition("/")[2], _PATTERNS)
+    name = name.rpartition("/")[2]
+    found = _NAMES.get(name)
+    return _by_pattern(name) if found is None and name.endswith(_ENDS) else found
 
 
-def _look_up(name: str, patterns: dict[str, str]) -> str | None:
-    for pattern, found in patterns.items():
-        if _fits(name, pattern):
+def _by_pattern(name: str) -> str | None:
+    for (end, start), found in _PATTERNS.items():
+        # The length keeps "pylock.toml" from being its own start and end.
+        is_between = len(name) > len(start) + len(end)
+        if is_between and name.startswith(start) and name.endswith(end):
             return found
     return None
-
-
-def _fits(name: str, pattern: str) -> bool:
-    head, star, tail = pattern.partition("*")
-    if not star:
-        return name == pattern
-    # The length keeps "pylock.toml" from being its own head and tail.
-    return (
-        name.startswith(head)
-        and name.endswith(tail)
-        and len(name) > len(head) + len(tail)
-    )
