@@ -401,6 +401,40 @@ class TestParse:
         assert _record.parse(deep) is not None
         assert _record.parse(deeper) is None
 
+    @pytest.mark.parametrize(
+        ("data", "levels"),
+        [
+            (b"1", 0),
+            (b"{}", 1),
+            (b'{"a":[[]],"b":{}}', 3),
+            (b'{"[[[":"{{\\"{\\\\"}', 1),
+            (b'{"\\\\":[]}', 2),
+        ],
+    )
+    def test_nesting(self, data, levels):
+        """
+        Brackets in texts do not count, whatever is escaped there.
+        """
+        assert levels == _record._nesting(data)
+
+    def test_stack_used_up(self):
+        """
+        A caller with no stack left gets that error: the record is no garbage.
+        """
+        deep = json.dumps({"a": [[[[[[[[[[[[[[]]]]]]]]]]]]]]}).encode()
+
+        def call(levels):
+            return _record.parse(deep) if levels == 0 else call(levels - 1)
+
+        outcomes = set()
+        for levels in range(1, sys.getrecursionlimit()):
+            try:
+                outcomes.add(call(levels) is None)
+            except RecursionError:
+                outcomes.add("no stack")
+
+        assert {False, "no stack"} == outcomes
+
     def test_many_brackets(self):
         """
         Many brackets side by side are not deep, nor are those in a text.

@@ -376,11 +376,28 @@ def parse(data: bytes) -> "Record | None":
         return None
     try:
         value = load_json(data.decode())
-    except (ValueError, RecursionError):
+    except ValueError:
         return None
+    except RecursionError:
+        if _nesting(data) > MAX_DEPTH:
+            return None
+        raise  # the caller's doing: to call it corrupt would have it replaced
     # Only what has more than that many brackets can be nested deeper.
     deep = data.count(b"{") + data.count(b"[") > MAX_DEPTH and _is_deep(value)
     return value if type(value) is dict and not deep else None
+
+
+def _nesting(data: bytes) -> int:
+    """
+    Count how deep the brackets of JSON *data* are nested, without recursion.
+    """
+    depth = deepest = 0
+    # What is between quotes; escaped ones are none, escaped backslashes are gone.
+    parts = data.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')
+    for char in b"".join(parts[::2]):
+        depth += (char in b"{[") - (char in b"}]")
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def _is_deep(value: object) -> bool:
