@@ -259,6 +259,31 @@ class TestTree:
         """
         assert () == read_any(name="shop", lockfileVersion=1).packages
 
+    def test_first(self):
+        """
+        Before it had versions the format was a tree, with commits beside it.
+        """
+        snapshot = read_any(
+            name="shop",
+            version="1.0.0",
+            dependencies={
+                "a": entry(
+                    **{"from": "a@~1.0.0", "dependencies": {"b": entry("2.0.0")}}
+                ),
+                "c": entry(resolved=git(COMMITS[0])),
+                "d": {"version": "3.0.0", "from": "d@"},
+                "e": entry(resolved=f"https://npm.example/e.tgz#{COMMITS[0]}"),
+            },
+        )
+
+        assert {
+            Package("a", "1.0.0", ecosystem="npm"),
+            Package("b", "2.0.0", ecosystem="npm"),
+            Package("c", "1.0.0", ecosystem="npm", build=COMMITS[0]),
+            Package("d", "3.0.0", ecosystem="npm"),
+            Package("e", "1.0.0", ecosystem="npm"),
+        } == set(snapshot.packages)
+
     def test_deep(self):
         """
         Nesting has an end, wherever it is.
@@ -358,6 +383,9 @@ class TestWrong:
         [
             {"packages": {}},
             {"dependencies": {}},
+            {"dependencies": {"a": "^1.0.0"}},
+            {"lockfileVersion": None, "dependencies": {"a": entry()}},
+            {"packages": {}, "dependencies": {"a": entry()}},
             {"lockfileVersion": 3},
             {"lockfileVersion": 2, "dependencies": {}},
             {"lockfileVersion": 3, "packages": None},

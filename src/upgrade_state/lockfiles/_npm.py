@@ -30,6 +30,12 @@ def npm(content: bytes) -> Iterator[Package]:
     Checksums are no builds: a lockfile may be rewritten with better ones.
     """
     document = table(load_json(content))
+    if not document.keys() & {"lockfileVersion", "packages"}:
+        # As npm wrote it until its own version 4, and still reads it. One of
+        # nothing cannot be told from another file.
+        if not (dependencies := table(document["dependencies"])):
+            raise LookupError("no package")
+        return _npm_tree(dependencies)
     demand_version(document["lockfileVersion"], 1, 2, 3)
     if document["lockfileVersion"] == 1:
         return _npm_tree(table(document.get("dependencies", {})))
@@ -73,7 +79,10 @@ def _npm_tree(dependencies: Table) -> Iterator[Package]:
                 real, _, version = version[4:].rpartition("@")
                 yield Package(text(real), text(version), ecosystem="npm")
             elif ":" not in version:
-                yield Package(text(name), version, ecosystem="npm")
+                # Before version 1 a commit was beside the version.
+                resolved = optional_text(entry.get("resolved")) or ""
+                commit = commit_of(resolved) if resolved.startswith("git") else None
+                yield Package(text(name), version, ecosystem="npm", build=commit)
             elif not _is_link(version):
                 # Where it comes from stands in place of its version.
                 yield Package(
