@@ -131,6 +131,37 @@ class TestLines:
             == lockfiles.read(codecs.BOM_UTF8 + content, format="requirements").problem
         )
 
+    @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+    def test_utf_16(self, encoding):
+        """
+        A mark of UTF-16 says how to read the rest, as it does to pip.
+        """
+        content = "\ufeffx==1.0\r\ny==2.0  # \u00fc\r\n".encode(encoding)
+        snapshot = lockfiles.read(content, format="requirements")
+
+        assert [("x", "1.0"), ("y", "2.0")] == [
+            (p.name, p.version) for p in snapshot.packages
+        ]
+
+    @pytest.mark.parametrize(
+        ("content", "problem"),
+        [
+            (b"x\0=\0=\x001\0\n", "not valid UTF-16"),
+            (b"\x00\xd8x\0", "not valid UTF-16"),
+            (b"", "empty"),
+            (b"x\0", "not pinned"),
+            (b"\0" * 16 * 1024 * 1024, "larger than 16 MiB"),
+        ],
+        ids=["half a character", "half a pair", "mark only", "a wish", "large"],
+    )
+    def test_bad_utf_16(self, content, problem):
+        """
+        What is damaged, empty or too large is so in UTF-16, too.
+        """
+        snapshot = lockfiles.read(codecs.BOM_UTF16_LE + content, format="requirements")
+
+        assert problem == snapshot.problem
+
 
 class TestRepository:
     @pytest.mark.parametrize(

@@ -3,11 +3,11 @@ Requirements files of pip and of all that write them, where they are lockfiles.
 """
 
 import re
-from codecs import BOM_UTF8
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator
 
 from ._model import Package
-from ._parse import UnreadableError, commit_of, load_text
+from ._parse import UnreadableError, commit_of, load_text, refuse
 from ._python import ARCHIVES, is_directory, normalized
 
 # Patterns take a time that grows with the length of the line, not with its
@@ -42,13 +42,28 @@ def requirements(content: bytes) -> list[Package]:
     we. Constraints and other options add no package; variables are not
     replaced.
     """
-    document = load_text(content.removeprefix(BOM_UTF8))
+    document = load_text(_as_utf_8(content))
     if _CUT_OFF.search(document[-200:]):
         raise UnreadableError("cut off")
     packages = [package for package in map(_package, _lines(document)) if package]
     if not packages:
         raise UnreadableError("not pinned")
     return packages
+
+
+def _as_utf_8(content: bytes) -> bytes:
+    """
+    Return *content* without its byte order mark.
+
+    One of UTF-16 is what PowerShell makes of ``pip freeze > requirements.txt``.
+    """
+    if not content.startswith((BOM_UTF16_BE, BOM_UTF16_LE)):
+        return content.removeprefix(BOM_UTF8)
+    refuse(content)
+    try:
+        return content.decode("utf-16").encode()
+    except UnicodeDecodeError:
+        raise UnreadableError("not valid UTF-16") from None
 
 
 def _lines(content: str) -> Iterator[str]:
