@@ -404,6 +404,9 @@ class TestClaimNotice:
             checked.claim_notice(interval=-DAY)
         with pytest.raises(ValueError, match="now"):
             checked.verdict(now=dt.datetime(2026, 11, 20))  # noqa: DTZ001
+        for falsy in (0, "", False):
+            with pytest.raises(ValueError, match="now"):
+                checked.claim_notice(now=falsy)
         with pytest.raises(ValueError, match="max_age"):
             checked.freshness(max_age=-DAY)
         with pytest.raises(ValueError, match="until"):

@@ -494,7 +494,7 @@ class EnvironmentState:
             "matches": self._matches(lockfile),
             "interval": _seconds(interval, _policy.DAY, "interval"),
             "platform": platform,
-            "now": now and _second(now),
+            "now": None if now is None else _second(now),
             "switch": switch(),
             "directory": self.path or "",
         }
@@ -502,7 +502,7 @@ class EnvironmentState:
         # Not earlier: what is read would be from the future where this process
         # was stopped in between.
         if now is None:
-            asked["now"] = int(time.time())
+            asked["now"] = _second(None)
         return record, asked
 
     def _matches(self, content: "bytes | None") -> "_policy.Matches":

@@ -454,7 +454,7 @@ class CheckGuard:
         if self._committed or self._lock is None or self._process != os.getpid():
             return
         message = _text.message_of(_what_happened(error), _MESSAGE_LENGTH)
-        at = _record.text_of(int(time.time()))
+        at = _record.text_of(_second(None))
 
         def one_more(current: Record | None) -> Record:
             last = current and current["failure"]
