@@ -41,8 +41,6 @@ _NEW_FILE: Final = (
     | getattr(os, "O_BINARY", 0)
 )
 
-_HEX: Final = frozenset("0123456789abcdef")
-
 SUBDIRECTORIES: Final = ("locks", "logs", "results", "tmp")
 
 
@@ -65,7 +63,7 @@ def is_key(text: str) -> bool:
     """
     Tell whether *text* can be the key of an environment.
     """
-    return len(text) == 32 and _HEX.issuperset(text)
+    return len(text) == 32 and _record.HEX.issuperset(text)
 
 
 class Place:
@@ -133,13 +131,17 @@ def ensure_below(path: str) -> None:
     """
     with _writing("make the directory", path):
         try:
-            os.mkdir(path, 0o700)
+            _mkdir(path)
         except FileExistsError:
             if not stat.S_ISDIR(os.lstat(path).st_mode):
                 raise StateWriteError("This is no directory", path) from None
         else:
-            os.chmod(path, 0o700)  # whatever the umask has taken from it
             sync_directory(os.path.dirname(path))
+
+
+def _mkdir(path: str) -> None:
+    os.mkdir(path, 0o700)
+    os.chmod(path, 0o700)  # whatever the umask has taken from it
 
 
 def refuse_for_root(root: str) -> None:
@@ -183,8 +185,7 @@ def _make(path: str) -> None:
     if not os.path.lexists(parent):
         _make(parent)
     with contextlib.suppress(FileExistsError):  # another process was faster
-        os.mkdir(path, 0o700)
-        os.chmod(path, 0o700)  # whatever the umask has taken from it
+        _mkdir(path)
     sync_directory(parent)
 
 

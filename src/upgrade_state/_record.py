@@ -47,8 +47,10 @@ _REGULAR = stat.S_IFREG
 _KIND = 0o170000  # what stat.S_IFMT masks, without the call
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
+_NO_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
+
 _DIGEST_PREFIX = "blake2b:"
-_HEX = frozenset("0123456789abcdef")
+HEX = frozenset("0123456789abcdef")
 _MONTH_LENGTHS = {
     **dict.fromkeys(("01", "03", "05", "07", "08", "10", "12"), "31"),
     **dict.fromkeys(("04", "06", "09", "11"), "30"),
@@ -258,7 +260,7 @@ def _is_digest(value: object) -> bool:
         type(value) is str
         and len(value) == len(_DIGEST_PREFIX) + 64
         and value.startswith(_DIGEST_PREFIX)
-        and _HEX.issuperset(digits(value))
+        and HEX.issuperset(digits(value))
     )
 
 
@@ -374,43 +376,31 @@ def parse(data: bytes) -> "Record | None":
     """
     if len(data) > MAX_SIZE:
         return None
+    # Only what has more than that many brackets can be nested deeper. Looked at
+    # first: then it is the caller who is to blame where the stack is used up,
+    # and not the record, which would be replaced as garbage.
+    if data.count(b"{") + data.count(b"[") > MAX_DEPTH < _nesting(data):
+        return None
     try:
         value = load_json(data.decode())
     except ValueError:
         return None
-    except RecursionError:
-        if _nesting(data) > MAX_DEPTH:
-            return None
-        raise  # the caller's doing: to call it corrupt would have it replaced
-    # Only what has more than that many brackets can be nested deeper.
-    deep = data.count(b"{") + data.count(b"[") > MAX_DEPTH and _is_deep(value)
-    return value if type(value) is dict and not deep else None
+    return value if type(value) is dict else None
 
 
 def _nesting(data: bytes) -> int:
     """
-    Count how deep the brackets of JSON *data* are nested, without recursion.
+    Count how deep the brackets of JSON *data* are nested; no further than it takes.
     """
-    depth = deepest = 0
     # What is between quotes; escaped ones are none, escaped backslashes are gone.
     parts = data.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')
-    for char in b"".join(parts[::2]):
-        depth += (char in b"{[") - (char in b"}]")
+    depth = deepest = 0
+    for bracket in b"".join(parts[::2]).translate(None, _NO_BRACKETS):
+        depth += 1 if bracket in b"{[" else -1
         deepest = max(deepest, depth)
+        if deepest > MAX_DEPTH:
+            break
     return deepest
-
-
-def _is_deep(value: object) -> bool:
-    level = [value]
-    for _ in range(MAX_DEPTH):
-        below: list[object] = []
-        for parent in level:
-            if type(parent) is dict:
-                below += parent.values()
-            elif type(parent) is list:
-                below += parent
-        level = below
-    return not {dict, list}.isdisjoint(map(type, level))
 
 
 def _finite(number: str) -> float:
