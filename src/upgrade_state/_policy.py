@@ -25,6 +25,8 @@ if TYPE_CHECKING:
         "expired",
         "lockfile-changed",
         "fresh",
+        "busy",
+        "switched-off",
         "unavailable",
     ]
     VerdictReason: TypeAlias = Literal[
@@ -93,22 +95,27 @@ class Freshness(_Answer):
 
         error: What could not be read, if *reason* is ``unavailable``; None
             then: the process has too many files open to load even the error.
+
+        switch: The environment variable that silences, if *reason* is
+            ``switched-off``.
     """
 
-    __slots__ = ("due", "reason")
+    __slots__ = ("due", "reason", "switch")
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what an answer is made of
         self,
         reason: "FreshnessReason",
         *,
         due: bool = False,
         since: "str | None" = None,
         after: int = 0,
+        switch: "str | None" = None,
         error: "UpgradeStateError | None" = None,
     ) -> None:
         self._since = since
         self._after = after
         self.error = error
+        self.switch: Final = switch
         self.due: Final = due
         self.reason: Final[FreshnessReason] = reason
 

@@ -308,6 +308,9 @@ class CheckGuard:
     Attributes:
         old_lockfile: The content of the lockfile that is checked, whatever
             happens to the file meanwhile; None: there is none.
+
+        recipe: The recipe that the record names since its user ran it on
+            purpose; None: no check may start by itself.
     """
 
     def __init__(
@@ -318,6 +321,7 @@ class CheckGuard:
         old_lockfile: bytes | None,
     ) -> None:
         self.old_lockfile: Final = old_lockfile
+        self.recipe: Final[str | None] = None if record is None else record["recipe"]
         self._entry = entry
         self._record = record
         self._generation: int = 0 if record is None else record["generation"]

@@ -22,6 +22,8 @@ _FRESHNESS: Final[Mapping[str, str]] = {
     "expired": "the last check is too old",
     "lockfile-changed": "the lockfile is not the one that was checked",
     "fresh": "the last check is good until {until}",
+    "busy": "a check has just been started",
+    "switched-off": "{switch} is set in the process environment",
     "unavailable": "{error}",
 }
 
@@ -47,7 +49,9 @@ def explain_freshness(freshness: Freshness) -> str:
     """
     words = _FRESHNESS[freshness.reason]
     return f"{freshness.reason}: " + words.format(
-        until=moment(freshness.until), error=freshness.error or _NO_ERROR
+        until=moment(freshness.until),
+        error=freshness.error or _NO_ERROR,
+        switch=freshness.switch,
     )
 
 

@@ -62,7 +62,7 @@ class TestCheck:
 
         outcome = checks.check(environment, failing, only_if_due=True)
 
-        assert "not-due" == outcome.state
+        assert "fresh" == outcome.state
         assert "fresh" == outcome.freshness.reason
 
     def test_due(self, environment):

@@ -145,7 +145,7 @@ class TestShow:
         rows = [Upgrade(f"p{i:03}", "version") for i in range(60)]
         commit(environment, b"x", upgrades=rows)
 
-        assert "    and 10 more (--all lists them)\n" in run("show").out
+        assert "    and 10 more (upgrade-state show --all)\n" in run("show").out
         assert "    p059: unknown -> unknown\n" in run("show", "--all").out
 
     def test_json(self, checked, run):

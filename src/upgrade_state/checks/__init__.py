@@ -6,18 +6,23 @@ returns the content that an upgrade would lead to. It never touches the
 environment itself, and never prints.
 """
 
+from ._cancel import Cancellation, Cancelled, current_cancellation
 from ._check import Outcome, Resolver, check, judge
 from ._command import DEFAULT_TIMEOUT, Command
-from ._recipes import RECIPES, Recipe, recipe_for
+from ._recipes import RECIPES, Recipe, recipe_for, recipe_named
 
 __all__ = [
     "DEFAULT_TIMEOUT",
     "RECIPES",
+    "Cancellation",
+    "Cancelled",
     "Command",
     "Outcome",
     "Recipe",
     "Resolver",
     "check",
+    "current_cancellation",
     "judge",
     "recipe_for",
+    "recipe_named",
 ]

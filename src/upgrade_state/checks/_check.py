@@ -4,12 +4,15 @@ One whole check: take the guard, resolve, judge, commit.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 import attrs
 
 from upgrade_state import lockfiles
-from upgrade_state.exceptions import ResolverError
+from upgrade_state.exceptions import ResolverError, UpgradeStateError
+
+from ._cancel import Cancelled, ended_by
+from ._recipes import recipe_named
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
     from upgrade_state._environment import EnvironmentState
     from upgrade_state._policy import Freshness
     from upgrade_state._store import CheckGuard
+
+    from ._cancel import Cancellation
 
 
 class Resolver(Protocol):
@@ -40,42 +45,61 @@ class Resolver(Protocol):
         ...
 
 
+OutcomeState: TypeAlias = Literal[
+    "checked",
+    "fresh",
+    "backing-off",
+    "busy",
+    "dropped",
+    "failed",
+    "cancelled",
+    "no-recipe",
+]
+
+
 @attrs.frozen
 class Outcome:
     """
     How a check has ended.
 
     Attributes:
-        state: ``checked``: stored, and on disk. ``busy``: another process is
-            checking. ``not-due``: the last check is good enough. ``dropped``:
-            another check was committed meanwhile. ``failed``: no new lockfile;
-            that is remembered.
+        state: ``checked``: stored, and on disk. ``fresh``, ``backing-off``: no
+            check is due, by what was decided under the check lock. ``busy``:
+            another process is checking. ``dropped``: another check was
+            committed meanwhile. ``failed``: no new lockfile; that is
+            remembered. ``cancelled``: nothing is recorded. ``no-recipe``: the
+            record names none, so nothing was run.
 
         error: Why it has failed.
 
         freshness: What was decided on, where that was asked.
     """
 
-    state: Literal["checked", "busy", "not-due", "dropped", "failed"]
-    error: ResolverError | None = None
+    state: OutcomeState
+    error: UpgradeStateError | None = None
     freshness: Freshness | None = None
 
 
 def check(  # noqa: PLR0913 - what a check depends on
     environment: EnvironmentState,
-    resolver: Resolver,
+    resolver: Resolver | None = None,
     *,
     recipe: str | None = None,
     format: str | None = None,  # noqa: A002 - the field's own word
     only_if_due: bool = False,
     max_age: dt.timedelta | None = None,
+    cancellation: Cancellation | None = None,
 ) -> Outcome:
     """
     Make one check of *environment* and remember what it finds.
 
     Args:
-        recipe: The name of the recipe that the user runs on purpose. None: a
-            command; then no check starts by itself later.
+        resolver: What makes the new lockfile. None: the recipe that the record
+            names once the check lock is held, which its user ran on purpose;
+            where it names none nothing is run.
+
+        recipe: The name of the recipe that *resolver* is, if the user runs it
+            on purpose. None: a command; then no check starts by itself later.
 
         format: The lockfile's format. None: by its name.
 
@@ -84,6 +108,8 @@ def check(  # noqa: PLR0913 - what a check depends on
 
         max_age: For how long a check is good, if that is asked. None: a day.
 
+        cancellation: What ends the check. None: nothing but an exception.
+
     Raises:
         UpgradeStateError: Something could not be read, locked or stored. What
             an earlier check found stays.
@@ -91,14 +117,24 @@ def check(  # noqa: PLR0913 - what a check depends on
         KeyboardInterrupt: Nothing is recorded, and nothing is left behind.
     """
     try:
-        with environment.try_check() as guard:
+        with ended_by(cancellation), environment.try_check() as guard:
             if guard is None:
                 return Outcome("busy")
             freshness = guard.freshness(max_age=max_age) if only_if_due else None
             if freshness is not None and not freshness.due:
-                return Outcome("not-due", freshness=freshness)
+                is_fresh = freshness.reason == "fresh"
+                return Outcome("fresh" if is_fresh else "backing-off", None, freshness)
+            if resolver is None:
+                recipe = guard.recipe
+                if recipe is None:
+                    return Outcome("no-recipe", freshness=freshness)
+                resolver = recipe_named(recipe).resolver(environment)
+            if cancellation is not None:
+                cancellation.raise_if_cancelled()
             new = _resolve(environment, guard, resolver, format)
             stored = guard.commit(new, format=format, recipe=recipe)
+    except Cancelled:
+        return Outcome("cancelled")
     except ResolverError as error:
         return Outcome("failed", error)
     return Outcome("checked" if stored else "dropped", freshness=freshness)

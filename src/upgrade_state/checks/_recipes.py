@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from upgrade_state.exceptions import ResolverError
+
 from . import _uv
 from ._command import DEFAULT_TIMEOUT, Command
 
@@ -100,3 +102,18 @@ def recipe_for(lockfile: str | None) -> Recipe | None:
     Return the recipe for a lockfile's name; None: there is none.
     """
     return next((r for r in RECIPES.values() if r.lockfile == lockfile), None)
+
+
+def recipe_named(name: str) -> Recipe:
+    """
+    Return the recipe that a record names.
+
+    Raises:
+        ResolverError: There is none of that name (any more).
+    """
+    recipe = RECIPES.get(name)
+    if recipe is None:
+        choices = ", ".join(sorted(RECIPES))
+        message = f"There is no recipe {name!r}; recipes: {choices}"
+        raise ResolverError(message, None)
+    return recipe

@@ -145,7 +145,7 @@ def _report(
         raw(view.as_json(outcome=outcome.state))
     elif outcome.state == "checked":
         out(f"{view.name}: {view.summary}")
-        print_upgrades(view, every=options.all)
+        print_upgrades(view, every=False)
     words = {
         "busy": "another process is checking it",
         "dropped": "another check was faster; its result is kept",

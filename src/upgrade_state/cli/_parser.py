@@ -183,7 +183,6 @@ def _check(commands: Commands) -> None:
     _format(parser)
     _asking(parser)
     _json(parser)
-    parser.add_argument("--all", action="store_true", help="list every upgrade")
     parser.description = """\
 Make a check now: find out what an upgrade would change, and remember it.
 

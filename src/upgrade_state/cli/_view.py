@@ -196,7 +196,7 @@ def print_upgrades(view: View, *, every: bool) -> None:
     for row in rows[:shown]:
         out(f"    {row}")
     if len(rows) > shown:
-        out(f"    and {len(rows) - shown} more (--all lists them)")
+        out(f"    and {len(rows) - shown} more (upgrade-state show --all)")
 
 
 def rows_of(upgrades: Iterable[Upgrade], platform: str | None) -> list[str]:

@@ -1,0 +1,118 @@
+"""
+How a check is ended from outside: by another thread, or by a signal's handler.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import os
+import selectors
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Final, Self
+
+
+class Cancelled(BaseException):
+    """
+    The check is not wanted any more.
+
+    No `Exception`, so that a resolver does not take it for a failure of its
+    own, and nothing is remembered of the check.
+    """
+
+
+class Cancellation:
+    """
+    The wish that some checks end, expressed once.
+
+    By any thread, and by any signal's handler. To be used in a `with` statement
+    that all of these checks are made in.
+    """
+
+    def __init__(self) -> None:
+        self._is_cancelled = False
+        # A byte makes it readable, for everybody: nobody takes it out.
+        self._reader, self._writer = os.pipe()
+        self._open = True
+
+    @property
+    def is_cancelled(self) -> bool:
+        """
+        Whether `cancel` has been called.
+        """
+        return self._is_cancelled
+
+    def cancel(self) -> None:
+        """
+        End the checks. Returns at once; who waits for their end waits for them.
+        """
+        if not self._is_cancelled and self._open:
+            self._is_cancelled = True
+            os.write(self._writer, b"\0")
+
+    def fileno(self) -> int:
+        """
+        Return a file descriptor that can be read from once it is cancelled.
+
+        For `select` and its like; nobody reads from it.
+        """
+        return self._reader
+
+    def wait(self, seconds: float) -> bool:
+        """
+        Wait for so long, or until it is cancelled; True if it is.
+        """
+        if not self._is_cancelled:
+            with selectors.DefaultSelector() as selector:
+                selector.register(self, selectors.EVENT_READ)
+                selector.select(max(seconds, 0.0))
+        return self._is_cancelled
+
+    def raise_if_cancelled(self) -> None:
+        """
+        Raise `Cancelled` if it is: for resolvers that take long.
+        """
+        if self._is_cancelled:
+            raise Cancelled
+
+    def close(self) -> None:
+        """
+        Give the file descriptors back. Leaving the `with` statement does it.
+        """
+        if self._open:
+            self._open = False
+            os.close(self._reader)
+            os.close(self._writer)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+_CURRENT: Final[contextvars.ContextVar[Cancellation | None]] = contextvars.ContextVar(
+    "cancellation", default=None
+)
+
+
+def current_cancellation() -> Cancellation | None:
+    """
+    Return what ends the check that this thread makes; None: nothing does.
+    """
+    return _CURRENT.get()
+
+
+@contextlib.contextmanager
+def ended_by(cancellation: Cancellation | None) -> Iterator[None]:
+    """
+    Let *cancellation* end the check that is made meanwhile.
+    """
+    token = _CURRENT.set(cancellation)
+    try:
+        yield
+    finally:
+        _CURRENT.reset(token)
