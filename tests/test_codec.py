@@ -52,7 +52,10 @@ results = st.fixed_dictionaries(
     },
     optional={"more": st.integers()},
 )
-failures = st.fixed_dictionaries({"at": times, "attempts": counts, "message": texts})
+failures = st.fixed_dictionaries(
+    {"at": times, "attempts": counts, "message": texts},
+    optional={"since": null_or(times)},
+)
 records = st.fixed_dictionaries(
     {"environment": st.binary(max_size=9).map(lambda b: "/" + _record.path_text(b))},
     optional={
@@ -64,6 +67,7 @@ records = st.fixed_dictionaries(
         "last_notified": null_or(times),
         "snoozed_until": null_or(times),
         "failure": null_or(failures),
+        "failure_notified": null_or(times),
         "colour": st.none() | st.integers() | texts,
     },
 )
@@ -127,6 +131,20 @@ class TestInformation:
             failure=CheckFailure(moment(2026, 11, 20, 9), 2, "no route to host"),
         ) == _codec.information(record)
 
+    def test_failing_sample(self):
+        """
+        So does one that tells since when checks have failed.
+        """
+        data = (DATA / "v1-failing.json").read_bytes()
+        record = _record.valid(data, "f2662004f1f127e1ee13f55584477bec")
+        assert record is not None
+
+        information = _codec.information(record)
+        assert information.failure == CheckFailure(
+            moment(2026, 11, 20, 9), 12, "no route to host", moment(2026, 11, 10, 22)
+        )
+        assert moment(2026, 11, 18, 7, 30) == information.failure_notified
+
 
 def as_json(value: object) -> object:
     return (
@@ -139,9 +157,11 @@ def as_json(value: object) -> object:
 def same_as(plain, known):
     """
     Take from *known* what *plain* has, which is all but fields nobody knows.
+
+    What was added later may be missing, and is None then.
     """
     if isinstance(plain, dict):
-        return {name: same_as(plain[name], known[name]) for name in plain}
+        return {name: same_as(plain[name], known.get(name)) for name in plain}
     return known
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import os
 import threading
 from collections import Counter
@@ -44,6 +45,20 @@ def checked(shop: EnvironmentState) -> EnvironmentState:
     """
     commit(shop, b"new")
     return shop
+
+
+@pytest.fixture
+def failing(checked: EnvironmentState) -> EnvironmentState:
+    """
+    The same, after checks that have failed for nine days.
+    """
+    with pytest.raises(OSError, match="host"), checked.try_check():
+        raise OSError("no route to host")
+    path = Path(checked.record_path)
+    record = json.loads(path.read_bytes())
+    record["failure"] |= {"at": "2026-11-20T12:00:00Z", "since": "2026-11-11T12:00:00Z"}
+    path.write_text(json.dumps(record))
+    return checked
 
 
 def commit(shop: EnvironmentState, new: bytes) -> None:
@@ -153,6 +168,25 @@ class TestClaim:
 
         assert 1 == reasons["notify"]
         assert {"notify", "busy", "told-recently"} >= reasons.keys()
+
+    @pytest.mark.parametrize("share", [1, 2])
+    def test_one_tells_of_failures(
+        self,
+        failing: EnvironmentState,
+        place: tuple[str, str],
+        run_at_once: RunAtOnce,
+        share: int,
+    ) -> None:
+        """
+        Of 50 activations one tells that checks fail, and no other one speaks.
+
+        Where only some want to hear of that, it may be the upgrades.
+        """
+        reasons = Counter(run_at_once(50, "claim_failure", *place, share))
+
+        spoken = {"cannot-check"} if share == 1 else {"cannot-check", "notify"}
+        assert 1 == sum(reasons[reason] for reason in spoken)
+        assert spoken | {"busy", "told-recently"} >= reasons.keys()
 
     def test_busy(
         self, checked: EnvironmentState, place: tuple[str, str], holding: Holding

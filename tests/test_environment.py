@@ -459,6 +459,103 @@ class TestClaimNotice:
         assert ["notify", "told-recently", "nothing-known"] == reasons
 
 
+class TestCannotCheck:
+    @pytest.fixture
+    def failing(self, shop, monkeypatch):
+        """
+        An environment whose checks have failed for nine days.
+        """
+        for days in (9, 5, 0):
+            then = (NOW - days * DAY).timestamp()
+            monkeypatch.setattr(time, "time", lambda then=then: then)
+            with pytest.raises(OSError, match="host"), shop.try_check():
+                raise OSError("no route to host.")
+        return shop
+
+    def test_claimed(self, failing):
+        """
+        Who asks is told, once a week; who does not ask is not.
+        """
+        asked = {"could_not_check": 7 * DAY}
+        answers = [
+            failing.claim_notice(now=NOW),
+            failing.verdict(now=NOW, **asked),
+            failing.claim_notice(now=NOW, **asked),
+            failing.claim_notice(now=NOW, **asked),
+            failing.claim_notice(now=NOW + DAY, **asked),
+        ]
+
+        told = "could not check for 9 days: OSError: no route to host"
+        assert ["", told, told, "", ""] == [answer.summary for answer in answers]
+        assert [
+            "nothing-known",
+            "cannot-check",
+            "cannot-check",
+            "nothing-known",
+            "nothing-known",
+        ] == [answer.reason for answer in answers]
+
+    def test_recorded(self, failing):
+        """
+        A claim records that the user was told, and of what; and nothing else.
+        """
+        before = failing.read()
+        failing.claim_notice(now=NOW, could_not_check=DAY)
+
+        import attrs  # noqa: PLC0415 - only here
+
+        expected = attrs.evolve(before, last_notified=NOW, failure_notified=NOW)
+        assert expected == failing.read()
+
+    def test_kept(self, failing):
+        """
+        What others write keeps it.
+        """
+        failing.claim_notice(now=NOW, could_not_check=DAY)
+        failing.snooze(NOW)
+        with failing.try_check() as check:
+            check.commit(b"new", now=NOW)
+        failing.claim_notice(now=NOW + 2 * DAY)
+
+        known = failing.read()
+        times = known.failure_notified, known.snoozed_until, known.last_notified
+        assert (NOW, NOW, NOW + 2 * DAY) == times
+
+    def test_a_success(self, failing):
+        """
+        A check that succeeds ends it.
+        """
+        with failing.try_check() as check:
+            check.commit(b"old", now=NOW)
+
+        verdict = failing.claim_notice(now=NOW, could_not_check=dt.timedelta())
+        assert "no-upgrades" == verdict.reason
+
+    @pytest.mark.parametrize("value", [-DAY, 7, 0, "7d"])
+    def test_mistakes(self, failing, value):
+        """
+        Anything but a timedelta of zero or more is the caller's mistake.
+        """
+        for ask in (failing.claim_notice, failing.verdict):
+            with pytest.raises(ValueError, match="could_not_check"):
+                ask(could_not_check=value)
+
+    def test_unavailable(self, failing, monkeypatch):
+        """
+        What cannot be recorded is not said.
+        """
+
+        def refuse(*_):
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(os, "write", refuse)
+        verdict = failing.claim_notice(now=NOW, could_not_check=DAY)
+        monkeypatch.undo()
+
+        assert ("unavailable", "") == (verdict.reason, verdict.message)
+        assert failing.read().failure_notified is None
+
+
 class TestFreshness:
     def test_due(self, shop, checked):
         """

@@ -239,6 +239,19 @@ class TestSilentPath:
         assert "lockfile-changed" == reason
         assert set() == loaded & self.HEAVY
 
+    def test_failing(self, shop):
+        """
+        Nor where checks fail that nobody is to hear of yet.
+        """
+        with pytest.raises(OSError, match="host"), shop.try_check():
+            raise OSError("no route to host")
+        more = "shop._claim(None, None, None, 604_800, None).reason"
+        reasons, loaded = self.ask(shop, more)
+
+        assert ["nothing-known"] * 2 == reasons
+        assert set() == loaded & self.HEAVY
+        assert 8 >= len(loaded)
+
     def test_no_descriptor_left(self, shop, monkeypatch):
         """
         With no descriptor left to load even an error there is a reason.

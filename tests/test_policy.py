@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from upgrade_state import _policy, _record
 from upgrade_state.exceptions import StateReadError
 
 NOW = 1_795_148_280
-HOUR, DAY = 3_600, 86_400
+HOUR, DAY, WEEK = 3_600, 86_400, 604_800
 KEY = "f2662004f1f127e1ee13f55584477bec"
 OLD = {"digest": "blake2b:" + "0" * 64, "size": 7}
 NEW = {"digest": "blake2b:" + "1" * 64, "size": 7}
@@ -78,8 +79,22 @@ def verdict(it: dict[str, Any] | None, matches=same, **asked: Any):
     return _policy.verdict(it, **(usual | asked))
 
 
-def failure(at: str, attempts: int = 1) -> dict[str, Any]:
-    return {"at": at, "attempts": attempts, "message": "no route to host"}
+def failure(at: str, attempts: int = 1, **more: Any) -> dict[str, Any]:
+    return {"at": at, "attempts": attempts, "message": "no route to host", **more}
+
+
+def failing(length: int = 9 * DAY, **fields: Any) -> dict[str, Any]:
+    """
+    A record with one upgrade, whose checks have failed for so long by now.
+    """
+    return record(failure=failure(ago(0), 9, since=ago(length)), **fields)
+
+
+def troubled(it: dict[str, Any] | None, matches=never, **asked: Any):
+    """
+    The verdict for somebody who wants to hear that checks fail for a week.
+    """
+    return verdict(it, matches, **({"could_not_check": WEEK} | asked))
 
 
 class TestFreshness:
@@ -434,6 +449,190 @@ class TestVerdict:
         assert error is v.error
 
 
+class TestCannotCheck:
+    def test_in_words(self):
+        """
+        It is said for how long, and why.
+        """
+        v = troubled(failing())
+
+        words = "could not check for 9 days: no route to host"
+        notice = "Could not check for upgrades of 'shop' for 9 days: no route to host."
+        assert (True, None) == (bool(v), v.until)
+        assert (words, f"cannot-check: {words}") == (v.summary, str(v))
+        assert notice == v.message
+
+    @pytest.mark.parametrize(
+        ("length", "words"),
+        [
+            (9 * DAY + 23 * HOUR, " for 9 days"),
+            (DAY, " for 1 day"),
+            (DAY - 1, " for 23 hours"),
+            (HOUR, " for 1 hour"),
+            (HOUR - 1, " for 59 minutes"),
+            (59, " for 59 seconds"),
+            (0, ""),
+        ],
+    )
+    def test_length(self, length, words):
+        """
+        The length is in its largest unit, and cut.
+        """
+        v = troubled(failing(length), could_not_check=0)
+
+        assert f"could not check{words}: no route to host" == v.summary
+
+    @pytest.mark.parametrize(
+        ("message", "words"),
+        [
+            ("no network.", ": no network"),
+            ("a\x1b[31m\nb", ": a\\x1b[31m b"),
+            ("https://me:secret@index.example/ says no", ": <URL> says no"),
+            ("x" * 100_000, ": " + "x" * 248 + "..." + "x" * 248),
+            (". ", ""),
+            ("", ""),
+        ],
+    )
+    def test_is_safe(self, message, words):
+        """
+        Whatever the record says, it is one line that moves no cursor.
+        """
+        it = failing()
+        v = troubled(it | {"failure": it["failure"] | {"message": message}})
+
+        assert f"could not check for 9 days{words}" == v.summary
+        assert f" of 'shop' for 9 days{words}." in v.message
+
+    def test_only_if_asked(self):
+        """
+        Who does not ask for it is not told.
+        """
+        assert "notify" == verdict(failing()).reason
+        assert "nothing-known" == verdict(failing(result=None), never).reason
+
+    @pytest.mark.parametrize(
+        "fields",
+        [{"result": None, "last_checked": None}, {"result": result()}, {}],
+        ids=["nothing known", "no upgrades", "upgrades"],
+    )
+    def test_first(self, fields):
+        """
+        It comes before what is known, and needs no look at the lockfile.
+        """
+        assert "cannot-check" == troubled(failing(**fields)).reason
+
+    @pytest.mark.parametrize(
+        ("fields", "asked", "reason"),
+        [
+            ({"result": None}, {"switch": "CI"}, "switched-off"),
+            ({"result": None, "snoozed_until": ago(-1)}, {}, "snoozed"),
+            ({"result": None, "last_notified": ago(DAY - 1)}, {}, "told-recently"),
+            ({"result": result(), "last_notified": ago(0)}, {}, "told-recently"),
+        ],
+    )
+    def test_silenced(self, fields, asked, reason):
+        """
+        What silences other notices silences it, too.
+        """
+        v = troubled(failing(**fields), **asked)
+
+        assert (reason, "") == (v.reason, v.message)
+
+    @pytest.mark.parametrize(
+        ("length", "reason"), [(WEEK - 1, "notify"), (WEEK, "cannot-check")]
+    )
+    def test_long_enough(self, length, reason):
+        """
+        It is told once checks have failed for as long as was asked for.
+        """
+        assert reason == troubled(failing(length), same).reason
+
+    @pytest.mark.parametrize(
+        ("told", "reason"), [(WEEK - 1, "notify"), (WEEK, "cannot-check")]
+    )
+    @pytest.mark.parametrize("interval", [0, DAY])
+    def test_once_a_week(self, told, reason, interval):
+        """
+        It is told once a week, also where everything else is told every time.
+        """
+        it = failing(failure_notified=ago(told), last_notified=ago(told))
+
+        assert reason == troubled(it, same, interval=interval).reason
+
+    def test_daily_notices(self):
+        """
+        Notices of upgrades, each day, do not keep it from being told.
+        """
+        it = failing(failure_notified=ago(WEEK), last_notified=ago(DAY))
+
+        assert "cannot-check" == troubled(it).reason
+
+    def test_no_news(self):
+        """
+        What nobody has tried again since it was told is not told again.
+        """
+        it = record(
+            failure=failure(ago(3 * WEEK), 9, since=ago(5 * WEEK)),
+            failure_notified=ago(2 * WEEK),
+        )
+
+        assert "notify" == troubled(it, same).reason
+
+    def test_of_an_older_program(self):
+        """
+        Where the first failure is not known, the last one is all there is.
+        """
+        it = record(failure=failure(ago(3 * WEEK), 9))
+
+        assert "notify" == troubled(it, same).reason
+        assert "cannot-check" == troubled(it, could_not_check=0).reason
+
+    def test_one_failure_long_ago(self):
+        """
+        Of the time in which nobody has tried, nothing is known, and nothing said.
+        """
+        then = ago(3 * WEEK)
+        it = record(failure=failure(then, since=then))
+
+        assert "notify" == troubled(it, same).reason
+
+    @pytest.mark.parametrize("attempts", [1, 9])
+    def test_clock_set_back_while_failing(self, attempts):
+        """
+        With a first failure after the last one no length can be told: silence.
+        """
+        it = record(failure=failure(ago(0), attempts, since=ago(-WEEK)))
+
+        assert "notify" == troubled(it, same, could_not_check=0).reason
+
+    def test_clock_set_back_since(self):
+        """
+        How long it was is not the clock's affair, and stays true.
+        """
+        it = record(failure=failure(ago(-11 * WEEK), 9, since=ago(-9 * WEEK)))
+
+        v = troubled(it)
+        assert "could not check for 14 days: no route to host" == v.summary
+
+    @pytest.mark.parametrize(
+        ("ahead", "reason"), [(300, "notify"), (301, "cannot-check")]
+    )
+    def test_clock_set_back_since_told(self, ahead, reason):
+        """
+        To have been told in the future counts as long ago.
+        """
+        assert reason == troubled(failing(failure_notified=ago(-ahead)), same).reason
+
+    @pytest.mark.parametrize("asked", [{}, {"platform": "linux-64"}])
+    def test_what_is_known(self, asked):
+        """
+        What was found before is there for whoever words a line of his own.
+        """
+        v = troubled(failing(), **asked)
+
+        assert (1, 0, False) == (v.version_changes, v.rebuilds, v.opaque)
+
+
 class TestLaws:
     times = st.integers(_record.FIRST_SECOND, _record.LAST_SECOND)
     durations = st.integers(0, 10**14)
@@ -462,3 +661,73 @@ class TestLaws:
 
         over = interval == 0 or now - then >= interval or then - now > 300
         assert bool(v) == (count > 0 and current and over)
+
+    @given(st.tuples(times, times, times, times), durations, durations, st.booleans())
+    def test_failures(self, moments, interval, limit, known):
+        """
+        No times and no durations are too much, and there is always a reason.
+        """
+        first, last, told, now = moments
+        it = record(
+            failure=failure(_record.text_of(last), since=_record.text_of(first)),
+            failure_notified=_record.text_of(told),
+            last_notified=_record.text_of(told),
+            result=result(version=1) if known else None,
+        )
+        v = verdict(it, now=now, interval=interval, could_not_check=limit)
+
+        week_over = now - told >= WEEK or told - now > 300
+        interval_over = interval == 0 or now - told >= interval or told - now > 300
+        news = last > told or told > now
+        due = week_over and interval_over and news and last - first >= limit
+        assert due == (v.reason == "cannot-check")
+        assert str(v).startswith(f"{v.reason}: ")
+        assert bool(v) == bool(v.message)
+
+    @given(times, times, durations, st.booleans())
+    def test_not_asked(self, first, last, interval, known):
+        """
+        Who has not asked to be told of failures is told the same as without them.
+        """
+        it = record(result=result(version=1) if known else None)
+        failed = failure(_record.text_of(last), since=_record.text_of(first))
+
+        answers = [
+            verdict(it | {"failure": f}, interval=interval).reason
+            for f in (None, failed)
+        ]
+        assert answers[0] == answers[1]
+
+    @given(
+        st.lists(
+            st.tuples(st.integers(0, 2 * WEEK), st.booleans(), st.booleans()),
+            max_size=60,
+        ),
+        st.integers(0, 2 * WEEK),
+        st.integers(0, WEEK),
+    )
+    def test_once_a_week(self, steps, interval, limit):
+        """
+        Whatever happens, failures are told once a week at most.
+
+        Nor within the interval of another notice.
+        """
+        it, now = record(), NOW
+        told: list[tuple[int, str]] = []
+        for wait, fails, asks in steps:
+            now += wait
+            if fails:
+                first = (it["failure"] or {"since": _record.text_of(now)})["since"]
+                it["failure"] = failure(_record.text_of(now), since=first)
+            asked = {"could_not_check": limit if asks else None}
+            v = verdict(it, now=now, interval=interval, **asked)
+            if v:
+                told.append((now, v.reason))
+                it["last_notified"] = _record.text_of(now)
+            if v.reason == "cannot-check":
+                assert asks
+                it["failure_notified"] = _record.text_of(now)
+
+        of_failures = [when for when, reason in told if reason == "cannot-check"]
+        assert all(b - a >= WEEK for a, b in itertools.pairwise(of_failures))
+        assert all(b[0] - a[0] >= interval for a, b in itertools.pairwise(told))

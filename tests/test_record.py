@@ -140,6 +140,13 @@ class TestTimes:
         assert (one < other) == (texts[0] < texts[1])
         assert all(map(_record.is_time, texts))
 
+    @given(st.integers(_record.FIRST_SECOND, _record.LAST_SECOND))
+    def test_seconds_of(self, seconds):
+        """
+        A time that is written can be read again.
+        """
+        assert seconds == _record.seconds_of(_record.text_of(seconds))
+
     @pytest.mark.parametrize(
         "value",
         [
@@ -224,6 +231,10 @@ class TestValid:
             ("result.counts.linux-64", {"version": 0, "rebuild": 0}),
             ("snoozed_until", "9999-12-31T23:59:59Z"),
             ("failure", None),
+            ("failure.since", None),
+            ("failure.since", "2026-11-11T09:00:00Z"),
+            ("failure_notified", None),
+            ("failure_notified", "2026-11-18T09:00:00Z"),
         ],
     )
     def test_other_values(self, field, value):
@@ -233,6 +244,26 @@ class TestValid:
         whole = changed(field, value)
 
         assert whole == valid(whole)
+
+    def test_missing_before(self):
+        """
+        A field that an older program did not know is not put into its record.
+        """
+        whole = record()
+
+        assert whole == valid(whole)
+        assert "failure_notified" not in whole
+        assert "since" not in whole["failure"]
+
+    @pytest.mark.parametrize("field", ["at", "attempts", "message"])
+    def test_half_a_failure(self, field):
+        """
+        What was always there must be there.
+        """
+        whole = record()
+        del whole["failure"][field]
+
+        assert valid(whole) is None
 
     @pytest.mark.parametrize(
         ("field", "value"),
@@ -278,6 +309,10 @@ class TestValid:
             ("failure.at", None),
             ("failure.attempts", True),
             ("failure.message", None),
+            ("failure.since", "nine days ago"),
+            ("failure.since", 1795148280),
+            ("failure_notified", ""),
+            ("failure_notified", False),
         ],
     )
     def test_wrong_shape(self, field, value):

@@ -7,11 +7,12 @@ import os
 import shutil
 import stat
 import threading
+import time
 
 import filelock
 import pytest
 
-from upgrade_state import _record, _store
+from upgrade_state import _current, _policy, _record, _store
 from upgrade_state.exceptions import (
     ResolverError,
     StateLockError,
@@ -22,6 +23,8 @@ from upgrade_state.lockfiles import Upgrade
 
 NOW = dt.datetime(2026, 11, 20, 4, 18, tzinfo=dt.UTC)
 HOUR, DAY = dt.timedelta(hours=1), dt.timedelta(days=1)
+ELEVENTH = "2026-11-11T00:00:00Z"
+WHEN = ("attempts", "since")
 
 
 def commit(shop, new=b"new", **asked):
@@ -42,6 +45,25 @@ def write(shop, record):
 def fail(shop, error):
     with pytest.raises(type(error)), shop.try_check():
         raise error
+
+
+def failing(shop, days=9):
+    """
+    Let checks of the shop have failed for so many days; nothing else is known.
+    """
+    fail(shop, OSError("no route to host"))
+    at, since = (NOW - n * DAY for n in (0, days))
+    times = {"at": f"{at:%Y-%m-%dT%H:%M:%SZ}", "since": f"{since:%Y-%m-%dT%H:%M:%SZ}"}
+    record = fields(shop)
+    write(shop, record | {"failure": record["failure"] | times})
+
+
+def first_look(shop, interval=None, could_not_check=None):
+    """
+    Return what a claim has after its first look.
+    """
+    seen, asked = shop._look(None, interval, None, could_not_check, NOW)
+    return seen, asked, _policy.verdict(seen, **asked)
 
 
 def results(shop):
@@ -496,6 +518,46 @@ class TestFailure:
         assert shop.read().result is None
         assert "backing-off" == shop.freshness().reason
 
+    def test_since(self, shop, monkeypatch):
+        """
+        The time of the first one is kept until a check succeeds.
+        """
+        times = []
+        for now in (1_000, 90_000, 200_000):
+            monkeypatch.setattr(time, "time", lambda now=now: now)
+            fail(shop, OSError("no"))
+            failure = shop.read().failure
+            times.append((failure.since.timestamp(), failure.at.timestamp()))
+        commit(shop)
+        fail(shop, OSError("no"))
+
+        assert [(1_000, 1_000), (1_000, 90_000), (1_000, 200_000)] == times
+        assert 200_000 == shop.read().failure.since.timestamp()
+
+    def test_since_after_an_older_program(self, shop):
+        """
+        Where an older program did not tell, the last one that it knew is the first.
+        """
+        fail(shop, OSError("no"))
+        record = fields(shop)
+        del record["failure"]["since"]
+        write(shop, record | {"failure": record["failure"] | {"at": ELEVENTH}})
+
+        assert shop.read().failure.since is None
+        fail(shop, OSError("no"))
+        assert [2, ELEVENTH] == [fields(shop)["failure"][f] for f in WHEN]
+
+    def test_since_from_the_future(self, shop, monkeypatch):
+        """
+        After the clock was set back it is counted from anew.
+        """
+        fail(shop, OSError("no"))
+        monkeypatch.setattr(time, "time", lambda: 1_000)
+        fail(shop, OSError("no"))
+
+        failure = shop.read().failure
+        assert (2, failure.at) == (failure.attempts, failure.since)
+
     def test_speechless(self, shop):
         """
         An exception that cannot even be printed is one.
@@ -770,11 +832,10 @@ class TestClaim:
         Who finds another notice than at the first look keeps silent.
         """
         commit(shop)
-        seen = fields(shop)
-        _, asked = shop._look(None, dt.timedelta(), None, NOW)
-        write(shop, seen | {"last_notified": "2026-11-20T04:17:59Z"})
+        look = first_look(shop, dt.timedelta())
+        write(shop, fields(shop) | {"last_notified": "2026-11-20T04:17:59Z"})
 
-        verdict = _store.claim(shop._entry(), seen, asked)
+        verdict = _store.claim(shop._entry(), *look)
         assert "told-recently" == verdict.reason
         assert "2026-11-20T04:17:59Z" == fields(shop)["last_notified"]
 
@@ -783,11 +844,10 @@ class TestClaim:
         What has changed since the first look counts.
         """
         commit(shop)
-        seen = fields(shop)
-        _, asked = shop._look(None, None, None, NOW)
+        look = first_look(shop)
         shop.snooze(NOW + HOUR)
 
-        assert "snoozed" == _store.claim(shop._entry(), seen, asked).reason
+        assert "snoozed" == _store.claim(shop._entry(), *look).reason
         assert fields(shop)["last_notified"] is None
 
     def test_forgotten_meanwhile(self, shop):
@@ -795,12 +855,54 @@ class TestClaim:
         A record that is gone by then is not made anew.
         """
         commit(shop)
-        seen = fields(shop)
+        look = first_look(shop)
         shop.forget()
 
-        _, asked = shop._look(None, None, None, NOW)
-        assert "nothing-known" == _store.claim(shop._entry(), seen, asked).reason
+        assert "nothing-known" == _store.claim(shop._entry(), *look).reason
         assert shop.read() is None
+
+    @pytest.mark.parametrize("field", ["last_notified", "failure_notified"])
+    @pytest.mark.parametrize("known", [False, True])
+    def test_somebody_has_spoken_of_failures(self, shop, field, known):
+        """
+        So does who wanted to tell that checks fail, whatever the other one told.
+        """
+        failing(shop)
+        if known:
+            write(shop, fields(shop) | {field: ELEVENTH})
+        look = first_look(shop, could_not_check=0)
+        spoken = "2026-11-12T00:00:00Z"
+        write(shop, fields(shop) | {field: spoken})
+
+        verdict = _store.claim(shop._entry(), *look)
+        assert "told-recently" == verdict.reason
+        assert spoken == fields(shop)[field]
+
+    def test_checked_meanwhile(self, shop, monkeypatch):
+        """
+        Where there are upgrades by now, the lockfile is not read under the lock.
+        """
+        failing(shop)
+        look = first_look(shop, could_not_check=0)
+        commit(shop)
+        monkeypatch.setattr(_current, "_size", None)
+
+        verdict = _store.claim(shop._entry(), *look)
+        assert ("busy", True) == (verdict.reason, verdict.opaque)
+        assert fields(shop)["last_notified"] is None
+
+    def test_failing_meanwhile(self, shop):
+        """
+        Who wanted to tell of upgrades tells that checks fail, if that is due by now.
+        """
+        commit(shop)
+        look = first_look(shop, could_not_check=0)
+        fail(shop, OSError("no"))
+
+        verdict = _store.claim(shop._entry(), *look)
+        told = [fields(shop)[f] for f in ("last_notified", "failure_notified")]
+        assert "cannot-check" == verdict.reason
+        assert ["2026-11-20T04:18:00Z"] * 2 == told
 
     def test_snooze_of_what_is_forgotten_meanwhile(self, shop, monkeypatch):
         """

@@ -248,6 +248,15 @@ def claim(_: int, cache: str, directory: str) -> str:
     return shop_of(cache, directory).claim_notice(now=NOON).reason
 
 
+def claim_failure(index: int, cache: str, directory: str, share: int) -> str:
+    """
+    Claim; of every *share* activations the first wants to hear that checks fail.
+    """
+    week = dt.timedelta(days=7) if index % share == 0 else None
+    shop = shop_of(cache, directory)
+    return shop.claim_notice(could_not_check=week, now=NOON).reason
+
+
 def check_if_due(_: int, cache: str, directory: str) -> str:
     """
     Check if that is due, whoever was checking before.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
-    from typing import Any, Final, Literal
+    from typing import Any, Final, Literal, TypeVar
 
     from upgrade_state import _current, _store
     from upgrade_state._model import UpgradeInformation
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from upgrade_state._record import Record
     from upgrade_state.exceptions import UpgradeStateError
     from upgrade_state.lockfiles import Upgrade
+
+    _T = TypeVar("_T")
 
 CACHE_DIR_VARIABLE = "UPGRADE_STATE_CACHE_DIR"
 
@@ -242,6 +244,7 @@ class EnvironmentState:
         *,
         interval: "dt.timedelta | None" = None,
         platform: "str | None" = None,
+        could_not_check: "dt.timedelta | None" = None,
         now: "dt.datetime | None" = None,
     ) -> "Verdict":
         """
@@ -262,6 +265,11 @@ class EnvironmentState:
             platform: Count the upgrades for this platform, in the lockfile
                 format's own word. None: for all platforms.
 
+            could_not_check: Claim to tell that checks fail, too, once a week,
+                where they have done so for that long: from the first failure
+                since the last success to the last one. None: never. Zero: from
+                the first failure on.
+
             now: Current time (aware), cut to whole seconds. None: ask the clock.
 
         Returns:
@@ -271,17 +279,31 @@ class EnvironmentState:
 
         Raises:
             TypeError: *lockfile* is not bytes.
-            ValueError: *interval* is negative or no timedelta, or *now* has no
-                time zone.
+            ValueError: *interval* or *could_not_check* is negative or no
+                timedelta, or *now* has no time zone.
+        """
+        failing = _seconds(could_not_check, None, "could_not_check")
+        return self._claim(lockfile, interval, platform, failing, now)
+
+    def _claim(
+        self,
+        lockfile: "bytes | None",
+        interval: "dt.timedelta | None",
+        platform: "str | None",
+        could_not_check: "int | None",
+        now: "dt.datetime | None",
+    ) -> "Verdict":
+        """
+        Claim; *could_not_check* in seconds, for who cannot afford a timedelta.
         """
         try:
-            seen, asked = self._look(lockfile, interval, platform, now)
+            seen, asked = self._look(lockfile, interval, platform, could_not_check, now)
             verdict = _policy.verdict(seen, **asked)
             if not verdict:
                 return verdict
             from upgrade_state import _store  # noqa: PLC0415 - see the top
 
-            return _store.claim(self._entry(), seen, asked)
+            return _store.claim(self._entry(), seen, asked, verdict)
         except _library_error() as error:
             return _policy.Verdict("unavailable", error=_ours(error))
 
@@ -291,6 +313,7 @@ class EnvironmentState:
         *,
         interval: "dt.timedelta | None" = None,
         platform: "str | None" = None,
+        could_not_check: "dt.timedelta | None" = None,
         now: "dt.datetime | None" = None,
     ) -> "Verdict":
         """
@@ -298,8 +321,9 @@ class EnvironmentState:
 
         Who speaks on this answer may repeat what another process has said.
         """
+        failing = _seconds(could_not_check, None, "could_not_check")
         try:
-            seen, asked = self._look(lockfile, interval, platform, now)
+            seen, asked = self._look(lockfile, interval, platform, failing, now)
             return _policy.verdict(seen, **asked)
         except _library_error() as error:
             return _policy.Verdict("unavailable", error=_ours(error))
@@ -485,6 +509,7 @@ class EnvironmentState:
         lockfile: "bytes | None",
         interval: "dt.timedelta | None",
         platform: "str | None",
+        could_not_check: "int | None",
         now: "dt.datetime | None",
     ) -> "tuple[Record | None, dict[str, Any]]":
         """
@@ -497,6 +522,7 @@ class EnvironmentState:
             "now": None if now is None else _second(now),
             "switch": switch(),
             "directory": self.path or "",
+            "could_not_check": could_not_check,
         }
         record = self._record()
         # Not earlier: what is read would be from the future where this process
@@ -580,7 +606,7 @@ def switch() -> "str | None":
     return None
 
 
-def _seconds(duration: "dt.timedelta | None", default: int, name: str) -> int:
+def _seconds(duration: "dt.timedelta | None", default: "_T", name: str) -> "int | _T":
     if duration is None:
         return default
     from upgrade_state import _times  # noqa: PLC0415 - see the top

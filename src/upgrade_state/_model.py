@@ -79,11 +79,15 @@ class CheckFailure:
 
         message: Why: one line, without URLs, safe for a terminal if it was
             written by this library.
+
+        since: When the first of them failed; None: an older program wrote it
+            down, and does not tell.
     """
 
     at: dt.datetime
     attempts: int
     message: str
+    since: dt.datetime | None = None
 
 
 @attrs.frozen
@@ -110,6 +114,9 @@ class UpgradeInformation:
             that was not asked for.
 
         failure: That the last check failed; None: it did not.
+
+        failure_notified: When the user was last told that checks fail; None:
+            never.
     """
 
     environment: str
@@ -121,3 +128,4 @@ class UpgradeInformation:
     last_notified: dt.datetime | None = None
     snoozed_until: dt.datetime | None = None
     failure: CheckFailure | None = None
+    failure_notified: dt.datetime | None = None

@@ -38,16 +38,20 @@ if TYPE_CHECKING:
         "lockfile-changed",
         "busy",
         "notify",
+        "cannot-check",
         "unavailable",
     ]
     Matches: TypeAlias = Callable[[Mapping[str, Any] | None], bool]
 
 DAY = 86_400
+WEEK = 7 * DAY
 
 # A time that is this much ahead was written by a clock that was set back since.
 _TOLERANCE = 300
 
 _FIRST_DELAY = 300
+
+_NOTHING = (0, 0, False)  # version changes, rebuilds, opaque
 
 
 class _Answer:
@@ -136,7 +140,7 @@ class Verdict(_Answer):
     Should the user be told now, and why (not)? True if so.
 
     Attributes:
-        reason: What decided.
+        reason: What decided. ``notify`` and ``cannot-check`` are to be said.
 
         until: When the answer may change by itself (UTC, aware); None where
             no time is known.
@@ -158,6 +162,7 @@ class Verdict(_Answer):
 
     __slots__ = (
         "_directory",
+        "_failure",
         "opaque",
         "reason",
         "rebuilds",
@@ -168,9 +173,10 @@ class Verdict(_Answer):
     def __init__(  # noqa: PLR0913 - what a verdict is made of
         self,
         reason: "VerdictReason",
-        found: "tuple[int, int, bool]" = (0, 0, False),
+        found: "tuple[int, int, bool]" = _NOTHING,
         *,
         directory: str = "",
+        failure: "tuple[int, str] | None" = None,
         since: "str | None" = None,
         after: int = 0,
         switch: "str | None" = None,
@@ -183,11 +189,12 @@ class Verdict(_Answer):
         self.rebuilds: Final = found[1]
         self.opaque: Final = found[2]
         self._directory = directory
+        self._failure = failure
         self.reason: Final[VerdictReason] = reason
         self.switch: Final = switch
 
     def __bool__(self) -> bool:
-        return self.reason == "notify"
+        return self.reason in ("notify", "cannot-check")
 
     @property
     def summary(self) -> str:
@@ -196,13 +203,16 @@ class Verdict(_Answer):
 
         "Upgrades" where it is only known that the lockfile would change; ""
         where nothing is available or known. Whether to say it is another
-        question: also a silent verdict has a summary.
+        question: also a silent verdict has a summary. If *reason* is
+        ``cannot-check``: "could not check for 9 days: no route to host".
         """
-        from upgrade_state._words import summary  # noqa: PLC0415 - only who speaks
+        from upgrade_state import _words  # noqa: PLC0415 - only who speaks
 
+        if self._failure is not None:
+            return _words.could_not_check(*self._failure)
         if self.opaque:
             return "Upgrades"
-        return summary(self.version_changes, self.rebuilds)
+        return _words.summary(self.version_changes, self.rebuilds)
 
     @property
     def message(self) -> str:
@@ -211,9 +221,11 @@ class Verdict(_Answer):
 
         The summary and the name of the environment's directory.
         """
-        from upgrade_state._words import message  # noqa: PLC0415 - only who speaks
+        from upgrade_state import _words  # noqa: PLC0415 - only who speaks
 
-        return message(self.summary, self._directory) if self else ""
+        if self._failure is not None:
+            return _words.could_not_check_message(*self._failure, self._directory)
+        return _words.message(self.summary, self._directory) if self else ""
 
     def __str__(self) -> str:
         """
@@ -267,6 +279,7 @@ def verdict(  # noqa: PLR0913 - what a verdict depends on
     now: int,
     switch: "str | None",
     directory: str,
+    could_not_check: "int | None" = None,
 ) -> "Verdict":
     """
     Decide whether the user should be told now.
@@ -286,25 +299,58 @@ def verdict(  # noqa: PLR0913 - what a verdict depends on
         switch: What silences everything, if anything does.
 
         directory: The environment's directory, to name it by.
+
+        could_not_check: For how many seconds checks have to have failed to be
+            told of, once a week. None: not at all.
     """
     if switch is not None:
         return Verdict("switched-off", switch=switch)
-    if record is None or record["result"] is None:
+    failure = None
+    if could_not_check is not None and record is not None:
+        failure = _failure_to_tell(record, could_not_check, now)
+    if record is None or (record["result"] is None and failure is None):
         return Verdict("nothing-known")
     result, snoozed_until = record["result"], record["snoozed_until"]
     last_notified = record["last_notified"]
     found = _found(result, platform)
-    if found == (0, 0, False):
+    if found == _NOTHING and failure is None:
         return Verdict("no-upgrades", directory=directory)
     # What the user asked for: a clock set back changes nothing about it.
     if snoozed_until is not None and _record.text_of(now) < snoozed_until:
         return Verdict("snoozed", found, directory=directory, since=snoozed_until)
     if last_notified is not None and not _is_over(last_notified, interval, now):
         return told(found, directory, last_notified, interval)
-    reason: VerdictReason = (
-        "notify" if matches(result["old_lockfile"]) else "lockfile-changed"
-    )
-    return Verdict(reason, found, directory=directory)
+    reason: VerdictReason = "cannot-check"
+    if failure is None and result is not None:
+        reason = "notify" if matches(result["old_lockfile"]) else "lockfile-changed"
+    return Verdict(reason, found, directory=directory, failure=failure)
+
+
+def _failure_to_tell(
+    record: "Record", could_not_check: int, now: int
+) -> "tuple[int, str] | None":
+    """
+    Return for how long checks have failed, and why, if that is to be told.
+    """
+    failure, told = record["failure"], record.get("failure_notified")
+    if failure is None or (told is not None and not _is_over(told, WEEK, now)):
+        return None
+    # What nobody has tried since is no news. A time from the future says nothing.
+    if told is not None and failure["at"] <= told <= _record.text_of(now):
+        return None
+    seconds = failed_for(failure)
+    return (seconds, failure["message"]) if seconds >= could_not_check else None
+
+
+def failed_for(failure: "Mapping[str, Any]") -> int:
+    """
+    Return how many seconds lie between the first failure in a row and the last.
+
+    Not until now: of the time that nobody has tried in, nothing is known. What
+    an older program has written tells of the last one only: that is then both.
+    """
+    first, last = failure.get("since") or failure["at"], failure["at"]
+    return _record.seconds_of(last) - _record.seconds_of(first)
 
 
 def told(
@@ -323,11 +369,13 @@ def told(
 
 
 def _found(
-    result: "Mapping[str, Any]", platform: "str | None"
+    result: "Mapping[str, Any] | None", platform: "str | None"
 ) -> "tuple[int, int, bool]":
     """
     Return version changes, rebuilds, and whether all that is known is a change.
     """
+    if result is None:
+        return _NOTHING
     counts = result["counts"]
     if counts is None:
         return 0, 0, result["old_lockfile"] != result["new_lockfile"]
@@ -335,9 +383,7 @@ def _found(
     if platform is None or len(counts) == 1:
         platform = "*"
     count = counts.get(platform)
-    return (
-        (0, 0, False) if count is None else (count["version"], count["rebuild"], False)
-    )
+    return _NOTHING if count is None else (count["version"], count["rebuild"], False)
 
 
 def _is_over(then: str, duration: int, now: int) -> bool:

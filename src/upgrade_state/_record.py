@@ -97,6 +97,19 @@ def text_of(seconds: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
+def seconds_of(text: str) -> int:
+    """
+    Return a time of a record in seconds since the epoch: `text_of` the other way.
+    """
+    year, month, day = int(text[:4]), int(text[5:7]), int(text[8:10])
+    # Years from March to February: their leap day is the last one.
+    year, month = (year - 1, month + 9) if month < 3 else (year, month - 3)
+    leap_days = year // 4 - year // 100 + year // 400
+    days = 365 * year + leap_days + (153 * month + 2) // 5 + day - 719_469
+    hours = 24 * days + int(text[11:13])
+    return 3600 * hours + 60 * int(text[14:16]) + int(text[17:19])
+
+
 def is_time(value: object) -> bool:
     """
     Tell whether *value* is a time as a record holds it, and in the calendar.
@@ -270,8 +283,12 @@ def _is_counts(value: object) -> bool:
     return all(_fits(count, _COUNT) for count in value.values())
 
 
-# A shape is a test, a type, an object's fields with a shape each, or (None, shape)
-# for what may be null. Plain data and one loop: closures take longer to make.
+# What stands for a field that is missing; no JSON is that.
+_MISSING: "Any" = ...
+
+# A shape is a test, a type, an object's fields with a shape each, (None, shape)
+# for what may be null, or (_MISSING, shape) for what may also be missing: added
+# later. Plain data and one loop: closures take longer to make.
 _COUNT = {"version": _is_count, "rebuild": _is_count}
 _FILE = {"digest": _is_digest, "size": _is_count}
 _RESULT = {
@@ -281,7 +298,12 @@ _RESULT = {
     "upgrades": (None, _FILE),
     "counts": (None, _is_counts),
 }
-_FAILURE = {"at": is_time, "attempts": _is_count, "message": str}
+_FAILURE = {
+    "at": is_time,
+    "attempts": _is_count,
+    "message": str,
+    "since": (_MISSING, is_time),
+}
 _RECORD = {
     "environment": _is_directory,
     "lockfile": (None, is_lockfile_name),
@@ -297,6 +319,9 @@ _RECORD = {
 # A field that is missing means the same as null, and no generation means none.
 DEFAULTS = {**dict.fromkeys(_RECORD), "generation": 0}
 
+# Missing until there is something to say, so that records stay the bytes they were.
+_RECORD["failure_notified"] = (_MISSING, is_time)
+
 
 def _fits(value: object, shape: "Any") -> bool:
     """
@@ -304,7 +329,7 @@ def _fits(value: object, shape: "Any") -> bool:
     """
     kind = type(shape)
     if kind is tuple:
-        return value is None or _fits(value, shape[1])
+        return value is None or value is shape[0] or _fits(value, shape[1])
     if kind is type:
         return type(value) is shape
     if kind is not dict:
@@ -313,7 +338,8 @@ def _fits(value: object, shape: "Any") -> bool:
     if type(value) is not dict:
         return False
     for name, field in shape.items():
-        if name not in value or not _fits(value[name], field):
+        part = value.get(name, _MISSING)
+        if not _fits(part, field):
             return False
     return True
 

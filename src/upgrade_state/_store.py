@@ -26,7 +26,7 @@ of no record answers that nothing is known, and writes nothing.
 
     check commit    last_checked, result, generation, recipe, failure (null)
     check failure   failure
-    claim           last_notified
+    claim           last_notified, and failure_notified if that is what is told
     snooze          snoozed_until
 
 Check. Begin: try the check lock; then read the record and the lockfile, so that
@@ -38,8 +38,8 @@ drops the result. No record is no obstacle.
 
 Claim. The caller has decided without a lock that a notice is due. Try the write
 lock once, decide again under it, record, release, sync, and only then let the
-caller speak. A `last_notified` other than the first look saw means that somebody
-else has spoken, whatever the clocks say.
+caller speak. A `last_notified` or `failure_notified` other than the first look
+saw means that somebody else has spoken, of whatever, and whatever the clocks say.
 
 Forget. Try the check lock, take the write lock, remove everything.
 """
@@ -79,8 +79,6 @@ _LOG: Final = logging.getLogger("upgrade_state")
 # the lock busy looks again soon, and who cannot get it for so long never will.
 _POLL_SECONDS: Final = 0.002
 _WAIT_SECONDS: Final = 10.0
-
-_MESSAGE_LENGTH: Final = 500
 
 
 class Entry(_files.Place):
@@ -224,7 +222,9 @@ def _merge_or_make(
 # Claim and snooze
 
 
-def claim(entry: Entry, seen: Record | None, asked: dict[str, Any]) -> Verdict:
+def claim(
+    entry: Entry, seen: Record | None, asked: dict[str, Any], first: Verdict
+) -> Verdict:
     """
     Decide again under the write lock, and record the notice.
 
@@ -232,6 +232,8 @@ def claim(entry: Entry, seen: Record | None, asked: dict[str, Any]) -> Verdict:
         seen: The record by which a notice was due at the first look.
 
         asked: The other arguments of `_policy.verdict`.
+
+        first: The verdict that they gave.
 
     Returns:
         The verdict; true if the caller should speak: then the claim is on disk.
@@ -242,10 +244,9 @@ def claim(entry: Entry, seen: Record | None, asked: dict[str, Any]) -> Verdict:
     _files.ensure(entry.root)
     lock = _try_lock(entry.write_lock)
     if lock is None:
-        first = _policy.verdict(seen, **asked)
-        return _policy.Verdict("busy", _found_in(first), directory=asked["directory"])
+        return _busy(first)
     try:
-        verdict = _claim_locked(entry, seen, asked)
+        verdict = _claim_locked(entry, seen, asked, first)
     finally:
         _release(lock)
     if verdict:
@@ -253,18 +254,42 @@ def claim(entry: Entry, seen: Record | None, asked: dict[str, Any]) -> Verdict:
     return verdict
 
 
-def _claim_locked(entry: Entry, seen: Record | None, asked: dict[str, Any]) -> Verdict:
+def _claim_locked(
+    entry: Entry, seen: Record | None, asked: dict[str, Any], first: Verdict
+) -> Verdict:
     record = read(entry)
+    if first.reason == "cannot-check":
+        # The lockfile was not looked at, and is not under the lock.
+        asked = asked | {"matches": lambda _: False}
     verdict = _policy.verdict(record, **asked)
+    if verdict.reason == "lockfile-changed" and first.reason == "cannot-check":
+        return _busy(verdict)
     if not verdict or record is None:
         return verdict
-    last_notified = record["last_notified"]
-    if seen is not None and last_notified not in (None, seen["last_notified"]):
+    spoken = _spoken_since(seen or {}, record)
+    if spoken is not None:
         found = _found_in(verdict)
-        return _policy.told(found, asked["directory"], last_notified, asked["interval"])
-    now = _record.text_of(asked["now"])
-    _replace(entry, record, {"last_notified": now})
+        return _policy.told(found, asked["directory"], spoken, asked["interval"])
+    fields = ["last_notified"]
+    if verdict.reason == "cannot-check":
+        fields.append("failure_notified")
+    _replace(entry, record, dict.fromkeys(fields, _record.text_of(asked["now"])))
     return verdict
+
+
+def _spoken_since(seen: Record, record: Record) -> str | None:
+    """
+    Return when somebody else has spoken since the record was *seen*; None: nobody.
+    """
+    for field in ("last_notified", "failure_notified"):
+        told: str | None = record.get(field)
+        if told not in (None, seen.get(field)):
+            return told
+    return None
+
+
+def _busy(verdict: Verdict) -> Verdict:
+    return _policy.Verdict("busy", _found_in(verdict))
 
 
 def _found_in(verdict: Verdict) -> tuple[int, int, bool]:
@@ -457,14 +482,20 @@ class CheckGuard:
         """
         if self._committed or self._lock is None or self._process != os.getpid():
             return
-        message = _text.message_of(_what_happened(error), _MESSAGE_LENGTH)
+        message = _text.message_of(_what_happened(error), _text.MESSAGE_LENGTH)
         at = _record.text_of(_second(None))
 
         def one_more(current: Record | None) -> Record:
-            last = current and current["failure"]
-            attempts = last["attempts"] + 1 if last else 1
-            attempts = min(attempts, _record.MAX_INTEGER)
-            return {"failure": {"at": at, "attempts": attempts, "message": message}}
+            last = (current and current["failure"]) or {"at": at, "attempts": 0}
+            return {
+                "failure": {
+                    "at": at,
+                    "attempts": min(last["attempts"] + 1, _record.MAX_INTEGER),
+                    "message": message,
+                    # A clock that was set back has to be counted from anew.
+                    "since": min(last.get("since") or last["at"], at),
+                }
+            }
 
         if isinstance(error, StateLockError):
             return  # it would only be waited for once more

@@ -4,6 +4,9 @@ Make text from elsewhere fit for a terminal, a log and a record.
 
 from __future__ import annotations
 
+# What a record keeps of an error, at most.
+MESSAGE_LENGTH = 500
+
 # What may stand in a URL (RFC 3986), and what ends one in a tool's output.
 _URL_ENDS = frozenset(" \t\r\n\"'`<>()[]{}|\\^,;")
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from upgrade_state._text import clean
+from upgrade_state._text import MESSAGE_LENGTH, clean, message_of
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -36,6 +36,7 @@ _VERDICTS: Final[Mapping[str, str]] = {
     "lockfile-changed": "the lockfile is not the one that was checked",
     "busy": "another process is writing the record; the next activation asks again",
     "notify": "{summary} available",
+    "cannot-check": "{summary}",
     "unavailable": "{error}",
 }
 
@@ -93,5 +94,44 @@ def message(summary: str, directory: str) -> str:
     """
     Write the notice, with the name of *directory*.
     """
-    name = os.path.basename(directory) or directory
-    return f"{summary} available in '{clean(name)}'."
+    return f"{summary} available in '{_name(directory)}'."
+
+
+def could_not_check(seconds: int, why: str) -> str:
+    """
+    Write that checks have failed for so many *seconds*.
+    """
+    return f"could not check{_for(seconds)}{_because(why)}"
+
+
+def could_not_check_message(seconds: int, why: str, directory: str) -> str:
+    """
+    Write the same as a notice, with the name of *directory*.
+    """
+    what = f"upgrades of '{_name(directory)}'"
+    return f"Could not check for {what}{_for(seconds)}{_because(why)}."
+
+
+def _name(directory: str) -> str:
+    return clean(os.path.basename(directory) or directory)
+
+
+def _for(seconds: int) -> str:
+    length = duration(seconds)
+    return length and f" for {length}"
+
+
+def _because(why: str) -> str:
+    # The record may come from another program: nothing is believed of it.
+    why = message_of(why, MESSAGE_LENGTH).rstrip(". ")
+    return why and f": {why}"
+
+
+def duration(seconds: int) -> str:
+    """
+    Write a length of time in its largest unit, cut; "" for none.
+    """
+    for size, unit in ((86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second")):
+        if seconds >= size:
+            return _count(seconds // size, unit)
+    return ""

@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -68,6 +69,24 @@ def checked(environment, lock_of):
     """
     commit(environment, lock_of(attrs="24.3.0", idna="3.9"))
     return environment
+
+
+@pytest.fixture
+def failing(environment, monkeypatch):
+    """
+    Let checks of the environment fail so many days ago each; 0: now.
+    """
+
+    def fail(*days):
+        now = time.time()
+        for before in days:
+            with monkeypatch.context() as patch:
+                patch.setattr(time, "time", lambda: now - 86_400 * before)  # noqa: B023
+                with pytest.raises(OSError, match="host"), environment.try_check():
+                    raise OSError("no route to host")
+        return environment
+
+    return fail
 
 
 def commit(environment, new, **more):

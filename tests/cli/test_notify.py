@@ -1,3 +1,4 @@
+import datetime as dt
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,9 @@ from upgrade_state import StateStore
 from upgrade_state.lockfiles import Upgrade
 
 LINE = "1 version change available in 'shop'.\n"
+TROUBLE = (
+    "Could not check for upgrades of 'shop' for 9 days: OSError: no route to host.\n"
+)
 
 LIGHT = {
     "upgrade_state",
@@ -79,6 +83,98 @@ class TestNotify:
         assert "" == explained.err
         assert LINE == run("notify").err
 
+    def test_cannot_check(self, failing, run):
+        """
+        Where checks have failed for a week, the user is told of it.
+        """
+        failing(9, 0)
+
+        assert [TROUBLE, ""] == [run("notify").err, run("notify").err]
+
+    def test_cannot_check_yet(self, failing, run):
+        """
+        Before that he is not, unless he wants to.
+        """
+        failing(6, 0)
+
+        assert "" == run("notify").err
+        words = ("notify", "--could-not-check=6d")
+        assert TROUBLE.replace("9", "6") == run(*words).err
+        assert "" == run(*words).err
+
+    @pytest.mark.parametrize("words", [["--could-not-check", "0"], ["--", "."]])
+    def test_cannot_check_by_the_parser(self, failing, run, words):
+        """
+        What only the parser understands does the same.
+        """
+        failing(9, 0)
+
+        assert TROUBLE == run("notify", *words).err
+
+    def test_explain_cannot_check(self, failing, run):
+        """
+        An explanation says so, and claims nothing.
+        """
+        failing(9, 0)
+
+        explained = run("notify", "--explain").out
+        line = "could not check for 9 days: OSError: no route to host"
+        assert f"uv.lock: cannot-check: {line}\n" == explained
+        assert TROUBLE == run("notify").err
+
+    @pytest.mark.parametrize(
+        ("days", "words", "after"),
+        [
+            ((2, 0), [], "for 2 days: OSError: no route to host; told after 7 days"),
+            ((0,), [], ": OSError: no route to host; told after 7 days of it\n"),
+            ((2, 0), ["--could-not-check", "3d"], "; told after 3 days of it\n"),
+        ],
+    )
+    def test_explain_that_it_is_not_yet_told(self, failing, run, days, words, after):
+        """
+        Where checks fail and that is not said yet, an explanation says when.
+        """
+        failing(*days)
+
+        lines = run("notify", "--explain", *words).out
+        assert lines.startswith("uv.lock: nothing-known: ")
+        assert "\nuv.lock: could not check" in lines
+        assert after in lines
+        assert "no record" not in lines
+
+    def test_explain_that_it_was_told(self, failing, run):
+        """
+        Where it was said, an explanation says when, and when again.
+        """
+        failing(9, 0)
+        run("notify")
+
+        first, second = run("notify", "--explain").out.splitlines()
+        assert first.startswith("uv.lock: nothing-known: ")
+        assert "host; told 2" in second
+        assert second.endswith(" UTC, and a week later if it goes on")
+
+    def test_explain_that_it_is_silenced(self, failing, run):
+        """
+        Where something else silences it, an explanation has both.
+        """
+        failing(9, 0).snooze(dt.datetime(2999, 1, 1, tzinfo=dt.UTC))
+
+        first, second = run("notify", "--explain").out.splitlines()
+        assert first.startswith("uv.lock: snoozed: ")
+        words = "could not check for 9 days: OSError: no route to host"
+        assert f"uv.lock: {words}" == second
+
+    def test_explain_without_a_home(self, shop, run, monkeypatch):
+        """
+        Where no state can be kept, that is all there is to say.
+        """
+        monkeypatch.setenv("UPGRADE_STATE_CACHE_DIR", "relative")
+        explained = run("notify", "--explain", "--lockfile", "uv.lock")
+
+        assert explained.out.startswith("uv.lock: unavailable: ")
+        assert 1 == len(explained.out.splitlines())
+
     def test_explain_what_cannot_be_recorded(self, checked, run, monkeypatch):
         """
         A notice that cannot be recorded is not given, and that is explained.
@@ -138,6 +234,7 @@ class TestNotify:
             ["--interval", "7"],
             ["--interval"],
             ["--interval=1d", "--interval=x"],
+            ["--could-not-check", "never"],
             ["a", "b"],
             ["--cache-dir", "relative"],
             ["--cache-dir="],
@@ -231,6 +328,19 @@ class TestWeight:
             "re",
             "typing",
         }.isdisjoint(loaded)
+
+    @pytest.mark.parametrize("days", [(6, 3, 0), (9, 0)])
+    def test_failing(self, failing, run, days):
+        """
+        So it is where checks fail, be it told or not.
+        """
+        failing(*days)
+        run("notify")
+
+        loaded = self.modules_after("notify")
+
+        assert LIGHT == {m for m in loaded if m.startswith("upgrade_state")}
+        assert {"datetime", "json", "re"}.isdisjoint(loaded)
 
     def test_interval(self, checked, run):
         """

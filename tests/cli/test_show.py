@@ -1,5 +1,6 @@
 import datetime as dt
 import json
+from pathlib import Path
 
 import pytest
 
@@ -49,7 +50,8 @@ class TestShow:
         assert "(just now), by the recipe uv\n" in out
         assert "found:    Upgrades\n" in out
         assert "snoozed:  until 2999-01-02 03:04:05 UTC\n" in out
-        assert "failed:   2 times, last 20" in out
+        assert "failed:   2 times since 20" in out
+        assert " UTC, last 20" in out
         assert r": no\x1b network" in out
 
     def test_only_a_failure(self, environment, run):
@@ -65,6 +67,45 @@ class TestShow:
         assert "checked:  never\n" in result.out
         assert "failed:   once, last" in result.out
         assert "found" not in result.out
+
+    def test_failing(self, failing, run):
+        """
+        Where checks have failed for days, it is shown since when.
+        """
+        failing(9, 5, 0)
+
+        out = run("show").out
+
+        assert "failed:   3 times since 2" in out
+        assert "(just now): OSError: no route to host\n" in out
+        assert "notice:   cannot-check: could not check for 9 days: OSError: no" in out
+
+    def test_failure_of_an_older_program(self, failing, run):
+        """
+        Where an older program did not tell since when, it is not said.
+        """
+        path = Path(failing(9, 0).record_path)
+        record = json.loads(path.read_bytes())
+        del record["failure"]["since"]
+        path.write_text(json.dumps(record))
+
+        assert "failed:   2 times, last 2" in run("show").out
+        assert json.loads(run("show", "--json").out)["failure"]["since"] is None
+
+    def test_failure_as_json(self, failing, run):
+        """
+        Other programs get all of it.
+        """
+        environment = failing(9, 0)
+        before = json.loads(run("show", "--json").out)
+        run("notify")
+        after = json.loads(run("show", "--json").out)
+
+        failure = environment.read().failure
+        assert f"{failure.since:%Y-%m-%dT%H:%M:%SZ}" == before["failure"]["since"]
+        assert "cannot-check" == before["verdict"]["reason"]
+        assert before["failure_notified"] is None
+        assert after["last_notified"] == after["failure_notified"] is not None
 
     def test_no_upgrades(self, environment, commit, run, lock_of):
         """

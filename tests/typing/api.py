@@ -52,6 +52,9 @@ verdict = shop.claim_notice()
 assert_type(verdict, Verdict)
 assert_type(shop.claim_notice(b"", interval=day, platform="linux-64", now=now), Verdict)
 assert_type(shop.verdict(b"", interval=day, platform="linux-64", now=now), Verdict)
+assert_type(shop.claim_notice(could_not_check=day), Verdict)
+assert_type(shop.verdict(could_not_check=None), Verdict)
+shop.claim_notice(could_not_check=7)  # type: ignore[arg-type] # a timedelta
 assert_type(verdict.until, dt.datetime | None)
 assert_type(verdict.summary, str)
 assert_type(verdict.message, str)
@@ -85,6 +88,7 @@ if information is not None:
     assert_type(information.last_checked, dt.datetime | None)
     assert_type(information.result, UpgradeResult | None)
     assert_type(information.failure, CheckFailure | None)
+    assert_type(information.failure_notified, dt.datetime | None)
     if information.result is not None and information.result.counts is not None:
         assert_type(information.result.counts["*"].version, int)
 

@@ -4,8 +4,11 @@ The command `notify`, where its arguments are not the plain ones.
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING
 
+from upgrade_state import _policy
+from upgrade_state._words import could_not_check, duration, moment
 from upgrade_state.cli import _notify
 from upgrade_state.cli._doctor import obstacles
 from upgrade_state.cli._output import out
@@ -14,19 +17,19 @@ from upgrade_state.cli._select import has_record, known, name_of, store_of
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Iterator
 
     from upgrade_state._environment import EnvironmentState
-    from upgrade_state._policy import Verdict
+    from upgrade_state._record import Record
 
 
 def notify(options: Namespace) -> int:
     """
     Claim the notice, or explain the verdict and claim nothing.
     """
-    asked = {"interval": options.interval, "platform": options.platform}
     if options.explain:
         for environment in known(options):
-            _explain(environment, environment.verdict(**asked))
+            _explain(environment, options)
         return 0
     try:
         environments = _notify.environments_in(
@@ -34,15 +37,51 @@ def notify(options: Namespace) -> int:
         )
     except ValueError as error:
         raise UsageError(str(error)) from error
-    _notify.claim(environments, **asked)
+    _notify.claim(
+        environments,
+        interval=options.interval,
+        platform=options.platform,
+        could_not_check=_notify.seconds_of(options.could_not_check),
+    )
     return 0
 
 
-def _explain(environment: EnvironmentState, verdict: Verdict) -> None:
+def _explain(environment: EnvironmentState, options: Namespace) -> None:
     name = environment.lockfile_name or name_of(environment)
+    verdict = environment.verdict(
+        interval=options.interval,
+        platform=options.platform,
+        could_not_check=options.could_not_check,
+    )
     out(f"{name}: {verdict}")
     if verdict:
         for obstacle in obstacles(environment.store.place()):
             out(f"{name}: but it cannot be recorded, and so is not said: {obstacle}")
-    if verdict.reason == "nothing-known" and has_record(environment):
-        out(f"{name}: what lies there is no record: '{environment.record_path}'")
+    if verdict.reason not in ("cannot-check", "unavailable"):
+        limit = _notify.seconds_of(options.could_not_check)
+        for line in _beside(environment, limit):
+            out(f"{name}: {line}")
+
+
+def _beside(environment: EnvironmentState, limit: int) -> Iterator[str]:
+    """
+    Say what else the record tells: that it is none, or that checks fail.
+    """
+    record = environment._record()  # noqa: SLF001 - a friend
+    if record is None:
+        if has_record(environment):
+            yield f"what lies there is no record: '{environment.record_path}'"
+    elif record["failure"] is not None:
+        yield _failing(record, limit)
+
+
+def _failing(record: Record, limit: int) -> str:
+    failure, told = record["failure"], record.get("failure_notified")
+    seconds = _policy.failed_for(failure)
+    words = could_not_check(seconds, failure["message"])
+    if seconds < limit:
+        return f"{words}; told after {duration(limit)} of it"
+    if told is None:
+        return words
+    when = moment(dt.datetime.fromisoformat(told))
+    return f"{words}; told {when}, and a week later if it goes on"

@@ -7,6 +7,7 @@ Whatever is unusual is left to the parser, which knows the same options.
 import os
 import sys
 
+from upgrade_state import _policy
 from upgrade_state._environment import StateStore
 from upgrade_state.cli import _targets
 
@@ -16,7 +17,13 @@ if TYPE_CHECKING:
 
     from upgrade_state._environment import EnvironmentState
 
-_OPTIONS = ("--interval", "--platform", "--lockfile", "--cache-dir")
+_OPTIONS = (
+    "--interval",
+    "--could-not-check",
+    "--platform",
+    "--lockfile",
+    "--cache-dir",
+)
 
 
 def try_run(words: "list[str]") -> bool:
@@ -30,10 +37,16 @@ def try_run(words: "list[str]") -> bool:
         store = StateStore(options.get("--cache-dir"))
         where, lockfile = options.get("ENV", "."), options.get("--lockfile")
         environments = environments_in(store, where, lockfile)
-        interval = _interval(options.get("--interval"))
+        interval = _duration(options.get("--interval"))
+        failing = _duration(options.get("--could-not-check"))
     except ValueError:
         return False
-    claim(environments, interval=interval, platform=options.get("--platform"))
+    claim(
+        environments,
+        interval=interval,
+        platform=options.get("--platform"),
+        could_not_check=_policy.WEEK if failing is None else seconds_of(failing),
+    )
     return True
 
 
@@ -52,12 +65,17 @@ def claim(
     *,
     interval: "dt.timedelta | None",
     platform: "str | None",
+    could_not_check: int,
 ) -> None:
     """
     Claim the notices of *environments* and say what is to be said.
+
+    *could_not_check* is in seconds: a timedelta takes longer to load than all else.
     """
     for environment in environments:
-        verdict = environment.claim_notice(interval=interval, platform=platform)
+        verdict = environment._claim(  # noqa: SLF001 - a friend
+            None, interval, platform, could_not_check, None
+        )
         if verdict:
             say(verdict.message)
 
@@ -95,7 +113,14 @@ def _read(words: "list[str]") -> "dict[str, str] | None":
     return options
 
 
-def _interval(text: "str | None") -> "dt.timedelta | None":
+def seconds_of(duration: "dt.timedelta") -> int:
+    """
+    Return a duration of the command line, which has whole seconds.
+    """
+    return int(duration.total_seconds())
+
+
+def _duration(text: "str | None") -> "dt.timedelta | None":
     if text is None:
         return None
     from upgrade_state.cli._durations import duration  # noqa: PLC0415 - if asked

@@ -5,6 +5,7 @@ What the command line understands.
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import os
 from typing import TYPE_CHECKING, NoReturn
 
@@ -138,6 +139,8 @@ def _asking(parser: Parser, *, platform_only: bool = False) -> None:
 def _interval(parser: Parser) -> None:
     words = "minimum time between two notices (default: 1d; 0: none)"
     _duration(parser, "--interval", words)
+    words = "tell, once a week, that checks fail for so long (default: 7d)"
+    _duration(parser, "--could-not-check", words, default=dt.timedelta(days=7))
 
 
 def _json(parser: Parser) -> None:

@@ -52,7 +52,9 @@ class View:
         self.platform: Final[str | None] = options.platform
         self.record: Final[Record | None] = environment._record()  # noqa: SLF001
         self.verdict: Final[Verdict] = environment.verdict(
-            interval=options.interval, platform=options.platform
+            interval=options.interval,
+            platform=options.platform,
+            could_not_check=options.could_not_check,
         )
         self.freshness: Final[Freshness] = environment.freshness(
             max_age=options.max_age
@@ -98,11 +100,14 @@ class View:
         Write one line: the fields of the record, and what follows from them.
         """
         environment = self.environment
-        fields = _record.DEFAULTS | {
+        fields: Record = _record.DEFAULTS | {
             "environment": environment.path,
             "lockfile": environment.lockfile_name,
+            "failure_notified": None,
         }
         fields |= self.record or {}
+        if fields["failure"] is not None:
+            fields["failure"] = {"since": None} | fields["failure"]
         fields |= {
             "key": environment.key,
             "record_path": environment.record_path,
@@ -152,8 +157,16 @@ def _remembered(record: Record, summary: str) -> Iterator[tuple[str, str]]:
         yield "snoozed", f"until {moment(_time(record['snoozed_until']))}"
     failure = record["failure"]
     if failure is not None:
-        times = "once" if failure["attempts"] == 1 else f"{failure['attempts']} times"
-        yield "failed", f"{times}, last {_when(failure['at'])}: {failure['message']}"
+        last = f"last {_when(failure['at'])}: {failure['message']}"
+        yield "failed", f"{_times(failure)}, {last}"
+
+
+def _times(failure: Record) -> str:
+    if failure["attempts"] == 1:
+        return "once"
+    since = failure.get("since")
+    begun = f" since {moment(_time(since))}" if since else ""
+    return f"{failure['attempts']} times{begun}"
 
 
 def _time(text: str) -> dt.datetime:
