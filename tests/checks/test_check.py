@@ -100,6 +100,208 @@ class TestCheck:
         message = environment.read().failure.message
         assert "ZeroDivisionError: division by zero" == message
 
+    @pytest.mark.parametrize(
+        ("asked", "words"),
+        [
+            ({"format": "nothing"}, "nothing"),
+            ({"recipe": ""}, "not a recipe's name"),
+            ({"max_age": dt.timedelta(-1)}, "max_age"),
+        ],
+    )
+    def test_mistakes(self, environment, asked, words):
+        """
+        A mistake of the caller is no failure of the check, which is not made.
+        """
+        with pytest.raises(ValueError, match=words):
+            checks.check(environment, failing, only_if_due=True, **asked)
+
+        assert environment.read() is None
+
+
+@pytest.fixture
+def uv(tmp_path, monkeypatch, lock_of, directory):
+    """
+    A stand-in for uv that finds an upgrade; the file tells how often it ran.
+    """
+    (directory / "pyproject.toml").write_text('[project]\nname = "shop"\n')
+    path, runs = tmp_path / "bin" / "uv", tmp_path / "runs"
+    path.parent.mkdir()
+    new = tmp_path / "new.lock"
+    new.write_bytes(lock_of(attrs="24.3.0"))
+    path.write_text(f"#!/bin/sh\necho >> '{runs}'\ncat '{new}' > uv.lock\n")
+    path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{path.parent}:/usr/bin:/bin")
+    return runs
+
+
+def record(environment, recipe):
+    """
+    Make a check that finds nothing, by that recipe.
+    """
+    outcome = checks.check(environment, lambda _, old: old, recipe=recipe)
+    assert "checked" == outcome.state
+
+
+class TestRecipeOfTheRecord:
+    def test_run(self, environment, uv, lock_of):
+        """
+        Without a resolver the recipe that the record names makes the check.
+        """
+        record(environment, "uv")
+
+        assert checks.Outcome("checked") == checks.check(environment)
+        assert lock_of(attrs="24.3.0") == environment.kept_lockfile("new")
+        assert "uv" == environment.read().recipe
+
+    def test_none_of_the_callers(self, environment, uv):
+        """
+        It is the record's word that counts.
+        """
+        record(environment, None)
+
+        assert "no-recipe" == checks.check(environment, recipe="uv").state
+        assert not uv.exists()
+
+    def test_nothing_known(self, environment, uv):
+        """
+        Where nothing is known nothing is run, and nothing recorded.
+        """
+        assert checks.Outcome("no-recipe") == checks.check(environment)
+        assert not uv.exists()
+        assert environment.read() is None
+
+    def test_none_recorded(self, environment, uv):
+        """
+        So it is after a check by a command, which is not repeated by itself.
+        """
+        record(environment, None)
+        before = environment.read()
+
+        outcome = checks.check(environment, only_if_due=True, max_age=dt.timedelta(0))
+        assert ("no-recipe", "expired") == (outcome.state, outcome.freshness.reason)
+        assert not uv.exists()
+        assert before == environment.read()
+
+    def test_unknown(self, environment):
+        """
+        A recipe that is gone is a failure, which is remembered with the choices.
+        """
+        record(environment, "zuv")
+
+        outcome = checks.check(environment)
+        assert "failed" == outcome.state
+        assert "There is no recipe 'zuv'; recipes:" in outcome.error.message
+        assert outcome.error.message == environment.read().failure.message
+        assert "zuv" == environment.read().recipe
+
+    def test_withdrawn(self, environment, uv):
+        """
+        Consent that is withdrawn before the lock is taken counts.
+        """
+        record(environment, "uv")
+        assert environment.freshness(max_age=dt.timedelta(0)).due
+        assert environment.forget()
+
+        outcome = checks.check(environment, only_if_due=True)
+        assert ("no-recipe", "never-checked") == (
+            outcome.state,
+            outcome.freshness.reason,
+        )
+        assert not uv.exists()
+        assert environment.read() is None
+
+    def test_withdrawn_too_late(self, environment):
+        """
+        During the check it cannot be withdrawn, and says so.
+        """
+        forgotten = []
+
+        def resolver(environment, old):
+            forgotten.append(environment.forget())
+            return old
+
+        checks.check(environment, resolver, recipe="uv")
+
+        assert [False] == forgotten
+        assert "uv" == environment.read().recipe
+
+    def test_not_due(self, environment, uv):
+        """
+        Whether it is due is decided first.
+        """
+        record(environment, "uv")
+
+        assert "fresh" == checks.check(environment, only_if_due=True).state
+        assert not uv.exists()
+
+
+class TestCancelled:
+    def test_before(self, environment, tmp_path):
+        """
+        What is cancelled already is not begun, and nothing is touched.
+        """
+        with checks.Cancellation() as cancellation:
+            cancellation.cancel()
+            outcome = checks.check(environment, failing, cancellation=cancellation)
+
+        assert checks.Outcome("cancelled") == outcome
+        assert not (tmp_path / "cache").exists()
+
+    def test_during(self, environment):
+        """
+        What is cancelled meanwhile leaves no failure, and a free lock.
+        """
+
+        def resolver(*_):
+            cancellation.cancel()
+            checks.current_cancellation().raise_if_cancelled()
+
+        checks.check(environment, failing)
+        before = environment.read()
+        with checks.Cancellation() as cancellation:
+            outcome = checks.check(environment, resolver, cancellation=cancellation)
+
+        assert checks.Outcome("cancelled") == outcome
+        assert before == environment.read()
+        assert "checked" == checks.check(environment, lambda _, old: old).state
+
+    def test_told_why_it_was_made(self, environment):
+        """
+        Why the check was due is told, also of one that did not come to its end.
+        """
+
+        def resolver(*_):
+            raise checks.Cancelled
+
+        cancelled = checks.check(environment, resolver, only_if_due=True)
+        failed = checks.check(environment, failing, only_if_due=True)
+
+        states = [(o.state, o.freshness.reason) for o in (cancelled, failed)]
+        assert [("cancelled", "never-checked"), ("failed", "never-checked")] == states
+
+    def test_too_late(self, environment):
+        """
+        Whoever does not look is waited for, and what he found is stored.
+        """
+
+        def resolver(_, old):
+            cancellation.cancel()
+            return old
+
+        with checks.Cancellation() as cancellation:
+            outcome = checks.check(environment, resolver, cancellation=cancellation)
+
+        assert checks.Outcome("checked") == outcome
+
+    def test_of_the_check_only(self, environment):
+        """
+        After the check nothing is left of it in this thread.
+        """
+        with checks.Cancellation() as cancellation:
+            checks.check(environment, lambda _, old: old, cancellation=cancellation)
+
+            assert checks.current_cancellation() is None
+
 
 class TestJudge:
     def test_half_a_lockfile(self, environment, lock_of):

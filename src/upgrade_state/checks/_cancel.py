@@ -8,6 +8,7 @@ import contextlib
 import contextvars
 import os
 import selectors
+import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -29,11 +30,17 @@ class Cancellation:
     The wish that some checks end, expressed once.
 
     By any thread, and by any signal's handler. To be used in a `with` statement
-    that all of these checks are made in.
+    that all of these checks are made in. It belongs to the process that made it:
+    what a forked child does with its copy ends nothing.
     """
 
     def __init__(self) -> None:
         self._is_cancelled = False
+        self._process = os.getpid()
+        # Else the byte of one thread could go to whatever has got the number of
+        # a file descriptor that another thread is closing. Reentrant, since a
+        # signal's handler may interrupt who holds it.
+        self._lock = threading.RLock()
         # A byte makes it readable, for everybody: nobody takes it out.
         self._reader, self._writer = os.pipe()
         self._open = True
@@ -41,29 +48,38 @@ class Cancellation:
     @property
     def is_cancelled(self) -> bool:
         """
-        Whether `cancel` has been called.
+        Whether `cancel` has been called, in this process.
         """
         return self._is_cancelled
 
     def cancel(self) -> None:
         """
         End the checks. Returns at once; who waits for their end waits for them.
+
+        May be called twice, and after the end; does nothing in a forked child,
+        whose parent would be woken up by it.
         """
-        if not self._is_cancelled and self._open:
-            self._is_cancelled = True
-            os.write(self._writer, b"\0")
+        if self._process != os.getpid():
+            return
+        with self._lock:
+            # First: who is woken up looks at it.
+            is_first, self._is_cancelled = not self._is_cancelled, True
+            if is_first and self._open:
+                os.write(self._writer, b"\0")
 
     def fileno(self) -> int:
         """
         Return a file descriptor that can be read from once it is cancelled.
 
-        For `select` and its like; nobody reads from it.
+        For `select` and its like; nobody reads from it. -1 once it is closed.
         """
         return self._reader
 
     def wait(self, seconds: float) -> bool:
         """
-        Wait for so long, or until it is cancelled; True if it is.
+        Wait for so many seconds, or until it is cancelled; True if it is.
+
+        Zero or less: only look.
         """
         if not self._is_cancelled:
             with selectors.DefaultSelector() as selector:
@@ -81,11 +97,18 @@ class Cancellation:
     def close(self) -> None:
         """
         Give the file descriptors back. Leaving the `with` statement does it.
+
+        May be called twice, by any thread. Does nothing in a forked child, where
+        another thread may have held the lock for good.
         """
-        if self._open:
-            self._open = False
-            os.close(self._reader)
-            os.close(self._writer)
+        if self._process != os.getpid():
+            return
+        with self._lock:
+            was_open, self._open = self._open, False
+            if was_open:
+                os.close(self._writer)
+                os.close(self._reader)
+                self._reader = -1
 
     def __enter__(self) -> Self:
         return self

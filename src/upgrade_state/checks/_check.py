@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 import attrs
 
-from upgrade_state import lockfiles
+from upgrade_state import _record, _times, lockfiles
 from upgrade_state.exceptions import ResolverError, UpgradeStateError
 
 from ._cancel import Cancelled, ended_by
@@ -72,7 +72,7 @@ class Outcome:
 
         error: Why it has failed.
 
-        freshness: What was decided on, where that was asked.
+        freshness: What was decided on, where that was asked and came to pass.
     """
 
     state: OutcomeState
@@ -108,36 +108,65 @@ def check(  # noqa: PLR0913 - what a check depends on
 
         max_age: For how long a check is good, if that is asked. None: a day.
 
-        cancellation: What ends the check. None: nothing but an exception.
+        cancellation: What ends the check. None: nothing but an exception. A
+            resolver that does not look at `current_cancellation` is waited for,
+            and what it finds is stored.
+
+    Returns:
+        How the check has ended; a failure is remembered.
 
     Raises:
         UpgradeStateError: Something could not be read, locked or stored. What
             an earlier check found stays.
-        ValueError: There is no such format.
+        ValueError: There is no such format, *recipe* is no name, or *max_age*
+            is negative. Nothing was run.
         KeyboardInterrupt: Nothing is recorded, and nothing is left behind.
     """
+    _refuse_mistakes(recipe, format, max_age)
+    freshness = None
     try:
+        if cancellation is not None:
+            cancellation.raise_if_cancelled()
         with ended_by(cancellation), environment.try_check() as guard:
             if guard is None:
                 return Outcome("busy")
-            freshness = guard.freshness(max_age=max_age) if only_if_due else None
-            if freshness is not None and not freshness.due:
-                is_fresh = freshness.reason == "fresh"
-                return Outcome("fresh" if is_fresh else "backing-off", None, freshness)
+            if only_if_due:
+                freshness = guard.freshness(max_age=max_age)
+                if not freshness.due:
+                    return _not_due(freshness)
             if resolver is None:
                 recipe = guard.recipe
                 if recipe is None:
-                    return Outcome("no-recipe", freshness=freshness)
+                    return Outcome("no-recipe", None, freshness)
                 resolver = recipe_named(recipe).resolver(environment)
-            if cancellation is not None:
-                cancellation.raise_if_cancelled()
             new = _resolve(environment, guard, resolver, format)
             stored = guard.commit(new, format=format, recipe=recipe)
     except Cancelled:
-        return Outcome("cancelled")
+        return Outcome("cancelled", None, freshness)
     except ResolverError as error:
-        return Outcome("failed", error)
-    return Outcome("checked" if stored else "dropped", freshness=freshness)
+        return Outcome("failed", error, freshness)
+    return Outcome("checked" if stored else "dropped", None, freshness)
+
+
+def _refuse_mistakes(
+    recipe: str | None,
+    format: str | None,  # noqa: A002
+    max_age: dt.timedelta | None,
+) -> None:
+    """
+    Refuse what the caller got wrong before that could pass for a failed check.
+    """
+    if recipe is not None and not _record.is_short_name(recipe):
+        raise ValueError(f"not a recipe's name: {recipe!r}")
+    if format is not None:
+        lockfiles.read(b"", format=format)
+    if max_age is not None:
+        _times.seconds_of(max_age, "max_age")
+
+
+def _not_due(freshness: Freshness) -> Outcome:
+    is_fresh = freshness.reason == "fresh"
+    return Outcome("fresh" if is_fresh else "backing-off", None, freshness)
 
 
 def _resolve(
