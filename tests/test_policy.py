@@ -578,11 +578,12 @@ class TestCannotCheck:
 
         assert "notify" == troubled(it, same).reason
 
-    def test_of_an_older_program(self):
+    @pytest.mark.parametrize("more", [{}, {"since": None}])
+    def test_of_an_older_program(self, more):
         """
         Where the first failure is not known, the last one is all there is.
         """
-        it = record(failure=failure(ago(3 * WEEK), 9))
+        it = record(failure=failure(ago(3 * WEEK), 9, **more))
 
         assert "notify" == troubled(it, same).reason
         assert "cannot-check" == troubled(it, could_not_check=0).reason

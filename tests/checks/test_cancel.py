@@ -14,20 +14,27 @@ from upgrade_state.checks._cancel import ended_by
 LIMIT = 60
 
 IN_A_CHILD = """
-import os, select, sys
+import os, select, signal, sys, threading
 from upgrade_state.checks import Cancellation
 
 with Cancellation() as cancellation:
     if sys.argv[1] == "before":
         cancellation.cancel()
+    if sys.argv[1] == "meanwhile":  # another thread is cancelling or closing
+        thread = threading.Thread(target=cancellation._lock.acquire)
+        thread.start()
+        thread.join()
     child = os.fork()
     if child == 0:
+        signal.alarm(60)
         cancellation.cancel()
         cancellation.close()
         os._exit(cancellation.is_cancelled)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     print(status, cancellation.is_cancelled, cancellation.wait(0))
     os.fstat(cancellation.fileno())
+    sys.stdout.flush()
+    os._exit(0)  # the lock may be held for good
 """
 
 
@@ -244,7 +251,12 @@ class TestClose:
 
 class TestForkedChild:
     @pytest.mark.parametrize(
-        ("when", "answer"), [("after", "0 False False"), ("before", "1 True True")]
+        ("when", "answer"),
+        [
+            ("after", "0 False False"),
+            ("before", "1 True True"),
+            ("meanwhile", "0 False False"),
+        ],
     )
     def test_its_own_affair(self, when, answer):
         """

@@ -172,6 +172,7 @@ class TestNotify:
         monkeypatch.setenv("UPGRADE_STATE_CACHE_DIR", "relative")
         explained = run("notify", "--explain", "--lockfile", "uv.lock")
 
+        assert "" == explained.err
         assert explained.out.startswith("uv.lock: unavailable: ")
         assert 1 == len(explained.out.splitlines())
 
