@@ -634,6 +634,17 @@ class TestCannotCheck:
         assert (1, 0, False) == (v.version_changes, v.rebuilds, v.opaque)
 
 
+class TestFirstYear:
+    def test_interval(self):
+        """
+        A time at the very beginning of all times is no exception.
+        """
+        first = _record.text_of(_record.FIRST_SECOND)
+        asked = {"now": _record.FIRST_SECOND, "interval": DAY}
+
+        assert "told-recently" == verdict(record(last_notified=first), **asked).reason
+
+
 class TestLaws:
     times = st.integers(_record.FIRST_SECOND, _record.LAST_SECOND)
     durations = st.integers(0, 10**14)

@@ -396,7 +396,8 @@ def _is_over(then: str, duration: int, now: int) -> bool:
     """
     return (
         duration == 0
-        or then <= _record.text_of(now - duration)
+        # Not <=: what lies before the first year would be the same text as it.
+        or then < _record.text_of(now - duration + 1)
         or then > _record.text_of(now + _TOLERANCE)
     )
 
