@@ -35,6 +35,8 @@ def notify(options: Namespace) -> int:
     except ValueError as error:
         raise UsageError(str(error)) from error
     _notify.claim(environments, **asked)
+    if options.check:
+        _notify.start_checks(environments, max_age=options.max_age)
     return 0
 
 

@@ -7,7 +7,7 @@ Whatever is unusual is left to the parser, which knows the same options.
 import os
 import sys
 
-from upgrade_state._environment import StateStore
+from upgrade_state._environment import StateStore, recipe_of
 from upgrade_state.cli import _targets
 
 TYPE_CHECKING = False  # typing takes longer to load than this whole module
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
     from upgrade_state._environment import EnvironmentState
 
-_OPTIONS = ("--interval", "--platform", "--lockfile", "--cache-dir")
+_OPTIONS = ("--interval", "--max-age", "--platform", "--lockfile", "--cache-dir")
+
+# More than a lifetime, in as many digits as a duration may have.
+_LONGEST = 99_999_999_999
 
 
 def try_run(words: "list[str]") -> bool:
@@ -30,10 +33,13 @@ def try_run(words: "list[str]") -> bool:
         store = StateStore(options.get("--cache-dir"))
         where, lockfile = options.get("ENV", "."), options.get("--lockfile")
         environments = environments_in(store, where, lockfile)
-        interval = _interval(options.get("--interval"))
+        interval = _duration(options.get("--interval"))
+        max_age = _duration(options.get("--max-age"))
     except ValueError:
         return False
     claim(environments, interval=interval, platform=options.get("--platform"))
+    if "--check" in options:
+        start_checks(environments, max_age=max_age)
     return True
 
 
@@ -62,6 +68,35 @@ def claim(
             say(verdict.message)
 
 
+def start_checks(
+    environments: "list[EnvironmentState]", *, max_age: "dt.timedelta | None"
+) -> None:
+    """
+    Start the checks that are due, of what its user has checked on purpose.
+    """
+    for environment in environments:
+        # To enter a directory is no consent: resolving can run code from it.
+        if recipe_of(environment) is not None:
+            environment.start_check(_argv(environment, max_age), max_age=max_age)
+
+
+def _argv(
+    environment: "EnvironmentState", max_age: "dt.timedelta | None"
+) -> "list[str]":
+    """
+    Return the command that makes a check where one is (still) due and wanted.
+    """
+    # -P: nothing is imported from the directory it runs in.
+    argv = [sys.executable or "python3", "-P", "-m", "upgrade_state"]
+    argv += ["check", "--if-due"]
+    argv.append(f"--cache-dir={os.path.dirname(environment.store.place())}")
+    if environment.lockfile_name is not None:
+        argv.append(f"--lockfile={environment.lockfile_name}")
+    if max_age is not None:
+        argv.append(f"--max-age={min(int(max_age.total_seconds()), _LONGEST)}s")
+    return [*argv, environment.path or ""]
+
+
 def say(line: str) -> None:
     """
     Write a line to stderr; if nobody can read it, nobody is told.
@@ -85,6 +120,10 @@ def _read(words: "list[str]") -> "dict[str, str] | None":
         name, equals, value = word.partition("=")
         if not word.startswith("-"):
             name, value = "ENV", word
+        elif word == "--":
+            name, value = "ENV", next(rest, "-")
+        elif word == "--check":
+            value = ""
         elif name not in _OPTIONS:
             return None
         elif not equals:
@@ -95,7 +134,7 @@ def _read(words: "list[str]") -> "dict[str, str] | None":
     return options
 
 
-def _interval(text: "str | None") -> "dt.timedelta | None":
+def _duration(text: "str | None") -> "dt.timedelta | None":
     if text is None:
         return None
     from upgrade_state.cli._durations import duration  # noqa: PLC0415 - if asked
