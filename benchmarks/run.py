@@ -12,7 +12,9 @@ not depend on what else the machine is doing; the time on the wall is shown besi
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime as dt
+import fcntl
 import json
 import os
 import shutil
@@ -24,12 +26,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from upgrade_state import StateStore, _record
+from upgrade_state import StateStore, _background, _record
+from upgrade_state._policy import Freshness
 from upgrade_state.lockfiles import Upgrade
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from typing import TypeAlias
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import Any, TypeAlias
 
     from upgrade_state import EnvironmentState
 
@@ -180,8 +183,33 @@ def commit(shop: EnvironmentState, new: bytes, upgrades: int = 2) -> None:
         Upgrade(f"p{i}", "version", old=("1.0",), new=("1.1",)) for i in range(upgrades)
     ]
     with shop.try_check() as check:
-        if check is None or not check.commit(new, upgrades=rows):
+        if check is None or not check.commit(new, upgrades=rows, recipe="uv"):
             raise RuntimeError("no commit")
+
+
+def starts(shop: EnvironmentState, start: Callable[[], object]) -> Measure:
+    """
+    Measure how long *start* keeps its caller; what it starts is waited for.
+    """
+    log = _record.log_path(shop.store.place(), shop.key)
+
+    def measure() -> Cost:
+        wall, cpu = time.perf_counter(), time.process_time()
+        started = start()
+        cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+        if isinstance(started, Freshness) and not started.due:
+            raise RuntimeError(str(started))
+        while _background._children:  # noqa: SLF001 - a friend
+            _background._reap()  # noqa: SLF001
+            time.sleep(0.001)
+        with contextlib.suppress(ChildProcessError):
+            os.wait()
+        # As if that had been long ago.
+        with open(log, "w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        return cpu, wall
+
+    return measure
 
 
 def look_at(path: str) -> Callable[[], None]:
@@ -263,6 +291,10 @@ def whole_processes(table: Table, place: Path, shop: EnvironmentState) -> None:
             table.say(name, "no such command yet")
         else:
             table.compare(name, process(*command), bare, cpu=1.25)
+    command, check = (_command("notify", str(shop.path), *o) for o in ([], ["--check"]))
+    if command is not None and check is not None:
+        name = "the same --check where none is due, against it"
+        table.compare(name, process(*check), process(*command), cpu=1.1)
     show = "\nimport sys; print(*sys.modules)\n"
     silent.write_text(silent.read_text() + show)
     empty.write_text(show)
@@ -305,6 +337,43 @@ def single_calls(table: Table, place: Path, shop: EnvironmentState) -> None:
     )
 
 
+def starting(table: Table, shop: EnvironmentState) -> None:
+    """
+    Start a program that does nothing, wrapped as a check is.
+    """
+    program = shutil.which("true") or "true"
+    command: list[Any] = [*_background._wrapper(), program]  # noqa: SLF001 - a friend
+    this = starts(shop, lambda: shop.start_check([program], max_age=_ALWAYS))
+    table.compare(
+        "start_check, against posix_spawn of the same",
+        this,
+        starts(shop, lambda: spawned(command)),
+        cpu=3,
+    )
+    table.compare(
+        "start_check, against subprocess.Popen",
+        this,
+        starts(shop, lambda: popened(command)),
+        cpu=2.5,
+    )
+
+
+def spawned(command: Sequence[Any]) -> object:
+    actions = [
+        (os.POSIX_SPAWN_OPEN, stream, os.devnull, os.O_RDWR, 0) for stream in (0, 1, 2)
+    ]
+    return os.posix_spawn(
+        command[0], command, os.environ, file_actions=actions, setsid=True
+    )
+
+
+def popened(command: Sequence[Any]) -> object:
+    nowhere = subprocess.DEVNULL
+    return subprocess.Popen(
+        command, stdin=nowhere, stdout=nowhere, stderr=nowhere, start_new_session=True
+    )
+
+
 def without_limits(table: Table, place: Path, shop: EnvironmentState) -> None:
     contents = numbers()
     table.report(
@@ -332,6 +401,7 @@ def main() -> int:
         table = Table(max(args.pairs, 15))
         whole_processes(table, place, shop)
         single_calls(table, place, shop)
+        starting(table, shop)
         without_limits(table, place, shop)
     return int(args.check and not table.all_kept)
 

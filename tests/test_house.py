@@ -25,17 +25,17 @@ LAYERS = (
     ("__init__", "_environment"),
     ("_housekeeping", "_preload"),
     ("_store",),
-    ("_results",),
+    ("_background", "_results"),
     ("_codec", "_files"),
     ("_model", "lockfiles", "_current"),
     ("_policy", "_times"),
-    ("_record", "_words"),
+    ("_record", "_words", "_logged"),
     ("exceptions",),
     ("_text",),
 )
 
 # Modules that an activation which stays silent may load.
-LIGHT = ("__init__", "_current", "_environment", "_policy", "_record")
+LIGHT = ("__init__", "_background", "_current", "_environment", "_policy", "_record")
 
 # Heavy things, and the one module that may import each.
 OWNERS = {"cattrs": "_codec", "filelock": "_store", "platformdirs": "_files"}
@@ -297,6 +297,7 @@ check(new)
 assert shop.claim_notice(interval=day, now=now).message
 for answer in (shop.claim_notice(), shop.verdict(), shop.freshness()):
     str(answer), repr(answer), answer.until
+shop.start_check(["true"], max_age=day * 0), shop.start_check(["no-such-program"])
 shop.snooze(now), shop.snooze(None), shop.read(), shop.upgrades()
 shop.kept_lockfile("new"), list(store), store.prune()
 try:

@@ -448,6 +448,20 @@ def with_an_executed_child(_: int, cache: str, directory: str) -> bool:
 # Processes
 
 
+# Checks in the background
+
+
+def start_check(index: int, cache: str, directory: str, argv: list[str]) -> list[Any]:
+    freshness = shop_of(cache, directory).start_check(argv)
+    return [freshness.due, freshness.reason]
+
+
+def command_line(index: int, *words: str) -> int:
+    from upgrade_state.cli import main  # noqa: PLC0415 - in the child only
+
+    return main(words)
+
+
 def run_crowd(limit: int, count: int, name: str, args: list[Any]) -> int:
     ready, go, results = os.pipe(), os.pipe(), os.pipe()
     children = []

@@ -16,11 +16,11 @@ from upgrade_state import _policy, _record
 TYPE_CHECKING = False  # typing takes longer to load than this whole module
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from typing import Any, Final, Literal, TypeVar
 
-    from upgrade_state import _current, _store
+    from upgrade_state import _background, _current, _store
     from upgrade_state._model import UpgradeInformation
     from upgrade_state._policy import Freshness, Verdict
     from upgrade_state._record import Record
@@ -195,8 +195,8 @@ class EnvironmentState:
     What is remembered of one environment. Made by `StateStore.environment`.
 
     A handle may be kept, and shared between threads. Nothing on disk makes
-    `claim_notice`, `verdict` and `freshness` raise; everything else raises
-    `UpgradeStateError` where files or locks refuse.
+    `claim_notice`, `verdict`, `freshness` and `start_check` raise; everything
+    else raises `UpgradeStateError` where files or locks refuse.
 
     Attributes:
         key: 32 hex digits: the name of its files.
@@ -355,20 +355,77 @@ class EnvironmentState:
             ValueError: *max_age* is negative or no timedelta, or *now* has no
                 time zone.
         """
-        matches = self._matches(lockfile)
-        age, seconds = (
-            _seconds(max_age, _policy.DAY, "max_age"),
-            _second(now),
-        )
+        look = self._look_at_check(lockfile, max_age, now)
         try:
-            return _policy.freshness(
-                self._record(),
-                matches=matches,
-                max_age=age,
-                now=seconds,
-                key=self.key,
-            )
+            return look()[0]
         except _library_error() as error:
+            return _policy.Freshness("unavailable", error=_ours(error))
+
+    def start_check(
+        self,
+        argv: "Sequence[str | bytes | os.PathLike[str] | os.PathLike[bytes]]",
+        *,
+        lockfile: "bytes | None" = None,
+        max_age: "dt.timedelta | None" = None,
+        now: "dt.datetime | None" = None,
+    ) -> "Freshness":
+        """
+        Start a process that makes a check, if one is due. Does not wait for it.
+
+        The process has to decide again under the check lock, since the lockfile
+        or the record may change meanwhile. However many ask at once, one process
+        is started at most, and none while an earlier one runs.
+
+        It has a session of its own and outlives this process and its terminal;
+        its input and output are empty, and what it writes to stderr is kept in
+        a log, of which only the end grows old. Nothing is inherited but the
+        environment variables. It runs in the root directory, so that it keeps
+        no other busy and imports nothing from one that was merely entered.
+
+        This asks whether a check is due, not whether the user wants one: whoever
+        calls it because a directory was merely *entered* has to ask first whether
+        ``read().recipe`` names something, as ``upgrade-state notify --check``
+        does. Resolving can run code of the project.
+
+        Args:
+            argv: Program and arguments, without a shell. The program is looked
+                for as a shell does, but nowhere relative in PATH. Other paths
+                have to be absolute.
+
+            lockfile: See `freshness`.
+
+            max_age: See `freshness`.
+
+            now: See `freshness`.
+
+        Returns:
+            The freshness; *due* is true if a process was started. Reasons
+            besides its usual ones: ``busy``: one runs, or was just started;
+            ``switched-off``: by a variable. ``unavailable`` carries the error:
+            nothing was started.
+
+        Raises:
+            TypeError: *argv* is one text, or *lockfile* is not bytes.
+            ValueError: *argv* is empty or contains a NUL character, the handle
+                has no path, *max_age* is negative or no timedelta, or *now* has
+                no time zone.
+        """
+        words = _arguments(argv)
+        if self.path is None:
+            raise ValueError("an environment without a path cannot be checked")
+        look = self._look_at_check(lockfile, max_age, now)
+        off = switch()
+        if off is not None:
+            return _policy.Freshness("switched-off", switch=off)
+        try:
+            freshness = look()[0]
+            if not freshness.due:
+                return freshness
+            self._must_be_absolute(self.path)
+            from upgrade_state import _background  # noqa: PLC0415 - see the top
+
+            return _background.start(words, self.store.place(), self.key, look)
+        except (OSError, _library_error()) as error:
             return _policy.Freshness("unavailable", error=_ours(error))
 
     # For checks
@@ -531,6 +588,30 @@ class EnvironmentState:
             asked["now"] = _second(None)
         return record, asked
 
+    def _look_at_check(
+        self,
+        lockfile: "bytes | None",
+        max_age: "dt.timedelta | None",
+        now: "dt.datetime | None",
+    ) -> "_background.Look":
+        """
+        Make the function that tells whether a check is due, each time anew.
+        """
+        matches = self._matches(lockfile)
+        age = _seconds(max_age, _policy.DAY, "max_age")
+        given = None if now is None else _second(now)
+
+        def look() -> "tuple[Freshness, Record | None, int]":
+            record = self._record()
+            # Not earlier: see `_look`.
+            at = _second(None) if given is None else given
+            freshness = _policy.freshness(
+                record, matches=matches, max_age=age, now=at, key=self.key
+            )
+            return freshness, record, at
+
+        return look
+
     def _matches(self, content: "bytes | None") -> "_policy.Matches":
         """
         Make the test whether the current lockfile is a recorded one.
@@ -555,15 +636,19 @@ class EnvironmentState:
         root = self.store.place()
         if self.path is None:
             return _store.Entry(root, self.key, None, None)
-        if not os.path.isabs(self.path):
-            from upgrade_state.exceptions import StateReadError  # noqa: PLC0415 - rare
-
-            raise StateReadError("The working directory is gone", self.path)
+        self._must_be_absolute(self.path)
         environment = _record.path_text(os.fsencode(self.path))
         lockfile = self.lockfile_name
         if lockfile is not None:
             lockfile = _record.path_text(os.fsencode(lockfile))
         return _store.Entry(root, self.key, environment, lockfile)
+
+    @staticmethod
+    def _must_be_absolute(path: str) -> None:
+        if not os.path.isabs(path):
+            from upgrade_state.exceptions import StateReadError  # noqa: PLC0415 - rare
+
+            raise StateReadError("The working directory is gone", path)
 
 
 def preload() -> None:
@@ -595,6 +680,19 @@ def _ours(error: "UpgradeStateError | OSError") -> "UpgradeStateError | None":
     return None if isinstance(error, OSError) else error
 
 
+def recipe_of(environment: EnvironmentState) -> "str | None":
+    """
+    Return the recipe that the record names: its user ran it on purpose.
+
+    None where no check may start by itself: also where nothing can be read.
+    """
+    try:
+        record = environment._record()  # noqa: SLF001 - a friend
+    except _library_error():
+        return None
+    return None if record is None else record["recipe"]
+
+
 def switch() -> "str | None":
     """
     Return the environment variable that silences, if one is set.
@@ -604,6 +702,17 @@ def switch() -> "str | None":
         if name in environ and environ[name].lower() not in ("", "0", "false"):
             return name
     return None
+
+
+def _arguments(
+    argv: "Sequence[str | bytes | os.PathLike[str] | os.PathLike[bytes]]",
+) -> "list[bytes]":
+    if isinstance(argv, str | bytes):
+        raise TypeError("argv must be a list of arguments, not one text")
+    words = [os.fsencode(word) for word in argv]
+    if not words or not words[0] or b"\0" in b"".join(words):
+        raise ValueError(f"not a program with its arguments: {argv!r}")
+    return words
 
 
 def _seconds(duration: "dt.timedelta | None", default: "_T", name: str) -> "int | _T":

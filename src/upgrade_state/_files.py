@@ -79,7 +79,7 @@ class Place:
         self.check_lock: Final = f"{root}/locks/{key}.check"
         self.write_lock: Final = f"{root}/locks/{key}.write"
         self.results: Final = f"{root}/results/{key}"
-        self.log: Final = f"{root}/logs/{key}.log"
+        self.log: Final = _record.log_path(root, key)
 
     def has_files(self) -> bool:
         """

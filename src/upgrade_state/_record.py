@@ -41,7 +41,7 @@ READ = (
     | getattr(os, "O_NOCTTY", 0)
     | getattr(os, "O_BINARY", 0)
 )
-_NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
+NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
 _DIRECTORY = stat.S_IFDIR
 _REGULAR = stat.S_IFREG
 _KIND = 0o170000  # what stat.S_IFMT masks, without the call
@@ -147,6 +147,13 @@ def record_path(root: str, key: str) -> str:
     return f"{root}/{key}.json"
 
 
+def log_path(root: str, key: str) -> str:
+    """
+    Return where the log of its last check in the background lies.
+    """
+    return f"{root}/logs/{key}.log"
+
+
 def distrust(root: "os.stat_result") -> "str | None":
     """
     Say why nothing in the directory *root* is to be believed or written.
@@ -201,7 +208,7 @@ def read_file(root: str, path: str, limit: int) -> "bytes | None":
     if not is_trusted(root):
         return None
     try:
-        return read_regular(path, READ | _NO_LINKS, limit) or b""
+        return read_regular(path, READ | NO_LINKS, limit) or b""
     except FileNotFoundError:
         return None
     except OSError as error:

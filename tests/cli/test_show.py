@@ -30,7 +30,15 @@ class TestShow:
 
         lines = [line.partition(":")[0].strip() for line in result.out.splitlines()]
         assert 0 == result.status
-        assert ["checked", "found", "attrs", "told", "notice", "check"] == lines[1:]
+        assert [
+            "checked",
+            "found",
+            "attrs",
+            "told",
+            "notice",
+            "check",
+            "checks",
+        ] == lines[1:]
         assert "    attrs: 24.2.0 -> 24.3.0\n" in result.out
         assert "told:     never\n" in result.out
         assert "UTC (just now)\n" in result.out

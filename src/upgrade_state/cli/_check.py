@@ -11,6 +11,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from upgrade_state import _current, checks
+from upgrade_state.cli import _if_due
 from upgrade_state.cli._output import err, out, progress, raw
 from upgrade_state.cli._parser import UsageError
 from upgrade_state.cli._select import name_of, present, the_one
@@ -38,6 +39,9 @@ def check(options: Namespace) -> int:
     """
     if not os.path.exists(options.env):
         raise UsageError(f"there is no such directory or lockfile: {options.env!r}")
+    if options.if_due:
+        with _ended_by_signals():
+            return _if_due.check(options)
     plan = _plan(options)
     with _ended_by_signals():
         return max(_check(*planned, options) for planned in plan)

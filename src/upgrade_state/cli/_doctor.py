@@ -83,7 +83,7 @@ def _is_writable(path: str) -> bool:
 def _variables() -> Iterator[str]:
     switch = _environment.switch()
     if switch is not None:
-        yield f"{switch} is set: there are no notices"
+        yield f"{switch} is set: there are no notices, and no checks by themselves"
     for name in ("HOME", "XDG_CACHE_HOME"):
         value = os.environ.get(name)
         if value and not os.path.isabs(value):

@@ -43,6 +43,8 @@ def notify(options: Namespace) -> int:
         platform=options.platform,
         could_not_check=_notify.seconds_of(options.could_not_check),
     )
+    if options.check:
+        _notify.start_checks(environments, max_age=options.max_age)
     return 0
 
 

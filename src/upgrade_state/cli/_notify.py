@@ -8,7 +8,7 @@ import os
 import sys
 
 from upgrade_state import _policy
-from upgrade_state._environment import StateStore
+from upgrade_state._environment import StateStore, recipe_of
 from upgrade_state.cli import _targets
 
 TYPE_CHECKING = False  # typing takes longer to load than this whole module
@@ -23,7 +23,11 @@ _OPTIONS = (
     "--platform",
     "--lockfile",
     "--cache-dir",
+    "--max-age",
 )
+
+# More than a lifetime, in as many digits as a duration may have.
+_LONGEST = 99_999_999_999
 
 
 def try_run(words: "list[str]") -> bool:
@@ -39,6 +43,7 @@ def try_run(words: "list[str]") -> bool:
         environments = environments_in(store, where, lockfile)
         interval = _duration(options.get("--interval"))
         failing = _duration(options.get("--could-not-check"))
+        max_age = _duration(options.get("--max-age"))
     except ValueError:
         return False
     claim(
@@ -47,6 +52,8 @@ def try_run(words: "list[str]") -> bool:
         platform=options.get("--platform"),
         could_not_check=_policy.WEEK if failing is None else seconds_of(failing),
     )
+    if "--check" in options:
+        start_checks(environments, max_age=max_age)
     return True
 
 
@@ -80,6 +87,35 @@ def claim(
             say(verdict.message)
 
 
+def start_checks(
+    environments: "list[EnvironmentState]", *, max_age: "dt.timedelta | None"
+) -> None:
+    """
+    Start the checks that are due, of what its user has checked on purpose.
+    """
+    for environment in environments:
+        # To enter a directory is no consent: resolving can run code from it.
+        if recipe_of(environment) is not None:
+            environment.start_check(_argv(environment, max_age), max_age=max_age)
+
+
+def _argv(
+    environment: "EnvironmentState", max_age: "dt.timedelta | None"
+) -> "list[str]":
+    """
+    Return the command that makes a check where one is (still) due and wanted.
+    """
+    # -P: nothing is imported from the directory it runs in.
+    argv = [sys.executable or "python3", "-P", "-m", "upgrade_state"]
+    argv += ["check", "--if-due"]
+    argv.append(f"--cache-dir={os.path.dirname(environment.store.place())}")
+    if environment.lockfile_name is not None:
+        argv.append(f"--lockfile={environment.lockfile_name}")
+    if max_age is not None:
+        argv.append(f"--max-age={min(int(max_age.total_seconds()), _LONGEST)}s")
+    return [*argv, environment.path or ""]
+
+
 def say(line: str) -> None:
     """
     Write a line to stderr; if nobody can read it, nobody is told.
@@ -103,6 +139,10 @@ def _read(words: "list[str]") -> "dict[str, str] | None":
         name, equals, value = word.partition("=")
         if not word.startswith("-"):
             name, value = "ENV", word
+        elif word == "--":
+            name, value = "ENV", next(rest, "-")
+        elif word == "--check":
+            value = ""
         elif name not in _OPTIONS:
             return None
         elif not equals:

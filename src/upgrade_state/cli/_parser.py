@@ -133,7 +133,11 @@ def _asking(parser: Parser, *, platform_only: bool = False) -> None:
     )
     if not platform_only:
         _interval(parser)
-        _duration(parser, "--max-age", "for how long a check is good (default: 1d)")
+        _max_age(parser)
+
+
+def _max_age(parser: Parser) -> None:
+    _duration(parser, "--max-age", "for how long a check is good (default: 1d)")
 
 
 def _interval(parser: Parser) -> None:
@@ -183,6 +187,11 @@ def _check(commands: Commands) -> None:
         default=[],
         help="copy this file of the environment, too",
     )
+    parser.add_argument(
+        "--if-due",
+        action="store_true",
+        help="only where a check is due, and by the recipe that was run before",
+    )
     _format(parser)
     _asking(parser)
     _json(parser)
@@ -223,6 +232,13 @@ The exit status is always 0: mistakes in its arguments are one line on stderr.
     parser.add_argument(
         "--explain", action="store_true", help="say why (not), and claim nothing"
     )
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="start a check in the background, if one is due and you have run a"
+        " recipe here before",
+    )
+    _max_age(parser)
 
 
 def _snooze(commands: Commands) -> None:

@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 import re
 from typing import TYPE_CHECKING
 
 from upgrade_state import _policy, _record, lockfiles
+from upgrade_state._environment import switch
 from upgrade_state._text import clean
 from upgrade_state._words import moment
 from upgrade_state.cli._output import out
@@ -95,6 +97,27 @@ class View:
                 return f"the {which} lockfile: {problem}"
         return None
 
+    @property
+    def why_not(self) -> str | None:
+        """
+        Why no check starts by itself; None: where one is due, it does.
+        """
+        off = switch()
+        if off is not None:
+            return f"{off} is set in the process environment"
+        if self.record is None:
+            return "nothing is known"
+        return None if self.record["recipe"] else "no recipe was run last"
+
+    @property
+    def log(self) -> str | None:
+        """
+        Where the last check in the background has left its log, if there was one.
+        """
+        environment = self.environment
+        path = _record.log_path(environment.store.place(), environment.key)
+        return path if os.path.isfile(path) else None
+
     def as_json(self, **more: object) -> str:
         """
         Write one line: the fields of the record, and what follows from them.
@@ -113,6 +136,8 @@ class View:
             "record_path": environment.record_path,
             "verdict": _answer(self.verdict),
             "freshness": _answer(self.freshness),
+            "background": self.why_not is None,
+            "log_path": self.log,
         }
         return json.dumps(fields | more)
 
@@ -145,6 +170,16 @@ def _facts(view: View) -> Iterator[tuple[str, str]]:
         yield from _remembered(record, view.summary)
     yield "notice", str(view.verdict)
     yield "check", str(view.freshness)
+    yield "checks", _background(view)
+    if view.log is not None:
+        yield "log", view.log
+
+
+def _background(view: View) -> str:
+    why_not = view.why_not
+    if view.record is not None and why_not is None:
+        return f"start by themselves, by the recipe {view.record['recipe']}"
+    return f"only when you run upgrade-state check: {why_not}"
 
 
 def _remembered(record: Record, summary: str) -> Iterator[tuple[str, str]]:

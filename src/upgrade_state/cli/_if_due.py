@@ -1,0 +1,58 @@
+"""
+The command `check --if-due`: what runs in the background.
+
+What is decided is decided under the check lock: whether a check is due, and
+whether it is wanted, which is so where the record names a recipe.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from upgrade_state import checks
+from upgrade_state.cli._output import err, raw
+from upgrade_state.cli._parser import UsageError
+from upgrade_state.cli._select import name_of, present
+from upgrade_state.cli._view import View
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Mapping
+    from typing import Final
+
+    from upgrade_state._environment import EnvironmentState
+
+_WORDS: Final[Mapping[str, str]] = {
+    "checked": "checked",
+    "busy": "another process is checking it",
+    "dropped": "another check was faster; its result is kept",
+    "no-recipe": "no recipe was run on purpose, and none starts by itself",
+}
+
+
+def check(options: Namespace) -> int:
+    """
+    Make a check of each environment where one is due and wanted.
+    """
+    if options.argv is not None or options.copy or options.limit or options.format:
+        raise UsageError(
+            "--if-due goes by the record: no COMMAND, and no options of it"
+        )
+    environments = present(options)
+    if not environments:
+        err("no known lockfile is here; name it with --lockfile")
+        return 1
+    return max([_check(environment, options) for environment in environments])
+
+
+def _check(environment: EnvironmentState, options: Namespace) -> int:
+    outcome = checks.check(environment, only_if_due=True, max_age=options.max_age)
+    words = _WORDS.get(outcome.state, outcome.state)
+    if outcome.error is not None:
+        words = outcome.error.message
+    elif outcome.state in ("fresh", "backing-off"):
+        words = str(outcome.freshness)
+    err(f"{name_of(environment)}: {words}")
+    if options.json:
+        raw(View(environment, options).as_json(outcome=outcome.state))
+    return 0 if outcome.state in ("checked", "fresh") else 1

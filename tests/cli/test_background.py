@@ -1,0 +1,575 @@
+"""
+Checks that start by themselves: `notify --check`, and what it runs.
+"""
+
+import contextlib
+import datetime as dt
+import fcntl
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+LONG_AGO = dt.datetime(2001, 1, 1, tzinfo=dt.UTC)
+
+# Stands in for uv: says that it runs, waits until it may end, and upgrades.
+UV = """\
+#!/bin/sh
+echo ran >> {runs}
+while [ -e {hold} ]; do sleep 0.01; done
+sed -i.bak s/3.9/3.10/ uv.lock
+"""
+
+# Says in a file that this check has been started.
+SITE = """\
+import sys
+if "--if-due" in sys.orig_argv:
+    with open({starts!r}, "a") as file:
+        print(*sys.orig_argv[1:], file=file)
+"""
+
+
+def wait_until(is_so, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def is_free(path):
+    with path.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
+
+
+class Desk:
+    """
+    An environment whose user has run the recipe, and whose check is due.
+    """
+
+    def __init__(self, environment, place):
+        self.environment = environment
+        self.runs, self.hold = place / "runs", place / "hold"
+        self.starts = place / "starts"
+        self.log = Path(environment.store.place(), "logs", f"{environment.key}.log")
+
+    def ended(self):
+        """
+        Wait for the end of what was started, and return its log.
+        """
+        self.hold.unlink(missing_ok=True)
+        wait_until(lambda: is_free(self.log))
+        return self.log.read_text()
+
+    def is_running(self):
+        return self.runs.exists()
+
+    @property
+    def generation(self):
+        return self.environment.read().generation
+
+
+@pytest.fixture
+def desk(environment, commit, lock_of, tmp_path, monkeypatch):
+    desk = Desk(environment, tmp_path)
+    commands, site = tmp_path / "bin", tmp_path / "site"
+    commands.mkdir()
+    site.mkdir()
+    (commands / "uv").write_text(UV.format(runs=desk.runs, hold=desk.hold))
+    (commands / "uv").chmod(0o755)
+    (site / "sitecustomize.py").write_text(SITE.format(starts=str(desk.starts)))
+    modules = (str(site), os.environ["PYTHONPATH"])
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(modules))
+    monkeypatch.setenv("PATH", f"{commands}{os.pathsep}{os.environ['PATH']}")
+    Path(environment.path, "pyproject.toml").write_text("[project]\nname = 'shop'\n")
+    old = lock_of(attrs="24.2.0", idna="3.9")
+    commit(environment, old, recipe="uv", now=LONG_AGO)
+    yield desk
+    desk.hold.unlink(missing_ok=True)
+    if desk.log.exists():
+        desk.ended()
+
+
+class TestNotify:
+    def test_due(self, desk, run):
+        """
+        Where one is due, a check is made by the recipe that the user ran.
+        """
+        result = run("notify", "--check")
+        log = desk.ended()
+
+        assert (0, "", "") == (result.status, result.out, result.err)
+        assert desk.starts.read_text().startswith("-P -m upgrade_state check --if-due ")
+        assert 2 == desk.generation
+        assert "uv" == desk.environment.read().recipe
+        assert f"upgrade-state: {desk.environment.path} (uv.lock): checked\n" in log
+        assert "1 version change available in 'shop'.\n" == run("notify").err
+
+    def test_parser(self, desk, run):
+        """
+        So it is where the arguments are unusual.
+        """
+        assert 0 == run("notify", "--interval=1d", "--interval=2d", "--check").status
+        desk.ended()
+
+        assert 2 == desk.generation
+
+    @pytest.mark.parametrize("words", [(), ("--platform=a", "--platform=b")])
+    def test_not_asked(self, desk, run, words):
+        """
+        Without the option nothing is started.
+        """
+        run("notify", *words)
+
+        assert not desk.log.exists()
+
+    def test_not_due(self, desk, run, commit, lock_of):
+        """
+        Where none is due, nothing is started.
+        """
+        commit(desk.environment, lock_of(attrs="25"), recipe="uv")
+
+        run("notify", "--check")
+
+        assert not desk.log.exists()
+
+    def test_max_age(self, desk, run, commit, lock_of):
+        """
+        For how long a check is good may be said; it holds for the check as well.
+        """
+        commit(desk.environment, lock_of(attrs="25"), recipe="uv")
+        words = ("notify", "--check", "--max-age")
+
+        run(*words, "1h")
+        assert not desk.log.exists()
+        run(*words, "0")
+        desk.ended()
+        assert 3 == desk.generation
+
+    def test_long_age(self, desk, run, commit, lock_of):
+        """
+        However long that is.
+        """
+        commit(desk.environment, b"new", recipe="uv", now=LONG_AGO)
+        Path(desk.environment.path, "uv.lock").write_bytes(lock_of(idna="3.9"))
+
+        run("notify", "--check", "--max-age", "99999999d")
+
+        assert "checked" in desk.ended()
+
+    def test_place(self, desk, run, monkeypatch):
+        """
+        Directory, lockfile and store may be named, and are handed on.
+        """
+        store = os.environ["UPGRADE_STATE_CACHE_DIR"]
+        monkeypatch.delenv("UPGRADE_STATE_CACHE_DIR")
+        monkeypatch.chdir("/")
+        words = ("--cache-dir", store, "--lockfile", "uv.lock", "--")
+
+        run("notify", "--check", *words, desk.environment.path)
+        desk.ended()
+
+        assert 2 == desk.generation
+
+    def test_a_directory_of_its_own(self, desk, run, commit, lock_of, shop):
+        """
+        An environment without a lockfile's name has nothing to be checked by.
+        """
+        (shop / "uv.lock").rename(shop / "other.txt")
+        commit(
+            desk.environment.store.environment(shop), b"x", recipe="uv", now=LONG_AGO
+        )
+
+        run("notify", "--check")
+
+        bare = desk.environment.store.environment(shop)
+        desk.log = Path(bare.store.place(), "logs", f"{bare.key}.log")
+        assert "no known lockfile is here" in desk.ended()
+
+    def test_switched_off(self, desk, run, monkeypatch):
+        """
+        Where notices are switched off, so are checks.
+        """
+        monkeypatch.setenv("CI", "1")
+
+        run("notify", "--check")
+
+        assert not desk.log.exists()
+
+    def test_explain(self, desk, run):
+        """
+        An explanation starts nothing.
+        """
+        run("notify", "--check", "--explain")
+
+        assert not desk.log.exists()
+
+    def test_weight(self, desk, commit):
+        """
+        Where none is due, asking loads next to nothing.
+        """
+        current = Path(desk.environment.path, "uv.lock").read_bytes()
+        commit(desk.environment, current, recipe="uv")
+        code = (
+            f"import sys; sys.path = {sys.path!r}; before = set(sys.modules);"
+            "from upgrade_state.cli import main; main(['notify', '--check']);"
+            "print(*sorted(sys.modules.keys() - before))"
+        )
+        command = [sys.executable, "-S", "-c", code]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        loaded = set(done.stdout.split())
+
+        heavy = {"argparse", "attrs", "datetime", "enum", "fcntl", "filelock", "json"}
+        assert set() == loaded & (heavy | {"subprocess", "upgrade_state._background"})
+
+
+class TestConsent:
+    def nothing_starts(self, desk, run):
+        result = run("notify", "--check")
+
+        assert (0, "") == (result.status, result.out)
+        assert not desk.log.exists()
+
+    def test_unknown(self, desk, run, tmp_path, monkeypatch):
+        """
+        Entering a directory that nobody has checked starts nothing.
+        """
+        (tmp_path / "new").mkdir()
+        Path(desk.environment.path, "uv.lock").rename(tmp_path / "new" / "uv.lock")
+
+        run("notify", "--check", tmp_path / "new")
+
+        assert [] == os.listdir(desk.log.parent)
+
+    def test_command(self, desk, run, commit):
+        """
+        What was checked by a command, or elsewhere, is not repeated.
+        """
+        commit(desk.environment, b"x", now=LONG_AGO)
+
+        self.nothing_starts(desk, run)
+
+    @pytest.mark.parametrize("garbage", [b"", b"{}", b'{"recipe": "uv"}'])
+    def test_corrupt(self, desk, run, garbage):
+        """
+        A corrupt record names no recipe.
+        """
+        Path(desk.environment.record_path).write_bytes(garbage)
+
+        self.nothing_starts(desk, run)
+
+    def test_unreadable(self, desk, run):
+        """
+        Nor does one in a store that is not trusted.
+        """
+        os.chmod(desk.environment.store.place(), 0o777)
+
+        self.nothing_starts(desk, run)
+
+    def test_forgotten(self, desk, run):
+        """
+        To forget an environment withdraws it.
+        """
+        assert 0 == run("forget").status
+
+        self.nothing_starts(desk, run)
+
+    def test_withdrawn_meanwhile(self, desk, run):
+        """
+        Withdrawn between the start and the check, nothing is run.
+        """
+        desk.environment.forget()
+
+        result = run("check", "--if-due")
+
+        assert 1 == result.status
+        assert "no recipe was run on purpose, and none starts by itself" in result.err
+        assert not desk.runs.exists()
+        assert None is desk.environment.read()
+
+    def test_a_directory_with_modules(self, desk, shop, tmp_path, monkeypatch):
+        """
+        Nothing is imported from the directory that was entered.
+        """
+        marker = tmp_path / "imported"
+        for name in ("json", "attr", "argparse", "upgrade_state", "sitecustomize"):
+            (shop / f"{name}.py").write_text(f"open({str(marker)!r}, 'w')")
+        code = (
+            f"import sys; sys.path[:] = {sys.path!r};"
+            "from upgrade_state.cli import main; main(['notify', '--check'])"
+        )
+        monkeypatch.setenv("PYTHONPATH", f".::{os.environ['PYTHONPATH']}")
+
+        subprocess.run([sys.executable, "-I", "-c", code], check=True, cwd=shop)
+        desk.ended()
+
+        assert 2 == desk.generation
+        assert not marker.exists()
+
+
+class TestIfDue:
+    def test_fresh(self, desk, run, commit, lock_of):
+        """
+        Where none is due, that is what was asked for.
+        """
+        commit(desk.environment, lock_of(attrs="25"), recipe="uv")
+
+        result = run("check", "--if-due")
+
+        assert (0, "") == (result.status, result.out)
+        assert "fresh: the last check is good until" in result.err
+        assert not desk.runs.exists()
+
+    def test_json(self, desk, run):
+        """
+        Other programs are told what became of it.
+        """
+        fields = json.loads(run("check", "--if-due", "--json").out)
+
+        assert ("checked", 2) == (fields["outcome"], fields["generation"])
+
+    def test_failed(self, desk, run):
+        """
+        A check that fails says why, and is not tried again at once.
+        """
+        Path(desk.environment.path, "pyproject.toml").unlink()
+
+        first, second = run("check", "--if-due"), run("check", "--if-due")
+
+        assert (1, 1) == (first.status, second.status)
+        assert "pyproject.toml" in first.err
+        assert "backing-off: the last check failed" in second.err
+
+    def test_busy(self, desk, run):
+        """
+        While somebody else checks there is nothing to do.
+        """
+        with desk.environment.try_check():
+            result = run("check", "--if-due")
+
+        assert 1 == result.status
+        assert "another process is checking it" in result.err
+
+    @pytest.mark.parametrize(
+        "words",
+        [
+            ("--", "true"),
+            ("--copy", "README.md"),
+            ("--timeout", "1m"),
+            ("--format", "uv"),
+            ("/no/such/directory",),
+        ],
+    )
+    def test_mistakes(self, desk, run, words):
+        """
+        What it runs is what the record names, and nothing else.
+        """
+        assert 2 == run("check", "--if-due", *words).status
+
+    def test_no_lockfile(self, desk, run, tmp_path):
+        """
+        Where no lockfile is, nothing can be due.
+        """
+        (tmp_path / "empty").mkdir()
+
+        result = run("check", "--if-due", tmp_path / "empty")
+
+        assert (1, "") == (result.status, result.out)
+        assert "no known lockfile is here" in result.err
+
+
+class TestCrowd:
+    def test_one_check(self, desk, run_at_once):
+        """
+        A hundred activations at once start one process, which makes one check.
+        """
+        statuses = run_at_once(100, "command_line", "notify", "--check")
+        desk.ended()
+
+        assert [0] * 100 == statuses
+        assert "ran\n" == desk.runs.read_text()
+        assert 1 == len(desk.starts.read_text().splitlines())
+        assert 2 == desk.generation
+
+    def test_one_check_of_a_hundred_commands(self, desk, start):
+        """
+        So it is for a hundred commands that are started one after the other.
+        """
+        commands = [start("notify", "--check") for _ in range(100)]
+        errors = [command.communicate(timeout=120)[1] for command in commands]
+        desk.ended()
+
+        assert {0} == {command.returncode for command in commands}
+        assert 1 == len(desk.starts.read_text().splitlines())
+        assert "ran\n" == desk.runs.read_text()
+        # Some may have come late enough to tell of what it has found.
+        assert set(errors) <= {"", "1 version change available in 'shop'.\n"}
+
+    def test_breaks_at_once(self, desk, run):
+        """
+        What cannot even begin to check is not started by every activation.
+        """
+        Path(desk.starts.parent, "site", "sitecustomize.py").write_text(
+            "import sys\nif '--if-due' in sys.orig_argv:\n"
+            f"    open({str(desk.runs)!r}, 'a').write('ran\\n')\n"
+            "    raise SystemExit(9)"
+        )
+        for _ in range(5):
+            run("notify", "--check")
+            log = desk.ended()
+
+        assert "it ended with exit status 1\n" in log
+        assert "ran\n" == desk.runs.read_text()
+        assert 1 == desk.generation
+
+
+class TestDetached:
+    COMMAND = f"{sys.executable} -m upgrade_state notify --check"
+
+    @pytest.mark.parametrize(
+        "script",
+        [
+            f'x=$({COMMAND}); echo "<$x>"',
+            f'x=$({COMMAND} 2>&1 3>&1 9>&1); echo "<$x>"',
+            f"{COMMAND} | cat; echo '<>'",
+            f"{COMMAND} <&- >&- 2>&-; echo '<>'",
+            f"({COMMAND} &) | cat; echo '<>'",
+        ],
+    )
+    @pytest.mark.parametrize("shell", ["sh", "bash", "zsh"])
+    def test_returns(self, desk, script, shell):
+        """
+        Nobody waits for the check: not even who waits for the end of the output.
+        """
+        desk.hold.touch()
+
+        done = subprocess.run(
+            [shell, "-c", script],
+            check=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=60,
+        )
+
+        assert b"<>\n" == done.stdout
+        wait_until(desk.is_running)
+        assert 1 == desk.generation
+        desk.ended()
+        assert 2 == desk.generation
+
+    @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGHUP])
+    def test_terminal(self, desk, ending):
+        """
+        Neither Ctrl-C in the terminal nor its end is the end of a check.
+        """
+        desk.hold.touch()
+        terminal, tty = pty.openpty()
+        # The first terminal that the leader of a session opens is its own.
+        opened = "exec <{0} >{0} 2>&1".format(os.ttyname(tty))
+        script = f"{opened}; {self.COMMAND}; echo done; cat"
+        with subprocess.Popen(["sh", "-c", script], start_new_session=True) as shell:
+            output = b""
+            while b"done" not in output:
+                output += os.read(terminal, 1000)
+            os.close(tty)
+            wait_until(desk.is_running)
+            if ending is signal.SIGINT:
+                os.write(terminal, b"\x03")
+            else:
+                os.close(terminal)
+            assert -ending == shell.wait(60)
+
+        desk.ended()
+        assert 2 == desk.generation
+
+    def test_killed(self, desk):
+        """
+        Nor is the end of whoever has started it.
+        """
+        desk.hold.touch()
+        script = f"{self.COMMAND}; echo done; sleep 600"
+        with subprocess.Popen(
+            ["sh", "-c", script], stdout=subprocess.PIPE, start_new_session=True
+        ) as process:
+            assert b"done\n" == process.stdout.readline()
+            wait_until(desk.is_running)
+            os.killpg(process.pid, signal.SIGKILL)
+
+        desk.ended()
+        assert 2 == desk.generation
+
+    def test_keeps_no_directory_busy(self, desk, shop, monkeypatch):
+        """
+        No process is in the directory while the check runs.
+        """
+        monkeypatch.chdir("/")
+        desk.hold.touch()
+        subprocess.run(self.COMMAND.split(), check=True, cwd=shop)
+        wait_until(desk.is_running)
+
+        directories = set()
+        for process in os.listdir("/proc"):
+            with contextlib.suppress(OSError):
+                directories.add(os.readlink(f"/proc/{process}/cwd"))
+
+        assert str(shop) not in directories
+
+
+class TestShow:
+    def test_by_itself(self, desk, run):
+        """
+        It is shown that checks start by themselves, and by what.
+        """
+        shown = run("show").out
+
+        assert "  checks:   start by themselves, by the recipe uv\n" in shown
+        assert "  log:" not in shown
+        assert json.loads(run("show", "--json").out)["background"] is True
+
+    def test_log(self, desk, run):
+        """
+        Where the log of the last one lies is shown.
+        """
+        run("notify", "--check")
+        desk.ended()
+
+        assert f"  log:      {desk.log}\n" in run("show").out
+        assert str(desk.log) == json.loads(run("show", "--json").out)["log_path"]
+
+    def test_switched_off(self, desk, run, monkeypatch):
+        """
+        So is what keeps them from that: a variable.
+        """
+        monkeypatch.setenv("CI", "1")
+
+        words = "only when you run upgrade-state check: CI is set in the process"
+        assert words in run("show").out
+        assert json.loads(run("show", "--json").out)["background"] is False
+
+    def test_command(self, desk, run, commit):
+        """
+        A last check that was not made by a recipe.
+        """
+        commit(desk.environment, b"x")
+
+        shown = run("show").out
+        assert "only when you run upgrade-state check: no recipe was run last" in shown
+
+    def test_unknown(self, environment, run):
+        """
+        Or that nothing is known.
+        """
+        words = "only when you run upgrade-state check: nothing is known"
+        assert words in run("show").out
+        fields = json.loads(run("show", "--json").out)
+        assert (False, None) == (fields["background"], fields["log_path"])
