@@ -285,7 +285,7 @@ assert shop.claim_notice(interval=day, now=now).message
 for answer in (shop.claim_notice(), shop.verdict(), shop.freshness()):
     str(answer), repr(answer), answer.until
 shop.snooze(now), shop.snooze(None), shop.read(), shop.upgrades()
-shop.kept_lockfile("new"), list(store), store.prune()
+shop.kept_lockfile("new"), list(store), store.prune(), shop.expire()
 try:
     with shop.try_check():
         raise OSError("no route to https://index.example/")

@@ -92,6 +92,7 @@ assert_type(shop.upgrades(), tuple[lockfiles.Upgrade, ...])
 assert_type(shop.kept_lockfile("new"), bytes | None)
 assert_type(shop.snooze(now), bool)
 assert_type(shop.snooze(None), bool)
+assert_type(shop.expire(), bool)
 assert_type(shop.forget(), bool)
 
 for environment in store:
