@@ -555,8 +555,8 @@ class TestExpire:
         """
         That the last checks have failed is forgotten.
         """
-        with pytest.raises(OSError), checked.try_check():
-            raise OSError
+        with pytest.raises(LookupError), checked.try_check():
+            raise LookupError
         assert "backing-off" == checked.freshness().reason
 
         assert checked.expire()
