@@ -91,6 +91,14 @@ def marked(mark):
     return found
 
 
+def name_of(pid):
+    try:
+        with open(f"/proc/{pid}/comm") as file:
+            return file.read()
+    except OSError:  # it has ended
+        return ""
+
+
 def generations(environments):
     """
     Read every record: each is the old or the new one, and all that it names is there.
@@ -239,3 +247,30 @@ def observe(environment, result):
         print(result.outcome.state, flush=True)
 checks.check_all(StateStore(), resolve, jobs=2, observe=observe)
 """
+
+
+class TestKilled:
+    @pytest.fixture(autouse=True)
+    def _end(self, mark):
+        yield
+        for pid in marked(mark):
+            os.kill(pid, signal.SIGKILL)
+
+    def test_children(self, tmp_path, commit, begin, mark):
+        """
+        When a run is killed, its checks are gone within a second.
+        """
+        environments = make(tmp_path / "many", commit)
+        process = begin("export UPGRADE_STATE_TEST=$0; sleep 600 & wait")
+        deadline = time.monotonic() + 60
+        while [name_of(pid) for pid in marked(mark)].count("sleep\n") < 4:
+            assert time.monotonic() < deadline
+        process.kill()
+        deadline = time.monotonic() + 1
+        process.communicate(timeout=60)
+        while marked(mark) and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+        assert [] == marked(mark)
+        assert [] == busy_locks(environments)
+        assert [1] * COUNT == generations(environments)
