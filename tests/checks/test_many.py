@@ -307,6 +307,19 @@ class TestAtOnce:
 
         assert ["checked"] * 5 == states(results)
 
+    def test_no_descriptors(self, few, monkeypatch):
+        """
+        Where the system gives no file descriptor there is no scope.
+        """
+
+        def refuse():
+            raise OSError(24, "Too many open files")
+
+        monkeypatch.setattr("os.pipe", refuse)
+
+        with pytest.raises(UpgradeStateError, match="Too many open files"):
+            checks.check_all(few, newer)
+
     def test_no_more_threads(self, few, monkeypatch):
         """
         Where the system gives no thread, that is the failure of one check.
@@ -429,6 +442,18 @@ class TestSkipped:
         assert "failed" == result.outcome.state
         assert few[0].record_path == result.outcome.error.path
         assert "{" == Path(few[0].record_path).read_text()
+
+    def test_next_to_nothing_is_kept(self, few, store):
+        """
+        A result does not keep the record that was looked at.
+        """
+        for environment in few:
+            commit(environment)
+
+        results = checks.check_all(store)
+
+        assert ["fresh"] * 5 == states(results)
+        assert {None} == {result.environment._seen for result in results}
 
     def test_nothing_is_started(self, make, store):
         """

@@ -14,6 +14,8 @@ expressed, the running checks notice, and they are waited for.
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import math
 import os
 import random
@@ -133,30 +135,18 @@ def check_all(  # noqa: PLR0913 - what a scope depends on
 
     Raises:
         ValueError: An argument has no meaning; nothing has begun.
-        UpgradeStateError: *environments*, if a store, cannot be read.
+        UpgradeStateError: *environments*, if a store, cannot be read, or there
+            is not a single file descriptor left.
         BaseException: Whatever *environments* or *observe* raise, or a signal's
             handler: once everything is cancelled and has ended.
     """
-    if timeout is not None:
-        _times.seconds_of(timeout, "timeout")
-    if max_age is not None:
-        _times.seconds_of(max_age, "max_age")
-    if jobs is None:
-        jobs = min(_MAX_JOBS, _JOBS_PER_CORE * (os.cpu_count() or 1))
-    if jobs < 1:
-        raise ValueError(f"jobs must be 1 or more: {jobs!r}")
-    if on_error not in ON_ERROR:
-        raise ValueError(f"on_error must be one of {ON_ERROR}, not {on_error!r}")
+    _refuse_nonsense(jobs, on_error, timeout=timeout, max_age=max_age)
     seconds = math.inf if timeout is None else timeout.total_seconds()
     plan = _Plan(resolver, max_age, on_error, time.monotonic() + seconds)
-    with (
-        Cancellation() as own,
-        handlers_raise_later(own.cancel),
-        Threads[Result](cancellation) as threads,
-    ):
+    with _opened(cancellation) as (own, threads):
         scope = _Scope(
             plan=plan,
-            jobs=jobs,
+            jobs=_default_jobs() if jobs is None else jobs,
             own=own,
             outer=cancellation,
             threads=threads,
@@ -166,6 +156,40 @@ def check_all(  # noqa: PLR0913 - what a scope depends on
             return scope.run(scope.anew(environments) if restart else environments)
         finally:
             own.cancel()
+
+
+def _refuse_nonsense(
+    jobs: int | None, on_error: str, **durations: dt.timedelta | None
+) -> None:
+    for name, duration in durations.items():
+        if duration is not None:
+            _times.seconds_of(duration, name)
+    if jobs is not None and jobs < 1:
+        raise ValueError(f"jobs must be 1 or more: {jobs!r}")
+    if on_error not in ON_ERROR:
+        raise ValueError(f"on_error must be one of {ON_ERROR}, not {on_error!r}")
+
+
+def _default_jobs() -> int:
+    return min(_MAX_JOBS, _JOBS_PER_CORE * (os.cpu_count() or 1))
+
+
+@contextlib.contextmanager
+def _opened(
+    outer: Cancellation | None,
+) -> Iterator[tuple[Cancellation, Threads[Result]]]:
+    """
+    Open what a scope is made of; close it in turn, the threads first.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            own = stack.enter_context(Cancellation())
+            stack.enter_context(handlers_raise_later(own.cancel))
+            threads = stack.enter_context(Threads[Result](outer))
+        except OSError as error:
+            message = f"Could not begin to check ({error.strerror})"
+            raise UpgradeStateError(message, None) from error
+        yield own, threads
 
 
 @attrs.frozen
@@ -189,7 +213,8 @@ class _Plan:
             return Outcome("failed", _unreadable(environment))
         if _is_gone(environment.path):
             return Outcome("gone")
-        freshness = environment.freshness(max_age=self.max_age)
+        # A handle remembers what it has read, and the results keep theirs.
+        freshness = copy.copy(environment).freshness(max_age=self.max_age)
         if freshness.reason in ("fresh", "backing-off"):
             return Outcome(freshness.reason, None, freshness)
         if not self._has_resolver(environment):
@@ -209,7 +234,7 @@ class _Plan:
         if self.resolver is not None:
             return True
         try:
-            known = environment.read()
+            known = copy.copy(environment).read()
         except UpgradeStateError:  # the check will say it
             return True
         return known is not None and known.recipe is not None

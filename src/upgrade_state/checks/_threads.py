@@ -117,15 +117,9 @@ def handlers_raise_later(tell: Callable[[], None]) -> Iterator[None]:
         return
     raised: list[BaseException] = []
 
-    def later(handler: Callable[[int, FrameType | None], Any]) -> Any:
-        def handle(number: int, frame: FrameType | None) -> None:
-            try:
-                handler(number, frame)
-            except BaseException as exception:  # noqa: BLE001 - see above
-                raised.append(exception)
-                tell()
-
-        return handle
+    def note(exception: BaseException) -> None:
+        raised.append(exception)
+        tell()
 
     try:
         with contextlib.ExitStack() as stack:
@@ -133,8 +127,21 @@ def handlers_raise_later(tell: Callable[[], None]) -> Iterator[None]:
                 handler = signal.getsignal(number)
                 if callable(handler):
                     stack.callback(signal.signal, number, handler)
-                    signal.signal(number, later(handler))
+                    signal.signal(number, _raising_later(handler, note))
             yield
     finally:
         if raised:
             raise raised[0]
+
+
+def _raising_later(
+    handler: Callable[[int, FrameType | None], Any],
+    note: Callable[[BaseException], None],
+) -> Callable[[int, FrameType | None], None]:
+    def handle(number: int, frame: FrameType | None) -> None:
+        try:
+            handler(number, frame)
+        except BaseException as exception:  # noqa: BLE001 - it is not lost
+            note(exception)
+
+    return handle

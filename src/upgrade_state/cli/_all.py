@@ -5,6 +5,7 @@ The command `check --all`: every environment that the store knows.
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import signal
 from collections import Counter
@@ -19,7 +20,7 @@ from upgrade_state.exceptions import UpgradeStateError
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import FrameType
     from typing import Final
 
@@ -57,12 +58,6 @@ def check_all(options: Namespace, resolver: Resolver | None) -> int:
     )
     with checks.Cancellation() as cancellation, _cancelled_by(cancellation) as came:
         with Live(len(environments), json=options.json) as live:
-
-            def observe(environment: EnvironmentState, result: Result | None) -> None:
-                live.see(environment, ended=result is not None)
-                if result is not None:
-                    _report(result, options)
-
             results = checks.check_all(
                 environments,
                 resolver,
@@ -72,12 +67,23 @@ def check_all(options: Namespace, resolver: Resolver | None) -> int:
                 max_age=options.max_age,
                 restart=options.restart,
                 cancellation=cancellation,
-                observe=observe,
+                observe=_observer(live, options),
             )
         err(_summary(results))
         if came:
             return 128 + came[0]
     return 0 if all(result.outcome.state in _DONE for result in results) else 1
+
+
+def _observer(
+    live: Live, options: Namespace
+) -> Callable[[EnvironmentState, Result | None], None]:
+    def observe(environment: EnvironmentState, result: Result | None) -> None:
+        live.see(environment, ended=result is not None)
+        if result is not None:
+            _report(result, options)
+
+    return observe
 
 
 @contextlib.contextmanager
@@ -119,9 +125,14 @@ def _report(result: Result, options: Namespace) -> None:
     flush()  # whoever reads it does not wait for the others
 
 
+def _view(result: Result, options: Namespace) -> View:
+    # A handle remembers what it has read, and the results keep theirs.
+    return View(copy.copy(result.environment), options)
+
+
 def _found(result: Result, options: Namespace) -> str:
     try:
-        return View(result.environment, options).summary
+        return _view(result, options).summary
     except UpgradeStateError as error:  # it went away, or bad, just now
         return str(error)
 
@@ -135,7 +146,7 @@ def _json(result: Result, options: Namespace) -> str:
     if outcome.error is not None:
         fields["message"] = outcome.error.message
     try:
-        return View(environment, options).as_json(**fields)
+        return _view(result, options).as_json(**fields)
     except UpgradeStateError:  # which is the message, or went bad just now
         known = {"environment": environment.path, "key": environment.key}
         known |= {"lockfile": environment.lockfile_name}
