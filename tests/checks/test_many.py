@@ -823,6 +823,7 @@ class TestEnding:
         with pytest.raises(BrokenPipeError):
             checks.check_all(few, only(few[0], last, waiting), jobs=3, observe=observe)
         assert 0 == waiting.running
+        assert [None] * 2 == [environment.read() for environment in few[1:3]]
 
     def test_environments(self, few, waiting):
         """
@@ -837,6 +838,7 @@ class TestEnding:
         with pytest.raises(UpgradeStateError, match="gone"):
             checks.check_all(stream(), waiting)
         assert 0 == waiting.running
+        assert [None] * 2 == [environment.read() for environment in few[:2]]
 
     @pytest.mark.parametrize("times", [1, 2])
     def test_interrupt(self, few, waiting, times):
