@@ -268,6 +268,10 @@ def snooze(shop: EnvironmentState) -> None:
     assert shop.snooze(NOON - 2 * SECOND)
 
 
+def expire(shop: EnvironmentState) -> None:
+    assert shop.expire()
+
+
 def forget(shop: EnvironmentState) -> None:
     assert shop.forget()
 

@@ -126,6 +126,18 @@ class TestNothingIsLost:
         assert 2 == information.generation
         assert NOON == information.snoozed_until
 
+    def test_expire_during_check(
+        self, checked: EnvironmentState, place: tuple[str, str], holding: Holding
+    ) -> None:
+        """
+        A check that is running meanwhile, and is committed afterwards, wins.
+        """
+        with holding("hold_check_and_commit", *place):
+            assert checked.expire()
+            assert checked.freshness(now=NOON).due
+
+        assert "fresh" == checked.freshness(b"old", now=NOON).reason
+
     def test_claim_during_check(
         self, checked: EnvironmentState, place: tuple[str, str], holding: Holding
     ) -> None:

@@ -98,6 +98,7 @@ class TestKilled:
             ("known", "fail"),
             ("known", "claim"),
             ("known", "snooze"),
+            ("known", "expire"),
             ("known", "forget"),
         ],
     )
@@ -139,7 +140,7 @@ class TestPowerCut:
     then the answer; and what nobody names any more goes after all of that.
     """
 
-    @pytest.mark.parametrize("operation", ["claim", "snooze"])
+    @pytest.mark.parametrize("operation", ["claim", "snooze", "expire"])
     def test_one_field(self, tmp_path: Path, operation: str) -> None:
         """
         A record is synced before its rename, and that before the answer.

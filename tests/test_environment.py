@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import attrs
 import platformdirs
 import pytest
 from hypothesis import given
@@ -635,6 +636,49 @@ class TestSnooze:
         Where nothing is known there is nothing to be silent about.
         """
         assert not shop.snooze(NOW)
+        assert not (tmp_path / "cache").exists()
+
+
+class TestExpire:
+    def test_due(self, checked):
+        """
+        A check is due again, whatever was checked or has failed.
+        """
+        assert "fresh" == checked.freshness(now=NOW).reason
+        assert checked.expire()
+        assert checked.freshness(now=NOW).due
+
+    def test_backing_off(self, checked):
+        """
+        That the last checks have failed is forgotten.
+        """
+        with pytest.raises(LookupError), checked.try_check():
+            raise LookupError
+        assert "backing-off" == checked.freshness().reason
+
+        assert checked.expire()
+        assert (None, True) == (checked.read().failure, checked.freshness().due)
+
+    def test_keeps_the_rest(self, checked):
+        """
+        What was found stays, and so does everything else that is remembered.
+        """
+        with checked.try_check() as check:
+            check.commit(b"newer", recipe="uv", now=NOW)
+        checked.claim_notice(now=NOW)
+        checked.snooze(NOW)
+        before = checked.read()
+
+        checked.expire()
+
+        assert attrs.evolve(before, last_checked=None) == checked.read()
+        assert b"newer" == checked.kept_lockfile("new")
+
+    def test_nothing_known(self, shop, tmp_path):
+        """
+        Where nothing is known there is nothing to be forgotten.
+        """
+        assert not shop.expire()
         assert not (tmp_path / "cache").exists()
 
 

@@ -299,7 +299,7 @@ for answer in (shop.claim_notice(), shop.verdict(), shop.freshness()):
     str(answer), repr(answer), answer.until
 shop.start_check(["true"], max_age=day * 0), shop.start_check(["no-such-program"])
 shop.snooze(now), shop.snooze(None), shop.read(), shop.upgrades()
-shop.kept_lockfile("new"), list(store), store.prune()
+shop.kept_lockfile("new"), list(store), store.prune(), shop.expire()
 try:
     with shop.try_check():
         raise OSError("no route to https://index.example/")

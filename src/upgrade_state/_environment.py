@@ -478,6 +478,23 @@ class EnvironmentState:
         seconds = None if until is None else _second(until, "until")
         return _store.snooze(self._entry(), seconds)
 
+    def expire(self) -> bool:
+        """
+        Make a check due, whatever was checked or has failed by now.
+
+        What was found stays, as do the recipe and when the user was told.
+
+        Returns:
+            True if that is recorded and on disk; False if nothing is known of
+            the environment, so that a check is due anyway.
+
+        Raises:
+            UpgradeStateError: It could not be recorded; nothing has changed.
+        """
+        from upgrade_state import _store  # noqa: PLC0415 - see the top
+
+        return _store.expire(self._entry())
+
     def forget(self) -> bool:
         """
         Remove the record and all that belongs to it.

@@ -21,13 +21,14 @@ replace undoes the earlier one.
 
 Merge. A writer reads the record again under the write lock, replaces the fields
 it owns, each as a whole, keeps every other field, known or not, and replaces
-the file. Only a check makes a record or heals a corrupt one; a claim or snooze
-of no record answers that nothing is known, and writes nothing.
+the file. Only a check makes a record or heals a corrupt one; a claim, snooze or
+expiry of no record answers that nothing is known, and writes nothing.
 
     check commit    last_checked, result, generation, recipe, failure (null)
     check failure   failure
     claim           last_notified, and failure_notified if that is what is told
     snooze          snoozed_until
+    expire          last_checked (null), failure (null)
 
 Check. Begin: try the check lock; then read the record and the lockfile, so that
 a crowd of checkers makes one check and not one after the other. Commit: put the
@@ -219,7 +220,7 @@ def _merge_or_make(
     return current | fields
 
 
-# Claim and snooze
+# Claim, snooze and expire
 
 
 def claim(
@@ -306,15 +307,31 @@ def snooze(entry: Entry, until: int | None) -> bool:
     Returns:
         False if nothing is known, and nothing was written.
     """
+    text = None if until is None else _record.text_of(until)
+    return _merge_into_known(entry, {"snoozed_until": text})
+
+
+def expire(entry: Entry) -> bool:
+    """
+    Forget when the last check was made, and that it failed.
+
+    A check of another process that is committed later wins.
+
+    Returns:
+        False if nothing is known, and nothing was written.
+    """
+    return _merge_into_known(entry, {"last_checked": None, "failure": None})
+
+
+def _merge_into_known(entry: Entry, fields: Record) -> bool:
     if read(entry) is None:  # no lock file for what is not known
         return False
     _files.ensure(entry.root)
-    text = None if until is None else _record.text_of(until)
     with _write_lock(entry):
         record = read(entry)
         if record is None:
             return False
-        _replace(entry, record, {"snoozed_until": text})
+        _replace(entry, record, fields)
     _files.sync_directory(entry.root)
     return True
 

@@ -597,3 +597,30 @@ class TestProcess:
         assert environment.read() is None
         with environment.try_check() as guard:
             assert guard is not None
+
+    def test_cancelled(self, environment, python, scratches):
+        """
+        Cancelling ends the command, leaves nothing behind and records nothing.
+        """
+        started = Path(environment.path, "pid")
+        code = (
+            "import os, time; open(os.environ['UPGRADE_STATE_ENV'] + '/pid', 'w')"
+            ".write(str(os.getpid())); time.sleep(60)"
+        )
+        with checks.Cancellation() as cancellation:
+
+            def cancel():
+                wait_for(started)
+                cancellation.cancel()
+
+            thread = threading.Thread(target=cancel)
+            thread.start()
+            outcome = checks.check(
+                environment, Command(python(code)), cancellation=cancellation
+            )
+            thread.join(30)
+
+        assert "cancelled" == outcome.state
+        assert is_gone(int(started.read_text()))
+        assert [] == list(scratches.iterdir())
+        assert environment.read() is None

@@ -19,6 +19,7 @@ from upgrade_state import (
     UpgradeResult,
     UpgradeStateError,
     Verdict,
+    checks,
     lockfiles,
     preload,
 )
@@ -98,6 +99,7 @@ assert_type(shop.upgrades(), tuple[lockfiles.Upgrade, ...])
 assert_type(shop.kept_lockfile("new"), bytes | None)
 assert_type(shop.snooze(now), bool)
 assert_type(shop.snooze(None), bool)
+assert_type(shop.expire(), bool)
 assert_type(shop.forget(), bool)
 
 for environment in store:
@@ -111,6 +113,14 @@ assert_type(old, lockfiles.Snapshot)
 assert_type(lockfiles.diff(old, old), lockfiles.Diff)
 assert_type(lockfiles.format_of("uv.lock"), str | None)
 assert_type(lockfiles.diff(old, old, direct=["curl"]), lockfiles.Diff)
+
+
+result = checks.check_all(store, timeout=day, on_error="stop", restart=True)[0]
+assert_type(result, checks.Result)
+assert_type(result.environment, EnvironmentState)
+assert_type(result.outcome, checks.Outcome)
+checks.check_all([shop], lambda _, old: old or b"", jobs=2, observe=print)
+checks.check_all([shop], on_error="explode")  # type: ignore[arg-type] # misspelt
 
 
 def read_pins(content: bytes, /) -> Iterator[lockfiles.Package]:

@@ -9,6 +9,7 @@ environment itself, and never prints.
 from ._cancel import Cancellation, Cancelled, current_cancellation
 from ._check import Outcome, Resolver, check, judge
 from ._command import DEFAULT_TIMEOUT, Command
+from ._many import Result, check_all
 from ._recipes import RECIPES, Recipe, recipe_for, recipe_named
 
 __all__ = [
@@ -20,7 +21,9 @@ __all__ = [
     "Outcome",
     "Recipe",
     "Resolver",
+    "Result",
     "check",
+    "check_all",
     "current_cancellation",
     "judge",
     "recipe_for",

@@ -4,6 +4,7 @@ One whole check: take the guard, resolve, judge, commit.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 import attrs
@@ -11,11 +12,12 @@ import attrs
 from upgrade_state import _record, _times, lockfiles
 from upgrade_state.exceptions import ResolverError, UpgradeStateError
 
-from ._cancel import Cancelled, ended_by
+from ._cancel import Cancelled, current_cancellation, ended_by
 from ._recipes import recipe_named
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Iterable, Iterator
 
     from upgrade_state._environment import EnvironmentState
     from upgrade_state._policy import Freshness
@@ -54,6 +56,7 @@ OutcomeState: TypeAlias = Literal[
     "failed",
     "cancelled",
     "no-recipe",
+    "gone",
 ]
 
 
@@ -68,7 +71,8 @@ class Outcome:
             another process is checking. ``dropped``: another check was
             committed meanwhile. ``failed``: no new lockfile; that is
             remembered. ``cancelled``: nothing is recorded. ``no-recipe``: the
-            record names none, so nothing was run.
+            record names none, so nothing was run. ``gone``: its directory is
+            not there any more (only `check_all` asks).
 
         error: Why it has failed.
 
@@ -88,6 +92,7 @@ def check(  # noqa: PLR0913 - what a check depends on
     format: str | None = None,  # noqa: A002 - the field's own word
     only_if_due: bool = False,
     max_age: dt.timedelta | None = None,
+    retries: Iterable[float] = (),
     cancellation: Cancellation | None = None,
 ) -> Outcome:
     """
@@ -107,6 +112,9 @@ def check(  # noqa: PLR0913 - what a check depends on
             does not.
 
         max_age: For how long a check is good, if that is asked. None: a day.
+
+        retries: After how many seconds a resolver that has failed is tried
+            again, and after how many more; all of them are one check.
 
         cancellation: What ends the check. None: nothing but an exception. A
             resolver that does not look at `current_cancellation` is waited for,
@@ -139,7 +147,7 @@ def check(  # noqa: PLR0913 - what a check depends on
                 if recipe is None:
                     return Outcome("no-recipe", None, freshness)
                 resolver = recipe_named(recipe).resolver(environment)
-            new = _resolve(environment, guard, resolver, format)
+            new = _resolve(environment, guard, resolver, format, iter(retries))
             stored = guard.commit(new, format=format, recipe=recipe)
     except Cancelled:
         return Outcome("cancelled", None, freshness)
@@ -174,10 +182,28 @@ def _resolve(
     guard: CheckGuard,
     resolver: Resolver,
     format: str | None,  # noqa: A002
+    pauses: Iterator[float],
 ) -> bytes:
-    new = resolver(environment, guard.old_lockfile)
-    judge(environment, guard.old_lockfile, new, format=format)
-    return new
+    old = guard.old_lockfile
+    while True:
+        try:
+            new = resolver(environment, old)
+            judge(environment, old, new, format=format)
+        except Exception:
+            pause = next(pauses, None)
+            if pause is None:
+                raise
+        else:
+            return new
+        _rest(pause)
+
+
+def _rest(seconds: float) -> None:
+    cancellation = current_cancellation()
+    if cancellation is None:
+        time.sleep(seconds)
+    elif cancellation.wait(seconds):
+        raise Cancelled
 
 
 def judge(

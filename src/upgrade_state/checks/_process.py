@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from ._cancel import current_cancellation
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from typing import Final
@@ -64,10 +66,12 @@ def run(
         timeout: In seconds, on a clock that nobody sets.
 
     Raises:
+        Cancelled: The check is not wanted any more.
         OSError: It could not be started.
         ValueError: An argument contains a NUL character.
     """
     deadline = time.monotonic() + timeout
+    cancellation = current_cancellation()
     with contextlib.ExitStack() as stack:
         # A signal that came once the command runs, and before anybody is there
         # to end it, would leave it running.
@@ -77,6 +81,8 @@ def run(
             stack.enter_context(_ended(process))
         output = _Tail(process)
         while process.poll() is None:
+            if cancellation is not None:
+                cancellation.raise_if_cancelled()
             rest = deadline - time.monotonic()
             if rest <= 0:
                 return Ended(None, output.content)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from upgrade_state import _current, checks
 from upgrade_state.cli import _if_due
+from upgrade_state.cli._all import check_all
 from upgrade_state.cli._output import err, out, progress, raw
 from upgrade_state.cli._parser import UsageError
 from upgrade_state.cli._select import name_of, present, the_one
@@ -37,6 +38,10 @@ def check(options: Namespace) -> int:
     """
     Make a check of each environment that can be checked.
     """
+    if options.all:
+        return check_all(options, _command_for_all(options))
+    _refuse(options, "jobs", "on_error", "restart", words="is for --all")
+    options.env = "." if options.env is None else options.env
     if not os.path.exists(options.env):
         raise UsageError(f"there is no such directory or lockfile: {options.env!r}")
     if options.if_due:
@@ -71,16 +76,41 @@ def _plan(options: Namespace) -> Plan:
         raise UsageError(str(error)) from error
 
 
+def _command_for_all(options: Namespace) -> Resolver | None:
+    """
+    Make the resolver for all environments; None: each has its own recipe.
+    """
+    words = "makes no sense with --all"
+    _refuse(options, "env", "lockfile", "recipe", "format", "if_due", words=words)
+    if options.argv is None:
+        _refuse(options, "copy", words="with --all needs a COMMAND")
+        return None
+    try:
+        return _command_of(options, None)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def _refuse(options: Namespace, *names: str, words: str) -> None:
+    for name in names:
+        if vars(options).get(name) not in (None, False, []):
+            shown = "ENV" if name == "env" else f"--{name.replace('_', '-')}"
+            raise UsageError(f"{shown} {words}")
+
+
 def _command(options: Namespace) -> Plan:
     environment = the_one(options)
     if environment.lockfile_name is None:
         raise UsageError(_nothing_here(options.env))
-    command = checks.Command(
+    return [(environment, _command_of(options, options.limit), None)]
+
+
+def _command_of(options: Namespace, limit: dt.timedelta | None) -> checks.Command:
+    return checks.Command(
         _argv(options.argv, options.copy),
         copies=options.copy,
-        timeout=options.limit or checks.DEFAULT_TIMEOUT,
+        timeout=limit or checks.DEFAULT_TIMEOUT,
     )
-    return [(environment, command, None)]
 
 
 def _nothing_here(where: str) -> str:

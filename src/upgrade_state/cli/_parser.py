@@ -169,15 +169,54 @@ def _list(commands: Commands) -> None:
     _json(parser)
 
 
+def _many(parser: Parser) -> None:
+    """
+    Add what a check of all environments is made with.
+    """
+    parser.set_defaults(env=None)  # to know whether one was given
+    parser.usage = """%(prog)s [options] [ENV] [-- COMMAND ...]
+       %(prog)s --all [options] [-- COMMAND ...]"""
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        help="check what is due of all that the store knows, by the recipes that"
+        " the records name or with COMMAND",
+    )
+    parser.add_argument(
+        "-j",
+        "--jobs",
+        metavar="N",
+        type=_typed(_number),
+        help="with --all: how many at once (default: 4 for each core, at most 8)",
+    )
+    parser.add_argument(
+        "--on-error",
+        choices=("continue", "stop", "retry"),
+        help="with --all: what a failure means for the others (default: continue)",
+    )
+    parser.add_argument(
+        "--restart",
+        action="store_true",
+        help="with --all: forget when they were checked, and begin anew",
+    )
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 10_000):
+        raise ValueError(f"not a number of checks: {text!r}")
+    return int(text)
+
+
 def _check(commands: Commands) -> None:
     words = "make a check now, with the recipe for the lockfile or with COMMAND"
     parser = _command(commands, "check", words, "check -- make relock")
-    parser.usage = "%(prog)s [options] [ENV] [-- COMMAND ...]"
     _environment(parser)
+    _many(parser)
     _duration(
         parser,
         "--timeout",
-        "end the check after this time (default: 10m)",
+        "end the check after this time (default: 10m); with --all: the whole run"
+        " (default: never), each check having its 10m",
         dest="limit",
     )
     parser.add_argument(
@@ -203,6 +242,9 @@ names it: its user ran it on purpose. COMMAND runs without a shell in a scratch
 directory with a copy of the lockfile and of each --copy FILE; what lies there
 under the lockfile's name afterwards is the new lockfile. UPGRADE_STATE_ENV names
 the environment's directory.
+
+With --all, what is fresh or backing off is skipped, so that a run that was
+interrupted goes on if it is started again.
 """
 
 

@@ -1,0 +1,160 @@
+"""
+The command `check --all`: every environment that the store knows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+import signal
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from upgrade_state import checks
+from upgrade_state.cli._live import Live
+from upgrade_state.cli._output import err, flush, out, raw
+from upgrade_state.cli._select import name_of, store_of
+from upgrade_state.cli._view import View
+from upgrade_state.exceptions import UpgradeStateError
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Callable, Iterator
+    from types import FrameType
+    from typing import Final
+
+    from upgrade_state._environment import EnvironmentState
+    from upgrade_state.checks import Cancellation, Resolver, Result
+
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+# In this order, and with these words, the outcomes are counted at the end.
+_COUNTED: Final = {
+    "checked": "checked",
+    "fresh": "fresh",
+    "backing-off": "backing off",
+    "no-recipe": "without a recipe",
+    "gone": "gone",
+    "busy": "busy",
+    "dropped": "overtaken",
+    "failed": "failed",
+    "cancelled": "cancelled",
+}
+
+# Nothing has gone wrong, and nothing is left to do now.
+_DONE: Final = frozenset({"checked", "fresh", "backing-off", "no-recipe", "gone"})
+
+
+def check_all(options: Namespace, resolver: Resolver | None) -> int:
+    """
+    Check what is due, and say how each check has ended as soon as it has.
+
+    Args:
+        resolver: For all of them. None: by the recipes that the records name.
+    """
+    environments = sorted(
+        store_of(options), key=lambda e: (e.path or "", e.lockfile_name or "")
+    )
+    with checks.Cancellation() as cancellation, _cancelled_by(cancellation) as came:
+        with Live(len(environments), json=options.json) as live:
+            results = checks.check_all(
+                environments,
+                resolver,
+                jobs=options.jobs,
+                timeout=options.limit or None,
+                on_error=options.on_error or "continue",
+                max_age=options.max_age,
+                restart=options.restart,
+                cancellation=cancellation,
+                observe=_observer(live, options),
+            )
+        err(_summary(results))
+        if came:
+            return 128 + came[0]
+    return 0 if all(result.outcome.state in _DONE for result in results) else 1
+
+
+def _observer(
+    live: Live, options: Namespace
+) -> Callable[[EnvironmentState, Result | None], None]:
+    def observe(environment: EnvironmentState, result: Result | None) -> None:
+        live.see(environment, ended=result is not None)
+        if result is not None:
+            _report(result, options)
+
+    return observe
+
+
+@contextlib.contextmanager
+def _cancelled_by(cancellation: Cancellation) -> Iterator[list[int]]:
+    """
+    Let signals only cancel; give a list of those that came.
+    """
+    came: list[int] = []
+
+    def cancel(number: int, _: FrameType | None) -> None:
+        came.append(number)
+        cancellation.cancel()
+
+    previous = {number: signal.signal(number, cancel) for number in _SIGNALS}
+    try:
+        yield came
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _report(result: Result, options: Namespace) -> None:
+    """
+    Print what has ended; for people only what has begun, the rest is counted.
+    """
+    outcome, name = result.outcome, name_of(result.environment)
+    if options.json:
+        raw(_json(result, options))
+    elif outcome.state == "checked":
+        out(f"{name}: {_found(result, options)}")
+    elif outcome.error is not None:
+        err(f"{name}: {outcome.error.message}")
+    elif outcome.state == "busy":
+        err(f"{name}: another process is checking it")
+    elif outcome.state == "dropped":
+        err(f"{name}: another check was faster; its result is kept")
+    elif outcome.state == "cancelled" and result.seconds:
+        err(f"{name}: cancelled after {result.seconds:.0f} s")
+    flush()  # whoever reads it does not wait for the others
+
+
+def _view(result: Result, options: Namespace) -> View:
+    # A handle remembers what it has read, and the results keep theirs.
+    return View(copy.copy(result.environment), options)
+
+
+def _found(result: Result, options: Namespace) -> str:
+    try:
+        return _view(result, options).summary
+    except UpgradeStateError as error:  # it went away, or bad, just now
+        return str(error)
+
+
+def _json(result: Result, options: Namespace) -> str:
+    environment, outcome = result.environment, result.outcome
+    fields: dict[str, object] = {
+        "outcome": outcome.state,
+        "seconds": round(result.seconds, 3),
+    }
+    if outcome.error is not None:
+        fields["message"] = outcome.error.message
+    try:
+        return _view(result, options).as_json(**fields)
+    except UpgradeStateError:  # which is the message, or went bad just now
+        known = {"environment": environment.path, "key": environment.key}
+        known |= {"lockfile": environment.lockfile_name}
+        return json.dumps(known | fields)
+
+
+def _summary(results: list[Result]) -> str:
+    counts = Counter[str](result.outcome.state for result in results)
+    parts = [f"{counts[state]} {words}" for state, words in _COUNTED.items()]
+    told = [part for part in parts if not part.startswith("0 ")]
+    return ", ".join(told) or "nothing is known, so there is nothing to check"

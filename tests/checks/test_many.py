@@ -1,0 +1,1026 @@
+import asyncio
+import contextlib
+import datetime as dt
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from upgrade_state import StateStore, checks
+from upgrade_state.checks import _many
+from upgrade_state.exceptions import (
+    ResolverError,
+    StateReadError,
+    StateWriteError,
+    UpgradeStateError,
+)
+
+# Only ends a hang.
+LIMIT = 60
+
+
+@pytest.fixture
+def store():
+    return StateStore()
+
+
+@pytest.fixture
+def make(tmp_path, store):
+    """
+    Make so many environments of which nothing is known.
+    """
+
+    def make_(count):
+        made = []
+        for number in range(count):
+            directory = tmp_path / f"{number:03}"
+            directory.mkdir()
+            (directory / "pins.lock").write_bytes(b"old")
+            made.append(store.environment(directory, "pins.lock"))
+        return made
+
+    return make_
+
+
+@pytest.fixture
+def few(make):
+    return make(5)
+
+
+def newer(_, old):
+    return old + b" and new"
+
+
+def failing(*_):
+    raise ResolverError("no network", "/x")
+
+
+def commit(environment, **more):
+    with environment.try_check() as guard:
+        guard.commit(b"new", **more)
+
+
+def until_cancelled(*_):
+    assert checks.current_cancellation().wait(LIMIT)
+    raise checks.Cancelled
+
+
+def only(chosen, resolver, others=newer):
+    """
+    Make a resolver that is another one for one environment.
+    """
+    return lambda environment, old: (
+        resolver(environment, old)
+        if environment == chosen
+        else others(environment, old)
+    )
+
+
+def states(results):
+    return [result.outcome.state for result in results]
+
+
+class Waiting:
+    """
+    A resolver that waits until it is cancelled, and tells how many of it run.
+    """
+
+    def __init__(self):
+        self.running = 0
+        self._changed = threading.Condition()
+
+    def __call__(self, environment, old):
+        self._count(1)
+        try:
+            return until_cancelled()
+        finally:
+            self._count(-1)
+
+    def _count(self, change):
+        with self._changed:
+            self.running += change
+            self._changed.notify_all()
+
+    def wait_for(self, count):
+        with self._changed:
+            assert self._changed.wait_for(lambda: self.running == count, LIMIT)
+
+
+@pytest.fixture
+def waiting():
+    return Waiting()
+
+
+@contextlib.contextmanager
+def meanwhile(function):
+    """
+    Do something in another thread.
+    """
+    thread = threading.Thread(target=function)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join(LIMIT)
+        assert not thread.is_alive()
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_is_left():
+    before = threading.active_count()
+    yield
+    assert before == threading.active_count()
+
+
+class TestResults:
+    def test_order(self, make):
+        """
+        There is one result for each environment, in the order they came in.
+        """
+        environments = make(20)
+
+        results = checks.check_all(reversed(environments), newer)
+
+        assert environments[::-1] == [result.environment for result in results]
+        assert ["checked"] * 20 == states(results)
+        assert {b"old and new"} == {e.kept_lockfile("new") for e in environments}
+
+    def test_store(self, few, store):
+        """
+        A store is as good as a list.
+        """
+        for environment in few:
+            commit(environment)
+
+        results = checks.check_all(store, newer, max_age=dt.timedelta())
+
+        assert {e.key for e in few} == {r.environment.key for r in results}
+
+    def test_nothing(self):
+        """
+        Of nothing there are no results.
+        """
+        assert [] == checks.check_all([], failing)
+
+    def test_seconds(self, few):
+        """
+        It is told how long a check took, and zero where there was none.
+        """
+        commit(few[0])
+
+        results = checks.check_all(few[:2], newer)
+
+        assert [False, True] == [result.seconds > 0 for result in results]
+
+    def test_observed(self, few):
+        """
+        An observer hears of each beginning and each end, in the calling thread.
+        """
+        commit(few[0])
+        heard = []
+
+        results = checks.check_all(
+            few[:2],
+            newer,
+            observe=lambda *event: heard.append((*event, threading.get_ident())),
+        )
+
+        here = threading.get_ident()
+        assert [
+            (few[0], results[0], here),
+            (few[1], None, here),
+            (few[1], results[1], here),
+        ] == heard
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"jobs": 0},
+            {"on_error": "explode"},
+            {"timeout": dt.timedelta(-1)},
+            {"timeout": 3},
+            {"max_age": 3},
+        ],
+    )
+    def test_mistakes(self, few, wrong):
+        """
+        An argument that has no meaning is refused before anything begins.
+        """
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            checks.check_all(few, newer, **wrong)
+        assert few[0].read() is None
+
+
+class TestAtOnce:
+    @pytest.mark.parametrize("jobs", [2, 5])
+    def test_jobs(self, few, jobs):
+        """
+        So many checks run at once.
+        """
+        barrier = threading.Barrier(jobs)
+
+        def together(_, old):
+            barrier.wait(LIMIT)
+            return old
+
+        results = checks.check_all(few[: jobs * (5 // jobs)], together, jobs=jobs)
+
+        assert {"checked"} == set(states(results))
+
+    def test_no_more(self, make):
+        """
+        And no more than those, the threads included.
+        """
+        running, most, lock = 0, [0, 0], threading.Lock()
+        before = threading.active_count()
+
+        def count(_, old):
+            nonlocal running
+            with lock:
+                running += 1
+                most[:] = (
+                    max(most[0], running),
+                    max(most[1], threading.active_count() - before),
+                )
+            checks.current_cancellation().wait(0.001)
+            with lock:
+                running -= 1
+            return old
+
+        checks.check_all(make(40), count, jobs=3)
+
+        assert [True, True] == [1 <= number <= 3 for number in most]
+
+    def test_taken_lazily(self, make):
+        """
+        Environments are taken as there is room, and not all at the beginning.
+        """
+        taken, ahead, ended = 0, [], []
+
+        def stream():
+            nonlocal taken
+            for environment in make(20):
+                taken += 1
+                yield environment
+
+        def observe(_, result):
+            if result is not None:
+                ended.append(result)
+                ahead.append(taken - len(ended))
+
+        checks.check_all(stream(), newer, jobs=3, observe=observe)
+
+        assert 3 >= max(ahead)
+
+    def test_default(self, make, waiting, monkeypatch):
+        """
+        Without a number it is 4 for each core, and at most 8.
+        """
+        environments = make(10)
+        for cores, jobs in ((1, 4), (None, 4), (2, 8), (64, 8)):
+            monkeypatch.setattr("os.cpu_count", lambda cores=cores: cores)
+            with checks.Cancellation() as cancellation:
+
+                def look(jobs=jobs, cancellation=cancellation):
+                    waiting.wait_for(jobs)
+                    cancellation.cancel()
+
+                with meanwhile(look):
+                    results = checks.check_all(
+                        environments, waiting, cancellation=cancellation
+                    )
+            begun = [result for result in results if result.seconds]
+            assert jobs == len(begun)
+
+    def test_other_thread(self, few):
+        """
+        A scope may be opened in any thread.
+        """
+        results = []
+        with meanwhile(lambda: results.extend(checks.check_all(few, newer))):
+            pass
+
+        assert ["checked"] * 5 == states(results)
+
+    def test_no_descriptors(self, few, monkeypatch):
+        """
+        Where the system gives no file descriptor there is no scope.
+        """
+
+        def refuse():
+            raise OSError(24, "Too many open files")
+
+        monkeypatch.setattr("os.pipe", refuse)
+
+        with pytest.raises(UpgradeStateError, match="Too many open files"):
+            checks.check_all(few, newer)
+
+    def test_no_more_threads(self, few, monkeypatch):
+        """
+        Where the system gives no thread, that is the failure of one check.
+        """
+        start = threading.Thread.start
+
+        def refuse(thread):
+            monkeypatch.setattr("threading.Thread.start", start)
+            raise RuntimeError("can't start new thread")
+
+        monkeypatch.setattr("threading.Thread.start", refuse)
+
+        first, *others = checks.check_all(few, newer)
+
+        assert "RuntimeError: can't start new thread" == first.outcome.error.message
+        assert ["checked"] * 4 == states(others)
+
+
+class TestSkipped:
+    def test_fresh(self, few):
+        """
+        What is fresh is skipped, so that an interrupted run goes on.
+        """
+        commit(few[1])
+        asked = []
+
+        def resolver(environment, old):
+            asked.append(environment)
+            return old
+
+        results = checks.check_all(few, resolver)
+
+        assert ["checked", "fresh", *["checked"] * 3] == states(results)
+        assert "fresh" == results[1].outcome.freshness.reason
+        assert few[1] not in asked
+        assert ["fresh"] * 5 == states(checks.check_all(few, resolver))
+
+    def test_max_age(self, few):
+        """
+        With a maximum age of zero nothing is fresh.
+        """
+        checks.check_all(few, newer)
+
+        results = checks.check_all(few, newer, max_age=dt.timedelta())
+
+        assert ["checked"] * 5 == states(results)
+
+    def test_backing_off(self, few):
+        """
+        What has failed just now is not tried again.
+        """
+        checks.check_all(few, failing)
+
+        results = checks.check_all(few, newer)
+
+        assert ["backing-off"] * 5 == states(results)
+        assert 1 == few[0].read().failure.attempts
+
+    def test_decided_again(self, few):
+        """
+        What another one has checked since the first look is fresh.
+        """
+
+        def other(environment, result):
+            if result is None:
+                commit(environment)
+
+        results = checks.check_all(few, failing, observe=other)
+
+        assert ["fresh"] * 5 == states(results)
+
+    def test_busy(self, few):
+        """
+        What another one is checking is busy, and disturbs nobody.
+        """
+        with few[2].try_check():
+            results = checks.check_all(few, newer)
+
+        assert ["checked"] * 2 + ["busy"] + ["checked"] * 2 == states(results)
+
+    def test_gone(self, few):
+        """
+        Where the directory is gone nothing is run or written.
+        """
+        commit(few[0])
+        record = Path(few[0].record_path)
+        before = record.read_bytes(), record.stat().st_mtime_ns
+        Path(few[0].path, "pins.lock").unlink()
+        Path(few[0].path).rmdir()
+
+        (result,) = checks.check_all(few[:1], failing, max_age=dt.timedelta())
+
+        assert checks.Outcome("gone") == result.outcome
+        assert before == (record.read_bytes(), record.stat().st_mtime_ns)
+
+    def test_hidden(self, few, monkeypatch):
+        """
+        Where nobody can tell whether the directory is there, a check does.
+        """
+        stat = os.stat
+
+        def refuse(path, *args, **more):
+            if path == few[0].path:
+                raise PermissionError(13, "Permission denied")
+            return stat(path, *args, **more)
+
+        monkeypatch.setattr("os.stat", refuse)
+
+        assert ["checked"] == states(checks.check_all(few[:1], newer))
+
+    def test_corrupt(self, few, store):
+        """
+        A corrupt record is a failure that names it.
+        """
+        commit(few[0])
+        Path(few[0].record_path).write_text("{")
+
+        (result,) = checks.check_all(store, newer)
+
+        assert "failed" == result.outcome.state
+        assert few[0].record_path == result.outcome.error.path
+        assert "{" == Path(few[0].record_path).read_text()
+
+    def test_next_to_nothing_is_kept(self, few, store):
+        """
+        A result does not keep the record that was looked at.
+        """
+        for environment in few:
+            commit(environment)
+
+        results = checks.check_all(store)
+
+        assert ["fresh"] * 5 == states(results)
+        assert {None} == {result.environment._seen for result in results}
+
+    def test_nothing_is_started(self, make, store):
+        """
+        Of a thousand that are fresh not one has a thread, or a process.
+        """
+        make(1000)
+        done = subprocess.run(
+            [sys.executable, "-c", FRESH, *map(str, (store.place(), 1000))],
+            capture_output=True,
+            text=True,
+            timeout=LIMIT,
+            check=False,
+        )
+
+        assert ("1000 {'fresh'} 0\n", "") == (done.stdout, done.stderr)
+
+
+FRESH = """
+import json, os, sys
+from upgrade_state import StateStore, _record, checks
+root, count = sys.argv[1], int(sys.argv[2])
+store = StateStore(os.path.dirname(root))
+base = os.path.join(os.path.dirname(os.path.dirname(root)))
+first = store.environment(base + "/000", "pins.lock")
+with first.try_check() as guard:
+    guard.commit(b"new")
+with open(first.record_path) as file:
+    record = json.load(file)
+for number in range(1, count):
+    environment = store.environment(f"{base}/{number:03}", "pins.lock")
+    with open(environment.record_path, "w") as file:
+        json.dump(record | {"environment": environment.path}, file)
+events = []
+def listen(event, _):
+    if event.startswith(("_thread.start", "subprocess", "os.fork", "os.posix_spawn")):
+        events.append(event)
+sys.addaudithook(listen)
+results = checks.check_all(store)
+print(len(results), {result.outcome.state for result in results}, len(events))
+"""
+
+
+class TestRecipes:
+    @pytest.fixture
+    def fake_uv(self, tmp_path, monkeypatch):
+        commands = tmp_path / "bin"
+        commands.mkdir()
+        (commands / "uv").write_text("#!/bin/sh\necho >> uv.lock\n")
+        (commands / "uv").chmod(0o755)
+        monkeypatch.setenv("PATH", f"{commands}{os.pathsep}{os.environ['PATH']}")
+
+    def test_by_the_record(self, environment, directory, fake_uv, store):
+        """
+        Without a resolver the recipe of the record is used, and stays.
+        """
+        (directory / "pyproject.toml").touch()
+        commit(environment, recipe="uv")
+
+        results = checks.check_all(store, max_age=dt.timedelta())
+
+        assert ["checked"] == states(results)
+        assert ("uv", 2) == (environment.read().recipe, environment.read().generation)
+
+    def test_no_recipe(self, few, store):
+        """
+        Where the record names none, nothing is run.
+        """
+        commit(few[0])
+        results = checks.check_all(few[:2], max_age=dt.timedelta())
+
+        assert ["no-recipe"] * 2 == states(results)
+        assert [1] == [e.read().generation for e in store]
+
+    def test_unknown_recipe(self, few, store):
+        """
+        A recipe that is not there any more is a failure that lists the others.
+        """
+        commit(few[0], recipe="a former one")
+
+        (result,) = checks.check_all(store, max_age=dt.timedelta())
+
+        assert "failed" == result.outcome.state
+        assert result.outcome.error.message.startswith(
+            "There is no recipe 'a former one'; recipes: "
+        )
+
+    def test_fresh_without_a_recipe(self, few):
+        """
+        What is fresh is fresh, whoever has checked it.
+        """
+        commit(few[0])
+
+        assert ["fresh"] == states(checks.check_all(few[:1]))
+
+    def test_unreadable(self, few, monkeypatch):
+        """
+        A record that may not be read is a failure with a path.
+        """
+        commit(few[0], recipe="uv")
+        monkeypatch.setattr("os.geteuid", lambda: 4711)
+
+        (result,) = checks.check_all(few[:1])
+
+        assert "failed" == result.outcome.state
+        assert "belongs to user" in str(result.outcome.error)
+
+
+class TestFailures:
+    def test_siblings(self, few):
+        """
+        A failing check does not disturb its siblings, and is remembered.
+        """
+        results = checks.check_all(few, only(few[1], failing))
+
+        assert ["checked", "failed", *["checked"] * 3] == states(results)
+        assert "no network" == results[1].outcome.error.message
+        assert "no network" == few[1].read().failure.message
+
+    @pytest.mark.parametrize("bug", [ZeroDivisionError("x"), SystemExit("x")])
+    def test_bug(self, few, bug):
+        """
+        Nor does a bug in somebody's resolver.
+        """
+
+        def buggy(*_):
+            raise bug
+
+        results = checks.check_all(few, only(few[1], buggy))
+
+        assert ["checked", "failed", *["checked"] * 3] == states(results)
+        error = results[1].outcome.error
+        assert isinstance(error, ResolverError)
+        assert bug is error.__cause__
+        assert (few[1].path, f"{type(bug).__name__}: x") == (error.path, error.message)
+
+    def test_store_refuses(self, few, monkeypatch):
+        """
+        Nor a record that cannot be written.
+        """
+        replace = os.replace
+
+        def refuse(source, target, **more):
+            if few[1].key in str(target):
+                raise OSError(28, "No space left on device")
+            return replace(source, target, **more)
+
+        monkeypatch.setattr("os.replace", refuse)
+
+        results = checks.check_all(few, newer)
+
+        assert ["checked", "failed", *["checked"] * 3] == states(results)
+        assert isinstance(results[1].outcome.error, StateWriteError)
+
+    def test_let_go(self, few):
+        """
+        What a failed check had in hand is not kept with the result.
+        """
+        held = []
+
+        class Big(bytes):
+            __slots__ = ()
+
+            def __del__(self):
+                held.remove(1)
+
+        def failing(*_):
+            big = Big(b"x")
+            held.append(1)
+            raise ResolverError(f"{len(big)}", "/x")
+
+        results = checks.check_all(few, failing)
+
+        assert ["failed"] * 5 == states(results)
+        assert [] == held
+
+    def test_stop(self, make, waiting):
+        """
+        If asked to, the first failure ends its siblings, and what has not begun.
+        """
+        environments = make(10)
+
+        def fail_at_last(environment, old):
+            waiting.wait_for(2)
+            return failing()
+
+        results = checks.check_all(
+            environments,
+            only(environments[2], fail_at_last, waiting),
+            jobs=3,
+            on_error="stop",
+        )
+
+        expected = ["cancelled"] * 2 + ["failed"] + ["cancelled"] * 7
+        assert expected == states(results)
+        assert [True] * 3 + [False] * 7 == [r.seconds > 0 for r in results]
+        assert [None] * 2 == [e.read() for e in environments[:2]]
+
+    def test_stop_without_a_check(self, few, store):
+        """
+        A record that is no record is a failure, too.
+        """
+        commit(few[0])
+        Path(few[0].record_path).write_text("{")
+
+        results = checks.check_all([*store, *few[1:]], newer, on_error="stop")
+
+        assert ["failed", *["cancelled"] * 4] == states(results)
+
+
+class TestRetry:
+    @pytest.fixture(autouse=True)
+    def _soon(self, monkeypatch):
+        monkeypatch.setattr(_many, "_PAUSES", (0.01, 0.02))
+
+    def test_third_attempt(self, few):
+        """
+        A check that has failed twice is tried a third time.
+        """
+        attempts = []
+
+        def third_time(_, old):
+            attempts.append(time.monotonic())
+            return old if len(attempts) == 3 else failing()
+
+        results = checks.check_all(few, only(few[1], third_time), on_error="retry")
+
+        assert ["checked"] * 5 == states(results)
+        assert 0.0075 <= attempts[1] - attempts[0]
+        assert 0.015 <= attempts[2] - attempts[1]
+
+    def test_gives_up(self, few):
+        """
+        All attempts together are one failure.
+        """
+        attempts = []
+
+        def never(*_):
+            attempts.append(1)
+            failing()
+
+        results = checks.check_all(few, only(few[1], never), on_error="retry")
+
+        assert ["checked", "failed", *["checked"] * 3] == states(results)
+        assert (3, 1) == (len(attempts), few[1].read().failure.attempts)
+
+    def test_half_a_lockfile(self, environment, lock_of):
+        """
+        What a check refuses is tried again as well.
+        """
+        answers = iter([b"<<", lock_of(attrs="25.0")])
+
+        results = checks.check_all(
+            [environment], lambda *_: next(answers), on_error="retry"
+        )
+
+        assert ["checked"] == states(results)
+
+    def test_cancelled(self, few, monkeypatch):
+        """
+        Who waits for another attempt hears that it is not wanted any more.
+        """
+        monkeypatch.setattr(_many, "_PAUSES", (2 * LIMIT,))
+        with checks.Cancellation() as cancellation:
+
+            def fail_once(*_):
+                cancellation.cancel()
+                failing()
+
+            results = checks.check_all(
+                few[:1], fail_once, on_error="retry", cancellation=cancellation
+            )
+
+        assert ["cancelled"] == states(results)
+        assert few[0].read() is None
+
+    def test_deadline(self, few, monkeypatch):
+        """
+        What would be tried again only after the deadline has failed.
+        """
+        monkeypatch.setattr(_many, "_PAUSES", (2 * LIMIT,))
+
+        results = checks.check_all(
+            few, failing, on_error="retry", timeout=dt.timedelta(seconds=LIMIT)
+        )
+
+        assert ["failed"] * 5 == states(results)
+
+    def test_without_a_scope(self, few):
+        """
+        A single check may be tried again, too.
+        """
+        answers = iter([ResolverError("x", None), b"new"])
+
+        def once_more(*_):
+            answer = next(answers)
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        assert "checked" == checks.check(few[0], once_more, retries=[0.0]).state
+
+
+class TestEnding:
+    def test_deadline(self, make, waiting):
+        """
+        At the deadline what runs is cancelled, and nothing begins any more.
+        """
+        results = checks.check_all(
+            make(10), waiting, jobs=3, timeout=dt.timedelta(seconds=1)
+        )
+
+        assert ["cancelled"] * 10 == states(results)
+        assert 3 == sum(result.seconds > 0 for result in results)
+
+    def test_no_time(self, few):
+        """
+        Without any time nothing begins.
+        """
+        results = checks.check_all(few, newer, timeout=dt.timedelta())
+
+        assert ["cancelled"] * 5 == states(results)
+
+    def test_cancellation(self, make, waiting):
+        """
+        Another thread may end it.
+        """
+        with checks.Cancellation() as cancellation:
+
+            def cancel():
+                waiting.wait_for(3)
+                cancellation.cancel()
+
+            with meanwhile(cancel):
+                results = checks.check_all(
+                    make(10), waiting, jobs=3, cancellation=cancellation
+                )
+
+        assert ["cancelled"] * 10 == states(results)
+        assert 0 == waiting.running
+
+    def test_before_it_begins(self, few):
+        """
+        What is cancelled beforehand does not begin, be it one or many.
+        """
+        with checks.Cancellation() as cancellation:
+            cancellation.cancel()
+            results = checks.check_all(few, failing, cancellation=cancellation)
+            one = checks.check(few[0], failing, cancellation=cancellation)
+
+        assert ["cancelled"] * 5 == states(results)
+        assert "cancelled" == one.state
+        cancellation.close()
+
+    def test_observer(self, few, waiting):
+        """
+        What the observer raises arrives once all checks have ended.
+        """
+
+        def observe(environment, result):
+            if result is not None:
+                raise BrokenPipeError
+
+        def last(_, old):
+            waiting.wait_for(2)
+            return old
+
+        with pytest.raises(BrokenPipeError):
+            checks.check_all(few, only(few[0], last, waiting), jobs=3, observe=observe)
+        assert 0 == waiting.running
+        assert [None] * 2 == [environment.read() for environment in few[1:3]]
+
+    def test_environments(self, few, waiting):
+        """
+        So does what the source of the environments raises.
+        """
+
+        def stream():
+            yield from few[:2]
+            waiting.wait_for(2)
+            raise StateReadError("gone", "/x")
+
+        with pytest.raises(UpgradeStateError, match="gone"):
+            checks.check_all(stream(), waiting)
+        assert 0 == waiting.running
+        assert [None] * 2 == [environment.read() for environment in few[:2]]
+
+    @pytest.mark.parametrize("times", [1, 2])
+    def test_interrupt(self, few, waiting, times):
+        """
+        Ctrl-C arrives once all checks have ended, also a second one.
+        """
+        ending = threading.Event()
+
+        def slowly(environment, old):
+            try:
+                waiting(environment, old)
+            finally:
+                ending.set()
+                goon.wait(LIMIT)
+
+        goon = threading.Event()
+
+        def interrupt():
+            waiting.wait_for(2)
+            signal.raise_signal(signal.SIGINT)
+            ending.wait(LIMIT)
+            if times == 2:
+                signal.raise_signal(signal.SIGINT)
+            goon.set()
+
+        with meanwhile(interrupt), pytest.raises(KeyboardInterrupt):
+            checks.check_all(few, slowly, jobs=2)
+        assert 0 == waiting.running
+        assert signal.default_int_handler is signal.getsignal(signal.SIGINT)
+        assert [None] * 5 == [environment.read() for environment in few]
+
+    def test_interrupt_wins(self, few):
+        """
+        Whatever else goes wrong meanwhile, Ctrl-C is not lost.
+        """
+
+        def observe(*_):
+            signal.raise_signal(signal.SIGINT)
+            raise LookupError
+
+        with pytest.raises(KeyboardInterrupt):
+            checks.check_all(few, newer, observe=observe)
+
+    def test_other_signals(self, few, monkeypatch):
+        """
+        A signal whose handler raises nothing ends nothing.
+        """
+        came = []
+        before = signal.signal(signal.SIGUSR1, lambda number, _: came.append(number))
+        try:
+            results = checks.check_all(
+                few,
+                newer,
+                observe=lambda *_: signal.raise_signal(signal.SIGUSR1),
+            )
+        finally:
+            signal.signal(signal.SIGUSR1, before)
+
+        assert ["checked"] * 5 == states(results)
+        assert [signal.SIGUSR1] * 10 == came
+
+
+class TestRestart:
+    def test_anew(self, few):
+        """
+        Everything is checked again, in order, whatever is remembered.
+        """
+        checks.check_all(few, only(few[1], failing))
+        asked = []
+
+        def resolver(environment, old):
+            asked.append(environment)
+            return old
+
+        results = checks.check_all(few[::-1], resolver, restart=True, jobs=1)
+
+        assert ["checked"] * 5 == states(results)
+        assert few == asked == [result.environment for result in results]
+
+    def test_interrupted(self, few):
+        """
+        A restart that is interrupted goes on where it was.
+        """
+        checks.check_all(few, newer)
+        with checks.Cancellation() as cancellation:
+
+            def interrupted(environment, old):
+                if environment == few[2]:
+                    cancellation.cancel()
+                    raise checks.Cancelled
+                return old
+
+            first = checks.check_all(
+                few, interrupted, jobs=1, restart=True, cancellation=cancellation
+            )
+        second = checks.check_all(few, newer)
+
+        assert ["checked"] * 2 + ["cancelled"] * 3 == states(first)
+        assert ["fresh"] * 2 + ["checked"] * 3 == states(second)
+
+    def test_before_it_begins(self, few):
+        """
+        What is cancelled before it begins changes nothing.
+        """
+        checks.check_all(few, newer)
+
+        checks.check_all(few, newer, restart=True, timeout=dt.timedelta())
+
+        assert ["fresh"] * 5 == states(checks.check_all(few, newer))
+
+    def test_keeps_the_rest(self, few):
+        """
+        What was found stays, also where the check fails this time.
+        """
+        commit(few[0])
+
+        checks.check_all(few[:1], failing, restart=True)
+
+        assert b"new" == few[0].kept_lockfile("new")
+
+    def test_what_cannot_be_checked(self, few, store, tmp_path):
+        """
+        Nothing is forgotten of what will not be checked.
+        """
+        for environment in few[:3]:
+            commit(environment)
+        Path(few[1].path).rename(tmp_path / "elsewhere")
+        Path(few[2].record_path).write_text("{")
+
+        results = checks.check_all(store, restart=True)
+
+        found = {r.environment.key: r.outcome.state for r in results}
+        assert {few[0].key: "fresh", few[1].key: "gone", few[2].key: "failed"} == found
+        assert few[1].read().last_checked is not None
+
+    def test_refused(self, few, monkeypatch):
+        """
+        What cannot be forgotten does not pass for fresh.
+        """
+        checks.check_all(few, newer)
+        expire = type(few[0]).expire
+
+        def refuse(environment):
+            if environment == few[1]:
+                raise StateWriteError("full", environment.record_path)
+            return expire(environment)
+
+        monkeypatch.setattr("upgrade_state.EnvironmentState.expire", refuse)
+
+        results = checks.check_all(few, newer, restart=True)
+
+        assert ["checked", "failed", *["checked"] * 3] == states(results)
+        assert "full" == results[1].outcome.error.message
+
+
+class TestAsyncio:
+    def test_cancelled(self, few, waiting):
+        """
+        An asyncio program waits for the end in a thread, also when it is cancelled.
+        """
+
+        async def check_all():
+            with checks.Cancellation() as cancellation:
+                scope = asyncio.create_task(
+                    asyncio.to_thread(
+                        checks.check_all, few, waiting, cancellation=cancellation
+                    )
+                )
+                try:
+                    await asyncio.wait([scope])
+                except asyncio.CancelledError:
+                    cancellation.cancel()
+                    await asyncio.wait([scope])
+                    raise
+                return scope.result()
+
+        async def main():
+            task = asyncio.create_task(check_all())
+            await asyncio.to_thread(waiting.wait_for, 5)
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+            return waiting.running
+
+        assert 0 == asyncio.run(main())

@@ -1,0 +1,410 @@
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from upgrade_state import StateStore
+
+# What upgrades anything: the new lockfile is the old one and a line.
+UPGRADE = "open('pins.lock', 'a').write('new')"
+
+# What waits until it is ended, and says that it has begun.
+WAIT = (
+    "import os, time; open(os.environ['UPGRADE_STATE_ENV'] + '/begun', 'w').close();"
+    "time.sleep(600)"
+)
+
+FAIL_IN_001 = (
+    "import os, sys;"
+    "os.environ['UPGRADE_STATE_ENV'].endswith('001') and sys.exit('no route');"
+)
+
+
+@pytest.fixture
+def many(tmp_path, commit):
+    """
+    Five environments that were checked long ago.
+    """
+    return make_many(tmp_path, 5, commit)
+
+
+def make_many(place, count, commit, **more):
+    made = []
+    for number in range(count):
+        directory = place / f"{number:03}"
+        directory.mkdir()
+        (directory / "pins.lock").write_bytes(b"old")
+        environment = StateStore().environment(directory, "pins.lock")
+        commit(environment, b"old", **more)
+        environment.expire()
+        made.append(environment)
+    return made
+
+
+def lines_of(text):
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def wait_until(is_so, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+class TestAll:
+    def test_command(self, many, run, python):
+        """
+        COMMAND is run for each, and a line says what was found.
+        """
+        result = run("check", "--all", *python(UPGRADE))
+
+        assert (0, "upgrade-state: 5 checked\n") == (result.status, result.err)
+        assert sorted(f"{e.path} (pins.lock): Upgrades" for e in many) == sorted(
+            result.out.splitlines()
+        )
+        assert {None} == {e.read().recipe for e in many}
+
+    @pytest.fixture
+    def fake_uv(self, tmp_path, monkeypatch):
+        commands = tmp_path / "bin"
+        commands.mkdir()
+        (commands / "uv").write_text("#!/bin/sh\necho >> uv.lock\n")
+        (commands / "uv").chmod(0o755)
+        monkeypatch.setenv("PATH", f"{commands}{os.pathsep}{os.environ['PATH']}")
+
+    def test_recipe(self, many, run, shop, commit, fake_uv):
+        """
+        Without a command each is checked by its own recipe, or not at all.
+        """
+        (shop / "pyproject.toml").touch()
+        commit(StateStore().environment(shop, "uv.lock"), b"", recipe="uv")
+
+        result = run("check", "--all", "--max-age", "0")
+
+        assert (0, f"{shop} (uv.lock): no upgrades\n") == (result.status, result.out)
+        assert "upgrade-state: 1 checked, 5 without a recipe\n" == result.err
+
+    def test_goes_on(self, many, run, python):
+        """
+        What is fresh is skipped.
+        """
+        run("check", "--all", *python(UPGRADE))
+        many[2].expire()
+
+        result = run("check", "--all", *python(UPGRADE))
+
+        assert (0, "upgrade-state: 1 checked, 4 fresh\n") == (result.status, result.err)
+        assert [f"{many[2].path} (pins.lock): Upgrades"] == result.out.splitlines()
+
+    def test_failure(self, many, run, python):
+        """
+        A failure is a line and the exit status 1; later it is backing off.
+        """
+        words = ("check", "--all", *python(FAIL_IN_001 + UPGRADE))
+        first, second = run(*words), run(*words)
+
+        failure, summary = first.err.splitlines()
+        assert 1 == first.status
+        assert failure.startswith(f"upgrade-state: {many[1].path} (pins.lock): ")
+        assert failure.endswith("failed with exit status 1: no route")
+        assert "upgrade-state: 4 checked, 1 failed" == summary
+        assert 0 == second.status
+        assert "upgrade-state: 4 fresh, 1 backing off\n" == second.err
+
+    def test_stop(self, many, run, python):
+        """
+        The first failure ends everything, if asked to.
+        """
+        words = ("check", "--all", "-j1", "--on-error", "stop")
+
+        result = run(*words, *python(FAIL_IN_001 + UPGRADE))
+
+        assert 1 == result.status
+        assert result.err.endswith("1 checked, 1 failed, 3 cancelled\n")
+
+    def test_restart(self, many, run, python):
+        """
+        If asked to, everything is checked anew, in order.
+        """
+        run("check", "--all", *python(FAIL_IN_001 + UPGRADE))
+
+        result = run("check", "--all", "--restart", "--jobs=1", *python(UPGRADE))
+
+        assert (0, "upgrade-state: 5 checked\n") == (result.status, result.err)
+        assert [f"{e.path} (pins.lock): Upgrades" for e in many] == (
+            result.out.splitlines()
+        )
+
+    def test_json(self, many, run, python):
+        """
+        JSON has a line for every environment, whatever became of it.
+        """
+        corrupt = Path(many[2].record_path)
+        corrupt.write_text("{")
+        os.rename(many[3].path, f"{many[3].path}-elsewhere")
+        with many[0].try_check():
+            result = run("check", "--all", "--json", *python(FAIL_IN_001 + UPGRADE))
+
+        found = {fields["key"]: fields for fields in lines_of(result.out)}
+        assert 1 == result.status
+        assert ["busy", "failed", "failed", "gone", "checked"] == [
+            found[environment.key]["outcome"] for environment in many
+        ]
+        assert [False, True, True, False, False] == [
+            "message" in found[environment.key] for environment in many
+        ]
+        assert found[many[1].key]["message"].endswith("no route")
+        assert many[1].read().failure.message == found[many[1].key]["message"]
+        assert 0 == found[many[2].key]["seconds"] < found[many[4].key]["seconds"]
+        assert "upgrade-state: 1 checked, 1 gone, 1 busy, 2 failed\n" == result.err
+
+    def test_corrupt(self, many, run, python):
+        """
+        A record that is none is named.
+        """
+        Path(many[2].record_path).write_text("{")
+
+        result = run("check", "--all", *python(UPGRADE))
+
+        assert 1 == result.status
+        assert f"{many[2].key}: The record is corrupt or may not be read" in result.err
+
+    def test_busy(self, many, run, python):
+        """
+        An environment that another process is checking is exit status 1.
+        """
+        with many[1].try_check():
+            result = run("check", "--all", *python(UPGRADE))
+
+        assert 1 == result.status
+        assert f"{many[1].path} (pins.lock): another process is checking" in result.err
+
+    def test_dropped(self, many, run, python, monkeypatch):
+        """
+        So is one that was too slow.
+        """
+        monkeypatch.setattr(
+            "upgrade_state._store.CheckGuard.commit", lambda *_, **__: False
+        )
+
+        result = run("check", "--all", *python(UPGRADE))
+
+        assert 1 == result.status
+        assert "another check was faster; its result is kept" in result.err
+        assert "upgrade-state: 5 overtaken" in result.err
+
+    def test_deadline(self, many, run, python):
+        """
+        The limit is one for the whole run.
+        """
+        words = ("check", "--all", "--timeout=1s", "-j2", *python(WAIT))
+
+        result = run(*words)
+
+        *running, summary = result.err.splitlines()
+        assert 1 == result.status
+        assert "upgrade-state: 5 cancelled" == summary
+        assert {True} == {"cancelled after" in line for line in running}
+
+    def test_empty(self, run):
+        """
+        Where nothing is known there is nothing to do.
+        """
+        result = run("check", "--all")
+
+        assert (0, "") == (result.status, result.out)
+        assert (
+            "upgrade-state: nothing is known, so there is nothing to check\n"
+            == result.err
+        )
+
+    def test_gone_bad(self, many, run, python, monkeypatch):
+        """
+        A record that cannot be read any more disturbs nobody, either way.
+        """
+        words = ("check", "--all", "--restart")
+        from upgrade_state.cli import _all  # noqa: PLC0415 - only here
+        from upgrade_state.exceptions import StateReadError  # noqa: PLC0415 - see above
+
+        def refuse(environment, _):
+            raise StateReadError("Could not read the file", environment.record_path)
+
+        monkeypatch.setattr(_all, "View", refuse)
+
+        lines = run(*words, *python(UPGRADE)).out.splitlines()
+        objects = lines_of(run(*words, "--json", *python(UPGRADE)).out)
+        assert 5 == sum("Could not read the file" in line for line in lines)
+        assert {e.key for e in many} == {fields["key"] for fields in objects}
+
+    def test_copy(self, many, run, python):
+        """
+        A command gets the files of each environment that it asks for.
+        """
+        for environment in many:
+            Path(environment.path, "more").write_text(environment.path)
+        code = "open('pins.lock', 'w').write(open('more').read())"
+
+        run("check", "--all", "--copy", "more", *python(code))
+
+        assert [e.path.encode() for e in many] == [e.kept_lockfile("new") for e in many]
+
+    @pytest.mark.parametrize(
+        ("words", "message"),
+        [
+            (["--all", "."], "ENV makes no sense with --all"),
+            (["--all", "--lockfile", "x"], "--lockfile makes no sense with --all"),
+            (["--all", "--format", "uv"], "--format makes no sense with --all"),
+            (["--all", "--if-due"], "--if-due makes no sense with --all"),
+            (["--all", "--copy", "x"], "--copy with --all needs a COMMAND"),
+            (["--all", "--copy", "../x", "--", "true"], "not a file below"),
+            (["-j2"], "--jobs is for --all"),
+            (["--on-error", "stop"], "--on-error is for --all"),
+            (["--restart"], "--restart is for --all"),
+            (["--all", "-j0"], "not a number of checks: '0'"),
+            (["--all", "-j", "x"], "not a number of checks: 'x'"),
+            (["--all", "--on-error", "x"], "invalid choice: 'x'"),
+            (["--all", "--"], "there is no COMMAND after --"),
+        ],
+    )
+    def test_usage(self, many, run, words, message):
+        """
+        Mistakes are one line, and exit status 2.
+        """
+        result = run("check", *words)
+
+        assert (2, "") == (result.status, result.out)
+        assert 1 == len(result.err.splitlines())
+        assert message in result.err
+
+
+class TestSignals:
+    @pytest.mark.parametrize(
+        "ending",
+        [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)],
+    )
+    def test_ended(self, many, start, python, ending):
+        """
+        A run that is broken off ends its checks, and says so of each environment.
+        """
+        process = start("check", "--all", "--json", "-j2", *python(WAIT))
+        wait_until(lambda: sum(os.path.exists(f"{e.path}/begun") for e in many) == 2)
+
+        process.send_signal(ending[0])
+        process.send_signal(ending[0])
+        out, err = process.communicate(timeout=60)
+
+        assert ending[1] == process.returncode
+        assert "upgrade-state: 5 cancelled\n" == err
+        assert ["cancelled"] * 5 == [fields["outcome"] for fields in lines_of(out)]
+        assert {1} == {environment.read().generation for environment in many}
+
+    def test_closed_pipe(self, many, start, python):
+        """
+        Who has read enough ends the run, and is not told of it.
+        """
+        first = "os.environ['UPGRADE_STATE_ENV'].endswith('000')"
+        code = f"import os; {first} or exec({WAIT!r})"
+        read, write = os.pipe()
+        os.close(read)
+        process = start("check", "--all", *python(code), stdout=write)
+        os.close(write)
+
+        assert "" == process.communicate(timeout=60)[1]
+        assert 0 == process.returncode
+        assert 2 == many[0].read().generation
+
+
+class TestTerminal:
+    def run_in_terminal(self, words, **more):
+        """
+        Run with a terminal as stderr, and return what arrives there.
+        """
+        ours, theirs = pty.openpty()
+        if more.get("stdout") == "terminal":
+            more["stdout"] = theirs
+        env = os.environ | {"TERM": "xterm", "COLUMNS": "500"} | more.pop("env", {})
+        with subprocess.Popen(
+            [sys.executable, *words],
+            **{"stdout": subprocess.DEVNULL, "env": env} | more,
+            stderr=theirs,
+        ) as process:
+            os.close(theirs)
+            seen = b""
+            try:
+                while data := os.read(ours, 1024):
+                    seen += data
+            except OSError:  # the other side is closed
+                pass
+            os.close(ours)
+        assert process.returncode in {0, 1}
+        return seen
+
+    def test_progress(self, many, python):
+        """
+        Somebody at a terminal sees what runs and what is left.
+        """
+        words = ["-m", "upgrade_state", "check", "--all", "-j2"]
+        code = f"import time; time.sleep(.5); {FAIL_IN_001}{UPGRADE}"
+
+        seen = self.run_in_terminal([*words, *python(code)], stdout="terminal")
+
+        assert b"2 running, 3 left" in seen
+        assert f"0 s  {many[0].path} (pins.lock)".encode() in seen
+        assert f"{many[0].path} (pins.lock): Upgrades".encode() in seen
+        assert b"failed with exit status 1: no route" in seen
+
+    def test_json_in_a_terminal(self, many, python):
+        """
+        JSON is not wrapped, so it is not mixed with anything.
+        """
+        words = ["-m", "upgrade_state", "check", "--all", "--json"]
+
+        seen = self.run_in_terminal(
+            [*words, *python(UPGRADE)], stdout="terminal", env={"COLUMNS": "40"}
+        )
+
+        assert 5 == len(lines_of("\n".join(seen.decode().splitlines()[:-1])))
+
+    def test_json_in_a_pipe(self, many, python, tmp_path):
+        """
+        JSON for another program does not arrive at the terminal.
+        """
+        words = ["-m", "upgrade_state", "check", "--all", "--json"]
+        with open(tmp_path / "out", "w") as out:
+            seen = self.run_in_terminal([*words, *python(UPGRADE)], stdout=out)
+
+        assert 5 == len(lines_of((tmp_path / "out").read_text()))
+        assert b"outcome" not in seen
+        assert b"running" in seen
+
+    def test_dumb(self, many, python):
+        """
+        A dumb terminal gets no escape sequences.
+        """
+        words = ["-m", "upgrade_state", "check", "--all", *python(UPGRADE)]
+
+        assert b"\x1b" not in self.run_in_terminal(words, env={"TERM": "dumb"})
+
+    def test_without_rich(self, many, python):
+        """
+        Without the extra there is a line for each check that begins.
+        """
+        code = (
+            "import sys; sys.modules['rich'] = None;"
+            "from upgrade_state.cli import main; sys.exit(main(sys.argv[1:]))"
+        )
+        words = ["-c", code, "check", "--all", *python(UPGRADE)]
+
+        seen = self.run_in_terminal(words).decode()
+
+        assert [1] * 5 == [
+            seen.count(f"checking {environment.path} (pins.lock)")
+            for environment in many
+        ]

@@ -1,0 +1,276 @@
+"""
+Runs over many environments that are ended at any instant, and what is left.
+"""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import uuid
+
+import pytest
+
+from upgrade_state import StateStore, _record, _store
+
+COUNT = 20
+
+# A stand-in that waits and writes; $0 marks it and whatever it starts.
+RESOLVE = """
+export UPGRADE_STATE_TEST=$0
+sleep 0.1 & wait
+echo new >> pins.lock
+sleep 0.05
+"""
+
+
+@pytest.fixture
+def scratches(tmp_path):
+    path = tmp_path / "scratches"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
+def mark():
+    """
+    What tells the processes of this test from all others.
+    """
+    return f"mark-{uuid.uuid4()}"
+
+
+@pytest.fixture
+def begin(start, scratches, mark):
+    """
+    Start a run over all environments.
+    """
+
+    def begin_(resolve=RESOLVE):
+        words = ("check", "--all", "-j", "4", "--json", "--", "sh", "-c", resolve, mark)
+        return start(*words, env=os.environ | {"TMPDIR": str(scratches)})
+
+    return begin_
+
+
+def make(place, commit):
+    """
+    Make environments of which a check is due.
+    """
+    place.mkdir()
+    made = []
+    for number in range(COUNT):
+        directory = place / f"{number:03}"
+        directory.mkdir()
+        (directory / "pins.lock").write_bytes(b"old\n")
+        environment = StateStore().environment(directory, "pins.lock")
+        commit(environment, b"old\n")
+        environment.expire()
+        made.append(environment)
+    return made
+
+
+def marked(mark):
+    """
+    Find the processes that are left of a run; zombies have ended.
+    """
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as file:
+                seen = file.read()
+            with open(f"/proc/{pid}/environ", "rb") as file:
+                seen += file.read()
+            with open(f"/proc/{pid}/stat") as file:
+                state = file.read().rpartition(")")[2].split()[0]
+        except OSError:  # it has ended, or is not ours
+            continue
+        if mark.encode() in seen and state != "Z":
+            found.append(int(pid))
+    return found
+
+
+def name_of(pid):
+    try:
+        with open(f"/proc/{pid}/comm") as file:
+            return file.read()
+    except OSError:  # it has ended
+        return ""
+
+
+def generations(environments):
+    """
+    Read every record: each is the old or the new one, and all that it names is there.
+    """
+    found = []
+    for environment in environments:
+        with open(environment.record_path, "rb") as file:
+            record = _record.valid(file.read(), environment.key)
+        assert record is not None
+        assert record["failure"] is None
+        new = {1: b"old\n", 2: b"old\nnew\n"}[record["generation"]]
+        assert new == environment.kept_lockfile("new")
+        assert (record["generation"] == 2) == (record["last_checked"] is not None)
+        found.append(record["generation"])
+    return found
+
+
+def busy_locks(environments):
+    """
+    Take every lock, and name those that somebody holds.
+    """
+    busy = []
+    for environment in environments:
+        entry = environment._entry()
+        for path in (entry.check_lock, entry.write_lock):
+            lock = _store._try_lock(path)
+            if lock is None:
+                busy.append(path)
+            else:
+                lock.release()
+    return busy
+
+
+@pytest.fixture
+def interrupt(tmp_path, commit, begin, mark, scratches):
+    """
+    Begin a run, end it so many seconds later, and look at what is left.
+    """
+
+    def interrupt_(name, seconds, number=signal.SIGINT):
+        environments = make(tmp_path / name, commit)
+        process = begin()
+        time.sleep(seconds)  # any instant will do
+        process.send_signal(number)
+        process.communicate(timeout=60)
+        assert [] == marked(mark)
+        assert [] == os.listdir(scratches)
+        assert [] == busy_locks(environments)
+        before = generations(environments)
+        # What was written by then is not checked again.
+        process = begin()
+        out, _ = process.communicate(timeout=60)
+        outcomes = [json.loads(line)["outcome"] for line in out.splitlines()]
+        assert 0 == process.returncode
+        assert before.count(1) == outcomes.count("checked")
+        assert [2] * COUNT == generations(environments)
+        for environment in environments:
+            assert environment.forget()
+        return before.count(2)
+
+    return interrupt_
+
+
+class TestInterrupt:
+    def test_at_random(self, interrupt, record_property):
+        """
+        Ctrl-C at any instant leaves no process, no lock, and no half record.
+
+        The next run goes on where this one was.
+        """
+        draw = random.Random(1)
+        done = [interrupt(str(i), draw.uniform(0.1, 1.6)) for i in range(10)]
+
+        record_property("checked", done)
+
+    @pytest.mark.stress
+    @pytest.mark.parametrize("seed", range(10))
+    def test_hundred(self, interrupt, seed, record_property):
+        """
+        So it is a hundred times.
+        """
+        draw = random.Random(seed)
+        done = [interrupt(str(i), draw.uniform(0.1, 1.6)) for i in range(10)]
+
+        record_property("checked", done)
+
+    @pytest.mark.stress
+    def test_two_hundred_environments(self, interrupt, monkeypatch):
+        """
+        So it is in the middle of two hundred.
+        """
+        monkeypatch.setattr(f"{__name__}.COUNT", 200)
+
+        assert 200 > interrupt("many", 3)
+
+
+class TestRestart:
+    def test_goes_on(self, tmp_path, commit, start, mark):
+        """
+        A restart that is interrupted goes on with what it has not come to.
+        """
+        environments = make(tmp_path / "many", commit)
+        command = ("--", "sh", "-c", RESOLVE, mark)
+        process = start("check", "--all", *command)
+        process.communicate(timeout=60)
+        process = start("check", "--all", "-j1", "--json", "--restart", *command)
+        assert process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+        assert 130 == process.returncode
+
+        done = {e.key for e in environments if e.read().generation == 3}
+        process = start("check", "--all", "--json", *command)
+        out, _ = process.communicate(timeout=60)
+
+        again = [json.loads(line) for line in out.splitlines()]
+        assert 1 <= len(done) < COUNT
+        assert done == {f["key"] for f in again if f["outcome"] == "fresh"}
+        assert {3} == {environment.read().generation for environment in environments}
+
+
+class TestLibrary:
+    def test_killed(self, tmp_path, commit, mark):
+        """
+        A program that is killed in the middle of its checks leaves whole records.
+        """
+        environments = make(tmp_path / "many", commit)
+        process = subprocess.Popen(
+            [sys.executable, "-c", LIBRARY, mark], stdout=subprocess.PIPE
+        )
+        assert process.stdout.readline()
+        process.kill()
+        process.communicate(timeout=60)
+
+        assert [] == busy_locks(environments)
+        assert 1 <= generations(environments).count(2) < COUNT
+
+
+LIBRARY = """
+from upgrade_state import StateStore, checks
+def resolve(environment, old):
+    checks.current_cancellation().wait(0.1)
+    return old + b"new\\n"
+def observe(environment, result):
+    if result is not None:
+        print(result.outcome.state, flush=True)
+checks.check_all(StateStore(), resolve, jobs=2, observe=observe)
+"""
+
+
+class TestKilled:
+    @pytest.fixture(autouse=True)
+    def _end(self, mark):
+        yield
+        for pid in marked(mark):
+            os.kill(pid, signal.SIGKILL)
+
+    def test_children(self, tmp_path, commit, begin, mark):
+        """
+        When a run is killed, its checks are gone within a second.
+        """
+        environments = make(tmp_path / "many", commit)
+        process = begin("export UPGRADE_STATE_TEST=$0; sleep 600 & wait")
+        deadline = time.monotonic() + 60
+        while [name_of(pid) for pid in marked(mark)].count("sleep\n") < 4:
+            assert time.monotonic() < deadline
+        process.kill()
+        deadline = time.monotonic() + 1
+        process.communicate(timeout=60)
+        while marked(mark) and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+        assert [] == marked(mark)
+        assert [] == busy_locks(environments)
+        assert [1] * COUNT == generations(environments)
