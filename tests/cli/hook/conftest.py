@@ -27,11 +27,12 @@ _LIMIT = 60
 # What shows status and pipe status, and a number that tells prompts apart, all
 # without a process.
 PROMPTS = {
-    "bash": "n=0; PS1='[$?|${PIPESTATUS[*]}]READY$((n+=1))> '",
-    "zsh": "setopt prompt_subst; unsetopt prompt_sp prompt_cr zle; n=0;"
+    "bash": "n=${START-0}; PS1='[$?|${PIPESTATUS[*]}]READY$((n+=1))> '",
+    "zsh": "setopt prompt_subst; unsetopt prompt_sp prompt_cr zle; n=${START-0};"
     " PS1='[%?|${(j: :)pipestatus}]READY$((n+=1))> '",
     "fish": """
-set -g n 0
+set -q START; or set START 0
+set -g n $START
 function fish_prompt
     echo -n "[$status|$pipestatus]READY$n> "
     set -g n (math $n + 1)
@@ -99,7 +100,8 @@ class Terminal:
         self.process = subprocess.Popen(
             argv,
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            # Nothing else has to be done there, and no thread is under way here.
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509
             **(streams | more),
         )
         os.close(theirs)
@@ -168,6 +170,7 @@ class Shell:
 
     def __init__(self, name: str, home: Path, command: Path) -> None:
         self.name, self.home, self.command = name, home, command
+        self.tracer: list[str] = []
         self.program = required(name)
         # Else a fish that starts for the first time reads all manuals there are.
         (home / ".data/fish/generated_completions").mkdir(parents=True)
@@ -196,7 +199,7 @@ class Shell:
             "zsh": ["-d", "-i"],
             "fish": ["--private", "-i"],
         }
-        return [self.program, *options[self.name]]
+        return [*self.tracer, self.program, *options[self.name]]
 
     def environment(self, **more: str) -> dict[str, str]:
         ours = {
@@ -305,12 +308,10 @@ def start(desk) -> Iterator[Callable[..., Terminal]]:
     """
     terminals = []
 
-    def start_(
-        shell: Shell, before="", after="", *, env=None, argv=(), cwd=desk, **more
-    ):
-        command = [*argv, *shell.argv(before, after)]
-        environment = shell.environment(**(env or {}))
-        terminal = Terminal(command, env=environment, cwd=cwd, **more)
+    def start_(shell: Shell, before="", after="", **more):
+        more.setdefault("cwd", desk)
+        more["env"] = shell.environment(**more.get("env", {}))
+        terminal = Terminal(shell.argv(before, after), **more)
         terminals.append(terminal)
         terminal.first = terminal.wait()  # type: ignore[attr-defined]
         return terminal

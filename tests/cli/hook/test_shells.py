@@ -2,7 +2,6 @@
 The hook in real, interactive shells on a terminal.
 """
 
-import os
 import re
 import subprocess
 
@@ -12,8 +11,7 @@ import pytest
 class TestTelling:
     def test_on_entering(self, shell, start, stand_in, desk):
         """
-        Entering a directory with a lockfile runs the command, without input and
-        with nothing but its errors to be seen.
+        Entering a directory with a lockfile runs the command: no input, and no output.
         """
         shown = start(shell).run("cd shop")
 
@@ -88,7 +86,7 @@ class TestTelling:
         Neither in a command substitution nor in a subshell.
         """
         line = {
-            "fish": "set x (cd shop; cat uv.lock; echo a; cd ..); echo \"<$x>\"",
+            "fish": 'set x (cd shop; cat uv.lock; echo a; cd ..); echo "<$x>"',
         }.get(shell.name, '(cd shop; echo a); x=$(cd shop; echo a); echo "<$x>"')
         shown = start(shell).run(line)
 
@@ -184,8 +182,8 @@ class TestNotSpawning:
         """
         In a directory without a lockfile no process is made, at any prompt.
         """
-        argv, log = trace
-        terminal = start(shell, argv=argv)
+        shell.tracer, log = trace
+        terminal = start(shell)
         terminal.run(self.MARK, "cd plain", "", "cd sub", "cd ..", "cd /")
         self.leave(terminal)
 
@@ -195,8 +193,8 @@ class TestNotSpawning:
         """
         With one, there is one; so it is processes that are counted.
         """
-        argv, log = trace
-        terminal = start(shell, argv=argv)
+        shell.tracer, log = trace
+        terminal = start(shell)
         terminal.run(self.MARK, "cd shop", "", "cd sub")
         self.leave(terminal)
 
@@ -267,8 +265,7 @@ class TestStatus:
         terminal.run("cd shop/sub", "cd ../..", f"{names} > after")
 
         before, after = (
-            set((desk / name).read_text().split())
-            for name in ("before", "after")
+            set((desk / name).read_text().split()) for name in ("before", "after")
         )
         own = {name for name in after - before if "upgrade" in name}
         assert {"__upgrade_state_dir"} == own
@@ -395,10 +392,7 @@ class TestPlaces:
         """
         A shell in a shell has entered the directory, too.
         """
-        terminal = start(shell)
-        argv = shell.argv()
-        terminal.run("cd shop")
-        terminal._prompts = -1
-        terminal.run(" ".join(argv))
+        export = "set -gx START 100" if shell.is_fish else "export START=100"
+        start(shell).run("cd shop", export, " ".join(shell.argv()))
 
         assert [str(desk / "shop")] * 2 == stand_in.directories
