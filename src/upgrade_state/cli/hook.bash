@@ -18,23 +18,23 @@ __upgrade_state_prompt() {
     fi
     # What comes later in the same string sees the status that it expects.
     # Under `set -e` it would end the shell.
-    [[ $- == *e* ]] || \return "${1-0}"
+    [[ $- == *e* ]] || \builtin return "${1-0}"
 }
 
 __upgrade_state_look() {
     # Somebody has removed this directory.
-    [[ . -ef ${PWD-} ]] || \return 0
+    [[ . -ef ${PWD-} ]] || \builtin return 0
     # Steps from where the process is, not parts of $PWD: they lead where the
     # manager itself would look, symlinks or not, and no name can be odd.
-    \local __upgrade_state_up=.
+    \builtin local __upgrade_state_up=.
     until [[ -f $__upgrade_state_up/@NAME@ ]]; do
         # The root is its own parent. One that may not be entered shows none.
-        [[ -e $__upgrade_state_up/.. ]] || \return 0
-        [[ ! $__upgrade_state_up -ef $__upgrade_state_up/.. ]] || \return 0
+        [[ -e $__upgrade_state_up/.. ]] || \builtin return 0
+        [[ ! $__upgrade_state_up -ef $__upgrade_state_up/.. ]] || \builtin return 0
         __upgrade_state_up=$__upgrade_state_up/..
     done
     # It may have been uninstalled since.
-    [[ -x @PROGRAM@ && -x @PYTHON@ ]] || \return 0
+    [[ -x @PROGRAM@ && -x @PYTHON@ ]] || \builtin return 0
     # An empty part of PYTHONPATH would let a directory that one merely enters
     # give Python its modules.
     PYTHONPATH=@PYTHONPATH@ @COMMAND@ "$__upgrade_state_up" </dev/null >/dev/null
@@ -42,11 +42,10 @@ __upgrade_state_look() {
 
 # Only where there are prompts, and once.
 if [[ $- == *i* && ${PROMPT_COMMAND[*]-} != *__upgrade_state_prompt* ]]; then
-    PROMPT_COMMAND=${PROMPT_COMMAND-}
     # From bash 5.1 on it may have elements, which do not see each other's status.
     # But an array is never exported: what is for other shells, too, stays a string.
     if ((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 501)) &&
-        [[ ${PROMPT_COMMAND@a} != *x* ]]; then
+        [[ -n ${PROMPT_COMMAND-} && ${PROMPT_COMMAND@a} != *x* ]]; then
         PROMPT_COMMAND+=(__upgrade_state_prompt)
     else
         # A line of its own, whatever the one before ends with.

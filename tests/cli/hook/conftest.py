@@ -171,6 +171,7 @@ class Shell:
     def __init__(self, name: str, home: Path, command: Path) -> None:
         self.name, self.home, self.command = name, home, command
         self.tracer: list[str] = []
+        self.rewrite = ""
         self.program = required(name)
         # Else a fish that starts for the first time reads all manuals there are.
         (home / ".data/fish/generated_completions").mkdir(parents=True)
@@ -183,7 +184,8 @@ class Shell:
         """
         What stands in the start-up file.
         """
-        return HOOKS[self.name].format('"$HOOKED"')
+        hook = HOOKS[self.name].format('"$HOOKED"')
+        return hook.replace(')"', f" | sed '{self.rewrite}')\"")
 
     def argv(self, before: str = "", after: str = "") -> list[str]:
         """
@@ -302,20 +304,20 @@ def desk(tmp_path):
 
 
 @pytest.fixture
-def start(desk) -> Iterator[Callable[..., Terminal]]:
+def terminal(desk) -> Iterator[Callable[..., Terminal]]:
     """
     Start a shell on a terminal and wait for its first prompt.
     """
-    terminals = []
+    ttys = []
 
     def start_(shell: Shell, before="", after="", **more):
         more.setdefault("cwd", desk)
         more["env"] = shell.environment(**more.get("env", {}))
-        terminal = Terminal(shell.argv(before, after), **more)
-        terminals.append(terminal)
-        terminal.first = terminal.wait()  # type: ignore[attr-defined]
-        return terminal
+        tty = Terminal(shell.argv(before, after), **more)
+        ttys.append(tty)
+        tty.first = tty.wait()  # type: ignore[attr-defined]
+        return tty
 
     yield start_
-    for terminal in terminals:
-        terminal.close()
+    for tty in ttys:
+        tty.close()

@@ -1,5 +1,5 @@
 """
-The hook in real, interactive shells on a terminal.
+The hook in real, interactive shells on a tty.
 """
 
 import re
@@ -9,11 +9,11 @@ import pytest
 
 
 class TestTelling:
-    def test_on_entering(self, shell, start, stand_in, desk):
+    def test_on_entering(self, shell, terminal, stand_in, desk):
         """
         Entering a directory with a lockfile runs the command: no input, and no output.
         """
-        shown = start(shell).run("cd shop")
+        shown = terminal(shell).run("cd shop")
 
         (call,) = stand_in.calls
         assert ["notify", "--check"] == call["argv"]
@@ -22,73 +22,73 @@ class TestTelling:
         assert 1 == shown.count("TOLD")
         assert "nobody" not in shown
 
-    def test_then_silent(self, shell, start, stand_in):
+    def test_then_silent(self, shell, terminal, stand_in):
         """
         Staying there runs nothing.
         """
-        terminal = start(shell)
-        terminal.run("cd shop", "echo a", "", "cd .", "cd ../shop")
+        tty = terminal(shell)
+        tty.run("cd shop", "echo a", "", "cd .", "cd ../shop")
 
         assert 1 == len(stand_in.calls)
 
-    def test_away_and_back(self, shell, start, stand_in, desk):
+    def test_away_and_back(self, shell, terminal, stand_in, desk):
         """
         Coming back asks again.
         """
-        start(shell).run("cd shop", "cd ..", "cd shop")
+        terminal(shell).run("cd shop", "cd ..", "cd shop")
 
         assert [str(desk / "shop")] * 2 == stand_in.directories
 
-    def test_in_one_line(self, shell, start, stand_in):
+    def test_in_one_line(self, shell, terminal, stand_in):
         """
         What was entered and left before the prompt was not entered.
         """
-        start(shell).run("cd shop; cd ..; cd plain")
+        terminal(shell).run("cd shop; cd ..; cd plain")
 
         assert [] == stand_in.calls
 
-    def test_first_prompt(self, shell, start, stand_in, desk):
+    def test_first_prompt(self, shell, terminal, stand_in, desk):
         """
         A shell that starts there has entered it.
         """
-        terminal = start(shell, cwd=desk / "shop")
+        tty = terminal(shell, cwd=desk / "shop")
 
         assert [str(desk / "shop")] == stand_in.directories
-        assert "TOLD" in terminal.first
+        assert "TOLD" in tty.first
 
-    def test_above(self, shell, start, stand_in, desk):
+    def test_above(self, shell, terminal, stand_in, desk):
         """
         In a directory below it is the one above that is told of.
         """
-        start(shell).run("cd shop/sub/sub")
+        terminal(shell).run("cd shop/sub/sub")
 
         assert [str(desk / "shop")] == stand_in.directories
 
-    def test_nearest(self, shell, start, stand_in, desk):
+    def test_nearest(self, shell, terminal, stand_in, desk):
         """
         Of several above the nearest counts.
         """
         (desk / "shop" / "sub" / "flake.lock").touch()
-        start(shell).run("cd shop/sub/sub")
+        terminal(shell).run("cd shop/sub/sub")
 
         assert [str(desk / "shop" / "sub")] == stand_in.directories
 
-    def test_elsewhere(self, shell, start, stand_in):
+    def test_elsewhere(self, shell, terminal, stand_in):
         """
         Where there is no lockfile nothing runs; a directory of that name is none.
         """
-        start(shell).run("cd plain", "mkdir uv.lock", "cd sub", "cd /")
+        terminal(shell).run("cd plain", "mkdir uv.lock", "cd sub", "cd /")
 
         assert [] == stand_in.calls
 
-    def test_substitution(self, shell, start, stand_in):
+    def test_substitution(self, shell, terminal, stand_in):
         """
         Neither in a command substitution nor in a subshell.
         """
         line = {
             "fish": 'set x (cd shop; cat uv.lock; echo a; cd ..); echo "<$x>"',
         }.get(shell.name, '(cd shop; echo a); x=$(cd shop; echo a); echo "<$x>"')
-        shown = start(shell).run(line)
+        shown = terminal(shell).run(line)
 
         assert "<a>" in shown
         assert [] == stand_in.calls
@@ -109,17 +109,17 @@ class TestTelling:
         assert (b"a\n", b"") == (done.stdout, done.stderr)
         assert [] == stand_in.calls
 
-    def test_reading(self, shell, start, stand_in, desk):
+    def test_reading(self, shell, terminal, stand_in, desk):
         """
         Nor where a command of the shell asks for a line.
         """
-        terminal = start(shell)
-        terminal.send("cd shop; read x; cd ..\n")
-        terminal.run("a")
+        tty = terminal(shell)
+        tty.send("cd shop; read x; cd ..\n")
+        tty.run("a")
 
         assert [] == stand_in.calls
 
-    def test_every_name(self, shell, start, stand_in, desk):
+    def test_every_name(self, shell, terminal, stand_in, desk):
         """
         Every name that needs no pattern is found.
         """
@@ -129,21 +129,21 @@ class TestTelling:
         for place, name in zip(places, fixed_names(), strict=True):
             (place / name).parent.mkdir(parents=True)
             (place / name).touch()
-        start(shell).run(*(f"cd {place}" for place in places))
+        terminal(shell).run(*(f"cd {place}" for place in places))
 
         assert [str(place) for place in places] == stand_in.directories
 
-    def test_nobody_would_see_it(self, shell, start, stand_in, desk, tmp_path):
+    def test_nobody_would_see_it(self, shell, terminal, stand_in, desk, tmp_path):
         """
         Where stderr is no terminal nothing is claimed.
         """
         if shell.is_fish:
             with open(tmp_path / "err", "w") as err:
-                start(shell, stderr=err).run("cd shop")
+                terminal(shell, stderr=err).run("cd shop")
         else:
-            terminal = start(shell)
-            terminal.send("exec 3>&2 2>err\ncd shop\ncd ..\n")
-            terminal.run("exec 2>&3")
+            tty = terminal(shell)
+            tty.send("exec 3>&2 2>err\ncd shop\ncd ..\n")
+            tty.run("exec 2>&3")
 
         assert [] == stand_in.calls
 
@@ -174,29 +174,29 @@ class TestNotSpawning:
             pytest.skip("strace may not trace here")
         return argv, log
 
-    def leave(self, terminal):
-        terminal.send("exit\n")
-        terminal.process.wait(60)
+    def leave(self, tty):
+        tty.send("exit\n")
+        tty.process.wait(60)
 
-    def test_elsewhere(self, shell, start, trace):
+    def test_elsewhere(self, shell, terminal, trace):
         """
         In a directory without a lockfile no process is made, at any prompt.
         """
         shell.tracer, log = trace
-        terminal = start(shell)
-        terminal.run(self.MARK, "cd plain", "", "cd sub", "cd ..", "cd /")
-        self.leave(terminal)
+        tty = terminal(shell)
+        tty.run(self.MARK, "cd plain", "", "cd sub", "cd ..", "cd /")
+        self.leave(tty)
 
         assert [] == self.spawned(log)
 
-    def test_there(self, shell, start, trace):
+    def test_there(self, shell, terminal, trace):
         """
         With one, there is one; so it is processes that are counted.
         """
         shell.tracer, log = trace
-        terminal = start(shell)
-        terminal.run(self.MARK, "cd shop", "", "cd sub")
-        self.leave(terminal)
+        tty = terminal(shell)
+        tty.run(self.MARK, "cd shop", "", "cd sub")
+        self.leave(tty)
 
         spawned = self.spawned(log)
         executed = [line for line in spawned if "/upgrade-state" in line]
@@ -204,55 +204,55 @@ class TestNotSpawning:
 
 
 class TestStatus:
-    def test_of_a_command(self, shell, start):
+    def test_of_a_command(self, shell, terminal):
         """
         The prompt shows the status of the user's command, not that of the hook.
         """
         status = "[1|0 1]"
 
-        assert status in start(shell).run("cd shop; true | false")
+        assert status in terminal(shell).run("cd shop; true | false")
 
-    def test_at_the_same_place(self, shell, start):
+    def test_at_the_same_place(self, shell, terminal):
         """
         So it does where nothing has changed.
         """
-        assert "[1|1 0 1]" in start(shell).run("false | true | false")
+        assert "[1|1 0 1]" in terminal(shell).run("false | true | false")
 
-    def test_failing(self, shell, start, stand_in):
+    def test_failing(self, shell, terminal, stand_in):
         """
         What becomes of the command is not the prompt's business.
         """
         stand_in.make("sys.exit(3)")
-        shown = start(shell).run("cd shop")
+        shown = terminal(shell).run("cd shop")
 
         assert "TOLD" in shown
         assert "[0|0]" in shown
 
-    def test_interrupt(self, shell, start, stand_in):
+    def test_interrupt(self, shell, terminal, stand_in):
         """
         Ctrl-C ends it and leads back to the prompt.
         """
         stand_in.make("import signal\nsignal.pause()")
-        terminal = start(shell)
-        terminal.send("cd shop\n")
-        terminal.until(lambda: "TOLD\r\n" in terminal._seen or None)
-        terminal.send("\x03")
-        terminal.wait()
+        tty = terminal(shell)
+        tty.send("cd shop\n")
+        tty.until(lambda: "TOLD\r\n" in tty._seen or None)
+        tty.send("\x03")
+        tty.wait()
 
-        assert "<a>" in terminal.run("echo '<'a'>' | tr -d ' '")
+        assert "<a>" in tty.run("echo '<'a'>' | tr -d ' '")
         assert 1 == len(stand_in.calls)
 
-    def test_last_argument(self, shell, start):
+    def test_last_argument(self, shell, terminal):
         """
         What a shell remembers of the last command stays.
         """
         if shell.is_fish:
             pytest.skip("fish does not remember it")
 
-        terminal = start(shell)
-        assert "<a>" in terminal.run("cd shop; echo a", 'echo "<$_>"')
+        tty = terminal(shell)
+        assert "<a>" in tty.run("cd shop; echo a", 'echo "<$_>"')
 
-    def test_variables(self, shell, start, desk):
+    def test_variables(self, shell, terminal, desk):
         """
         Nothing is left behind but what remembers the directory.
         """
@@ -261,8 +261,8 @@ class TestStatus:
             "zsh": "print -l ${(k)parameters}",
             "fish": "set -n",
         }[shell.name]
-        terminal = start(shell, before=f"{names} > before")
-        terminal.run("cd shop/sub", "cd ../..", f"{names} > after")
+        tty = terminal(shell, before=f"{names} > before")
+        tty.run("cd shop/sub", "cd ../..", f"{names} > after")
 
         before, after = (
             set((desk / name).read_text().split()) for name in ("before", "after")
@@ -296,103 +296,103 @@ ODD = [
 
 class TestPlaces:
     @pytest.mark.parametrize("name", ODD, ids=ascii)
-    def test_odd_names(self, shell, start, stand_in, desk, name):
+    def test_odd_names(self, shell, terminal, stand_in, desk, name):
         """
         Whatever a directory is called, it is found, and is nothing but a name.
         """
         place = desk / name / name
         place.mkdir(parents=True)
         (desk / name / "uv.lock").touch()
-        terminal = start(shell, env={"ODD": str(place)})
-        terminal.run('cd -- "$ODD"', "cd ..", "echo")
+        tty = terminal(shell, env={"ODD": str(place)})
+        tty.run('cd -- "$ODD"', "cd ..", "echo")
 
         assert [str(desk / name)] * 2 == stand_in.directories
         assert not list(desk.rglob("bad"))
 
     @pytest.mark.parametrize("name", ODD, ids=ascii)
-    def test_odd_command(self, shell, start, stand_in, tmp_path, name):
+    def test_odd_command(self, shell, terminal, stand_in, tmp_path, name):
         """
         So is the place where the command is installed.
         """
         stand_in.path = shell.command = tmp_path / name / "upgrade-state"
         stand_in.make()
-        start(shell).run("cd shop")
+        terminal(shell).run("cd shop")
 
         assert 1 == len(stand_in.calls)
 
-    def test_link(self, shell, start, stand_in, desk):
+    def test_link(self, shell, terminal, stand_in, desk):
         """
         What lies above is what the manager finds there, not what $PWD says.
         """
         (desk / "plain" / "link").symlink_to(desk / "shop" / "sub")
-        start(shell).run("cd plain/link")
+        terminal(shell).run("cd plain/link")
 
         assert [str(desk / "shop")] == stand_in.directories
 
-    def test_link_into_an_environment(self, shell, start, stand_in, desk):
+    def test_link_into_an_environment(self, shell, terminal, stand_in, desk):
         """
         And a link below an environment leads out of it.
         """
         (desk / "shop" / "link").symlink_to(desk / "plain" / "sub")
-        start(shell).run("cd plain", "cd ../shop/link")
+        terminal(shell).run("cd plain", "cd ../shop/link")
 
         assert [] == stand_in.calls
 
-    def test_deleted(self, shell, start, stand_in):
+    def test_deleted(self, shell, terminal, stand_in):
         """
         A directory that is gone has nothing above it, and that is all.
         """
-        terminal = start(shell)
-        shown = terminal.run("mkdir shop/gone", "cd shop/gone && rmdir ../gone")
+        tty = terminal(shell)
+        shown = tty.run("mkdir shop/gone", "cd shop/gone && rmdir ../gone")
 
         assert [] == stand_in.calls
         assert "upgrade" not in shown
-        assert "[0|" in terminal.run("true")
+        assert "[0|" in tty.run("true")
 
-    def test_closed(self, shell, start, stand_in, desk):
+    def test_closed(self, shell, terminal, stand_in, desk):
         """
         Nor does it matter that a directory may not be read.
         """
         (desk / "shop" / "sub").chmod(0o100)
-        start(shell).run("cd shop/sub")
+        terminal(shell).run("cd shop/sub")
 
         assert [str(desk / "shop")] == stand_in.directories
 
-    def test_gone(self, shell, start, stand_in):
+    def test_gone(self, shell, terminal, stand_in):
         """
         Where the command was removed nothing is said any more.
         """
-        terminal = start(shell)
+        tty = terminal(shell)
         stand_in.path.unlink()
-        shown = terminal.run("cd shop")
+        shown = tty.run("cd shop")
 
         assert "[0|0]" in shown
         assert "upgrade-state" not in shown
 
-    def test_cache_directory(self, shell, start, stand_in, tmp_path):
+    def test_cache_directory(self, shell, terminal, stand_in, tmp_path):
         """
         A cache directory that the hook is given is given to the command.
         """
         where = str(tmp_path / "it's here")
         hook = shell.hook().replace(" hook ", ' hook --cache-dir "$WHERE" ')
-        start(shell, after=hook, env={"WHERE": where}).run("cd shop")
+        terminal(shell, after=hook, env={"WHERE": where}).run("cd shop")
 
         (call,) = stand_in.calls
         assert ["notify", "--check", "--cache-dir", where] == call["argv"]
 
-    def test_twice(self, shell, start, stand_in):
+    def test_twice(self, shell, terminal, stand_in):
         """
         A start-up file that is read twice does not tell twice.
         """
-        start(shell, after=shell.hook()).run("cd shop")
+        terminal(shell, after=shell.hook()).run("cd shop")
 
         assert 1 == len(stand_in.calls)
 
-    def test_inner_shell(self, shell, start, stand_in, desk):
+    def test_inner_shell(self, shell, terminal, stand_in, desk):
         """
         A shell in a shell has entered the directory, too.
         """
         export = "set -gx START 100" if shell.is_fish else "export START=100"
-        start(shell).run("cd shop", export, " ".join(shell.argv()))
+        terminal(shell).run("cd shop", export, " ".join(shell.argv()))
 
         assert [str(desk / "shop")] * 2 == stand_in.directories
