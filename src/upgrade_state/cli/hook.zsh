@@ -10,9 +10,10 @@
 \builtin typeset -g __upgrade_state_dir=
 
 __upgrade_state_prompt() {
+    # Whatever the user has set. What follows inherits it.
     \builtin emulate -L zsh
     if [[ ${PWD-} != "${__upgrade_state_dir-}" && -t 2 ]]; then
-        \builtin typeset -g __upgrade_state_dir=${PWD-}
+        __upgrade_state_dir=${PWD-}
         __upgrade_state_look || :
     fi
 }
@@ -26,7 +27,7 @@ __upgrade_state_look() {
         __upgrade_state_up=$__upgrade_state_up/..
     done
     [[ -x @PROGRAM@ && -x @PYTHON@ ]] || \builtin return 0
-    PYTHONPATH=@PYTHONPATH@ @COMMAND@ $__upgrade_state_up </dev/null >/dev/null
+    PYTHONPATH=@PYTHONPATH@ @COMMAND@ "$__upgrade_state_up" </dev/null >/dev/null
 }
 
 # Once, and last: what is there keeps its place. In a function, since the user

@@ -2,6 +2,9 @@
 The hook among what people have set, defined and aliased in their shells.
 """
 
+import os
+import subprocess
+
 import pytest
 
 # What could get between the hook and its builtins.
@@ -29,7 +32,7 @@ class TestBash:
         "shopt -s compat31 xpg_echo",
         "alias local=BROKEN return=BROKEN test=BROKEN builtin=BROKEN notify=BROKEN",
         "readonly status up dir name",
-        "unset PWD",
+        "set -u; unset PWD",
         *(f"function {name} {{ builtin echo BROKEN; }}" for name in SHADOWS),
     )
 
@@ -43,19 +46,31 @@ class TestBash:
         tty = terminal(bash, **order)
         shown = tty.run("\\builtin cd shop") + tty.run(":")
 
+        assert ["shop"] == [os.path.basename(d) for d in stand_in.directories]
         assert 1 == shown.count("TOLD")
         assert "BROKEN" not in shown
         assert "bash:" not in tty.first + shown
 
-    def test_errexit(self, bash, terminal):
+    def test_errexit(self, bash, terminal, stand_in):
         """
         A status that does not end the shell does not end it here either.
         """
+        stand_in.make("sys.exit(3)")
         for before in ("set -e", "set -e; export PROMPT_COMMAND=:"):
             tty = terminal(bash, before=before)
 
             assert "[1|" in tty.run("! true")
             assert "[1|" in tty.run("cd shop; ! true")
+
+    def test_trap(self, bash, terminal, stand_in):
+        """
+        Nor is it an error to those who watch for errors.
+        """
+        stand_in.make("sys.exit(3)")
+        shown = terminal(bash, "set -E; trap 'echo BROKEN' ERR").run("cd shop")
+
+        assert "TOLD" in shown
+        assert "BROKEN" not in shown
 
     def test_case(self, bash, terminal, stand_in, desk):
         """
@@ -130,6 +145,28 @@ class TestPromptCommand:
 
             assert "<7>" in tty.run("cd shop; (exit 7)", 'echo "<$seen>"')
 
+    def test_elements(self, bash, terminal):
+        """
+        A bash that knows no elements finds it in the only one.
+        """
+        tty = terminal(bash, before="PROMPT_COMMAND=:")
+        count = 2 if "(5 2)" in bash.rewrite else 1
+
+        assert f"<{count}>" in tty.run('echo "<${#PROMPT_COMMAND[@]}>"')
+
+    def test_script(self, bash, desk):
+        """
+        Where there are no prompts it stays as it is.
+        """
+        done = subprocess.run(
+            [bash.program, "-c", f'{bash.hook()}; echo "<${{PROMPT_COMMAND-}}>"'],
+            env=bash.environment(),
+            capture_output=True,
+            check=True,
+        )
+
+        assert b"<>\n" == done.stdout
+
     def test_twice(self, bash, terminal):
         """
         It is there once, however often the start-up file is read.
@@ -155,6 +192,7 @@ class TestZsh:
         "setopt err_return",
         "setopt ksh_arrays",
         "setopt sh_word_split glob_subst",
+        "setopt sh_word_split; IFS=./",
         "setopt null_glob",
         "setopt no_nomatch",
         "setopt csh_null_glob extended_glob",
@@ -190,6 +228,7 @@ class TestZsh:
         tty = terminal(zsh, **order)
         shown = tty.run("builtin cd shop") + tty.run(":")
 
+        assert ["shop"] == [os.path.basename(d) for d in stand_in.directories]
         assert 1 == shown.count("TOLD")
         assert "BROKEN" not in shown
         assert "rc:" not in tty.first + shown
@@ -209,6 +248,28 @@ class TestZsh:
         assert "<pabc>" in tty.run("x=", 'x= y="$x"', 'echo "<$x>"')
         shown = tty.run("emulate zsh; echo $precmd_functions")
         assert "a b __upgrade_state_prompt c" in shown
+
+    def test_errexit(self, zsh, terminal, stand_in):
+        """
+        What becomes of the command does not end a shell that errors end.
+        """
+        stand_in.make("sys.exit(3)")
+
+        before = "setopt err_exit err_return; TRAPZERR() { echo BROKEN }"
+        shown = terminal(zsh, before).run("cd shop")
+
+        assert "TOLD" in shown
+        assert "BROKEN" not in shown
+
+    def test_patterns(self, zsh, terminal, stand_in, desk):
+        """
+        A name is no pattern, even where the user wants values to be some.
+        """
+        (desk / "shop" / "[s]ub").mkdir()
+        tty = terminal(zsh, after="setopt glob_subst glob_assign")
+        tty.run("cd 'shop/[s]ub'", "echo", "echo")
+
+        assert 1 == len(stand_in.calls)
 
     def test_stacks(self, zsh, terminal, stand_in):
         """
@@ -241,6 +302,7 @@ class TestFish:
         tty = terminal(fish, **order)
         shown = tty.run("builtin cd shop") + tty.run("builtin true")
 
+        assert ["shop"] == [os.path.basename(d) for d in stand_in.directories]
         assert 1 == shown.count("TOLD")
         assert "BROKEN" not in shown
 
@@ -248,9 +310,10 @@ class TestFish:
         """
         What a shell remembers is its own.
         """
-        one, other = terminal(fish), terminal(fish)
-        one.run("cd shop")
-        other.run("cd shop", "set -Un > names")
+        for_all = f"set -U __upgrade_state_dir {desk}/shop"
+        command = [fish.program, "-c", for_all]
+        subprocess.run(command, env=fish.environment(), check=True, timeout=60)
+        terminal(fish, cwd=desk / "shop")
+        terminal(fish).run("cd shop")
 
         assert 2 == len(stand_in.calls)
-        assert "__upgrade" not in (desk / "shop" / "names").read_text()

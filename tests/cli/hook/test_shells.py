@@ -64,6 +64,17 @@ class TestTelling:
 
         assert [str(desk / "shop")] == stand_in.directories
 
+    def test_deep(self, shell, terminal, stand_in, desk):
+        """
+        However far above.
+        """
+        deep = desk.joinpath("shop", *"abcdefghijklmnopqrstuvwxyz" * 2)
+        deep.mkdir(parents=True)
+        tty = terminal(shell)
+        tty.run(f"cd {deep}")
+
+        assert [str(desk / "shop")] == stand_in.directories
+
     def test_nearest(self, shell, terminal, stand_in, desk):
         """
         Of several above the nearest counts.
@@ -390,9 +401,12 @@ class TestPlaces:
 
     def test_inner_shell(self, shell, terminal, stand_in, desk):
         """
-        A shell in a shell has entered the directory, too.
+        A shell in a shell has entered the directory, too, whatever is exported.
         """
+        everything = {"bash": "set -a", "zsh": "setopt all_export"}
+        before = everything.get(shell.name, "")
         export = "set -gx START 100" if shell.is_fish else "export START=100"
-        terminal(shell).run("cd shop", export, " ".join(shell.argv()))
+        tty = terminal(shell, before)
+        tty.run("cd shop", export, " ".join(shell.argv(before)))
 
         assert [str(desk / "shop")] * 2 == stand_in.directories
