@@ -48,6 +48,13 @@ HOOKS = {
     "fish": "{} hook fish | source",
 }
 
+# Makes its input the terminal that Ctrl-C comes from, and becomes the shell.
+TAKE = """\
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
 # Gives the hook as the command does, and then writes down what a shell runs.
 STAND_IN = """\
 #!{python}
@@ -98,10 +105,8 @@ class Terminal:
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, size)
         streams: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), theirs)
         self.process = subprocess.Popen(
-            argv,
+            [sys.executable, "-I", "-S", "-c", TAKE, *argv],
             start_new_session=True,
-            # Nothing else has to be done there, and no thread is under way here.
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509
             **(streams | more),
         )
         os.close(theirs)
