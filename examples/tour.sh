@@ -50,6 +50,8 @@ activate
 [ ! -s notice ] || fail "the notice was repeated"
 run upgrade-state notify --explain shop
 
+cp shop/uv.lock before.lock
+
 say "After the upgrade the notice is gone, even for those who want to hear it always"
 "$venv/bin/python" - <<'PYTHON'
 from pathlib import Path
@@ -65,3 +67,12 @@ run upgrade-state notify --interval 0 --explain shop
 
 say "All that is known"
 run upgrade-state show shop
+
+# There is no prompt here, so what bash does before one is called by its name.
+if command -v bash >/dev/null; then
+    say "In bash, zsh and fish it comes by itself: eval \"\$(upgrade-state hook bash)\""
+    mkdir -p play/src
+    cp before.lock play/uv.lock
+    run upgrade-state record play --old before.lock --new shop/uv.lock
+    run bash -c 'eval "$(upgrade-state hook bash)"; cd play/src; __upgrade_state_look' || :
+fi

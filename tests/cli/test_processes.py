@@ -266,6 +266,7 @@ class TestHelp:
         "snooze",
         "forget",
         "prune",
+        "hook",
         "path",
         "doctor",
     )

@@ -1,8 +1,8 @@
 """
 The command `upgrade-state`: the only place of this library that prints.
 
-`notify` is what shells run on every prompt or directory change, so it is looked
-at before anything heavy is loaded.
+`notify` is what shells run when a directory is entered, and `hook` when they start,
+so these are looked at before anything heavy is loaded.
 """
 
 import sys
@@ -29,6 +29,11 @@ def main(arguments: "Sequence[str] | None" = None) -> int:
             from upgrade_state.cli import _notify  # noqa: PLC0415 - see the top
 
             if _notify.try_run(words[1:]):
+                return 0
+        elif words and words[0] == "hook":
+            from upgrade_state.cli import _hook  # noqa: PLC0415 - see the top
+
+            if _hook.try_run(words[1:]):
                 return 0
         from upgrade_state.cli import _main  # noqa: PLC0415 - see the top
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from upgrade_state import lockfiles
 from upgrade_state.cli._durations import duration
+from upgrade_state.cli._hook import SHELLS
 from upgrade_state.cli._output import out
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ def make_parser() -> Parser:
     )
     for add in (_show, _list, _check, _record, _notify, _snooze, _forget, _prune):
         add(commands)
+    _hook(commands)
     _path(commands)
     _doctor(commands)
     return parser
@@ -316,6 +318,24 @@ def _path(commands: Commands) -> None:
 def _doctor(commands: Commands) -> None:
     words = "look for what is wrong with the state on disk, and change nothing"
     _command(commands, "doctor", words, "doctor")
+
+
+def _hook(commands: Commands) -> None:
+    words = "print what makes a shell tell of upgrades by itself"
+    parser = _command(commands, "hook", words, "hook bash")
+    parser.description = """\
+Print what makes a shell tell of upgrades by itself, for its start-up file:
+
+    bash    eval "$(upgrade-state hook bash)"
+    zsh     eval "$(upgrade-state hook zsh)"
+    fish    status is-interactive; and upgrade-state hook fish | source
+
+In a directory with a lockfile of a known name in it or above it, the notice is
+then claimed and a due check is started in the background; elsewhere nothing runs.
+"""
+    parser.add_argument(
+        "shell", metavar="|".join(SHELLS), choices=SHELLS, help="the shell"
+    )
 
 
 def _format(parser: Parser) -> None:

@@ -7,6 +7,7 @@ Activations ask this, so it imports only what a bare interpreter has loaded.
 import os
 
 from upgrade_state.lockfiles import format_of
+from upgrade_state.lockfiles._names import NAMES
 
 TYPE_CHECKING = False  # typing takes longer to load than this whole module
 if TYPE_CHECKING:
@@ -14,6 +15,13 @@ if TYPE_CHECKING:
 
 # Lockfiles that lie below their environment's directory.
 _BELOW = (".flox/env/manifest.lock",)
+
+
+def fixed_names() -> "tuple[str, ...]":
+    """
+    Return the names of lockfiles that need no pattern, as a shell looks for them.
+    """
+    return (*NAMES, *_BELOW)
 
 
 def present(

@@ -49,6 +49,9 @@ _NAMES = {
     "uv.lock": "uv",
 }
 
+NAMES = tuple(_NAMES)
+"""The names that stand for themselves, without those of patterns."""
+
 # Beginning and end; between them is at least one character. A directory may
 # have many files: the ends come first, to be asked for all at once.
 _PATTERNS = {

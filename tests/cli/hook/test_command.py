@@ -1,0 +1,242 @@
+"""
+The command `hook` itself, and the hook with the real `notify`.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import upgrade_state
+from upgrade_state import StateStore
+from upgrade_state.cli import _hook, _targets
+from upgrade_state.lockfiles import format_of
+
+FILES = Path(_hook.__file__).parent
+LINE = "1 version change available in 'shop'."
+
+# The real command, installed.
+REAL = """\
+#!{python}
+import sys
+from upgrade_state.cli import main
+sys.exit(main())
+"""
+
+
+class TestCommand:
+    @pytest.mark.parametrize("name", _hook.SHELLS)
+    def test_prints(self, run, name):
+        """
+        The code is printed as a whole, without a placeholder or a comment.
+        """
+        result = run("hook", name)
+
+        assert (0, "") == (result.status, result.err)
+        assert "notify' '--check'" in result.out
+        assert not [c for c in ("@NAME", "@P", "@C") if c in result.out]
+        lines = result.out.splitlines()
+        assert not [line for line in lines if line.lstrip().startswith(("#", "\n"))]
+
+    @pytest.mark.parametrize("name", _hook.SHELLS)
+    def test_parsed(self, run, name, required):
+        """
+        Each shell can read what it gets.
+        """
+        code = run("hook", name).out
+        shell = required(name)
+        done = subprocess.run(
+            [shell, "-n"], input=code, text=True, capture_output=True, check=False
+        )
+
+        assert (0, "") == (done.returncode, done.stderr)
+
+    @pytest.mark.parametrize("words", [[], ["csh"], ["bash", "zsh"], ["--", "csh"]])
+    def test_mistake(self, run, words):
+        """
+        A shell that is none of these is a mistake, and the choices are listed.
+        """
+        result = run("hook", *words)
+
+        assert (2, "") == (result.status, result.out)
+        assert 1 == len(result.err.splitlines())
+        if words != ["bash", "zsh"]:
+            assert all(shell in result.err for shell in _hook.SHELLS)
+
+    def test_cache_directory(self, run):
+        """
+        Only an absolute one holds in every directory.
+        """
+        assert "'--cache-dir' '/a b'" in run("hook", "bash", "--cache-dir", "/a b").out
+        assert 2 == run("hook", "bash", "--cache-dir", "a").status
+
+    def test_light(self, start):
+        """
+        A shell that starts does not wait for a parser.
+        """
+        code = (
+            "import sys; sys.argv = ['upgrade-state', 'hook', 'zsh'];"
+            "from upgrade_state.cli import main; status = main();"
+            "print(*sys.modules, file=sys.stderr); sys.exit(status)"
+        )
+        done = subprocess.run(
+            [sys.executable, "-S", "-c", code], capture_output=True, check=True
+        )
+
+        loaded = set(done.stderr.decode().split())
+        assert set() == loaded & {"argparse", "datetime", "re", "shlex", "typing"}
+
+    def test_full_disk(self, start):
+        """
+        Output that cannot be written is one line.
+        """
+        with open("/dev/full", "w") as full:
+            process = start("hook", "bash", stdout=full)
+
+        _, err = process.communicate(timeout=60)
+        assert 2 == process.returncode
+        assert "upgrade-state: Could not write the output" in err
+        assert 1 == len(err.splitlines())
+
+    def test_no_output(self, run, monkeypatch):
+        """
+        With stdout closed there is nothing to do.
+        """
+        monkeypatch.setattr(sys, "stdout", None)
+
+        assert 0 == _hook.hook(type("", (), {"shell": "bash", "cache_dir": None}))
+
+    def test_as_a_module(self, run, monkeypatch):
+        """
+        Run as a module, it is found again, and not in the current directory.
+        """
+        root = str(Path(upgrade_state.__file__).parents[1])
+        monkeypatch.setattr(sys, "argv", [f"{FILES.parent}/__main__.py", "hook"])
+        monkeypatch.setenv("PYTHONPATH", "/a:relative::/b")
+
+        code = run("hook", "bash").out
+        assert f"PYTHONPATH='{root}:/a:/b' '{sys.executable}' '-P' '-m'" in code
+
+    def test_as_installed(self, run, monkeypatch, tmp_path):
+        """
+        Installed, it is called by where it is, and Python looks nowhere else.
+        """
+        command = tmp_path / "upgrade-state"
+        command.touch(0o755)
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["./upgrade-state", "hook"])
+        monkeypatch.setenv("PYTHONPATH", ":")
+
+        code = run("hook", "bash").out
+        assert f"PYTHONPATH='' '{command}' 'notify'" in code
+
+
+class TestFiles:
+    def test_no_mistake(self, required):
+        """
+        A second reader finds no mistake.
+        """
+        command = [required("shellcheck"), "--shell=bash", FILES / "hook.bash"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+        assert "" == done.stdout
+
+    @pytest.mark.parametrize("name", _hook.SHELLS)
+    def test_readable(self, name, required):
+        """
+        Each file is code of its shell before anything is filled in.
+        """
+        command = [required(name), "-n", FILES / f"hook.{name}"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+        assert (0, "") == (done.returncode, done.stderr)
+
+
+class TestNames:
+    def test_known(self, tmp_path):
+        """
+        What a shell looks for is what the command then finds.
+        """
+        found = {}
+        for number, name in enumerate(_targets.fixed_names()):
+            path = tmp_path / str(number) / name
+            path.parent.mkdir(parents=True)
+            path.touch()
+            store = StateStore(tmp_path / "cache")
+            (one,) = _targets.present(store, str(tmp_path / str(number)), None)
+            found[one.lockfile_name] = name
+
+        assert all(name == other for name, other in found.items())
+        assert len(found) == len(_targets.fixed_names())
+
+    @pytest.mark.parametrize("name", _hook.SHELLS)
+    def test_all(self, run, name):
+        """
+        All of them are looked for, and none has a character that shells know.
+        """
+        code = run("hook", name).out
+
+        for lockfile in _targets.fixed_names():
+            assert lockfile in code
+            assert lockfile.replace("/", "").replace("-", "").replace(".", "").isalnum()
+
+    def test_agreed(self):
+        """
+        They are the names that stand for themselves, and Flox's.
+        """
+        *names, flox = _targets.fixed_names()
+
+        assert ".flox/env/manifest.lock" == flox
+        assert names == sorted(names)
+        assert all(format_of(name) for name in names)
+
+
+class TestReal:
+    @pytest.fixture(autouse=True)
+    def _real(self, stand_in):
+        stand_in.path.write_text(REAL.format(python=sys.executable))
+        stand_in.path.chmod(0o755)
+
+    def test_once(self, shell, terminal, checked, tmp_path):
+        """
+        The user is told once, and neither here nor in another shell again.
+        """
+        one, other = terminal(shell, cwd=tmp_path), terminal(shell, cwd=tmp_path)
+        lines = ("cd shop", "echo", "cd ..", "cd shop")
+        shown = [tty.run(line) for tty in (one, other) for line in lines]
+
+        assert [1, *[0] * 7] == [text.count(LINE) for text in shown]
+
+    def test_below(self, shell, terminal, checked, shop):
+        """
+        Also in a directory below, which is not the name that is told.
+        """
+        (shop / "sub").mkdir()
+        tty = terminal(shell, cwd=shop / "sub")
+
+        assert LINE in tty.first
+
+    def test_unknown(self, shell, terminal, shop, tmp_path, cache):
+        """
+        Where nothing is known nothing is said, started or written.
+        """
+        shown = terminal(shell, cwd=tmp_path).run("cd shop")
+
+        assert [] == [line for line in shown.splitlines() if "upgrade" in line]
+        assert not cache.exists()
+
+    def test_foreign_modules(self, shell, terminal, shop, tmp_path):
+        """
+        What lies in a directory is not run because somebody enters it.
+        """
+        marker = tmp_path / "marker"
+        for name in ("sitecustomize", "upgrade_state", "os", "_json"):
+            code = f"open({str(marker)!r}, 'w')"
+            (shop / f"{name}.py").write_text(code)
+        path = f":{os.environ['PYTHONPATH']}:."
+        tty = terminal(shell, cwd=tmp_path, env={"PYTHONPATH": path})
+        tty.run("cd shop", "echo")
+
+        assert not marker.exists()

@@ -1,0 +1,412 @@
+"""
+The hook in real, interactive shells on a tty.
+"""
+
+import re
+import subprocess
+
+import pytest
+
+
+class TestTelling:
+    def test_on_entering(self, shell, terminal, stand_in, desk):
+        """
+        Entering a directory with a lockfile runs the command: no input, and no output.
+        """
+        shown = terminal(shell).run("cd shop")
+
+        (call,) = stand_in.calls
+        assert ["notify", "--check"] == call["argv"]
+        assert str(desk / "shop") == call["directory"]
+        assert ("", [False, False, True]) == (call["input"], call["is_terminal"])
+        assert 1 == shown.count("TOLD")
+        assert "nobody" not in shown
+
+    def test_then_silent(self, shell, terminal, stand_in):
+        """
+        Staying there runs nothing.
+        """
+        tty = terminal(shell)
+        tty.run("cd shop", "echo a", "", "cd .", "cd ../shop")
+
+        assert 1 == len(stand_in.calls)
+
+    def test_away_and_back(self, shell, terminal, stand_in, desk):
+        """
+        Coming back asks again.
+        """
+        terminal(shell).run("cd shop", "cd ..", "cd shop")
+
+        assert [str(desk / "shop")] * 2 == stand_in.directories
+
+    def test_in_one_line(self, shell, terminal, stand_in):
+        """
+        What was entered and left before the prompt was not entered.
+        """
+        terminal(shell).run("cd shop; cd ..; cd plain")
+
+        assert [] == stand_in.calls
+
+    def test_first_prompt(self, shell, terminal, stand_in, desk):
+        """
+        A shell that starts there has entered it.
+        """
+        tty = terminal(shell, cwd=desk / "shop")
+
+        assert [str(desk / "shop")] == stand_in.directories
+        assert "TOLD" in tty.first
+
+    def test_above(self, shell, terminal, stand_in, desk):
+        """
+        In a directory below it is the one above that is told of.
+        """
+        terminal(shell).run("cd shop/sub/sub")
+
+        assert [str(desk / "shop")] == stand_in.directories
+
+    def test_deep(self, shell, terminal, stand_in, desk):
+        """
+        However far above.
+        """
+        deep = desk.joinpath("shop", *"abcdefghijklmnopqrstuvwxyz" * 2)
+        deep.mkdir(parents=True)
+        tty = terminal(shell)
+        tty.run(f"cd {deep}")
+
+        assert [str(desk / "shop")] == stand_in.directories
+
+    def test_nearest(self, shell, terminal, stand_in, desk):
+        """
+        Of several above the nearest counts.
+        """
+        (desk / "shop" / "sub" / "flake.lock").touch()
+        terminal(shell).run("cd shop/sub/sub")
+
+        assert [str(desk / "shop" / "sub")] == stand_in.directories
+
+    def test_elsewhere(self, shell, terminal, stand_in):
+        """
+        Where there is no lockfile nothing runs; a directory of that name is none.
+        """
+        terminal(shell).run("cd plain", "mkdir uv.lock", "cd sub", "cd /")
+
+        assert [] == stand_in.calls
+
+    def test_substitution(self, shell, terminal, stand_in):
+        """
+        Neither in a command substitution nor in a subshell.
+        """
+        line = {
+            "fish": 'set x (cd shop; cat uv.lock; echo a; cd ..); echo "<$x>"',
+        }.get(shell.name, '(cd shop; echo a); x=$(cd shop; echo a); echo "<$x>"')
+        shown = terminal(shell).run(line)
+
+        assert "<a>" in shown
+        assert [] == stand_in.calls
+
+    def test_not_interactive(self, shell, stand_in, desk):
+        """
+        Nor in a script.
+        """
+        done = subprocess.run(
+            [shell.program, "-c", f"{shell.hook()}\ncd shop\necho a"],
+            env=shell.environment(),
+            cwd=desk,
+            capture_output=True,
+            check=True,
+            timeout=60,
+        )
+
+        assert (b"a\n", b"") == (done.stdout, done.stderr)
+        assert [] == stand_in.calls
+
+    def test_reading(self, shell, terminal, stand_in, desk):
+        """
+        Nor where a command of the shell asks for a line.
+        """
+        tty = terminal(shell)
+        tty.send("cd shop; read x; cd ..\n")
+        tty.run("a")
+
+        assert [] == stand_in.calls
+
+    def test_every_name(self, shell, terminal, stand_in, desk):
+        """
+        Every name that needs no pattern is found.
+        """
+        from upgrade_state.cli._targets import fixed_names  # noqa: PLC0415
+
+        places = [desk / str(number) for number, _ in enumerate(fixed_names())]
+        for place, name in zip(places, fixed_names(), strict=True):
+            (place / name).parent.mkdir(parents=True)
+            (place / name).touch()
+        terminal(shell).run(*(f"cd {place}" for place in places))
+
+        assert [str(place) for place in places] == stand_in.directories
+
+    def test_nobody_would_see_it(self, shell, terminal, stand_in, desk, tmp_path):
+        """
+        Where stderr is no terminal nothing is claimed.
+        """
+        if shell.is_fish:
+            with open(tmp_path / "err", "w") as err:
+                terminal(shell, stderr=err).run("cd shop")
+        else:
+            tty = terminal(shell)
+            tty.send("exec 3>&2 2>err\ncd shop\ncd ..\n")
+            tty.run("exec 2>&3")
+
+        assert [] == stand_in.calls
+
+
+class TestNotSpawning:
+    EVENTS = "trace=clone,clone3,fork,vfork,execve"
+    MARK = "/bin/echo MARK"
+
+    def spawned(self, log):
+        """
+        What was spawned after the mark.
+        """
+        before, found, after = log.read_text().rpartition('"MARK"]')
+        assert "upgrade-state" in before
+        assert found
+        kinds = re.compile(r"\b(clone3?|v?fork|execve)\(")
+        lines = [line for line in after.splitlines()[1:] if kinds.search(line)]
+        # A thread is no process; fish has some.
+        return [line for line in lines if "CLONE_THREAD" not in line]
+
+    @pytest.fixture
+    def trace(self, required, tmp_path):
+        strace = required("strace")
+        log = tmp_path / "strace"
+        argv = [strace, "-f", "-qq", "-s", "4096", "-e", self.EVENTS, "-o", str(log)]
+        done = subprocess.run([*argv, "true"], check=False, capture_output=True)
+        if done.returncode != 0:
+            pytest.skip("strace may not trace here")
+        return argv, log
+
+    def leave(self, tty):
+        tty.send("exit\n")
+        tty.process.wait(60)
+
+    def test_elsewhere(self, shell, terminal, trace):
+        """
+        In a directory without a lockfile no process is made, at any prompt.
+        """
+        shell.tracer, log = trace
+        tty = terminal(shell)
+        tty.run(self.MARK, "cd plain", "", "cd sub", "cd ..", "cd /")
+        self.leave(tty)
+
+        assert [] == self.spawned(log)
+
+    def test_there(self, shell, terminal, trace):
+        """
+        With one, there is one; so it is processes that are counted.
+        """
+        shell.tracer, log = trace
+        tty = terminal(shell)
+        tty.run(self.MARK, "cd shop", "", "cd sub")
+        self.leave(tty)
+
+        spawned = self.spawned(log)
+        executed = [line for line in spawned if "/upgrade-state" in line]
+        assert (2, 4) == (len(executed), len(spawned))
+
+
+class TestStatus:
+    def test_of_a_command(self, shell, terminal):
+        """
+        The prompt shows the status of the user's command, not that of the hook.
+        """
+        status = "[1|0 1]"
+
+        assert status in terminal(shell).run("cd shop; true | false")
+
+    def test_at_the_same_place(self, shell, terminal):
+        """
+        So it does where nothing has changed.
+        """
+        assert "[1|1 0 1]" in terminal(shell).run("false | true | false")
+
+    def test_failing(self, shell, terminal, stand_in):
+        """
+        What becomes of the command is not the prompt's business.
+        """
+        stand_in.make("sys.exit(3)")
+        shown = terminal(shell).run("cd shop")
+
+        assert "TOLD" in shown
+        assert "[0|0]" in shown
+
+    def test_interrupt(self, shell, terminal, stand_in):
+        """
+        Ctrl-C ends it and leads back to the prompt.
+        """
+        stand_in.make("import signal\nsignal.pause()")
+        tty = terminal(shell)
+        tty.send("cd shop\n")
+        tty.until(lambda: "TOLD\r\n" in tty._seen or None)
+        tty.send("\x03")
+        tty.wait()
+
+        assert "<a>" in tty.run("echo '<'a'>' | tr -d ' '")
+        assert 1 == len(stand_in.calls)
+
+    def test_last_argument(self, shell, terminal):
+        """
+        What a shell remembers of the last command stays.
+        """
+        if shell.is_fish:
+            pytest.skip("fish does not remember it")
+
+        tty = terminal(shell)
+        assert "<a>" in tty.run("cd shop; echo a", 'echo "<$_>"')
+
+    def test_variables(self, shell, terminal, desk):
+        """
+        Nothing is left behind but what remembers the directory.
+        """
+        names = {
+            "bash": "compgen -v",
+            "zsh": "print -l ${(k)parameters}",
+            "fish": "set -n",
+        }[shell.name]
+        tty = terminal(shell, before=f"{names} > before")
+        tty.run("cd shop/sub", "cd ../..", f"{names} > after")
+
+        before, after = (
+            set((desk / name).read_text().split()) for name in ("before", "after")
+        )
+        own = {name for name in after - before if "upgrade" in name}
+        assert {"__upgrade_state_dir"} == own
+
+
+ODD = [
+    "with space",
+    "new\nline",
+    "trailing\n",
+    "quo'te",
+    'quo"te',
+    "-n",
+    "--",
+    "*",
+    "?[a]",
+    "$(touch bad)",
+    "`touch bad`",
+    "\\",
+    "~",
+    "#",
+    "!!",
+    "=ls",
+    "caffè",
+    "\udce8",
+    "\x1b[31m",
+]
+
+
+class TestPlaces:
+    @pytest.mark.parametrize("name", ODD, ids=ascii)
+    def test_odd_names(self, shell, terminal, stand_in, desk, name):
+        """
+        Whatever a directory is called, it is found, and is nothing but a name.
+        """
+        place = desk / name / name
+        place.mkdir(parents=True)
+        (desk / name / "uv.lock").touch()
+        tty = terminal(shell, env={"ODD": str(place)})
+        tty.run('cd -- "$ODD"', "cd ..", "echo")
+
+        assert [str(desk / name)] * 2 == stand_in.directories
+        assert not list(desk.rglob("bad"))
+
+    @pytest.mark.parametrize("name", ODD, ids=ascii)
+    def test_odd_command(self, shell, terminal, stand_in, tmp_path, name):
+        """
+        So is the place where the command is installed.
+        """
+        stand_in.path = shell.command = tmp_path / name / "upgrade-state"
+        stand_in.make()
+        terminal(shell).run("cd shop")
+
+        assert 1 == len(stand_in.calls)
+
+    def test_link(self, shell, terminal, stand_in, desk):
+        """
+        What lies above is what the manager finds there, not what $PWD says.
+        """
+        (desk / "plain" / "link").symlink_to(desk / "shop" / "sub")
+        terminal(shell).run("cd plain/link")
+
+        assert [str(desk / "shop")] == stand_in.directories
+
+    def test_link_into_an_environment(self, shell, terminal, stand_in, desk):
+        """
+        And a link below an environment leads out of it.
+        """
+        (desk / "shop" / "link").symlink_to(desk / "plain" / "sub")
+        terminal(shell).run("cd plain", "cd ../shop/link")
+
+        assert [] == stand_in.calls
+
+    def test_deleted(self, shell, terminal, stand_in):
+        """
+        A directory that is gone has nothing above it, and that is all.
+        """
+        tty = terminal(shell)
+        shown = tty.run("mkdir shop/gone", "cd shop/gone && rmdir ../gone")
+
+        assert [] == stand_in.calls
+        assert "upgrade" not in shown
+        assert "[0|" in tty.run("true")
+
+    def test_closed(self, shell, terminal, stand_in, desk):
+        """
+        Nor does it matter that a directory may not be read.
+        """
+        (desk / "shop" / "sub").chmod(0o100)
+        terminal(shell).run("cd shop/sub")
+
+        assert [str(desk / "shop")] == stand_in.directories
+
+    def test_gone(self, shell, terminal, stand_in):
+        """
+        Where the command was removed nothing is said any more.
+        """
+        tty = terminal(shell)
+        stand_in.path.unlink()
+        shown = tty.run("cd shop")
+
+        assert "[0|0]" in shown
+        assert "upgrade-state" not in shown
+
+    def test_cache_directory(self, shell, terminal, stand_in, tmp_path):
+        """
+        A cache directory that the hook is given is given to the command.
+        """
+        where = str(tmp_path / "it's here")
+        hook = shell.hook().replace(" hook ", ' hook --cache-dir "$WHERE" ')
+        terminal(shell, after=hook, env={"WHERE": where}).run("cd shop")
+
+        (call,) = stand_in.calls
+        assert ["notify", "--check", "--cache-dir", where] == call["argv"]
+
+    def test_twice(self, shell, terminal, stand_in):
+        """
+        A start-up file that is read twice does not tell twice.
+        """
+        terminal(shell, after=shell.hook()).run("cd shop")
+
+        assert 1 == len(stand_in.calls)
+
+    def test_inner_shell(self, shell, terminal, stand_in, desk):
+        """
+        A shell in a shell has entered the directory, too, whatever is exported.
+        """
+        everything = {"bash": "set -a", "zsh": "setopt all_export"}
+        before = everything.get(shell.name, "")
+        export = "set -gx START 100" if shell.is_fish else "export START=100"
+        tty = terminal(shell, before)
+        tty.run("cd shop", export, " ".join(shell.argv(before)))
+
+        assert [str(desk / "shop")] * 2 == stand_in.directories
