@@ -219,6 +219,21 @@ class TestCommand:
 
         assert b"['1', None]" == command(environment, OLD)
 
+    def test_result_elsewhere(self, environment, python):
+        """
+        The new lockfile may appear under another name.
+        """
+        command = Command(python("open('out', 'w').write('new')"), result="./out")
+
+        assert b"new" == command(environment, OLD)
+
+    def test_result_leads_elsewhere(self):
+        """
+        It is in the scratch directory.
+        """
+        with pytest.raises(ValueError, match="not a file below"):
+            Command(["x"], result="../uv.lock")
+
     def test_fence(self, environment, python):
         """
         A fence lies in the directory above.

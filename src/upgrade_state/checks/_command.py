@@ -50,6 +50,10 @@ def _names(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(map(copied_name, names))
 
 
+def _optional_name(name: str | None) -> str | None:
+    return None if name is None else copied_name(name)
+
+
 def _is_command(_self: object, _field: object, argv: tuple[str, ...]) -> None:
     if not argv or not argv[0] or any("\0" in part for part in argv):
         raise ValueError("not a command: " + " ".join(map(repr, argv)))
@@ -80,7 +84,16 @@ class Command:
 
         timeout: After that the command is ended, which is a failure.
 
+        result: Where the new lockfile appears, as a path below the scratch
+            directory. None: under the lockfile's name.
+
         changes: Environment variables to set; None: to remove.
+
+        passes: Names of environment variables that the command needs besides
+            the usual ones; one may end in ``*``.
+
+        caches: Names of environment variables that say where the command keeps
+            its cache.
 
         fence: Name and content of a file above the scratch directory, to stop
             a tool from searching further up, where anybody may write.
@@ -95,10 +108,15 @@ class Command:
 
     argv: tuple[str, ...] = attrs.field(converter=_words, validator=_is_command)
     copies: tuple[str, ...] = attrs.field(default=(), converter=_names, kw_only=True)
+    result: str | None = attrs.field(
+        default=None, converter=_optional_name, kw_only=True
+    )
     timeout: dt.timedelta = attrs.field(
         default=DEFAULT_TIMEOUT, kw_only=True, validator=_is_timeout
     )
     changes: Mapping[str, str | None] = attrs.field(factory=dict, kw_only=True)
+    passes: tuple[str, ...] = attrs.field(default=(), converter=tuple, kw_only=True)
+    caches: tuple[str, ...] = attrs.field(default=(), converter=tuple, kw_only=True)
     fence: tuple[str, bytes] | None = attrs.field(default=None, kw_only=True)
     needs: str = attrs.field(default="install it or name its path", kw_only=True)
 
@@ -121,7 +139,7 @@ class Command:
             if old_lockfile is not None:
                 place.write(name, old_lockfile)
             self._demand_success(self._run(directory, place), directory)
-            return place.take(name)
+            return place.take(self.result or name)
 
     def _fill(self, place: Scratch) -> None:
         if self.fence is not None:
