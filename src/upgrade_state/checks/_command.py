@@ -7,7 +7,6 @@ from __future__ import annotations
 import datetime as dt
 import errno
 import os
-import re
 import shutil
 import signal
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ import attrs
 from upgrade_state import _text
 from upgrade_state.exceptions import ResolverError
 
+from ._last_words import advice, last_words
 from ._process import run
 from ._scratch import copied_name, scratch
 
@@ -34,10 +34,6 @@ ENVIRONMENT_VARIABLE: Final = "UPGRADE_STATE_ENV"
 DEFAULT_TIMEOUT: Final = dt.timedelta(minutes=10)
 
 _MESSAGE_LENGTH: Final = 400
-_LINES: Final = 4
-
-# Colours and the like: a message is read in places that have none.
-_STYLE: Final = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 
 
 def _words(argv: Iterable[str]) -> tuple[str, ...]:
@@ -48,6 +44,10 @@ def _words(argv: Iterable[str]) -> tuple[str, ...]:
 
 def _names(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(map(copied_name, names))
+
+
+def _tuple(texts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(texts)
 
 
 def _optional_name(name: str | None) -> str | None:
@@ -115,8 +115,8 @@ class Command:
         default=DEFAULT_TIMEOUT, kw_only=True, validator=_is_timeout
     )
     changes: Mapping[str, str | None] = attrs.field(factory=dict, kw_only=True)
-    passes: tuple[str, ...] = attrs.field(default=(), converter=tuple, kw_only=True)
-    caches: tuple[str, ...] = attrs.field(default=(), converter=tuple, kw_only=True)
+    passes: tuple[str, ...] = attrs.field(default=(), converter=_tuple, kw_only=True)
+    caches: tuple[str, ...] = attrs.field(default=(), converter=_tuple, kw_only=True)
     fence: tuple[str, bytes] | None = attrs.field(default=None, kw_only=True)
     needs: str = attrs.field(default="install it or name its path", kw_only=True)
 
@@ -170,8 +170,10 @@ class Command:
             return
         name = _text.message_of(os.path.basename(self.argv[0]), _MESSAGE_LENGTH)
         words = f"{name!r} {self._fate(ended.status)}"
-        last = _last_words(ended.output)
-        raise ResolverError(f"{words}: {last}" if last else words, directory)
+        last = last_words(ended.output)
+        words = f"{words}: {last}" if last else words
+        todo = advice(ended.output, is_late=ended.status is None, needs=self.needs)
+        raise ResolverError(f"{words}; {todo}" if todo else words, directory)
 
     def _fate(self, status: int | None) -> str:
         if status is None:
@@ -186,17 +188,3 @@ def _signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:  # a real-time signal
         return f"signal {number}"
-
-
-def _last_words(output: bytes) -> str:
-    """
-    Return what a tool said when it gave up, as one line.
-
-    From the last line that calls itself an error on, if there is one.
-    """
-    text = _STYLE.sub("", output.decode(errors="backslashreplace"))
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    errors = [i for i, line in enumerate(lines) if line.lower().startswith("error")]
-    start = errors[-1] if errors else -1
-    # Each line alone: a URL ends where its line does.
-    return _text.message_of("; ".join(lines[start:][:_LINES]), _MESSAGE_LENGTH)

@@ -1,0 +1,209 @@
+"""
+What a manager needs of an environment's directory, besides the lockfile.
+
+The manifests of the directory and of the packages that they lead to, each with
+the files that they name: where metadata are dynamic, a build back end reads a
+version, requirements or a readme from them. Whether a text in a manifest means
+a file is not known here: what names one that is there is taken for one. That
+copies a few files too many, and needs nothing to be known of any manager.
+"""
+
+from __future__ import annotations
+
+import glob
+import itertools
+import os
+import re
+from typing import TYPE_CHECKING
+
+from upgrade_state import _current
+from upgrade_state.exceptions import StateReadError
+from upgrade_state.lockfiles import _parse
+
+from ._scratch import copied_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from typing import Final
+
+# Who has more than these is beyond what a check without build can do.
+_MAX_PACKAGES: Final = 1000
+_MAX_FILES: Final = 10_000
+_MAX_BYTES: Final = 256 * 1024 * 1024
+
+# Of one manifest, and of one pattern.
+_MAX_TEXTS: Final = 100_000
+_MAX_MATCHES: Final = 10_000
+
+# Longer than a path may be.
+_MAX_LENGTH: Final = 4096
+
+# Only what stands under one of these keys may be a pattern for packages.
+_PATTERNS: Final = frozenset({"members", "workspaces", "packages"})
+
+# What is a list of wishes itself, if it is named.
+_LISTS: Final = (".in", ".txt", ".yaml", ".yml")
+
+# Where others are installed, which is nothing that a package is developed in.
+_INSTALLED: Final = "node_modules"
+
+_SPLIT: Final = re.compile(r"[\s\"'`,;<>()\[\]{}=]+")
+_BEFORE: Final = re.compile(
+    r"(?:-[erc]|(?:file|path|link|git\+file):)?(?:/*\$\{PROJECT_ROOT\}/?)?"
+)
+_AFTER: Final = re.compile(r"[?#].*", re.DOTALL)
+
+
+def collect(directory: str, names: Sequence[str], beside: Iterable[str]) -> list[str]:
+    """
+    Return what to copy, as paths below *directory*; what is missing is not listed.
+
+    The first manifest always is, so that its absence is noticed.
+
+    Args:
+        names: The manifests' names.
+
+        beside: Patterns of what belongs to each package as well.
+    """
+    walk = _Walk(directory, names, beside)
+    walk.package(".")
+    while walk.rest:
+        walk.read(walk.rest.pop())
+    return list(dict.fromkeys((names[0], *walk.files)))
+
+
+class _Walk:
+    """
+    A walk through the manifests that lead to each other.
+
+    Attributes:
+        files: What was found, in order.
+
+        rest: Of these the manifests that have not been read yet.
+    """
+
+    def __init__(
+        self, directory: str, names: Sequence[str], beside: Iterable[str]
+    ) -> None:
+        self.files: dict[str, None] = {}
+        self.rest: list[str] = []
+        self._directory: Final = directory
+        self._names: Final = names
+        self._beside: Final = tuple(beside)
+        self._packages: Final[set[str]] = set()
+        self._bytes = 0
+
+    def package(self, path: str) -> None:
+        """
+        Take the files of a package, if that is what lies there.
+        """
+        if path in self._packages or len(self._packages) == _MAX_PACKAGES:
+            return
+        self._packages.add(path)
+        for name in self._names:
+            if self._take(os.path.join(path, name)):
+                self.rest.append(copied_name(os.path.join(path, name)))
+        root = os.path.join(self._directory, path)
+        for pattern in self._beside:
+            for name in _matches(pattern, root):
+                self._take(os.path.join(path, name))
+
+    def read(self, manifest: str) -> None:
+        """
+        Follow what *manifest* names.
+        """
+        package = os.path.dirname(manifest)
+        for text, is_pattern in self._texts(manifest):
+            for name in dict.fromkeys(_names_in(text)):
+                self._follow(os.path.join(package, name))
+            if is_pattern and _is_pattern(text):
+                root = os.path.join(self._directory, package)
+                for name in _matches(text, root):
+                    self._follow(os.path.join(package, name))
+
+    def _follow(self, path: str) -> None:
+        """
+        Take what a manifest names, whatever it is.
+        """
+        try:
+            path = copied_name(path)
+        except ValueError:  # elsewhere: the tool will say that it is missing
+            return
+        if _INSTALLED in path.split("/"):
+            return
+        if os.path.isdir(os.path.join(self._directory, path)):
+            self.package(path)
+        elif path not in self.files and self._take(path) and path.endswith(_LISTS):
+            self.rest.append(path)
+
+    def _take(self, path: str) -> bool:
+        """
+        Take a file; False where there is none, or no room for it.
+        """
+        there = os.path.join(self._directory, path)
+        if not os.path.isfile(there):
+            return False
+        real = os.path.realpath(there)
+        if not real.startswith(os.path.join(self._directory, "")):
+            return False
+        size = os.path.getsize(real)
+        if len(self.files) >= _MAX_FILES or self._bytes + size > _MAX_BYTES:
+            return False
+        self.files[copied_name(path)] = None
+        self._bytes += size
+        return True
+
+    def _texts(self, manifest: str) -> Iterator[tuple[str, bool]]:
+        """
+        Stream the texts of a manifest, each with whether it may be a pattern.
+
+        What the tool cannot read either is for the tool to say.
+        """
+        try:
+            content = _current.read(os.path.join(self._directory, manifest)) or b""
+        except StateReadError:
+            return iter(())
+        texts = _texts_of(_document(manifest, content))
+        return itertools.islice(texts, _MAX_TEXTS)
+
+
+def _document(name: str, content: bytes) -> object:
+    """
+    Parse what is TOML or JSON; of anything else return the lines.
+    """
+    is_json = content.lstrip()[:1] == b"{" and not name.endswith(".nix")
+    try:
+        return (_parse.load_json if is_json else _parse.load_toml)(content)
+    except (ValueError, RecursionError):
+        return content.decode(errors="replace").splitlines()
+
+
+def _texts_of(document: object) -> Iterator[tuple[str, bool]]:
+    rest = [(document, False)]
+    while rest:
+        item, is_pattern = rest.pop()
+        if isinstance(item, str):
+            yield item, is_pattern
+        elif isinstance(item, dict):
+            rest += [(v, is_pattern or k in _PATTERNS) for k, v in item.items()]
+        elif isinstance(item, list):
+            rest += [(value, is_pattern) for value in item]
+
+
+def _names_in(text: str) -> Iterator[str]:
+    """
+    Stream what may be a name in *text*: all of it, and each word.
+    """
+    for word in (text, *_SPLIT.split(text)):
+        name = _AFTER.sub("", _BEFORE.sub("", word, count=1))
+        if 0 < len(name) <= _MAX_LENGTH and "\0" not in name:
+            yield name
+
+
+def _is_pattern(text: str) -> bool:
+    return glob.has_magic(text) and "\0" not in text and not os.path.isabs(text)
+
+
+def _matches(pattern: str, root: str) -> Iterator[str]:
+    found = glob.iglob(pattern, root_dir=root, recursive=True, include_hidden=False)
+    return itertools.islice(found, _MAX_MATCHES)
