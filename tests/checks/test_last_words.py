@@ -21,38 +21,50 @@ NEEDS = "install a newer one"
 
 WORDS = {
     "cargo.offline": (
-        "error: failed to get `serde` as a dependency of package `shop v0.1.0"
-        " (/home/ana/shop)`; download of config.json failed; failed to download"
-        " from `<URL>`; [7] Could not connect to server (Failed to connect to"
-        " 127.0.0.1 port 9 after 0 ms: Could not connect to server)",
+        (
+            "error: failed to get `serde` as a dependency of package `shop v0.1.0"
+            " (/home/ana/shop)`; download of config.json failed; failed to download"
+            " from `<URL>`; [7] Could not connect to server (Failed to connect to"
+            " 127.0.0.1 port 9 after 0 ms: Could not connect to server)"
+        ),
         NETWORK,
     ),
     "cargo.option": (
-        "error: unexpected argument '--nonsense' found;"
-        " tip: to pass '--nonsense' as a value, use '-- --nonsense'",
+        (
+            "error: unexpected argument '--nonsense' found;"
+            " tip: to pass '--nonsense' as a value, use '-- --nonsense'"
+        ),
         NEEDS,
     ),
     "npm.conflict": (
-        "error: code ETARGET; notarget No matching version found for debug@^99.0.0.;"
-        " notarget In most cases you or one of your dependencies are requesting"
-        " a package version that doesn't exist.",
+        (
+            "error: code ETARGET; notarget No matching version found for debug@^99.0.0.;"
+            " notarget In most cases you or one of your dependencies are requesting"
+            " a package version that doesn't exist."
+        ),
         "",
     ),
     "npm.offline": (
-        "error: code ECONNREFUSED; FetchError: request to <URL> failed, reason:"
-        " connect ECONNREFUSED 127.0.0.1:9; }; If you are behind a proxy, please"
-        " make sure that the 'proxy' config is set properly. See: 'npm help config'",
+        (
+            "error: code ECONNREFUSED; FetchError: request to <URL> failed, reason:"
+            " connect ECONNREFUSED 127.0.0.1:9; }; If you are behind a proxy, please"
+            " make sure that the 'proxy' config is set properly. See: 'npm help config'"
+        ),
         NETWORK,
     ),
     "pdm.command": (
-        "pdm: error: [red]Command not found: lokk[/];"
-        " [green]Did you mean one of these commands?; - lock[/]",
+        (
+            "pdm: error: [red]Command not found: lokk[/];"
+            " [green]Did you mean one of these commands?; - lock[/]"
+        ),
         NEEDS,
     ),
     "pdm.conflict": (
-        "ERROR: Unable to find a resolution for idna; Please make sure the package"
-        " name is correct.; 0:00:00 🔒 Lock failed.;"
-        " [ResolutionError]: Unable to find a resolution",
+        (
+            "ERROR: Unable to find a resolution for idna; Please make sure the package"
+            " name is correct.; 0:00:00 🔒 Lock failed.;"
+            " [ResolutionError]: Unable to find a resolution"
+        ),
         "",
     ),
     "pdm.offline": ("[ConnectError]: [Errno 111] Connection refused", NETWORK),
@@ -62,13 +74,17 @@ WORDS = {
         "",
     ),
     "pip-tools.offline": (
-        "ERROR: Could not find a version that satisfies the requirement"
-        " anyio==4.0.0 (from versions: none)",
+        (
+            "ERROR: Could not find a version that satisfies the requirement"
+            " anyio==4.0.0 (from versions: none)"
+        ),
         NETWORK,
     ),
     "pip-tools.option": (
-        "Error: No such option '--nonsense'. (Did you mean one of: '--newline',"
-        " '--no-annotate', '--no-index'?)",
+        (
+            "Error: No such option '--nonsense'. (Did you mean one of: '--newline',"
+            " '--no-annotate', '--no-index'?)"
+        ),
         NEEDS,
     ),
     "pip.command": ('ERROR: unknown command "lock"', NEEDS),
@@ -79,60 +95,80 @@ WORDS = {
     ),
     "pip.option": ("no such option: --nonsense", NEEDS),
     "pipenv.conflict": (
-        "ERROR: No matching distribution found for idna==99;"
-        " The conflict is caused by:; The user requested idna==99",
+        (
+            "ERROR: No matching distribution found for idna==99;"
+            " The conflict is caused by:; The user requested idna==99"
+        ),
         "",
     ),
     # Pipenv does not tell this from a package that there is none of.
     "pipenv.offline": (
-        "ERROR: No matching distribution found for iniconfig==2.0.0;"
-        " The conflict is caused by:; The user requested iniconfig==2.0.0",
+        (
+            "ERROR: No matching distribution found for iniconfig==2.0.0;"
+            " The conflict is caused by:; The user requested iniconfig==2.0.0"
+        ),
         "",
     ),
     "pipenv.option": ("pipenv: error: unrecognized arguments: --nonsense", NEEDS),
     "pipenv.python": (
-        "Warning: Python 3.77 was not found on your system...; You can specify"
-        " specific versions of Python with:; $ pipenv --python path/to/python",
+        (
+            "Warning: Python 3.77 was not found on your system...; You can specify"
+            " specific versions of Python with:; $ pipenv --python path/to/python"
+        ),
         "",
     ),
     "poetry.command": (
-        "The requested command updat does not exist.; Did you mean one of these"
-        " perhaps?; self update: Updates Poetry to the latest version.; update:"
-        " Update the dependencies as according to the pyproject.toml file.",
+        (
+            "The requested command updat does not exist.; Did you mean one of these"
+            " perhaps?; self update: Updates Poetry to the latest version.; update:"
+            " Update the dependencies as according to the pyproject.toml file."
+        ),
         NEEDS,
     ),
     "poetry.conflict": (
-        "Because shop depends on idna (99) which doesn't match any versions,"
-        " version solving failed.",
+        (
+            "Because shop depends on idna (99) which doesn't match any versions,"
+            " version solving failed."
+        ),
         "",
     ),
     "poetry.offline": (
-        "All attempts to connect to index.example failed.; Probable Causes:;"
-        " - the server is not responding to requests at the moment;"
-        " - the hostname cannot be resolved by your DNS",
+        (
+            "All attempts to connect to index.example failed.; Probable Causes:;"
+            " - the server is not responding to requests at the moment;"
+            " - the hostname cannot be resolved by your DNS"
+        ),
         NETWORK,
     ),
     "poetry.option": ('The option "--nonsense" does not exist', NEEDS),
     "poetry.python": (
-        "Poetry was unable to find a compatible version. If you have one, you can"
-        ' explicitly use it via the "env use" command.',
+        (
+            "Poetry was unable to find a compatible version. If you have one, you can"
+            ' explicitly use it via the "env use" command.'
+        ),
         "",
     ),
     "uv.conflict": (
-        "error: No solution found when resolving dependencies; cause: Because there"
-        " is no version of idna==99 and your project depends on idna==99, we can"
-        " conclude that your project's requirements are unsatisfiable.",
+        (
+            "error: No solution found when resolving dependencies; cause: Because there"
+            " is no version of idna==99 and your project depends on idna==99, we can"
+            " conclude that your project's requirements are unsatisfiable."
+        ),
         "",
     ),
     "uv.offline": (
-        "error: Failed to fetch: <URL>; cause: error sending request for url"
-        " (<URL>); cause: client error (Connect);"
-        " cause: tunnel error: failed to create underlying connection",
+        (
+            "error: Failed to fetch: <URL>; cause: error sending request for url"
+            " (<URL>); cause: client error (Connect);"
+            " cause: tunnel error: failed to create underlying connection"
+        ),
         NETWORK,
     ),
     "uv.option": (
-        "error: unexpected argument '--nonsense' found;"
-        " tip: a similar argument exists: '--no-sources'",
+        (
+            "error: unexpected argument '--nonsense' found;"
+            " tip: a similar argument exists: '--no-sources'"
+        ),
         NEEDS,
     ),
 }
