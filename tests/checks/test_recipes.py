@@ -1,4 +1,5 @@
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -229,7 +230,10 @@ class TestRealUv:
 
     @pytest.fixture(autouse=True)
     def _uv(self, monkeypatch):
-        path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
+        found = shutil.which("uv", path=os.environ.get("UPGRADE_STATE_TOOLS") or None)
+        if found is None:
+            pytest.skip("no uv here")
+        path = os.pathsep.join([os.path.dirname(found), os.environ["PATH"]])
         monkeypatch.setenv("PATH", path)
 
     def lock(self, directory):
