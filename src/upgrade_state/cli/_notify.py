@@ -59,7 +59,10 @@ def claim(
     for environment in environments:
         verdict = environment.claim_notice(interval=interval, platform=platform)
         if verdict:
-            say(verdict.message)
+            # Only who speaks has the time to look recipes up.
+            from upgrade_state.cli import _hints  # noqa: PLC0415 - see above
+
+            say(verdict.message + _hints.details_hint(environment))
 
 
 def say(line: str) -> None:

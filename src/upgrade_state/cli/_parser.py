@@ -167,6 +167,11 @@ def _check(commands: Commands) -> None:
     parser = _command(commands, "check", words, "check -- make relock")
     parser.usage = "%(prog)s [options] [ENV] [-- COMMAND ...]"
     _environment(parser)
+    parser.add_argument(
+        "--recipe",
+        metavar="NAME",
+        help="use this recipe (default: by the lockfile and the manifest beside it)",
+    )
     _duration(
         parser,
         "--timeout",
