@@ -48,7 +48,8 @@ WORDS = {
         (
             "error: code ECONNREFUSED; FetchError: request to <URL> failed, reason:"
             " connect ECONNREFUSED 127.0.0.1:9; }; If you are behind a proxy, please"
-            " make sure that the 'proxy' config is set properly. See: 'npm help config'"
+            " make sure that the 'proxy' config is set properly."
+            " See: 'npm help config'"
         ),
         NETWORK,
     ),
