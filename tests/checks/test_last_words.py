@@ -38,9 +38,10 @@ WORDS = {
     ),
     "npm.conflict": (
         (
-            "error: code ETARGET; notarget No matching version found for debug@^99.0.0.;"
-            " notarget In most cases you or one of your dependencies are requesting"
-            " a package version that doesn't exist."
+            "error: code ETARGET;"
+            " notarget No matching version found for debug@^99.0.0.;"
+            " notarget In most cases you or one of your dependencies are"
+            " requesting a package version that doesn't exist."
         ),
         "",
     ),
