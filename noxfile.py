@@ -165,7 +165,7 @@ def _tool(session: nox.Session, requirement: str) -> str:
     Install a tool into a virtual environment of its own; return where it is.
     """
     name = "".join(filter(str.isalpha, requirement))
-    place = os.path.join(session.create_tmp(), name)
+    place = os.path.join(os.path.abspath(session.create_tmp()), name)
     session.run("python", "-m", "venv", place)
     scripts = os.path.join(place, "bin")
     python = os.path.join(scripts, "python")

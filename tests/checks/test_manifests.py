@@ -192,15 +192,15 @@ class TestBounds:
 
         assert 3 == len(copied(directory, "cargo"))
 
-    def test_too_many_texts(self, directory, monkeypatch):
+    def test_too_many_names(self, directory, monkeypatch):
         """
-        And to what is read of one manifest.
+        And to what is read of one manifest, from its beginning.
         """
-        monkeypatch.setattr(_manifests, "_MAX_TEXTS", 2)
-        make(directory, **{f"{n}.in": "" for n in "abc"})
+        monkeypatch.setattr(_manifests, "_MAX_NAMES", 3)
+        make(directory, **{f"{n}.in": "" for n in "abcdef"})
         make(directory, **{"requirements.in": "-r a.in\n-r b.in\n-r c.in\n"})
 
-        assert 3 == len(copied(directory, "pip"))
+        assert ["a.in", "requirements.in"] == copied(directory, "pip")
 
     def test_directories_that_lead_elsewhere(self, directory, tmp_path):
         """

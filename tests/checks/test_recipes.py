@@ -230,7 +230,8 @@ class TestRealUv:
 
     @pytest.fixture(autouse=True)
     def _uv(self, monkeypatch):
-        found = shutil.which("uv", path=os.environ.get("UPGRADE_STATE_TOOLS") or None)
+        places = os.environ.get("UPGRADE_STATE_TOOLS", "")
+        found = shutil.which("uv", path=places) or shutil.which("uv")
         if found is None:
             pytest.skip("no uv here")
         path = os.pathsep.join([os.path.dirname(found), os.environ["PATH"]])

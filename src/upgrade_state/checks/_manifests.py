@@ -32,7 +32,7 @@ _MAX_FILES: Final = 10_000
 _MAX_BYTES: Final = 256 * 1024 * 1024
 
 # Of one manifest, and of one pattern.
-_MAX_TEXTS: Final = 100_000
+_MAX_NAMES: Final = 50_000
 _MAX_MATCHES: Final = 10_000
 
 # Longer than a path may be.
@@ -47,9 +47,9 @@ _LISTS: Final = (".in", ".txt", ".yaml", ".yml")
 # Where others are installed, which is nothing that a package is developed in.
 _INSTALLED: Final = "node_modules"
 
-_SPLIT: Final = re.compile(r"[\s\"'`,;<>()\[\]{}=]+")
+_WORD: Final = re.compile(r"[^\s\"'`,;<>()\[\]{}=]+")
 _BEFORE: Final = re.compile(
-    r"(?:-[erc]|(?:file|path|link|git\+file):)?(?:/*\$\{PROJECT_ROOT\}/?)?"
+    r"(?:-[erc]|(?:file|path|link):)?(?:/*\$\{PROJECT_ROOT\}/?)?"
 )
 _AFTER: Final = re.compile(r"[?#].*", re.DOTALL)
 
@@ -113,13 +113,12 @@ class _Walk:
         Follow what *manifest* names.
         """
         package = os.path.dirname(manifest)
-        for text, is_pattern in self._texts(manifest):
-            for name in dict.fromkeys(_names_in(text)):
+        root = os.path.join(self._directory, package)
+        names = _names_in(self._document(manifest), root)
+        for name in itertools.islice(names, _MAX_NAMES):
+            # Most words are no names at all, and this is the cheapest look.
+            if os.path.lexists(os.path.join(root, name)):
                 self._follow(os.path.join(package, name))
-            if is_pattern and _is_pattern(text):
-                root = os.path.join(self._directory, package)
-                for name in _matches(text, root):
-                    self._follow(os.path.join(package, name))
 
     def _follow(self, path: str) -> None:
         """
@@ -153,57 +152,56 @@ class _Walk:
         self._bytes += size
         return True
 
-    def _texts(self, manifest: str) -> Iterator[tuple[str, bool]]:
+    def _document(self, manifest: str) -> object:
         """
-        Stream the texts of a manifest, each with whether it may be a pattern.
+        Parse a manifest that is TOML or JSON; of any other return the lines.
 
         What the tool cannot read either is for the tool to say.
         """
         try:
             content = _current.read(os.path.join(self._directory, manifest)) or b""
         except StateReadError:
-            return iter(())
-        texts = _texts_of(_document(manifest, content))
-        return itertools.islice(texts, _MAX_TEXTS)
+            return None
+        load = _parse.load_json if content[:1] == b"{" else _parse.load_toml
+        try:
+            return load(content)
+        except (ValueError, RecursionError):
+            return content.decode(errors="replace").splitlines()
 
 
-def _document(name: str, content: bytes) -> object:
+def _names_in(document: object, root: str) -> Iterator[str]:
     """
-    Parse what is TOML or JSON; of anything else return the lines.
+    Stream what may be a name: each text as a whole, and each word of it.
     """
-    is_json = content.lstrip()[:1] == b"{" and not name.endswith(".nix")
-    try:
-        return (_parse.load_json if is_json else _parse.load_toml)(content)
-    except (ValueError, RecursionError):
-        return content.decode(errors="replace").splitlines()
-
-
-def _texts_of(document: object) -> Iterator[tuple[str, bool]]:
     rest = [(document, False)]
     while rest:
         item, is_pattern = rest.pop()
         if isinstance(item, str):
-            yield item, is_pattern
+            yield from _words(item)
+            if is_pattern and glob.has_magic(item) and _is_inside(item):
+                yield from _matches(item, root)
         elif isinstance(item, dict):
             rest += [(v, is_pattern or k in _PATTERNS) for k, v in item.items()]
         elif isinstance(item, list):
-            rest += [(value, is_pattern) for value in item]
+            # What stands first comes first: there may be more than is read.
+            rest += [(value, is_pattern) for value in reversed(item)]
 
 
-def _names_in(text: str) -> Iterator[str]:
-    """
-    Stream what may be a name in *text*: all of it, and each word.
-    """
-    for word in (text, *_SPLIT.split(text)):
+def _words(text: str) -> Iterator[str]:
+    for word in itertools.chain([text], map(_matched, _WORD.finditer(text))):
         name = _AFTER.sub("", _BEFORE.sub("", word, count=1))
-        if 0 < len(name) <= _MAX_LENGTH and "\0" not in name:
+        if 0 < len(name) <= _MAX_LENGTH and _is_inside(name):
             yield name
 
 
-def _is_pattern(text: str) -> bool:
-    return glob.has_magic(text) and "\0" not in text and not os.path.isabs(text)
+def _matched(word: re.Match[str]) -> str:
+    return word[0]
+
+
+def _is_inside(name: str) -> bool:
+    return "\0" not in name and not os.path.isabs(name)
 
 
 def _matches(pattern: str, root: str) -> Iterator[str]:
-    found = glob.iglob(pattern, root_dir=root, recursive=True, include_hidden=False)
+    found = glob.iglob(pattern, root_dir=root, recursive=True)
     return itertools.islice(found, _MAX_MATCHES)
