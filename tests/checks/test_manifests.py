@@ -2,6 +2,7 @@
 What is copied of an environment's directory: what its manifests lead to.
 """
 
+import json
 import os
 
 import pytest
@@ -212,12 +213,15 @@ class TestBounds:
 
         assert ["package.json"] == copied(directory, "npm")
 
-    def test_loop(self, directory):
+    @pytest.mark.parametrize("pattern", ["**", "**/x", "*/" * 40 + "x"])
+    def test_loop(self, directory, pattern):
         """
         Symlinks that lead in circles have an end.
         """
-        make(directory, **{"a/package.json": "{}"})
-        os.symlink("..", directory / "a" / "up")
-        make(directory, **{"package.json": '{"workspaces": ["**"]}'})
+        for name in "abc":
+            make(directory, **{f"{name}/package.json": "{}"})
+            os.symlink("..", directory / name / "up")
+        content = json.dumps({"workspaces": [pattern, "a/"]})
+        make(directory, **{"package.json": content})
 
-        assert "a/package.json" in copied(directory, "npm")
+        assert {"package.json", "a/package.json"} <= set(copied(directory, "npm"))

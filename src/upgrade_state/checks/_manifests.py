@@ -34,6 +34,7 @@ _MAX_BYTES: Final = 256 * 1024 * 1024
 # Of one manifest, and of one pattern.
 _MAX_NAMES: Final = 50_000
 _MAX_MATCHES: Final = 10_000
+_MAX_LEVELS: Final = 6
 
 # Longer than a path may be.
 _MAX_LENGTH: Final = 4096
@@ -203,5 +204,18 @@ def _is_inside(name: str) -> bool:
 
 
 def _matches(pattern: str, root: str) -> Iterator[str]:
-    found = glob.iglob(pattern, root_dir=root, recursive=True)
-    return itertools.islice(found, _MAX_MATCHES)
+    """
+    Stream what a pattern stands for; ``**`` is a few levels at most.
+
+    Else symlinks that lead in circles could keep it busy for ever.
+    """
+    levels = ("/".join("*" * level) or "." for level in range(_MAX_LEVELS))
+    patterns = dict.fromkeys(
+        os.path.normpath(pattern.replace("**", level)) for level in levels
+    )
+    found = (
+        glob.iglob(one, root_dir=root)
+        for one in patterns
+        if one.count("/") <= _MAX_LEVELS
+    )
+    return itertools.islice(itertools.chain.from_iterable(found), _MAX_MATCHES)
