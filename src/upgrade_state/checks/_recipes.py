@@ -84,13 +84,10 @@ def _others_names() -> list[str]:
 def _others() -> Iterable[Recipe]:
     for name in _others_names():
         try:
-            recipe = _load(name)
+            yield recipe_named(name)
         except ResolverError as error:
             # No obstacle to the others; who asks for it is told.
             _LOG.debug("%s", error)
-        else:
-            if recipe is not None:
-                yield recipe
 
 
 def _problem(name: str) -> ResolverError | None:

@@ -105,9 +105,10 @@ def _recipes(options: Namespace) -> Plan:
     plan: Plan = []
     for environment in environments:
         recipe = _recipe_of(environment, options)
+        if recipe is None:
+            continue
         # A list of wishes may go by a lockfile's name, beside a lockfile.
-        is_meant = len(environments) == 1 or _is_there(environment, recipe)
-        if recipe is not None and is_meant:
+        if len(environments) == 1 or _is_there(environment, recipe):
             resolver = recipe.resolver(
                 environment,
                 copies=options.copy,
@@ -128,10 +129,9 @@ def _recipe_of(environment: EnvironmentState, options: Namespace) -> Recipe | No
     return checks.recipe_for(environment.lockfile_name, environment.path)
 
 
-def _is_there(environment: EnvironmentState, recipe: Recipe | None) -> bool:
-    if recipe is None or environment.path is None:
-        return False
-    return os.path.isfile(os.path.join(environment.path, recipe.manifests[0]))
+def _is_there(environment: EnvironmentState, recipe: Recipe) -> bool:
+    manifest = os.path.join(environment.path or "", recipe.manifests[0])
+    return os.path.isfile(manifest)
 
 
 def _named(name: str) -> Recipe:
