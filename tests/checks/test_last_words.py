@@ -219,6 +219,14 @@ class TestLastWords:
 
         assert "KeyError: 1" == last_words(output)
 
+    def test_drawn(self):
+        """
+        Neither what was drawn over is quoted, nor how it was drawn.
+        """
+        output = b"10 %\r50 %\r\x1b[31mgone wrong\x1b[0m\r\n\x1b]0;title\x07"
+
+        assert "gone wrong" == last_words(output)
+
     def test_nothing(self):
         """
         Nothing said is nothing quoted.
@@ -240,3 +248,14 @@ class TestMessage:
         assert info.value.message.endswith(
             "exit status 2: no such option: --x; install x 2"
         )
+
+    def test_command(self, environment, python):
+        """
+        What a command of the user's own needs is not known.
+        """
+        code = "print('no such option: --x'); raise SystemExit(2)"
+
+        with pytest.raises(ResolverError) as info:
+            Command(python(code))(environment, b"")
+
+        assert info.value.message.endswith("exit status 2: no such option: --x")

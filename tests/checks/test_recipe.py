@@ -29,7 +29,7 @@ class TestFacts:
             ("name", None),
             ("name", ""),
             ("name", "x" * 57),
-            ("name", "pins+sandbox"),
+            ("name", "pins+box"),
             ("name", "pins\n"),
             ("lockfile", None),
             ("lockfile", "../uv.lock"),

@@ -16,7 +16,7 @@ import attrs
 from upgrade_state import _text
 from upgrade_state.exceptions import ResolverError
 
-from ._last_words import advice, last_words
+from ._last_words import LENGTH, advice, last_words
 from ._process import run
 from ._scratch import copied_name, scratch
 
@@ -33,7 +33,7 @@ ENVIRONMENT_VARIABLE: Final = "UPGRADE_STATE_ENV"
 
 DEFAULT_TIMEOUT: Final = dt.timedelta(minutes=10)
 
-_MESSAGE_LENGTH: Final = 400
+_NEEDS: Final = "install it or name its path"
 
 
 def _words(argv: Iterable[str]) -> tuple[str, ...]:
@@ -98,7 +98,8 @@ class Command:
         fence: Name and content of a file above the scratch directory, to stop
             a tool from searching further up, where anybody may write.
 
-        needs: What to do if there is no such command.
+        needs: What to do if there is no such command, or one that does not
+            know what it is asked for.
 
     Raises:
         TypeError: The command is one text.
@@ -118,7 +119,7 @@ class Command:
     passes: tuple[str, ...] = attrs.field(default=(), converter=_tuple, kw_only=True)
     caches: tuple[str, ...] = attrs.field(default=(), converter=_tuple, kw_only=True)
     fence: tuple[str, bytes] | None = attrs.field(default=None, kw_only=True)
-    needs: str = attrs.field(default="install it or name its path", kw_only=True)
+    needs: str = attrs.field(default=_NEEDS, kw_only=True)
 
     def __call__(
         self, environment: EnvironmentState, old_lockfile: bytes | None, /
@@ -158,7 +159,7 @@ class Command:
             raise ResolverError(self._refusal(error), directory) from error
 
     def _refusal(self, error: OSError) -> str:
-        name = _text.message_of(self.argv[0], _MESSAGE_LENGTH)
+        name = _text.message_of(self.argv[0], LENGTH)
         # A directory of PATH that may not be searched makes it another error.
         is_name = "/" not in self.argv[0]
         if error.errno == errno.ENOENT or (is_name and not shutil.which(self.argv[0])):
@@ -168,11 +169,12 @@ class Command:
     def _demand_success(self, ended: Ended, directory: str) -> None:
         if ended.status == 0:
             return
-        name = _text.message_of(os.path.basename(self.argv[0]), _MESSAGE_LENGTH)
+        name = _text.message_of(os.path.basename(self.argv[0]), LENGTH)
         words = f"{name!r} {self._fate(ended.status)}"
         last = last_words(ended.output)
         words = f"{words}: {last}" if last else words
-        todo = advice(ended.output, is_late=ended.status is None, needs=self.needs)
+        needs = "" if self.needs == _NEEDS else self.needs
+        todo = advice(ended.output, is_late=ended.status is None, needs=needs)
         raise ResolverError(f"{words}; {todo}" if todo else words, directory)
 
     def _fate(self, status: int | None) -> str:

@@ -12,11 +12,12 @@ from upgrade_state import _text
 if TYPE_CHECKING:
     from typing import Final
 
-_LENGTH: Final = 320
+LENGTH: Final = 400
 _LINES: Final = 4
 
-# Colours and the like: a message is read in places that have none.
-_STYLE: Final = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
+# Colours and the like, titles of windows, links: a message is read in places
+# that have none.
+_STYLE: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\))")
 
 # What npm begins each line of an error with, behind which it says it.
 _PREFIX: Final = re.compile(r"npm (?:error|ERR!)\s?")
@@ -75,11 +76,13 @@ def last_words(output: bytes) -> str:
     if _TRACE in said[1:]:
         del said[said.index(_TRACE, 1) :]
     # Each line alone: a URL ends where its line does.
-    return _text.message_of("; ".join(said), _LENGTH)
+    return _text.message_of("; ".join(said), LENGTH)
 
 
 def _plain(output: bytes) -> str:
-    return _STYLE.sub("", output.decode(errors="backslashreplace"))
+    text = _STYLE.sub("", output.decode(errors="backslashreplace"))
+    # What was drawn over, as by a progress display, is not there any more.
+    return "\n".join(line.rstrip("\r").split("\r")[-1] for line in text.split("\n"))
 
 
 def _lines(text: str) -> list[str]:
@@ -105,7 +108,7 @@ def advice(output: bytes, *, is_late: bool, needs: str) -> str:
     Args:
         is_late: It was ended, since it took too long.
 
-        needs: What to do if it is too old.
+        needs: What to do if it is too old; "": nobody knows.
     """
     text = _plain(output)
     if is_late:

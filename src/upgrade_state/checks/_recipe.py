@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from upgrade_state._environment import EnvironmentState
 
-# Stands in records, with room for what marks a sandbox.
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,55}")
+# Stands in records, which have room for 64, with what marks a sandbox.
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,55}(?:\+sandbox)?")
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
