@@ -213,6 +213,25 @@ class TestCheck:
         assert 1 == len(result.err.splitlines())
         assert message in result.err
 
+    def test_broken_recipe(self, shop, run, tmp_path, monkeypatch):
+        """
+        Who misses a recipe is told of the installed ones that are broken.
+        """
+        info = tmp_path / "site" / "odd-1.0.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: odd\n")
+        points = "[upgrade_state.recipes]\nodd = no_such_module:recipe\n"
+        (info / "entry_points.txt").write_text(points)
+        monkeypatch.syspath_prepend(tmp_path / "site")
+
+        result = run("check", "--lockfile", "x.lock")
+
+        broken, missing = result.err.splitlines()
+        assert 2 == result.status
+        assert "Could not load the entry point 'odd' of upgrade_state" in broken
+        assert "recipes: cargo, " in missing
+        assert ", odd, " in missing
+
     def test_several(self, shop, run):
         """
         A command is for one lockfile.
