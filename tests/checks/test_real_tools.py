@@ -5,11 +5,13 @@ Each directory of real/ is an environment with pins of 2023; the hosts in it are
 put in here. Which tools there are is said by `nox -s network`.
 """
 
+import datetime as dt
 import hashlib
 import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 from importlib import import_module
 from pathlib import Path
@@ -216,6 +218,22 @@ def rows_of(environment, silent_on):
     }
 
 
+@pytest.fixture(name="proxy")
+def _proxy(monkeypatch):
+    """
+    Send the tools to a proxy.
+    """
+
+    def use(port):
+        for variable in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+            monkeypatch.setenv(variable, f"http://127.0.0.1:{port}")
+            monkeypatch.setenv(variable.lower(), f"http://127.0.0.1:{port}")
+        for variable in ("PIP_RETRIES", "UV_HTTP_RETRIES", "npm_config_fetch_retries"):
+            monkeypatch.setenv(variable, "1")
+
+    return use
+
+
 class TestRealTools:
     @pytest.mark.parametrize("name", REPORTS)
     def test_rows(self, name, tool, dated, scratches, tmp_path):
@@ -241,17 +259,13 @@ class TestRealTools:
         assert told == rows_of(environment, SILENT_ON.get(name, ()))
 
     @pytest.mark.parametrize("name", REPORTS)
-    def test_no_network(self, name, tool, dated, scratches, monkeypatch):
+    def test_no_network(self, name, tool, dated, scratches, proxy):
         """
         Without a network there is one line, which is remembered.
         """
         recipe = checks.RECIPES[name]
         tool(recipe.argv[0])
-        for variable in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-            monkeypatch.setenv(variable, "http://127.0.0.1:9")
-            monkeypatch.setenv(variable.lower(), "http://127.0.0.1:9")
-        for variable in ("PIP_RETRIES", "UV_HTTP_RETRIES", "npm_config_fetch_retries"):
-            monkeypatch.setenv(variable, "1")
+        proxy(9)
         shop = dated(name, "shop")
         before = contents(shop)
         environment = StateStore().environment(shop, recipe.lockfile)
@@ -265,4 +279,23 @@ class TestRealTools:
         assert "check the network and the proxy" in message or name == "pipenv"
         assert 1 == len(message.splitlines())
         assert before == contents(shop)
+        assert [] == list(scratches.iterdir())
+
+    @pytest.mark.parametrize("name", REPORTS)
+    def test_proxy_that_hangs(self, name, tool, dated, scratches, proxy):
+        """
+        A proxy that takes calls and never answers has its time, and no more.
+        """
+        recipe = checks.RECIPES[name]
+        tool(recipe.argv[0])
+        environment = StateStore().environment(dated(name, "shop"), recipe.lockfile)
+        limit = dt.timedelta(seconds=8)
+
+        with socket.create_server(("127.0.0.1", 0)) as deaf:
+            proxy(deaf.getsockname()[1])
+            resolver = recipe.resolver(environment, timeout=limit)
+            outcome = checks.check(environment, resolver, recipe=name)
+
+        assert "did not end within 8 s" in outcome.error.message
+        assert "check the network and the proxy" in outcome.error.message
         assert [] == list(scratches.iterdir())
