@@ -4,6 +4,7 @@ Everything that must hold: `nox`. What takes longer: `nox --list`.
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -150,7 +151,28 @@ def fuzz(session: nox.Session) -> None:
 @nox.session
 def network(session: nox.Session) -> None:
     """
-    The recipes with the real tools and the real registry.
+    The recipes with the real tools and the real registries; npm if it is there.
     """
-    _install(session, "tests", "tools")
-    session.run("pytest", "-m", "network", *session.posargs)
+    _install(session, "tests")
+    paths = [
+        _tool(session, requirement)
+        for requirement in nox.project.dependency_groups(PROJECT, "tools")
+    ]
+    found = {"UPGRADE_STATE_TOOLS": os.pathsep.join(paths)}
+    session.run("pytest", "-m", "network", *session.posargs, env=found)
+
+
+def _tool(session: nox.Session, requirement: str) -> str:
+    """
+    Install a tool into a virtual environment of its own; return where it is.
+    """
+    name = "".join(filter(str.isalpha, requirement))
+    place = os.path.join(os.path.abspath(session.create_tmp()), name)
+    session.run("python", "-m", "venv", place)
+    scripts = os.path.join(place, "bin")
+    python = os.path.join(scripts, "python")
+    session.run(
+        python, "-m", "pip", "install", "--quiet", "--upgrade", requirement,
+        external=True,
+    )  # fmt: skip
+    return scripts

@@ -31,7 +31,7 @@ LAYERS = (
     ("_policy", "_times"),
     ("_record", "_words", "_logged"),
     ("exceptions",),
-    ("_text",),
+    ("_entry_points", "_text"),
 )
 
 # Modules that an activation which stays silent may load.

@@ -219,6 +219,21 @@ class TestCommand:
 
         assert b"['1', None]" == command(environment, OLD)
 
+    def test_result_elsewhere(self, environment, python):
+        """
+        The new lockfile may appear under another name.
+        """
+        command = Command(python("open('out', 'w').write('new')"), result="./out")
+
+        assert b"new" == command(environment, OLD)
+
+    def test_result_leads_elsewhere(self):
+        """
+        It is in the scratch directory.
+        """
+        with pytest.raises(ValueError, match="not a file below"):
+            Command(["x"], result="../uv.lock")
+
     def test_fence(self, environment, python):
         """
         A fence lies in the directory above.
@@ -345,7 +360,7 @@ class TestFailures:
         message = self.error_of(Command(python(code), timeout=SECOND), environment)
 
         pids = map(int, Path(environment.path, "pids").read_text().split())
-        assert message.endswith("did not end within 1 s")
+        assert "did not end within 1 s; check the network" in message
         assert [True, True] == [is_gone(pid) for pid in pids]
         assert [] == list(scratches.iterdir())
 

@@ -1,4 +1,5 @@
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -6,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from upgrade_state import checks
-from upgrade_state.checks import _uv
+from upgrade_state.checks import _manifests
 
 PROJECT = """\
 [project]
@@ -46,6 +47,14 @@ def make(directory, **files):
         path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
+
+
+def manifests_of(directory, name="uv"):
+    """
+    What a recipe copies.
+    """
+    recipe = checks.RECIPES[name]
+    return _manifests.collect(str(directory), recipe.manifests, recipe.beside)
 
 
 class TestRecipes:
@@ -96,7 +105,9 @@ class TestRecipes:
 
         outcome = checks.check(environment, checks.RECIPES["uv"].resolver(environment))
 
-        assert "There is no command 'uv'; install uv" == outcome.error.message
+        assert (
+            "There is no command 'uv'; install uv 0.4 or newer" == outcome.error.message
+        )
 
 
 class TestManifests:
@@ -131,7 +142,7 @@ dependencies = {{ file = ["a/requirements.txt", "missing.txt"] }}
             "a/requirements.txt",
             "pyproject.toml",
             "setup.py",
-        ] == sorted(_uv.manifests(str(directory)))
+        ] == sorted(manifests_of(directory))
 
     def test_workspace(self, directory):
         """
@@ -168,10 +179,11 @@ loop = { path = "../.." }
         assert [
             "deep/pyproject.toml",
             "packages/lib/pyproject.toml",
+            "packages/old/pyproject.toml",
             "pyproject.toml",
             "tools/x/setup.py",
             "w/x.whl",
-        ] == sorted(_uv.manifests(str(directory)))
+        ] == sorted(manifests_of(directory))
 
     def test_strange_shapes(self, directory):
         """
@@ -188,7 +200,7 @@ x = [1.5, true, 2026-11-20]
             },
         )
 
-        assert ["pyproject.toml"] == _uv.manifests(str(directory))
+        assert ["pyproject.toml"] == manifests_of(directory)
 
     def test_symlink_to_elsewhere(self, directory, tmp_path):
         """
@@ -198,7 +210,7 @@ x = [1.5, true, 2026-11-20]
         (directory / "README").symlink_to(tmp_path / "secret")
         make(directory, **{"pyproject.toml": 'x = "README"'})
 
-        assert ["pyproject.toml"] == _uv.manifests(str(directory))
+        assert ["pyproject.toml"] == manifests_of(directory)
 
     def test_too_large_a_manifest(self, directory, monkeypatch):
         """
@@ -207,7 +219,7 @@ x = [1.5, true, 2026-11-20]
         monkeypatch.setattr("upgrade_state._current.MAX_SIZE", 3)
         make(directory, **{"pyproject.toml": PROJECT})
 
-        assert ["pyproject.toml"] == _uv.manifests(str(directory))
+        assert ["pyproject.toml"] == manifests_of(directory)
 
 
 @pytest.mark.network
@@ -218,7 +230,11 @@ class TestRealUv:
 
     @pytest.fixture(autouse=True)
     def _uv(self, monkeypatch):
-        path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
+        places = os.environ.get("UPGRADE_STATE_TOOLS", "")
+        found = shutil.which("uv", path=places) or shutil.which("uv")
+        if found is None:
+            pytest.skip("no uv here")
+        path = os.pathsep.join([os.path.dirname(found), os.environ["PATH"]])
         monkeypatch.setenv("PATH", path)
 
     def lock(self, directory):

@@ -3,7 +3,9 @@ import sys
 
 import pytest
 
-from upgrade_state import StateStore
+from upgrade_state import StateStore, checks
+
+CHOICES = ", ".join(sorted(checks.RECIPES))
 
 UPGRADE = (
     "import re; t = open('uv.lock').read();"
@@ -43,7 +45,55 @@ class TestCheck:
         result = run("check", ".", "--timeout", "1m")
 
         assert (0, "") == (result.status, result.err)
+        assert (
+            f"{environment.path} (uv.lock): 1 version change\n"
+            "    attrs: 24.2.0 -> 24.3.0\n"
+            "    to upgrade: uv lock --upgrade (details: uv lock --upgrade --dry-run)\n"
+        ) == result.out
         assert "uv" == environment.read().recipe
+
+    def test_named_recipe(self, environment, shop, run, fake_uv):
+        """
+        A recipe may be named; its lockfile is meant then.
+        """
+        (shop / "manifest.lock").write_text("{}")
+
+        result = run("check", "--recipe", "uv")
+
+        assert (0, "") == (result.status, result.err)
+        assert "uv" == environment.read().recipe
+
+    def test_list_of_wishes(self, environment, shop, run, fake_uv):
+        """
+        What only has a lockfile's name is left alone beside a lockfile.
+        """
+        (shop / "requirements.txt").write_text("attrs")
+
+        result = run("check")
+
+        assert 0 == result.status
+        assert "no recipe for requirements.txt" in result.err
+
+    def test_no_manifest(self, shop, run):
+        """
+        A lockfile alone without its manifest is told that it misses it.
+        """
+        result = run("check")
+
+        assert 1 == result.status
+        assert "There is no file 'pyproject.toml' to copy" in result.err
+
+    def test_nothing_to_upgrade(self, shop, run, fake_uv):
+        """
+        Where nothing is to be upgraded, nothing is said of how.
+        """
+        run("check")
+        (shop / "uv.lock").write_text(
+            (shop / "uv.lock").read_text().replace("24.2.0", "24.3.0")
+        )
+
+        assert "no upgrades\n" in run("check").out
+        assert "to upgrade:" not in run("show").out
 
     def test_does_not_ask(self, environment, run, python):
         """
@@ -119,7 +169,7 @@ class TestCheck:
         assert "attrs" in result.out
         assert (
             "upgrade-state: no recipe for manifest.lock;"
-            " give a COMMAND after --; recipes: uv\n"
+            f" give a COMMAND after --; recipes: {CHOICES}\n"
         ) == result.err
 
     @pytest.mark.parametrize(
@@ -139,6 +189,16 @@ class TestCheck:
             (["--copy", "../x", "--", "true"], "not a file below"),
             (["--timeout", "soon"], "argument --timeout: not a duration: 'soon'"),
             (["--format", "x"], "Unknown format 'x'"),
+            (["--recipe", "x"], f"There is no recipe 'x'; recipes: {CHOICES}"),
+            (["--recipe", "uv", "--", "x"], "either --recipe or a COMMAND, not both"),
+            (
+                ["--recipe", "npm", "uv.lock"],
+                "the recipe npm is for package-lock.json, not for uv.lock",
+            ),
+            (
+                ["--recipe", "npm", "--lockfile", "uv.lock"],
+                "the recipe npm is for package-lock.json, not for uv.lock",
+            ),
             (["--lockfile", "../x"], "not a lockfile's name"),
             (["--cache-dir", "x"], "not an absolute path: 'x'"),
         ],
@@ -152,6 +212,25 @@ class TestCheck:
         assert (2, "") == (result.status, result.out)
         assert 1 == len(result.err.splitlines())
         assert message in result.err
+
+    def test_broken_recipe(self, shop, run, tmp_path, monkeypatch):
+        """
+        Who misses a recipe is told of the installed ones that are broken.
+        """
+        info = tmp_path / "site" / "odd-1.0.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: odd\n")
+        points = "[upgrade_state.recipes]\nodd = no_such_module:recipe\n"
+        (info / "entry_points.txt").write_text(points)
+        monkeypatch.syspath_prepend(tmp_path / "site")
+
+        result = run("check", "--lockfile", "x.lock")
+
+        broken, missing = result.err.splitlines()
+        assert 2 == result.status
+        assert "Could not load the entry point 'odd' of upgrade_state" in broken
+        assert "recipes: cargo, " in missing
+        assert ", odd, " in missing
 
     def test_several(self, shop, run):
         """

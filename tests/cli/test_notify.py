@@ -36,6 +36,24 @@ class TestNotify:
         assert (0, "", LINE) == (first.status, first.out, first.err)
         assert (0, "", "") == (second.status, second.out, second.err)
 
+    def test_details(self, environment, commit, lock_of, run):
+        """
+        Who has used a recipe is told what shows the details.
+        """
+        commit(environment, lock_of(attrs="25.1", idna="3.9"), recipe="uv")
+        told = LINE.strip() + " Run 'uv lock --upgrade --dry-run' for details.\n"
+
+        assert [told, ""] == [run("notify").err, run("notify").err]
+
+    @pytest.mark.parametrize("recipe", ["gone", "uv+sandbox"])
+    def test_other_recipes(self, environment, commit, lock_of, run, recipe):
+        """
+        A recipe that is gone has no details; a sandbox makes no other one of it.
+        """
+        commit(environment, lock_of(attrs="25.1", idna="3.9"), recipe=recipe)
+
+        assert ("for details" in run("notify").err) == (recipe != "gone")
+
     def test_interval(self, checked, run):
         """
         Without an interval the user is told each time.

@@ -6,11 +6,13 @@ returns the content that an upgrade would lead to. It never touches the
 environment itself, and never prints.
 """
 
+from ._builtin import RECIPES
 from ._cancel import Cancellation, Cancelled, current_cancellation
 from ._check import Outcome, Resolver, check, judge
 from ._command import DEFAULT_TIMEOUT, Command
 from ._many import Result, check_all
-from ._recipes import RECIPES, Recipe, recipe_for, recipe_named
+from ._recipe import Recipe
+from ._recipes import broken_recipes, recipe_for, recipe_named, recipe_names
 
 __all__ = [
     "DEFAULT_TIMEOUT",
@@ -22,10 +24,12 @@ __all__ = [
     "Recipe",
     "Resolver",
     "Result",
+    "broken_recipes",
     "check",
     "check_all",
     "current_cancellation",
     "judge",
     "recipe_for",
     "recipe_named",
+    "recipe_names",
 ]

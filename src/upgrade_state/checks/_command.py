@@ -7,7 +7,6 @@ from __future__ import annotations
 import datetime as dt
 import errno
 import os
-import re
 import shutil
 import signal
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ import attrs
 from upgrade_state import _text
 from upgrade_state.exceptions import ResolverError
 
+from ._last_words import LENGTH, advice, last_words
 from ._process import run
 from ._scratch import copied_name, scratch
 
@@ -33,11 +33,7 @@ ENVIRONMENT_VARIABLE: Final = "UPGRADE_STATE_ENV"
 
 DEFAULT_TIMEOUT: Final = dt.timedelta(minutes=10)
 
-_MESSAGE_LENGTH: Final = 400
-_LINES: Final = 4
-
-# Colours and the like: a message is read in places that have none.
-_STYLE: Final = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
+_NEEDS: Final = "install it or name its path"
 
 
 def _words(argv: Iterable[str]) -> tuple[str, ...]:
@@ -48,6 +44,14 @@ def _words(argv: Iterable[str]) -> tuple[str, ...]:
 
 def _names(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(map(copied_name, names))
+
+
+def _tuple(texts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(texts)
+
+
+def _optional_name(name: str | None) -> str | None:
+    return None if name is None else copied_name(name)
 
 
 def _is_command(_self: object, _field: object, argv: tuple[str, ...]) -> None:
@@ -80,12 +84,22 @@ class Command:
 
         timeout: After that the command is ended, which is a failure.
 
+        result: Where the new lockfile appears, as a path below the scratch
+            directory. None: under the lockfile's name.
+
         changes: Environment variables to set; None: to remove.
+
+        passes: Names of environment variables that the command needs besides
+            the usual ones; one may end in ``*``.
+
+        caches: Names of environment variables that say where the command keeps
+            its cache.
 
         fence: Name and content of a file above the scratch directory, to stop
             a tool from searching further up, where anybody may write.
 
-        needs: What to do if there is no such command.
+        needs: What to do if there is no such command, or one that does not
+            know what it is asked for.
 
     Raises:
         TypeError: The command is one text.
@@ -95,12 +109,17 @@ class Command:
 
     argv: tuple[str, ...] = attrs.field(converter=_words, validator=_is_command)
     copies: tuple[str, ...] = attrs.field(default=(), converter=_names, kw_only=True)
+    result: str | None = attrs.field(
+        default=None, converter=_optional_name, kw_only=True
+    )
     timeout: dt.timedelta = attrs.field(
         default=DEFAULT_TIMEOUT, kw_only=True, validator=_is_timeout
     )
     changes: Mapping[str, str | None] = attrs.field(factory=dict, kw_only=True)
+    passes: tuple[str, ...] = attrs.field(default=(), converter=_tuple, kw_only=True)
+    caches: tuple[str, ...] = attrs.field(default=(), converter=_tuple, kw_only=True)
     fence: tuple[str, bytes] | None = attrs.field(default=None, kw_only=True)
-    needs: str = attrs.field(default="install it or name its path", kw_only=True)
+    needs: str = attrs.field(default=_NEEDS, kw_only=True)
 
     def __call__(
         self, environment: EnvironmentState, old_lockfile: bytes | None, /
@@ -121,7 +140,7 @@ class Command:
             if old_lockfile is not None:
                 place.write(name, old_lockfile)
             self._demand_success(self._run(directory, place), directory)
-            return place.take(name)
+            return place.take(self.result or name)
 
     def _fill(self, place: Scratch) -> None:
         if self.fence is not None:
@@ -140,7 +159,7 @@ class Command:
             raise ResolverError(self._refusal(error), directory) from error
 
     def _refusal(self, error: OSError) -> str:
-        name = _text.message_of(self.argv[0], _MESSAGE_LENGTH)
+        name = _text.message_of(self.argv[0], LENGTH)
         # A directory of PATH that may not be searched makes it another error.
         is_name = "/" not in self.argv[0]
         if error.errno == errno.ENOENT or (is_name and not shutil.which(self.argv[0])):
@@ -150,10 +169,13 @@ class Command:
     def _demand_success(self, ended: Ended, directory: str) -> None:
         if ended.status == 0:
             return
-        name = _text.message_of(os.path.basename(self.argv[0]), _MESSAGE_LENGTH)
+        name = _text.message_of(os.path.basename(self.argv[0]), LENGTH)
         words = f"{name!r} {self._fate(ended.status)}"
-        last = _last_words(ended.output)
-        raise ResolverError(f"{words}: {last}" if last else words, directory)
+        last = last_words(ended.output)
+        words = f"{words}: {last}" if last else words
+        needs = "" if self.needs == _NEEDS else self.needs
+        todo = advice(ended.output, is_late=ended.status is None, needs=needs)
+        raise ResolverError(f"{words}; {todo}" if todo else words, directory)
 
     def _fate(self, status: int | None) -> str:
         if status is None:
@@ -168,17 +190,3 @@ def _signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:  # a real-time signal
         return f"signal {number}"
-
-
-def _last_words(output: bytes) -> str:
-    """
-    Return what a tool said when it gave up, as one line.
-
-    From the last line that calls itself an error on, if there is one.
-    """
-    text = _STYLE.sub("", output.decode(errors="backslashreplace"))
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    errors = [i for i, line in enumerate(lines) if line.lower().startswith("error")]
-    start = errors[-1] if errors else -1
-    # Each line alone: a URL ends where its line does.
-    return _text.message_of("; ".join(lines[start:][:_LINES]), _MESSAGE_LENGTH)

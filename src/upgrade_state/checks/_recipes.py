@@ -1,107 +1,52 @@
 """
-The built-in resolvers, one per environment manager: a few lines of facts each.
+Which recipe is meant: by its name, or by a lockfile.
+
+Those that other distributions bring along are looked up where no built-in one
+is meant; see `_entry_points`.
 """
 
 from __future__ import annotations
 
+import logging
+import os
 from typing import TYPE_CHECKING
 
-import attrs
-
+from upgrade_state import _entry_points
 from upgrade_state.exceptions import ResolverError
 
-from . import _uv
-from ._command import DEFAULT_TIMEOUT, Command
+from ._builtin import RECIPES
+from ._recipe import Recipe
 
 if TYPE_CHECKING:
-    import datetime as dt
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Iterable
     from typing import Final
 
-    from upgrade_state._environment import EnvironmentState
+GROUP: Final = "upgrade_state.recipes"
+
+_LOG: Final = logging.getLogger("upgrade_state")
 
 
-@attrs.frozen(kw_only=True)
-class Recipe:
-    """
-    How one environment manager makes a new lockfile in a scratch directory.
-
-    Attributes:
-        name: The manager's name; stands in the record.
-
-        lockfile: The lockfile's name below the environment's directory.
-
-        argv: The command.
-
-        manifests: Returns what to copy of an environment's directory.
-
-        changes: Environment variables to set; None: to remove.
-
-        fence: See `Command`.
-
-        needs: What to do if the command is missing.
-
-        upgrade: What the user runs to upgrade.
-    """
-
-    name: str
-    lockfile: str
-    argv: tuple[str, ...]
-    manifests: Callable[[str], Collection[str]]
-    changes: Mapping[str, str | None]
-    fence: tuple[str, bytes] | None
-    needs: str
-    upgrade: str
-
-    def resolver(
-        self,
-        environment: EnvironmentState,
-        *,
-        copies: Collection[str] = (),
-        timeout: dt.timedelta = DEFAULT_TIMEOUT,
-    ) -> Command:
-        """
-        Make the resolver for *environment*.
-
-        Args:
-            copies: Files to copy besides those that the recipe knows of.
-
-            timeout: See `Command`.
-
-        Raises:
-            ValueError: One of *copies* is not below the environment's directory.
-        """
-        manifests = self.manifests(environment.path or "")
-        return Command(
-            self.argv,
-            copies=(*manifests, *copies),
-            timeout=timeout,
-            changes=self.changes,
-            fence=self.fence,
-            needs=self.needs,
-        )
-
-
-RECIPES: Final[Mapping[str, Recipe]] = {
-    "uv": Recipe(
-        name="uv",
-        lockfile="uv.lock",
-        argv=("uv", "lock", "--upgrade", "--no-progress"),
-        manifests=_uv.manifests,
-        changes=_uv.CHANGES,
-        fence=_uv.FENCE,
-        needs="install uv",
-        upgrade="uv lock --upgrade",
-    ),
-}
-"""By name. A check by one of these is repeated by itself once its user ran it."""
-
-
-def recipe_for(lockfile: str | None) -> Recipe | None:
+def recipe_for(lockfile: str | None, directory: str | None = None) -> Recipe | None:
     """
     Return the recipe for a lockfile's name; None: there is none.
+
+    Args:
+        directory: Where the lockfile is. Of several recipes for one name, the
+            first whose manifest is there is meant; without that, the first.
     """
-    return next((r for r in RECIPES.values() if r.lockfile == lockfile), None)
+    mine = _choose(RECIPES.values(), lockfile, directory)
+    return mine or _choose(_others(), lockfile, directory)
+
+
+def _choose(
+    recipes: Iterable[Recipe], lockfile: str | None, directory: str | None
+) -> Recipe | None:
+    found = [recipe for recipe in recipes if recipe.lockfile == lockfile]
+    if directory is not None:
+        for recipe in found:
+            if os.path.isfile(os.path.join(directory, recipe.manifests[0])):
+                return recipe
+    return found[0] if found else None
 
 
 def recipe_named(name: str) -> Recipe:
@@ -109,11 +54,62 @@ def recipe_named(name: str) -> Recipe:
     Return the recipe that a record names.
 
     Raises:
-        ResolverError: There is none of that name (any more).
+        ResolverError: There is none of that name (any more), or it is none.
     """
-    recipe = RECIPES.get(name)
+    recipe = RECIPES.get(name) or _load(name)
     if recipe is None:
-        choices = ", ".join(sorted(RECIPES))
-        message = f"There is no recipe {name!r}; recipes: {choices}"
-        raise ResolverError(message, None)
+        choices = ", ".join(recipe_names())
+        raise ResolverError(f"There is no recipe {name!r}; recipes: {choices}", None)
     return recipe
+
+
+def recipe_names() -> list[str]:
+    """
+    Return the names of all recipes, those that others bring along included.
+    """
+    return sorted(RECIPES.keys() | _entry_points.names(GROUP))
+
+
+def broken_recipes() -> list[str]:
+    """
+    Say what is wrong with recipes that others bring along, a line for each.
+    """
+    return [str(error) for name in _others_names() if (error := _problem(name))]
+
+
+def _others_names() -> list[str]:
+    return sorted(_entry_points.names(GROUP) - RECIPES.keys())
+
+
+def _others() -> Iterable[Recipe]:
+    for name in _others_names():
+        try:
+            yield recipe_named(name)
+        except ResolverError as error:
+            # No obstacle to the others; who asks for it is told.
+            _LOG.debug("%s", error)
+
+
+def _problem(name: str) -> ResolverError | None:
+    try:
+        _load(name)
+    except ResolverError as error:
+        return error
+    return None
+
+
+def _load(name: str) -> Recipe | None:
+    """
+    Load the recipe that a distribution brings along; None: nobody brings it.
+    """
+    point = _entry_points.find(GROUP, name)
+    if point is None:
+        return None
+    try:
+        recipe = _entry_points.load(point)
+    except ValueError as error:
+        raise ResolverError(str(error), None) from error
+    if isinstance(recipe, Recipe) and recipe.name == name:
+        return recipe
+    message = f"There is no recipe of that name in {_entry_points.shown(point)}"
+    raise ResolverError(message, None)

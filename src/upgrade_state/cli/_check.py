@@ -17,7 +17,7 @@ from upgrade_state.cli._output import err, out, progress, raw
 from upgrade_state.cli._parser import UsageError
 from upgrade_state.cli._select import name_of, present, the_one
 from upgrade_state.cli._view import View, print_upgrades
-from upgrade_state.exceptions import StateReadError
+from upgrade_state.exceptions import ResolverError, StateReadError
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from typing import Final
 
     from upgrade_state._environment import EnvironmentState
-    from upgrade_state.checks import Outcome, Resolver
+    from upgrade_state.checks import Outcome, Recipe, Resolver
 
     Plan = list[tuple[EnvironmentState, Resolver, str | None]]
 
@@ -99,6 +99,8 @@ def _refuse(options: Namespace, *names: str, words: str) -> None:
 
 
 def _command(options: Namespace) -> Plan:
+    if options.recipe:
+        raise UsageError("either --recipe or a COMMAND, not both")
     environment = the_one(options)
     if environment.lockfile_name is None:
         raise UsageError(_nothing_here(options.env))
@@ -133,11 +135,14 @@ def _argv(argv: list[str], copies: list[str]) -> list[str]:
 
 
 def _recipes(options: Namespace) -> Plan:
-    environments = present(options)
+    environments = _with_recipe(options) if options.recipe else present(options)
     plan: Plan = []
     for environment in environments:
-        recipe = checks.recipe_for(environment.lockfile_name)
-        if recipe is not None:
+        recipe = _recipe_of(environment, options)
+        if recipe is None:
+            continue
+        # A list of wishes may go by a lockfile's name, beside a lockfile.
+        if len(environments) == 1 or _is_there(environment, recipe):
             resolver = recipe.resolver(
                 environment,
                 copies=options.copy,
@@ -147,14 +152,55 @@ def _recipes(options: Namespace) -> Plan:
     without = [e.lockfile_name or "" for e in environments]
     for environment, _, _ in plan:
         without.remove(environment.lockfile_name or "")
-    names = " and ".join(without) or "a directory without a known lockfile"
-    choices = ", ".join(sorted(checks.RECIPES))
-    line = f"no recipe for {names}; give a COMMAND after --; recipes: {choices}"
-    if not plan:
-        raise UsageError(line)
-    if without:
-        err(line)
+    if without or not plan:
+        _say_without(without, fatal=not plan)
     return plan
+
+
+def _recipe_of(environment: EnvironmentState, options: Namespace) -> Recipe | None:
+    if options.recipe:
+        return _named(options.recipe)
+    return checks.recipe_for(environment.lockfile_name, environment.path)
+
+
+def _is_there(environment: EnvironmentState, recipe: Recipe) -> bool:
+    manifest = os.path.join(environment.path or "", recipe.manifests[0])
+    return os.path.isfile(manifest)
+
+
+def _named(name: str) -> Recipe:
+    try:
+        return checks.recipe_named(name)
+    except ResolverError as error:
+        raise UsageError(error.message) from error
+
+
+def _with_recipe(options: Namespace) -> list[EnvironmentState]:
+    """
+    Return the one environment that the recipe is for.
+    """
+    recipe = _named(options.recipe)
+    if os.path.isdir(options.env) and options.lockfile is None:
+        options.lockfile = recipe.lockfile
+    environment = the_one(options)
+    if environment.lockfile_name != recipe.lockfile:
+        names = f"{recipe.lockfile}, not for {environment.lockfile_name}"
+        raise UsageError(f"the recipe {recipe.name} is for {names}")
+    return [environment]
+
+
+def _say_without(without: list[str], *, fatal: bool) -> None:
+    """
+    Say what has no recipe, what could be done, and which recipes are broken.
+    """
+    names = " and ".join(without) or "a directory without a known lockfile"
+    choices = ", ".join(checks.recipe_names())
+    line = f"no recipe for {names}; give a COMMAND after --; recipes: {choices}"
+    for broken in checks.broken_recipes():
+        err(broken)
+    if fatal:
+        raise UsageError(line)
+    err(line)
 
 
 def _check(

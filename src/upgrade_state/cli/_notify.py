@@ -84,7 +84,10 @@ def claim(
             None, interval, platform, could_not_check, None
         )
         if verdict:
-            say(verdict.message)
+            # Only who speaks has the time to look recipes up.
+            from upgrade_state.cli import _hints  # noqa: PLC0415 - see above
+
+            say(verdict.message + _hints.details_hint(environment))
 
 
 def start_checks(

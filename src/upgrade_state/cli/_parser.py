@@ -213,6 +213,11 @@ def _check(commands: Commands) -> None:
     words = "make a check now, with the recipe for the lockfile or with COMMAND"
     parser = _command(commands, "check", words, "check -- make relock")
     _environment(parser)
+    parser.add_argument(
+        "--recipe",
+        metavar="NAME",
+        help="use this recipe (default: by the lockfile and the manifest beside it)",
+    )
     _many(parser)
     _duration(
         parser,

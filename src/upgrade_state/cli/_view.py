@@ -14,6 +14,7 @@ from upgrade_state import _policy, _record, lockfiles
 from upgrade_state._environment import switch
 from upgrade_state._text import clean
 from upgrade_state._words import moment
+from upgrade_state.cli._hints import upgrade_hint
 from upgrade_state.cli._output import out
 from upgrade_state.cli._select import has_record, name_of
 
@@ -36,6 +37,9 @@ _BUILD: Final = 32
 _COMMIT: Final = re.compile(r"\b(?:[0-9a-f]{40}|[0-9a-f]{64})\b")
 
 _SIDES: Final[tuple[Literal["old", "new"], ...]] = ("old", "new")
+
+_NOTHING: Final = "nothing is known"
+_NO_UPGRADES: Final = "no upgrades"
 
 _KINDS: Final = ("version", "rebuild", "added", "removed")
 
@@ -68,7 +72,7 @@ class View:
         What the last check found, whether or not the user is to hear of it.
         """
         if self.record is None or self.record["result"] is None:
-            return "nothing is known"
+            return _NOTHING
         return (
             _policy.verdict(
                 self.record | {"snoozed_until": None, "last_notified": None},
@@ -79,8 +83,15 @@ class View:
                 switch=None,
                 directory="",
             ).summary
-            or "no upgrades"
+            or _NO_UPGRADES
         )
+
+    @property
+    def has_upgrades(self) -> bool:
+        """
+        Whether the last check found something to upgrade.
+        """
+        return self.summary not in (_NOTHING, _NO_UPGRADES)
 
     @property
     def problem(self) -> str | None:
@@ -245,6 +256,8 @@ def print_upgrades(view: View, *, every: bool) -> None:
         out(f"    {row}")
     if len(rows) > shown:
         out(f"    and {len(rows) - shown} more (upgrade-state show --all)")
+    if view.has_upgrades and (hint := upgrade_hint(view.environment)):
+        out(f"    {hint}")
 
 
 def rows_of(upgrades: Iterable[Upgrade], platform: str | None) -> list[str]:

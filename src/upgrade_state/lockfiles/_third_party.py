@@ -6,8 +6,8 @@ Their code is run for whoever names their format, and for nobody else.
 
 import logging
 from collections.abc import Iterable
-from importlib import metadata
 
+from upgrade_state import _entry_points
 from upgrade_state._record import is_short_name
 
 from ._model import Package, Reader
@@ -24,7 +24,7 @@ def names() -> set[str]:
     """
     Return the names of all formats that somebody has installed a reader of.
     """
-    return {point.name for point in metadata.entry_points(group=GROUP)}
+    return _entry_points.names(GROUP)
 
 
 def reader_of(name: str) -> Reader | None:
@@ -34,21 +34,13 @@ def reader_of(name: str) -> Reader | None:
     Raises:
         ValueError: It cannot be loaded, or is nothing that could be called.
     """
-    # As with modules, the first on the path wins.
-    point = next(iter(metadata.entry_points(group=GROUP, name=name)), None)
+    point = _entry_points.find(GROUP, name)
     if point is None or not is_short_name(name):
         return None
-    try:
-        reader: Reader = point.load()
-    except Exception as e:  # what an import raises is up to the imported
-        raise ValueError(f"Could not load {_shown(point)}: {e!r}") from e
+    reader: Reader = _entry_points.load(point)
     if callable(reader):
         return _guarded(name, reader)
-    raise ValueError(f"Could not call {_shown(point)}")
-
-
-def _shown(point: metadata.EntryPoint) -> str:
-    return f"the entry point {point.name!r} of {GROUP} ({point.value})"
+    raise ValueError(f"Could not call {_entry_points.shown(point)}")
 
 
 def _guarded(name: str, reader: Reader) -> Reader:

@@ -1,0 +1,17 @@
+"""
+Lets upgrade-state check environments that are locked in pins.
+"""
+
+from upgrade_state.checks import Recipe
+
+recipe = Recipe(
+    name="pins",
+    lockfile="shop.pins",
+    argv=("pins", "resolve", "--latest"),
+    manifests=("shop.wishes",),
+    passes=("PINS_*",),
+    changes={"PINS_FROZEN": None},
+    needs="install pins 2 or newer",
+    upgrade="pins upgrade",
+    details="pins outdated",
+)

@@ -1,0 +1,120 @@
+"""
+What a tool said when it gave up, and what can be done about it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from upgrade_state import _text
+
+if TYPE_CHECKING:
+    from typing import Final
+
+LENGTH: Final = 400
+_LINES: Final = 4
+
+# Colours and the like, titles of windows, links: a message is read in places
+# that have none.
+_STYLE: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\))")
+
+# What npm begins each line of an error with, behind which it says it.
+_PREFIX: Final = re.compile(r"npm (?:error|ERR!)\s?")
+
+# What follows it is for those who wrote the tool.
+_TRACE: Final = "Traceback (most recent call last):"
+
+# Where to find more, which is gone with the scratch directory, and frames.
+_NOISE: Final = re.compile(
+    r"A complete log of this run|See .*\.log\b|.*Add '-v' to see"
+    r"|You can also run|For more information|Caused by:$|Usage: "
+    r"|at .+:\d+|File\b|[\^~ ]+$"
+    r"|syscall |errno |(?:address|code|errno|port|requiredBy|syscall|type): "
+)
+
+_ERROR: Final = re.compile(r"(?!cause)(?:[\w-]+(?: [\w-]+)?: )?error\b", re.IGNORECASE)
+_TROUBLE: Final = re.compile(
+    r"\[\w+\]: |\bfailed\b|\bunable to\b|\bcould not\b|\bcannot\b|\bnot found\b"
+    r"|\bdoes not exist\b|\bno such\b|\bunknown\b",
+    re.IGNORECASE,
+)
+
+_NO_NETWORK: Final = re.compile(
+    r"Connection refused|Connection reset|ECONNREFUSED|ECONNRESET|ENOTFOUND"
+    r"|EAI_AGAIN|ETIMEDOUT|Network is unreachable|ENETUNREACH|No route to host"
+    r"|Name or service not known|name resolution|Could not resolve|dns error"
+    r"|[Cc]onnect(?:ion)? timed? ?out|All attempts to connect|Could not connect"
+    r"|Cannot connect to proxy|not connected to the internet"
+)
+_OTHER_VERSION: Final = re.compile(
+    r"(?:unrecognized|unexpected) argument|no such (?:option|command|subcommand)"
+    r"|(?:unknown|invalid) (?:option|command|flag|shorthand flag|argument|cli config)"
+    r"|command not found|unrecogni[sz]ed (?:option|flag|command|subcommand)"
+    r"|requested command .* does not exist|The option .* does not exist"
+    r"|invalid choice:|is not a (?:recogni[sz]ed|known) (?:flag|option|command)",
+    re.IGNORECASE,
+)
+_ASKED: Final = re.compile(
+    r"EOFError|EOF when reading|^Aborted[!.]?$|not a (?:terminal|tty)|IO error: not",
+    re.MULTILINE,
+)
+
+
+def last_words(output: bytes) -> str:
+    """
+    Return what a tool said when it gave up, as one line.
+
+    From the last line that calls itself an error on; else from the first that
+    tells of trouble on; else the last line.
+    """
+    lines = _lines(_plain(output))
+    errors = [i for i, line in enumerate(lines) if _ERROR.match(line)]
+    troubles = [i for i, line in enumerate(lines) if _TROUBLE.search(line)]
+    start = errors[-1] if errors else troubles[0] if troubles else len(lines) - 1
+    said = lines[max(start, 0) :][:_LINES]
+    if _TRACE in said[1:]:
+        del said[said.index(_TRACE, 1) :]
+    # Each line alone: a URL ends where its line does.
+    return _text.message_of("; ".join(said), LENGTH)
+
+
+def _plain(output: bytes) -> str:
+    text = _STYLE.sub("", output.decode(errors="backslashreplace"))
+    # What was drawn over, as by a progress display, is not there any more.
+    return "\n".join(line.rstrip("\r").split("\r")[-1] for line in text.split("\n"))
+
+
+def _lines(text: str) -> list[str]:
+    """
+    Return what is worth quoting.
+    """
+    lines = []
+    was_npm = False
+    for line in text.splitlines():
+        words = _PREFIX.sub("", line, count=1).strip()
+        is_npm = _PREFIX.match(line) is not None
+        if words and not _NOISE.match(words):
+            # An error of npm goes over lines: it begins where the block does.
+            lines.append("error: " * (is_npm and not was_npm) + words)
+        was_npm = is_npm
+    return lines
+
+
+def advice(output: bytes, *, is_late: bool, needs: str) -> str:
+    """
+    Say what to do about a tool that failed; "": its own words are all there is.
+
+    Args:
+        is_late: It was ended, since it took too long.
+
+        needs: What to do if it is too old; "": nobody knows.
+    """
+    text = _plain(output)
+    if is_late:
+        return "check the network and the proxy, or give it more time"
+    if _OTHER_VERSION.search(text):
+        return needs
+    if _ASKED.search(text):
+        return "it asked a question: run it once where it can be answered"
+    return "check the network and the proxy" if _NO_NETWORK.search(text) else ""

@@ -1,0 +1,184 @@
+"""
+What a recipe is: the facts of how one environment manager makes a lockfile.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import attrs
+
+from . import _manifests
+from ._command import DEFAULT_TIMEOUT, Command
+from ._scratch import copied_name
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable, Collection
+    from typing import Any, Final
+
+    from upgrade_state._environment import EnvironmentState
+
+# Stands in records, which have room for 64, with what marks a sandbox.
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,55}(?:\+sandbox)?")
+_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def _must(be: str, test: Callable[[Any], bool]) -> Callable[..., None]:
+    """
+    Make a validator: who writes a recipe may have no type checker.
+    """
+
+    def validate(_self: object, field: attrs.Attribute[Any], value: Any) -> None:
+        if not test(value):
+            raise ValueError(f"a recipe's {field.name} must be {be}: {value!r}")
+
+    return validate
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and value.isprintable() and value != ""
+
+
+def _is_name(value: Any) -> bool:
+    return _is_text(value) and _NAME.fullmatch(value) is not None
+
+
+def _is_path(value: Any) -> bool:
+    try:
+        return _is_text(value) and copied_name(value) == value
+    except ValueError:
+        return False
+
+
+def _is_fence(value: Any) -> bool:
+    is_pair = isinstance(value, tuple) and len(value) == 2
+    return is_pair and _is_path(value[0]) and isinstance(value[1], bytes)
+
+
+def _are(test: Callable[[Any], bool], *, least: int = 0) -> Callable[[Any], bool]:
+    def are(values: Any) -> bool:
+        is_tuple = isinstance(values, tuple) and len(values) >= least
+        return is_tuple and all(map(test, values))
+
+    return are
+
+
+def _are_changes(value: Any) -> bool:
+    is_mapping = isinstance(value, Mapping)
+    return is_mapping and all(
+        _is_variable(name) and isinstance(text, str | None)
+        for name, text in value.items()
+    )
+
+
+def _is_variable(value: Any) -> bool:
+    return _is_text(value) and _VARIABLE.fullmatch(value) is not None
+
+
+def _is_pass(value: Any) -> bool:
+    return _is_text(value) and _is_variable(value.removesuffix("*"))
+
+
+_TEXT: Final = _must("one line of text", _is_text)
+_PATH: Final = _must("a path below a directory, without detours", _is_path)
+_PATHS: Final = _must("a tuple of paths below a directory", _are(_is_path))
+_VARIABLES: Final = _must("a tuple of environment variables", _are(_is_variable))
+
+
+@attrs.frozen(kw_only=True)
+class Recipe:
+    """
+    How one environment manager makes a new lockfile in a scratch directory.
+
+    Attributes:
+        name: Stands in the record, and is what `--recipe` asks for.
+
+        lockfile: The lockfile's name below the environment's directory.
+
+        argv: The command.
+
+        manifests: Names of the files that the manager reads its wishes from.
+            The first must be there. What they name below the environment's
+            directory is copied, too.
+
+        beside: Other files to copy where they are, as glob patterns, of the
+            environment's directory and of each package that a manifest names.
+
+        result, changes, passes, caches, fence: See `Command`.
+
+        needs: What to do if the command is missing or too old.
+
+        upgrade: What the user runs to upgrade.
+
+        details: What the user runs to see what an upgrade would do.
+
+    Raises:
+        ValueError: A fact has a shape that it cannot have.
+    """
+
+    name: str = attrs.field(
+        validator=_must("1 to 56 letters, digits, '.', '_' and '-'", _is_name)
+    )
+    lockfile: str = attrs.field(validator=_PATH)
+    argv: tuple[str, ...] = attrs.field(
+        validator=_must("a tuple of texts, one at least", _are(_is_text, least=1))
+    )
+    manifests: tuple[str, ...] = attrs.field(
+        validator=_must("a tuple of paths, one at least", _are(_is_path, least=1))
+    )
+    beside: tuple[str, ...] = attrs.field(default=(), validator=_PATHS)
+    result: str | None = attrs.field(
+        default=None, validator=attrs.validators.optional(_PATH)
+    )
+    changes: Mapping[str, str | None] = attrs.field(
+        factory=dict,
+        validator=_must("texts or None, by environment variable", _are_changes),
+    )
+    passes: tuple[str, ...] = attrs.field(
+        default=(),
+        validator=_must("a tuple of environment variables", _are(_is_pass)),
+    )
+    caches: tuple[str, ...] = attrs.field(default=(), validator=_VARIABLES)
+    fence: tuple[str, bytes] | None = attrs.field(
+        default=None,
+        validator=attrs.validators.optional(
+            _must("a tuple of a file's name and its content (bytes)", _is_fence)
+        ),
+    )
+    needs: str = attrs.field(validator=_TEXT)
+    upgrade: str = attrs.field(validator=_TEXT)
+    details: str = attrs.field(default="upgrade-state show --all", validator=_TEXT)
+
+    def resolver(
+        self,
+        environment: EnvironmentState,
+        *,
+        copies: Collection[str] = (),
+        timeout: dt.timedelta = DEFAULT_TIMEOUT,
+    ) -> Command:
+        """
+        Make the resolver for *environment*.
+
+        Args:
+            copies: Files to copy besides those that the recipe knows of.
+
+            timeout: See `Command`.
+
+        Raises:
+            ValueError: One of *copies* is not below the environment's directory.
+        """
+        found = _manifests.collect(environment.path or "", self.manifests, self.beside)
+        return Command(
+            self.argv,
+            copies=(*found, *copies),
+            result=self.result,
+            timeout=timeout,
+            changes=self.changes,
+            passes=self.passes,
+            caches=self.caches,
+            fence=self.fence,
+            needs=self.needs,
+        )

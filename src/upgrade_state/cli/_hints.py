@@ -1,0 +1,44 @@
+"""
+What the recipe of an environment says that its user may run.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from upgrade_state.exceptions import UpgradeStateError
+
+if TYPE_CHECKING:
+    from upgrade_state._environment import EnvironmentState
+    from upgrade_state.checks import Recipe
+
+
+def upgrade_hint(environment: EnvironmentState) -> str:
+    """
+    Say how to upgrade, and how to see more; "": the record names no known recipe.
+    """
+    recipe = _recipe_of(environment)
+    if recipe is None:
+        return ""
+    return f"to upgrade: {recipe.upgrade} (details: {recipe.details})"
+
+
+def details_hint(environment: EnvironmentState) -> str:
+    """
+    Say how to see more, as the end of a notice; "" likewise.
+    """
+    recipe = _recipe_of(environment)
+    return "" if recipe is None else f" Run '{recipe.details}' for details."
+
+
+def _recipe_of(environment: EnvironmentState) -> Recipe | None:
+    try:
+        record = environment._record()  # noqa: SLF001 - a field is all it takes
+        if record is None or record["recipe"] is None:
+            return None
+        from upgrade_state import checks  # noqa: PLC0415 - not for a COMMAND
+
+        # A sandbox makes no other recipe of it.
+        return checks.recipe_named(record["recipe"].partition("+")[0])
+    except UpgradeStateError:
+        return None

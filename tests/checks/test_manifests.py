@@ -1,0 +1,227 @@
+"""
+What is copied of an environment's directory: what its manifests lead to.
+"""
+
+import json
+import os
+
+import pytest
+
+from upgrade_state.checks import RECIPES, _manifests
+
+
+def make(directory, **files):
+    for name, text in files.items():
+        path = directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def copied(directory, name):
+    recipe = RECIPES[name]
+    found = _manifests.collect(str(directory), recipe.manifests, recipe.beside)
+    return sorted(found)
+
+
+class TestManagers:
+    def test_requirements(self, directory):
+        """
+        Requirements lead to others, to constraints, and to packages.
+        """
+        make(
+            directory,
+            **{
+                "requirements.in": (
+                    "-r base.in\n--requirement=more.txt  # as well\n-cpins.txt\n"
+                    "-e ./lib[extra]\nx @ file:w/x.whl#sha256=1 ; python_version>'3'\n"
+                    "-r missing.in\n-r ../outside.in\n"
+                ),
+                "base.in": "-r base.in\n-r deep/er.in",
+                "deep/er.in": "-e ../tool",
+                "more.txt": "",
+                "pins.txt": "",
+                "lib/pyproject.toml": 'readme = "README"',
+                "lib/README": "",
+                "tool/setup.py": "",
+                "w/x.whl": "",
+                "../outside.in": "",
+                "other.in": "",
+            },
+        )
+
+        assert [
+            "base.in",
+            "deep/er.in",
+            "lib/README",
+            "lib/pyproject.toml",
+            "more.txt",
+            "pins.txt",
+            "requirements.in",
+            "tool/setup.py",
+            "w/x.whl",
+        ] == copied(directory, "pip-tools")
+
+    def test_poetry_and_pdm(self, directory):
+        """
+        Packages by path are found as either of them writes it.
+        """
+        make(
+            directory,
+            **{
+                "pyproject.toml": """\
+[project]
+dependencies = ["lib @ file:///${PROJECT_ROOT}/lib", "far @ file:///far/away"]
+[tool.poetry.dependencies]
+own = { path = "own", develop = true }
+""",
+                "lib/pyproject.toml": "",
+                "own/pyproject.toml": "",
+                "poetry.toml": "",
+            },
+        )
+
+        assert [
+            "lib/pyproject.toml",
+            "own/pyproject.toml",
+            "poetry.toml",
+            "pyproject.toml",
+        ] == copied(directory, "poetry")
+
+    def test_npm(self, directory):
+        """
+        Workspaces, links and tarballs; nothing that is installed.
+        """
+        make(
+            directory,
+            **{
+                "package.json": """\
+{"workspaces": {"packages": ["packages/**"]},
+ "dependencies": {"a": "file:./libs/a", "b": "link:libs/b", "c": "file:c.tgz"}}
+""",
+                ".npmrc": "",
+                "packages/x/package.json": "{}",
+                "packages/x/node_modules/y/package.json": "{}",
+                "libs/a/package.json": "{}",
+                "libs/b/package.json": "{}",
+                "c.tgz": "",
+            },
+        )
+
+        assert [
+            ".npmrc",
+            "c.tgz",
+            "libs/a/package.json",
+            "libs/b/package.json",
+            "package.json",
+            "packages/x/package.json",
+        ] == copied(directory, "npm")
+
+    def test_cargo(self, directory):
+        """
+        Every package has a target, else Cargo refuses it.
+        """
+        make(
+            directory,
+            **{
+                "Cargo.toml": '[workspace]\nmembers = ["crates/*"]\n',
+                "crates/a/Cargo.toml": '[dependencies]\nb = { path = "../../b" }\n',
+                "crates/a/src/bin/x.rs": "",
+                "crates/a/src/other.rs": "",
+                "b/Cargo.toml": "",
+                "b/src/lib.rs": "",
+                ".cargo/config.toml": "",
+            },
+        )
+
+        assert [
+            ".cargo/config.toml",
+            "Cargo.toml",
+            "b/Cargo.toml",
+            "b/src/lib.rs",
+            "crates/a/Cargo.toml",
+            "crates/a/src/bin/x.rs",
+        ] == copied(directory, "cargo")
+
+    def test_conda_lock(self, directory):
+        """
+        conda-lock's lockfile names what it was made from.
+        """
+        make(
+            directory,
+            **{
+                "conda-lock.yml": "metadata:\n  sources:\n  - dev.yml\n  - a/x.yaml\n",
+                "dev.yml": "- pip:\n  - -r pip.txt\n",
+                "a/x.yaml": "",
+                "pip.txt": "",
+            },
+        )
+
+        assert [
+            "a/x.yaml",
+            "conda-lock.yml",
+            "dev.yml",
+            "pip.txt",
+        ] == copied(directory, "conda-lock")
+
+    def test_nix(self, directory):
+        """
+        A flake leads to flakes by path.
+        """
+        make(
+            directory,
+            **{
+                "flake.nix": '{ inputs.sub.url = "path:./sub"; inputs.x.url = "x"; }',
+                "sub/flake.nix": "{ }",
+            },
+        )
+
+        assert ["flake.nix", "sub/flake.nix"] == copied(directory, "nix")
+
+
+class TestBounds:
+    @pytest.mark.parametrize(
+        ("limit", "value"),
+        [("_MAX_PACKAGES", 3), ("_MAX_FILES", 3), ("_MAX_BYTES", 200)],
+    )
+    def test_too_many(self, directory, monkeypatch, limit, value):
+        """
+        There is an end to packages, files and bytes.
+        """
+        monkeypatch.setattr(_manifests, limit, value)
+        packages = {f"p/{n}/Cargo.toml": "#" * 60 for n in range(9)}
+        make(directory, **packages, **{"Cargo.toml": '[w]\nmembers = ["p/*"]\n'})
+
+        assert 3 == len(copied(directory, "cargo"))
+
+    def test_too_many_names(self, directory, monkeypatch):
+        """
+        And to what is read of one manifest, from its beginning.
+        """
+        monkeypatch.setattr(_manifests, "_MAX_NAMES", 3)
+        make(directory, **{f"{n}.in": "" for n in "abcdef"})
+        make(directory, **{"requirements.in": "-r a.in\n-r b.in\n-r c.in\n"})
+
+        assert ["a.in", "requirements.in"] == copied(directory, "pip")
+
+    def test_directories_that_lead_elsewhere(self, directory, tmp_path):
+        """
+        A package that only seems to be inside is not copied.
+        """
+        make(tmp_path, **{"far/package.json": "{}"})
+        (directory / "near").symlink_to(tmp_path / "far")
+        make(directory, **{"package.json": '{"a": "near", "workspaces": ["ne*"]}'})
+
+        assert ["package.json"] == copied(directory, "npm")
+
+    @pytest.mark.parametrize("pattern", ["**", "**/x", "*/" * 40 + "x"])
+    def test_loop(self, directory, pattern):
+        """
+        Symlinks that lead in circles have an end.
+        """
+        for name in "abc":
+            make(directory, **{f"{name}/package.json": "{}"})
+            os.symlink("..", directory / name / "up")
+        content = json.dumps({"workspaces": [pattern, "a/"]})
+        make(directory, **{"package.json": content})
+
+        assert {"package.json", "a/package.json"} <= set(copied(directory, "npm"))

@@ -1,0 +1,301 @@
+"""
+The recipes find what the tools themselves report: real tools, real registries.
+
+Each directory of real/ is an environment with pins of 2023; the hosts in it are
+put in here. Which tools there are is said by `nox -s network`.
+"""
+
+import datetime as dt
+import hashlib
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from upgrade_state import StateStore, checks
+
+pytestmark = pytest.mark.network
+
+REAL = Path(__file__).parent / "real"
+
+# Where the tools may keep what they have downloaded, and what they know of
+# interpreters. Everything else they leave is garbage.
+CACHES = (".cache/", ".npm/_cacache/", ".npm/_update-notifier-last-checked")
+
+
+def index():
+    """
+    The index that pip is configured for: its default is written down nowhere here.
+    """
+    default = import_module("pip._internal.models.index").PyPI.simple_url
+    return os.environ.get("PIP_INDEX_URL", default).rstrip("/")
+
+
+@pytest.fixture(name="tool")
+def _tool(monkeypatch):
+    """
+    Put a tool in front of everything else, or skip.
+    """
+
+    def find(command):
+        places = os.environ.get("UPGRADE_STATE_TOOLS", "")
+        # npm comes from elsewhere.
+        found = shutil.which(command, path=places) or shutil.which(command)
+        if found is None:
+            pytest.skip(f"no {command} here")
+        path = os.pathsep.join([os.path.dirname(found), os.environ["PATH"]])
+        monkeypatch.setenv("PATH", path)
+
+    return find
+
+
+@pytest.fixture(name="dated")
+def _dated(tmp_path):
+    """
+    Copy a dated environment, as often as it is asked for.
+    """
+
+    def copy(name, place):
+        target = tmp_path / place
+        shutil.copytree(REAL / name, target)
+        for path in target.iterdir():
+            text = path.read_text().replace("https://index.example/simple", index())
+            path.write_text(text)
+        return target
+
+    return copy
+
+
+def contents(directory):
+    return {
+        str(path.relative_to(directory)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in directory.rglob("*")
+        if path.is_file()
+    }
+
+
+def words(directory, *argv, **variables):
+    """
+    What a tool prints, on stdout or stderr.
+    """
+    environment = {
+        name: value
+        for name, value in (os.environ | {"NO_COLOR": "1"} | variables).items()
+        if name not in {"VIRTUAL_ENV", "FORCE_COLOR"}
+    }
+    done = subprocess.run(
+        argv,
+        cwd=directory,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    return done.stdout
+
+
+# What the tools report of a copy, as (name, old version, new version).
+
+
+def uv(directory):
+    said = words(directory, "uv", "lock", "--upgrade", "--dry-run")
+    yield from re.findall(r"^Update (\S+) v(\S+) -> v(\S+)$", said, re.MULTILINE)
+    for name, new in re.findall(r"^Add (\S+) v(\S+)$", said, re.MULTILINE):
+        yield name, "", new
+    for name, old in re.findall(r"^Remove (\S+) v(\S+)$", said, re.MULTILINE):
+        yield name, old, ""
+
+
+def poetry(directory):
+    here = {"POETRY_VIRTUALENVS_IN_PROJECT": "true"}
+    for argv in (["lock"], ["install", "--no-root"]):
+        words(directory, "poetry", *argv, "--no-interaction", **here)
+    argv = ["update", "--dry-run", "--no-interaction", "--no-ansi"]
+    said = words(directory, "poetry", *argv, **here)
+    yield from re.findall(r"- Updating (\S+) \((\S+) -> (\S+)\)", said)
+    for name, new in re.findall(r"- Installing (\S+) \((\S+)\)", said):
+        yield name, "", new
+    for name, old in re.findall(r"- Removing (\S+) \((\S+)\)", said):
+        yield name, old, ""
+
+
+def pdm(directory):
+    here = {"PDM_USE_VENV": "0", "PDM_CHECK_UPDATE": "0"}
+    words(directory, "pdm", "sync", "--no-self", **here)
+    argv = ["update", "--dry-run", "--no-sync"]
+    said = words(directory, "pdm", *argv, **here)
+    parts = re.split(r"^Packages to (\w+):$", said, flags=re.MULTILINE)
+    for verb, listed in zip(parts[1::2], parts[2::2], strict=True):
+        found = re.findall(r"^ +- (\S+) (\S+)(?: -> (\S+))?$", listed, re.MULTILINE)
+        for name, first, second in found:
+            yield {
+                "update": (name, first, second),
+                "add": (name, "", first),
+                "remove": (name, first, ""),
+            }[verb]
+
+
+def pipenv(directory):
+    here = {"PIPENV_VENV_IN_PROJECT": "1"}
+    words(directory, "pipenv", "sync", **here)
+    said = words(directory, "pipenv", "update", "--outdated", **here)
+    yield from re.findall(
+        r"Package '(\S+)' out-of-date: '(\S+)' installed,\s+'(\S+)' available", said
+    )
+
+
+def pip_report(directory, *wishes):
+    argv = ["install", "--dry-run", "--ignore-installed", "--quiet"]
+    words(directory, "pip", *argv, "--report=report.json", *wishes)
+    for entry in json.loads((directory / "report.json").read_text())["install"]:
+        if "dir_info" not in entry["download_info"]:
+            name = entry["metadata"]["name"].replace("_", "-")
+            yield name, None, entry["metadata"]["version"]
+
+
+def pip(directory):
+    return pip_report(directory, "--requirement=requirements.in")
+
+
+def pip_project(directory):
+    return pip_report(directory, ".")
+
+
+def pip_tools(directory):
+    argv = ["--upgrade", "--dry-run", "requirements.in"]
+    said = words(directory, "pip-compile", *argv)
+    for name, new in re.findall(r"^([\w-]+)==(\S+)$", said, re.MULTILINE):
+        yield name, None, new
+
+
+def npm(directory):
+    words(directory, "npm", "ci", "--ignore-scripts", "--no-audit")
+    said = words(directory, "npm", "update", "--dry-run", "--json", "--no-audit")
+    for change in json.loads(said[said.index("{") :])["change"]:
+        old, new = change["from"], change["to"]
+        yield new["name"], old["version"], new["version"]
+
+
+REPORTS = {
+    "uv": uv,
+    "poetry": poetry,
+    "pdm": pdm,
+    "pipenv": pipenv,
+    "pip": pip,
+    "pip-project": pip_project,
+    "pip-tools": pip_tools,
+    "npm": npm,
+}
+
+
+# What not every tool reports: what is added, what is removed, the old version.
+SILENT_ON = {
+    "pdm": {"removed"},
+    "pipenv": {"added", "removed"},
+    "pip": {"removed", "old"},
+    "pip-project": {"removed", "old"},
+    "pip-tools": {"removed", "old"},
+}
+
+
+def rows_of(environment, silent_on):
+    """
+    What a check has found, as a tool reports it.
+    """
+    return {
+        (u.name, None if "old" in silent_on else "".join(u.old), "".join(u.new))
+        for u in environment.upgrades()
+        if u.kind not in silent_on
+    }
+
+
+@pytest.fixture(name="proxy")
+def _proxy(monkeypatch):
+    """
+    Send the tools to a proxy.
+    """
+
+    def use(port):
+        for variable in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+            monkeypatch.setenv(variable, f"http://127.0.0.1:{port}")
+            monkeypatch.setenv(variable.lower(), f"http://127.0.0.1:{port}")
+        for variable in ("PIP_RETRIES", "UV_HTTP_RETRIES", "npm_config_fetch_retries"):
+            monkeypatch.setenv(variable, "1")
+
+    return use
+
+
+class TestRealTools:
+    @pytest.mark.parametrize("name", REPORTS)
+    def test_rows(self, name, tool, dated, scratches, tmp_path):
+        """
+        The rows are those that the tool reports, and nothing else has changed.
+        """
+        recipe = checks.RECIPES[name]
+        tool(recipe.argv[0])
+        shop = dated(name, "shop")
+        before = contents(shop)
+        environment = StateStore().environment(shop, recipe.lockfile)
+
+        outcome = checks.check(environment, recipe.resolver(environment), recipe=name)
+
+        assert checks.Outcome("checked") == outcome
+        assert before == contents(shop)
+        assert [] == list(scratches.iterdir())
+        home = contents(tmp_path / "home") if (tmp_path / "home").exists() else {}
+        assert [] == [path for path in home if not path.startswith(CACHES)]
+        assert [] == [path for path in home if path.endswith("pyvenv.cfg")]
+        told = set(REPORTS[name](dated(name, "copy")))
+        assert told
+        assert told == rows_of(environment, SILENT_ON.get(name, ()))
+
+    @pytest.mark.parametrize("name", REPORTS)
+    def test_no_network(self, name, tool, dated, scratches, proxy):
+        """
+        Without a network there is one line, which is remembered.
+        """
+        recipe = checks.RECIPES[name]
+        tool(recipe.argv[0])
+        proxy(9)
+        shop = dated(name, "shop")
+        before = contents(shop)
+        environment = StateStore().environment(shop, recipe.lockfile)
+
+        outcome = checks.check(environment, recipe.resolver(environment), recipe=name)
+
+        assert "failed" == outcome.state
+        message = environment.read().failure.message
+        assert message == outcome.error.message
+        # Pipenv does not tell what pip has told it.
+        assert "check the network and the proxy" in message or name == "pipenv"
+        assert 1 == len(message.splitlines())
+        assert before == contents(shop)
+        assert [] == list(scratches.iterdir())
+
+    @pytest.mark.parametrize("name", REPORTS)
+    def test_proxy_that_hangs(self, name, tool, dated, scratches, proxy):
+        """
+        A proxy that takes calls and never answers has its time, and no more.
+        """
+        recipe = checks.RECIPES[name]
+        tool(recipe.argv[0])
+        environment = StateStore().environment(dated(name, "shop"), recipe.lockfile)
+        limit = dt.timedelta(seconds=8)
+
+        with socket.create_server(("127.0.0.1", 0)) as deaf:
+            proxy(deaf.getsockname()[1])
+            resolver = recipe.resolver(environment, timeout=limit)
+            outcome = checks.check(environment, resolver, recipe=name)
+
+        assert "did not end within 8 s" in outcome.error.message
+        assert "check the network and the proxy" in outcome.error.message
+        assert [] == list(scratches.iterdir())
