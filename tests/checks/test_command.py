@@ -161,6 +161,8 @@ class TestCommand:
         """
         with pytest.raises(ValueError, match="not a file below"):
             Command(["x"], copies=[name])
+        with pytest.raises(ValueError, match="not a file below"):
+            Command(["x"], result=name)
 
     def test_copy_is_a_symlink_to_elsewhere(self, environment, directory, tmp_path):
         """
@@ -227,6 +229,14 @@ class TestCommand:
         command = Command(python(code), fence=("stop", b"here"))
 
         assert b"here" == command(environment, OLD)
+
+    def test_result_elsewhere(self, environment, python):
+        """
+        A tool may leave the new lockfile under another name.
+        """
+        command = Command(python("open('new', 'w').write('x')"), result="./new")
+
+        assert b"x" == command(environment, OLD)
 
 
 class TestMistakes:

@@ -50,6 +50,10 @@ def _names(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(map(copied_name, names))
 
 
+def _name(name: str | None) -> str | None:
+    return None if name is None else copied_name(name)
+
+
 def _is_command(_self: object, _field: object, argv: tuple[str, ...]) -> None:
     if not argv or not argv[0] or any("\0" in part for part in argv):
         raise ValueError("not a command: " + " ".join(map(repr, argv)))
@@ -78,14 +82,25 @@ class Command:
         copies: Other files to copy, by their paths below the environment's
             directory.
 
+        result: Where the new lockfile appears, a path below the scratch
+            directory. None: under the lockfile's name.
+
         timeout: After that the command is ended, which is a failure.
 
         changes: Environment variables to set; None: to remove.
+
+        passes: Names of environment variables that the command gets besides
+            the usual ones; what ends in ``*`` stands for all that begin so.
+
+        caches: Names of environment variables that say where the tool keeps
+            its cache. In a sandbox they lead into the scratch directory.
 
         fence: Name and content of a file above the scratch directory, to stop
             a tool from searching further up, where anybody may write.
 
         needs: What to do if there is no such command.
+
+        sandbox: Let it write nowhere but in the scratch directory.
 
     Raises:
         TypeError: The command is one text.
@@ -95,12 +110,16 @@ class Command:
 
     argv: tuple[str, ...] = attrs.field(converter=_words, validator=_is_command)
     copies: tuple[str, ...] = attrs.field(default=(), converter=_names, kw_only=True)
+    result: str | None = attrs.field(default=None, converter=_name, kw_only=True)
     timeout: dt.timedelta = attrs.field(
         default=DEFAULT_TIMEOUT, kw_only=True, validator=_is_timeout
     )
     changes: Mapping[str, str | None] = attrs.field(factory=dict, kw_only=True)
+    passes: tuple[str, ...] = attrs.field(default=(), converter=tuple, kw_only=True)
+    caches: tuple[str, ...] = attrs.field(default=(), converter=tuple, kw_only=True)
     fence: tuple[str, bytes] | None = attrs.field(default=None, kw_only=True)
     needs: str = attrs.field(default="install it or name its path", kw_only=True)
+    sandbox: bool = attrs.field(default=False, kw_only=True)
 
     def __call__(
         self, environment: EnvironmentState, old_lockfile: bytes | None, /
@@ -121,7 +140,7 @@ class Command:
             if old_lockfile is not None:
                 place.write(name, old_lockfile)
             self._demand_success(self._run(directory, place), directory)
-            return place.take(name)
+            return place.take(self.result or name)
 
     def _fill(self, place: Scratch) -> None:
         if self.fence is not None:
