@@ -3,7 +3,6 @@ import os
 import signal
 import stat
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -15,35 +14,6 @@ from upgrade_state.exceptions import ResolverError
 SECOND = dt.timedelta(seconds=1)
 
 OLD = b"old\n"
-
-
-def wait_for(path, seconds=30):
-    """
-    Wait until a file has something in it, and return that.
-    """
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if path.exists() and path.read_text():
-            return path.read_text()
-        time.sleep(0.01)
-    raise AssertionError(f"{path} did not appear")
-
-
-def is_gone(pid, seconds=30):
-    """
-    Tell whether a process ends in time.
-    """
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        try:
-            os.kill(pid, 0)
-            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-            if state == "Z":
-                return True
-        except (ProcessLookupError, FileNotFoundError):
-            return True
-        time.sleep(0.01)
-    return False
 
 
 class TestCommand:
@@ -274,13 +244,11 @@ class TestFailures:
 
     def test_hidden_directory(self, environment, monkeypatch, tmp_path):
         """
-        A directory of PATH that nobody may search is no reason to say otherwise.
+        What is no directory in PATH is no reason to say otherwise.
         """
-
-        def refuse(*_, **__):
-            raise PermissionError(13, "Permission denied")
-
-        monkeypatch.setattr(_process, "_start", refuse)
+        (tmp_path / "file").write_text("")
+        path = f"{tmp_path}/file/x:{os.environ['PATH']}"
+        monkeypatch.setenv("PATH", path)
 
         assert "There is no command 'no-such-tool'; install it" == self.error_of(
             Command(["no-such-tool"], needs="install it"), environment
@@ -299,7 +267,7 @@ class TestFailures:
         The exit status and the last line are told, without URLs and styles.
         """
         code = (
-            "import sys; print('first'); sys.stderr.write("
+            "import sys; print('first', flush=True); sys.stderr.write("
             "'\\x1b[31mno \\x07answer from https://u:p@index.example/x\\n\\n');"
             "sys.exit(3)"
         )
@@ -342,7 +310,7 @@ class TestFailures:
             f"was killed by {name}"
         )
 
-    def test_too_long(self, environment, python, scratches):
+    def test_too_long(self, environment, python, scratches, is_gone):
         """
         A command that does not end in time is ended, with its children.
         """
@@ -359,7 +327,7 @@ class TestFailures:
         assert [True, True] == [is_gone(pid) for pid in pids]
         assert [] == list(scratches.iterdir())
 
-    def test_deaf(self, environment, python, monkeypatch):
+    def test_deaf(self, environment, python, monkeypatch, is_gone):
         """
         What does not listen to SIGTERM is killed.
         """
@@ -455,7 +423,7 @@ class TestFailures:
         """
         A Ctrl-C while the scratch directory is removed does not keep it.
         """
-        remove = _scratch._remove
+        remove = _scratch.remove
         calls = []
 
         def interrupted(path):
@@ -464,125 +432,15 @@ class TestFailures:
                 raise KeyboardInterrupt
             remove(path)
 
-        monkeypatch.setattr(_scratch, "_remove", interrupted)
+        monkeypatch.setattr(_scratch, "remove", interrupted)
 
         with pytest.raises(KeyboardInterrupt):
             Command(["true"])(environment, OLD)
         assert [] == list(scratches.iterdir())
 
 
-class TestProcess:
-    def run(self, argv, tmp_path, timeout=60):
-        return _process.run(argv, cwd=str(tmp_path), env=os.environ, timeout=timeout)
-
-    def test_tail(self, python, tmp_path):
-        """
-        Of the output, however long, only the end is kept.
-        """
-        code = "for i in range(200_000): print(f'line {i}')"
-
-        ended = self.run(python(code), tmp_path)
-
-        assert ended.output.endswith(b"line 199999\n")
-        assert _process.TAIL == len(ended.output)
-
-    def test_closed_output(self, python, tmp_path):
-        """
-        A command that closes its output is waited for.
-        """
-        code = "import os, time; os.close(1); os.close(2); time.sleep(.3); os._exit(7)"
-
-        assert _process.Ended(7, b"") == self.run(python(code), tmp_path)
-
-    def test_stragglers(self, python, tmp_path):
-        """
-        What a command leaves running in the background is ended with it.
-        """
-        code = (
-            "import subprocess; p = subprocess.Popen(['sleep', '60']);"
-            "open('pid', 'w').write(str(p.pid))"
-        )
-
-        ended = self.run(python(code), tmp_path)
-
-        assert 0 == ended.status
-        assert is_gone(int((tmp_path / "pid").read_text()))
-
-    def test_impatience(self, python, tmp_path, monkeypatch):
-        """
-        A second Ctrl-C kills at once.
-        """
-        signals = []
-        send = _process._signal
-
-        def interrupting(process, number):
-            signals.append(number)
-            if number == signal.SIGTERM:
-                raise KeyboardInterrupt
-            return send(process, number)
-
-        monkeypatch.setattr(_process, "_signal", interrupting)
-        code = "open('pid', 'w').write(str(__import__('os').getpid())); input()"
-
-        with pytest.raises(KeyboardInterrupt):
-            self.run(python(code), tmp_path)
-        assert [signal.SIGTERM, signal.SIGKILL] == signals
-
-    def test_undead(self, python, tmp_path, monkeypatch):
-        """
-        A group that does not go away is not waited for forever.
-        """
-        monkeypatch.setattr(_process, "_GRACE_SECONDS", 0.05)
-        monkeypatch.setattr(_process, "_is_there", lambda _: True)
-
-        assert 0 == self.run(python(""), tmp_path).status
-
-    def test_not_ours(self, python, tmp_path, monkeypatch):
-        """
-        A group that must not be signalled is as good as gone.
-        """
-
-        def refuse(*_):
-            raise PermissionError
-
-        monkeypatch.setattr("os.killpg", refuse)
-
-        assert 0 == self.run(python(""), tmp_path).status
-
-    def test_interrupt_at_the_start(self, python, tmp_path, monkeypatch):
-        """
-        Ctrl-C at the moment when the command starts ends it, too.
-        """
-        pids = []
-        start = _process._start
-
-        def interrupted(*arguments):
-            process = start(*arguments)
-            pids.append(process.pid)
-            signal.raise_signal(signal.SIGINT)
-            return process
-
-        monkeypatch.setattr(_process, "_start", interrupted)
-
-        with pytest.raises(KeyboardInterrupt):
-            self.run(["sleep", "600"], tmp_path)
-        assert [True] == [is_gone(pid) for pid in pids]
-        assert signal.default_int_handler is signal.getsignal(signal.SIGINT)
-
-    def test_other_thread(self, tmp_path):
-        """
-        A check may be made in any thread.
-        """
-        ended = []
-        thread = threading.Thread(
-            target=lambda: ended.append(self.run(["true"], tmp_path))
-        )
-        thread.start()
-        thread.join(60)
-
-        assert [_process.Ended(0, b"")] == ended
-
-    def test_interrupt(self, environment, python, scratches):
+class TestInterrupt:
+    def test_interrupt(self, environment, python, scratches, wait_for, is_gone):
         """
         Ctrl-C ends the command, leaves nothing behind and records nothing.
         """

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from upgrade_state._environment import EnvironmentState
 
 
+# Ends the name of a recipe in a record: run in a sandbox.
+_IN_SANDBOX: Final = "+sandbox"
+
+
 @attrs.frozen(kw_only=True)
 class Recipe:
     """
@@ -37,7 +41,7 @@ class Recipe:
 
         changes: Environment variables to set; None: to remove.
 
-        fence: See `Command`.
+        passes, caches, fence, sandbox: See `Command`.
 
         needs: What to do if the command is missing.
 
@@ -49,15 +53,28 @@ class Recipe:
     argv: tuple[str, ...]
     manifests: Callable[[str], Collection[str]]
     changes: Mapping[str, str | None]
+    passes: tuple[str, ...] = ()
+    caches: tuple[str, ...] = ()
     fence: tuple[str, bytes] | None
     needs: str
     upgrade: str
+    sandbox: bool = False
+
+    def in_sandbox(self) -> Recipe:
+        """
+        Return the recipe whose command may write nowhere.
+
+        It goes by a name of its own, so that a check that starts by itself never
+        has more rights than the one that its user ran.
+        """
+        return attrs.evolve(self, name=self.name + _IN_SANDBOX, sandbox=True)
 
     def resolver(
         self,
         environment: EnvironmentState,
         *,
         copies: Collection[str] = (),
+        passes: Collection[str] = (),
         timeout: dt.timedelta = DEFAULT_TIMEOUT,
     ) -> Command:
         """
@@ -66,10 +83,13 @@ class Recipe:
         Args:
             copies: Files to copy besides those that the recipe knows of.
 
+            passes: Environment variables besides those that the recipe names.
+
             timeout: See `Command`.
 
         Raises:
-            ValueError: One of *copies* is not below the environment's directory.
+            ValueError: One of *copies* is not below the environment's directory,
+                or one of *passes* is no name.
         """
         manifests = self.manifests(environment.path or "")
         return Command(
@@ -77,8 +97,11 @@ class Recipe:
             copies=(*manifests, *copies),
             timeout=timeout,
             changes=self.changes,
+            passes=(*self.passes, *passes),
+            caches=self.caches,
             fence=self.fence,
             needs=self.needs,
+            sandbox=self.sandbox,
         )
 
 
@@ -89,6 +112,8 @@ RECIPES: Final[Mapping[str, Recipe]] = {
         argv=("uv", "lock", "--upgrade", "--no-progress"),
         manifests=_uv.manifests,
         changes=_uv.CHANGES,
+        passes=("UV_*",),
+        caches=("UV_CACHE_DIR",),
         fence=_uv.FENCE,
         needs="install uv",
         upgrade="uv lock --upgrade",
@@ -106,14 +131,14 @@ def recipe_for(lockfile: str | None) -> Recipe | None:
 
 def recipe_named(name: str) -> Recipe:
     """
-    Return the recipe that a record names.
+    Return the recipe that a record names; in a sandbox, if it says so.
 
     Raises:
         ResolverError: There is none of that name (any more).
     """
-    recipe = RECIPES.get(name)
+    recipe = RECIPES.get(name.removesuffix(_IN_SANDBOX))
     if recipe is None:
         choices = ", ".join(sorted(RECIPES))
         message = f"There is no recipe {name!r}; recipes: {choices}"
         raise ResolverError(message, None)
-    return recipe
+    return recipe.in_sandbox() if name.endswith(_IN_SANDBOX) else recipe

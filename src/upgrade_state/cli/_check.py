@@ -74,6 +74,8 @@ def _command(options: Namespace) -> Plan:
     command = checks.Command(
         _argv(options.argv, options.copy),
         copies=options.copy,
+        passes=options.pass_on,
+        sandbox=options.sandbox,
         timeout=options.limit or checks.DEFAULT_TIMEOUT,
     )
     return [(environment, command, None)]
@@ -104,9 +106,11 @@ def _recipes(options: Namespace) -> Plan:
     for environment in environments:
         recipe = checks.recipe_for(environment.lockfile_name)
         if recipe is not None:
+            recipe = recipe.in_sandbox() if options.sandbox else recipe
             resolver = recipe.resolver(
                 environment,
                 copies=options.copy,
+                passes=options.pass_on,
                 timeout=options.limit or checks.DEFAULT_TIMEOUT,
             )
             plan.append((environment, resolver, recipe.name))

@@ -180,6 +180,19 @@ def _check(commands: Commands) -> None:
         default=[],
         help="copy this file of the environment, too",
     )
+    parser.add_argument(
+        "--env",
+        dest="pass_on",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="pass this environment variable on, too (X_*: all that begin so)",
+    )
+    parser.add_argument(
+        "--sandbox",
+        action="store_true",
+        help="let it write nowhere but in its scratch directory (needs bwrap)",
+    )
     _format(parser)
     _asking(parser)
     _json(parser)
