@@ -69,15 +69,7 @@ class TestSandbox:
         home = tmp_path / "home"
         home.mkdir()
         monkeypatch.setenv("HOME", str(home))
-        places = [
-            home,
-            environment.path,
-            "/",
-            "/etc",
-            "/var",
-            "/usr",
-            "/proc/sys/kernel",
-        ]
+        places = [home, environment.path, "/", "/etc", "/var", "/usr", "/dev"]
         # A place that is nobody's is made up, and goes with the sandbox.
         ours = ["/tmp", "/var/tmp", "/dev/shm"]
 
@@ -98,17 +90,17 @@ class TestSandbox:
             f"os.unlink({lockfile!r})",
             f"os.truncate({lockfile!r}, 0)",
             f"os.chmod({lockfile!r}, 0)",
-            "open('/proc/sys/kernel/hostname', 'w').write('x')",
-            "open('/proc/sysrq-trigger', 'w').write('x')",
+            "os.open('/proc/sys/kernel/hostname', os.O_WRONLY)",
             "os.mknod('/dev/x')",
-            "os.system('mount -o remount,rw / 2>/dev/null') and 1 / 1",
+            "os.system('mount -o remount,rw / 2>/dev/null') != 0",
+            "os.system('echo x > /dev/null')",
         )
 
         assert before == Path(lockfile).read_bytes()
-        assert ["OSError"] * 3 == results[:3]
-        assert {"OSError", "PermissionError", "1.0"} >= set(results[3:])
+        assert {"OSError", "PermissionError"} >= set(results[:-2])
+        assert ["True", "0"] == results[-2:]
 
-    def test_signals(self, attempt, is_gone):
+    def test_signals(self, attempt):
         """
         Processes outside are neither seen nor signalled.
         """
@@ -153,23 +145,16 @@ class TestSandbox:
 
         assert ["True", "None", "None", "True"] == results
 
-    def test_nothing_is_left(self, environment, python, scratches, is_gone):
+    def test_nothing_is_left(self, environment, python, scratches, marked):
         """
         Daemons end with the sandbox, and the scratch directory goes.
         """
-        code = "import os, time\nif os.fork() == 0:\n    os.setsid(); time.sleep(600)"
-        mark = f"MARK={environment.path}"
-        command = Command(
-            python(code), sandbox=True, changes={"MARK": environment.path}
-        )
-        command(environment, OLD)
+        code = "import os, time\nif os.fork() == 0:\n os.setsid(); time.sleep(600)"
+        changes = {"MARK": environment.path}
+        Command(python(code), sandbox=True, changes=changes)(environment, OLD)
 
         assert [] == list(scratches.iterdir())
-        assert not [
-            p
-            for p in Path("/proc").glob("[0-9]*/environ")
-            if mark in p.read_text(errors="replace")
-        ]
+        assert set() == marked(f"MARK={environment.path}")
 
 
 class TestFailures:

@@ -81,25 +81,14 @@ def sandboxed(
         program,
         *_SETTINGS,
         *("--ro-bind", "/", "/"),
-        *("--dev", "/dev", "--proc", "/proc"),
-        *_closings(),
-        *("--bind", shared, "/dev/shm"),
+        *("--dev", "/dev", "--remount-ro", "/dev", "--bind", shared, "/dev/shm"),
+        # Root may set parameters of the kernel there, without any capability.
+        *("--proc", "/proc", "--remount-ro", "/proc"),
         *_hidings(place.temporary),
         *_showings([*readable, *map(os.path.dirname, commands)]),
         *("--bind", place.above, place.above),
         *("--chdir", place.path, "--", *argv),
     ]
-
-
-def _closings() -> Iterator[str]:
-    """
-    Make read-only what root could change without any capability.
-
-    Devices work all the same.
-    """
-    devices = ("full", "null", "random", "tty", "urandom", "zero")
-    for path in ("/proc", "/dev", *(f"/dev/{device}" for device in devices)):
-        yield from ("--remount-ro", path)
 
 
 def _hidings(tmp: str) -> Iterator[str]:
