@@ -1,7 +1,10 @@
+import ast
+import contextlib
 import datetime as dt
 import os
 import signal
 import stat
+import subprocess
 import threading
 from pathlib import Path
 
@@ -178,19 +181,6 @@ class TestCommand:
         with pytest.raises(ValueError, match="lockfile's name"):
             Command(["true"])(StateStore().environment(directory), None)
 
-    def test_changes(self, environment, python, monkeypatch):
-        """
-        Environment variables are set and removed.
-        """
-        monkeypatch.setenv("B", "2")
-        code = (
-            "import os; open('uv.lock', 'w').write("
-            "str([os.environ.get(x) for x in 'AB']))"
-        )
-        command = Command(python(code), changes={"A": "1", "B": None})
-
-        assert b"['1', None]" == command(environment, OLD)
-
     def test_fence(self, environment, python):
         """
         A fence lies in the directory above.
@@ -207,6 +197,91 @@ class TestCommand:
         command = Command(python("open('new', 'w').write('x')"), result="./new")
 
         assert b"x" == command(environment, OLD)
+
+
+class TestVariables:
+    """
+    A command gets what tools need, and what is named.
+    """
+
+    @pytest.fixture
+    def env_of(self, environment, python):
+        """
+        Run a command, and return the environment variables that it had.
+        """
+        code = "import os; open('uv.lock', 'w').write(repr(dict(os.environ)))"
+
+        def env_of_(**more):
+            output = Command(python(code), **more)(environment, OLD)
+            env = ast.literal_eval(output.decode())
+            # What this interpreter and a measurement set themselves.
+            return {k: v for k, v in env.items() if k[:3] not in {"LC_", "COV"}}
+
+        return env_of_
+
+    @pytest.fixture(autouse=True)
+    def _variables(self, monkeypatch):
+        for name in list(os.environ):
+            if name != "PATH" and not name.startswith(("COVERAGE", "UPGRADE_STATE")):
+                monkeypatch.delenv(name)
+
+    def test_usual(self, env_of, directory, monkeypatch):
+        """
+        Secrets of others stay here, the usual goes along.
+        """
+        monkeypatch.setenv("SECRET", "x")
+        monkeypatch.setenv("HOME", "/home/ana")
+        monkeypatch.setenv("https_proxy", "p.example")
+
+        env = env_of()
+
+        above = os.path.dirname(env["PWD"])
+        assert {
+            "PATH": os.environ["PATH"],
+            "HOME": "/home/ana",
+            "https_proxy": "p.example",
+            "NO_COLOR": "1",
+            "TERM": "dumb",
+            "PWD": f"{above}/environment",
+            "TMPDIR": f"{above}/tmp",
+            "UPGRADE_STATE_ENV": str(directory),
+        } == env
+
+    def test_passes(self, env_of, monkeypatch):
+        """
+        Others are named, one by one or by how they begin.
+        """
+        for name in ("A", "AB", "TOOL_A", "TOOL_B", "TOOL"):
+            monkeypatch.setenv(name, "x")
+
+        env = env_of(passes=["A", "TOOL_*"])
+
+        assert {"A", "TOOL_A", "TOOL_B"} == {k for k, v in env.items() if v == "x"}
+
+    def test_changes(self, env_of, monkeypatch):
+        """
+        Environment variables are set and removed.
+        """
+        monkeypatch.setenv("B", "2")
+
+        env = env_of(changes={"A": "1", "B": None, "HOME": "/x"}, passes=["B"])
+
+        assert ("1", None, "/x") == tuple(env.get(k) for k in ("A", "B", "HOME"))
+
+    @pytest.mark.parametrize("name", ["", "*", "A=B", "A*B", "A\0"])
+    def test_no_name(self, name):
+        """
+        What is no name is a mistake.
+        """
+        with pytest.raises(ValueError, match="not the name of an environment"):
+            Command(["x"], passes=[name])
+
+    def test_one_text(self):
+        """
+        So is one name instead of a list.
+        """
+        with pytest.raises(TypeError, match="must be a list"):
+            Command(["x"], caches="UV_CACHE_DIR")
 
 
 class TestMistakes:
@@ -252,6 +327,93 @@ class TestFailures:
 
         assert "There is no command 'no-such-tool'; install it" == self.error_of(
             Command(["no-such-tool"], needs="install it"), environment
+        )
+
+    @pytest.mark.parametrize(
+        ("name", "words"),
+        [
+            ("folder", "Permission denied"),
+            ("odd", "its interpreter is not there"),
+            ("empty", "Exec format error"),
+        ],
+    )
+    def test_not_to_be_started(self, environment, directory, name, words):
+        """
+        A command that cannot be started is not said to be missing.
+        """
+        (directory / "folder").mkdir()
+        (directory / "odd").write_text("#!/no/such/interpreter\n")
+        (directory / "empty").write_text("")
+        for file in ("odd", "empty"):
+            (directory / file).chmod(0o755)
+
+        assert f"Could not start '{directory}/{name}' ({words})" == self.error_of(
+            Command([f"{directory}/{name}"]), environment
+        )
+
+    def test_directory_is_gone(self, environment, directory):
+        """
+        Where the environment is gone nothing is started.
+        """
+        (directory / "uv.lock").unlink()
+        directory.rmdir()
+
+        assert "The environment's directory is gone" == self.error_of(
+            Command(["no-such-tool"]), environment
+        )
+
+    def test_too_old(self, environment):
+        """
+        A tool that does not know an option needs something, if that is known.
+        """
+        argv = ["sh", "-c", "echo \"error: unexpected argument '--x' found\"; exit 2"]
+        message = (
+            "'sh' failed with exit status 2: error: unexpected argument '--x' found"
+        )
+
+        assert message == self.error_of(Command(argv), environment)
+        assert f"{message}; install 2.0 or newer" == self.error_of(
+            Command(argv, needs="install 2.0 or newer"), environment
+        )
+
+    def test_no_supervisor(self, environment, monkeypatch):
+        """
+        Where a command cannot be supervised that is the failure.
+        """
+        monkeypatch.setattr("sys.executable", "")
+
+        assert "Could not start a supervisor for the command" in self.error_of(
+            Command(["true"]), environment
+        )
+
+    def test_too_large_a_file(self, environment, monkeypatch):
+        """
+        A command that was killed for its files is told so.
+        """
+        limits = _process.Limits(file=1 << 20)
+        monkeypatch.setattr(_process, "LIMITS", limits)
+        monkeypatch.setattr("upgrade_state.checks._command.LIMITS", limits)
+
+        assert "'sh' was killed by SIGXFSZ (a file larger than 1 MiB)" == self.error_of(
+            Command(["sh", "-c", "exec yes > x"]), environment
+        )
+
+    def test_no_terminal(self, environment):
+        """
+        A tool that asks a question on the terminal fails with its own words.
+        """
+        argv = ["sh", "-c", "printf 'Password: ' > /dev/tty"]
+
+        assert "No such device or address" in self.error_of(Command(argv), environment)
+
+    def test_waits_for_an_answer(self, environment):
+        """
+        Or at the deadline, with its question.
+        """
+        argv = ["sh", "-c", "printf 'Password: '; read x || sleep 600"]
+
+        assert "'sh' did not end within 1 s: Password:" == self.error_of(
+            Command(argv, timeout=SECOND), environment
         )
 
     def test_not_executable(self, environment, directory):
@@ -418,6 +580,71 @@ class TestFailures:
         assert [] == list(scratches.iterdir())
         assert mode == stat.S_IMODE(keep.stat().st_mode)
         assert ["uv.lock"] == os.listdir(keep)
+
+    def test_permissions_of_everything(self, environment, scratches):
+        """
+        So is the scratch directory itself.
+        """
+        argv = ["sh", "-c", "chmod 000 uv.lock . .. ../tmp"]
+
+        with contextlib.suppress(ResolverError):
+            Command(argv)(environment, OLD)
+
+        assert [] == list(scratches.iterdir())
+
+    def test_full_disk(self, environment, python, small_disk):
+        """
+        Where the disk is full it is said what to do.
+        """
+        code = "with open('x', 'wb', 0) as f:\n while 1: f.write(bytes(4096))"
+
+        message = self.error_of(Command(python(code)), environment)
+
+        assert message.endswith(
+            "OSError: [Errno 28] No space left on device; no space is left in"
+            f" '{small_disk}': free some, or set TMPDIR"
+        )
+        assert [] == os.listdir(small_disk)
+
+    def test_no_space_for_copies(self, environment, directory, small_disk):
+        """
+        Also if nothing was started yet.
+        """
+        (directory / "big").write_bytes(bytes(2 << 20))
+
+        assert (
+            "Could not copy 'big' (No space left on device); no space is left in"
+            f" '{small_disk}': free some, or set TMPDIR"
+            == self.error_of(Command(["true"], copies=["big"]), environment)
+        )
+        assert [] == os.listdir(small_disk)
+
+    def test_no_space_at_all(self, environment, small_disk):
+        """
+        Also if there is not even space for the directory.
+        """
+        # As many files as there may be.
+        with contextlib.suppress(OSError):
+            for number in range(100):
+                (small_disk / str(number)).touch()
+
+        assert "Could not make a scratch directory" in self.error_of(
+            Command(["true"]), environment
+        )
+
+    @pytest.fixture
+    def small_disk(self, tmp_path, monkeypatch):
+        """
+        A file system of 1 MiB and some files for scratch directories.
+        """
+        path = tmp_path / "small"
+        path.mkdir()
+        mount = ["mount", "-t", "tmpfs", "-o", "size=1m,nr_inodes=50", "x", path]
+        if subprocess.run(mount, check=False, capture_output=True).returncode:
+            pytest.skip("needs a root that may mount")
+        monkeypatch.setattr("tempfile.tempdir", str(path))
+        yield path
+        subprocess.run(["umount", path], check=True)
 
     def test_impatient_removal(self, environment, monkeypatch, scratches):
         """

@@ -192,10 +192,11 @@ class Command:
         """
         Return the command's file; None: there is none.
         """
-        # A name with a slash is looked for where the command runs.
-        where = os.path.join(place.path, self.argv[0])
-        name = where if "/" in self.argv[0] else self.argv[0]
-        return shutil.which(name, mode=os.F_OK, path=env.get("PATH", os.defpath))
+        name = self.argv[0]
+        if "/" in name:  # looked for where the command runs
+            path = os.path.join(place.path, name)
+            return path if os.path.exists(path) else None
+        return shutil.which(name, path=env.get("PATH", os.defpath))
 
     def _refusal(self, error: OSError, place: Scratch, env: Mapping[str, str]) -> str:
         name = _text.message_of(self.argv[0], LENGTH)

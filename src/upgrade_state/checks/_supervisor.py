@@ -320,13 +320,12 @@ class Tree:
         """
         Kill everything, once it stands still: nothing is forked meanwhile.
         """
-        seen: set[int] = set()
+        found = descendants()
         for _ in range(_ROUNDS):
-            found = descendants()
-            if found.keys() <= seen:
-                break
-            seen |= found.keys()
             _signal(found, signal.SIGSTOP)
+            before, found = found, descendants()
+            if found.keys() <= before.keys():
+                break
         _signal(found, signal.SIGKILL)
 
 
