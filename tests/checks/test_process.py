@@ -4,6 +4,7 @@ What becomes of hostile and of unlucky commands, with real ones.
 
 import contextlib
 import gc
+import itertools
 import os
 import signal
 import subprocess
@@ -16,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from upgrade_state import checks
-from upgrade_state.checks import _cancel, _process
+from upgrade_state.checks import _cancel, _process, _supervisor
 from upgrade_state.exceptions import ResolverError
 
 SECOND = 1.0
@@ -475,7 +476,7 @@ class TestStart:
 
     @pytest.mark.parametrize(
         ("script", "words"),
-        [("echo broken; exit 1", "broken"), ("exec >&- 2>&-; cat", "nothing")],
+        [("echo broken >&2; exit 1", "broken"), ("exit 1", "it said nothing")],
     )
     def test_broken_python(self, run, monkeypatch, tmp_path, script, words):
         """
@@ -486,8 +487,9 @@ class TestStart:
         path.chmod(0o755)
         monkeypatch.setattr(sys, "executable", str(path))
 
+        # More than fits into the pipe of somebody who does not read.
         with pytest.raises(ResolverError, match=f"for the command: .*{words}"):
-            run(["true"])
+            run(["true", *["x" * 100_000] * 10])
 
     @pytest.mark.filterwarnings("ignore::ResourceWarning")
     @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -640,10 +642,7 @@ def fork():
 threading.Thread(target=fork).start()
 """
 
-WITHOUT_PIDFD = """
-code = "import os, runpy; del os.pidfd_open; runpy.run_path({!r}, None, '__main__')"
-_process._SUPERVISOR = ("-c", code.format(_process._SUPERVISOR[-1]))
-"""
+WITHOUT_PIDFD = "import os; del os.pidfd_open"
 
 LONG_GRACE = "_process._GRACE_SECONDS = 600"
 
@@ -664,7 +663,7 @@ class TestParent:
     """
 
     @pytest.fixture
-    def start(self, directory, scratches, mark, tmp_path):
+    def start(self, directory, scratches, mark, supervisor):
         """
         Start the program in a process of its own.
         """
@@ -672,8 +671,11 @@ class TestParent:
         name, _, value = mark.partition("=")
         path = os.pathsep.join(sys.path)
 
-        def start_(more="", timeout=LONG):
-            script = tmp_path / "program.py"
+        def start_(more="", timeout=LONG, before=""):
+            if before:
+                supervisor(before)
+            script = directory.parent / "program.py"
+            more = f"_process._SUPERVISOR = {_process._SUPERVISOR!r}\n{more}"
             script.write_text(PROGRAM.replace("{}", more))
             words = [script, directory, scratches, WAITING, timeout]
             program = subprocess.Popen(
@@ -715,12 +717,12 @@ class TestParent:
         program.wait()
         wait_for(lambda: not left())
 
-    @pytest.mark.parametrize("more", ["", WITHOUT_PIDFD])
-    def test_forked_copy(self, start, directory, wait_for, left, more):
+    @pytest.mark.parametrize("before", ["", WITHOUT_PIDFD])
+    def test_forked_copy(self, start, directory, wait_for, left, before):
         """
         Also where a forked copy of the parent holds all that it held.
         """
-        program = start(FORKING + more)
+        program = start(FORKING, before=before)
         wait_for(directory / "forked")
 
         program.kill()
@@ -729,10 +731,12 @@ class TestParent:
         (copy,) = wait_for(lambda: len(found := left()) == 1 and found)
         os.kill(copy, signal.SIGKILL)
 
-    def test_killed_at_any_time(self, start, wait_for, left):
+    def test_killed_at_any_time(self, start, wait_for, left, monkeypatch):
         """
         Also at any instant while it starts.
         """
+        # Half a file of what it has executed is none.
+        monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
         for delay in range(20):
             program = start()
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -742,6 +746,52 @@ class TestParent:
 
             program.wait()
             wait_for(lambda: not left())
+
+
+class TestOddities:
+    def test_no_such_limit(self, run, supervisor):
+        """
+        A system without a limit has none.
+        """
+        supervisor("import resource as r; r.setrlimit = lambda *_: [].index(1)")
+
+        assert 0 == run(["true"]).status
+
+    def test_supervisor_ends_first(self, run, supervisor):
+        """
+        A command whose supervisor has ended just now is not begun.
+        """
+        supervisor(
+            "import os; me = os.getpid(); ask = os.getppid;"
+            "os.getppid = lambda: ask() if os.getpid() == me else 1"
+        )
+
+        assert _process.Ended(127, b"") == run(["echo", "x"])
+
+    def test_faster_than_stopping(self, monkeypatch):
+        """
+        What forks faster than it is stopped is killed all the same.
+        """
+        counter = itertools.count()
+        sent = []
+        monkeypatch.setattr(_supervisor, "descendants", lambda: {next(counter): 0})
+        monkeypatch.setattr(_supervisor, "_signal", lambda _, n: sent.append(n))
+
+        _supervisor.Tree(None).kill()
+
+        assert signal.SIGKILL == sent.pop()
+        assert {signal.SIGSTOP} == set(sent)
+
+    def test_not_yet_in_a_group(self):
+        """
+        What is still in the supervisor's own group is signalled alone.
+        """
+        with subprocess.Popen(["sleep", "600"]) as process:
+            assert process.pid in _supervisor.descendants()
+            group = os.getpgrp()
+            _supervisor._signal({process.pid: group}, signal.SIGKILL)
+
+        assert -signal.SIGKILL == process.returncode
 
 
 class TestRemove:
@@ -761,7 +811,7 @@ class TestRemove:
             check=True,
         )
 
-        _process._supervisor.remove(str(top))
+        _supervisor.remove(str(top))
 
         assert not top.exists()
 
@@ -779,7 +829,7 @@ class TestRemove:
         (top / "a/link").symlink_to(tmp_path / "kept")
         (top / "a").chmod(0)
 
-        _process._supervisor.remove(str(top))
+        _supervisor.remove(str(top))
 
         assert not top.exists()
         assert (tmp_path / "kept/file").exists()
@@ -790,7 +840,7 @@ class TestRemove:
         """
         if os.geteuid():
             pytest.skip("needs root, to become somebody else")
-        script = Path(_process._supervisor.__file__).read_text()
+        script = Path(_supervisor.__file__).read_text()
         code = (
             "import os, sys, tempfile; names = {'__name__': 'x'};"
             "exec(sys.stdin.read(), names); os.setuid(65534);"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from upgrade_state import checks
-from upgrade_state.checks import Command, recipe_named
+from upgrade_state.checks import Command, _sandbox, recipe_named
 from upgrade_state.exceptions import ResolverError
 
 pytestmark = pytest.mark.skipif(
@@ -66,6 +66,9 @@ class TestSandbox:
         """
         Nothing outside of the scratch directory can be written to.
         """
+        # One of them may be missing.
+        hidden = (*_sandbox._HIDDEN, "/no/such/directory")
+        monkeypatch.setattr(_sandbox, "_HIDDEN", hidden)
         home = tmp_path / "home"
         home.mkdir()
         monkeypatch.setenv("HOME", str(home))

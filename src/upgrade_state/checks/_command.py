@@ -167,6 +167,8 @@ class Command:
         except OSError as error:
             message = self._refusal(error, place, env)
             raise ResolverError(message, directory) from error
+        except ResolverError as error:
+            raise ResolverError(error.message, directory) from error
 
     def _env(self, directory: str, place: Scratch) -> dict[str, str]:
         env = selected(os.environ, self.passes) | {"TMPDIR": place.temporary}

@@ -43,8 +43,8 @@ _GRACE_SECONDS: Final = 2.0
 # How long a supervisor may take that has been told to end everything at once.
 _PATIENCE_SECONDS: Final = 5.0
 
-# A pipe has less room than for so many reads.
-_PIPE_READS: Final = 16
+# No pipe has more in it, unless the administrator wants it so.
+_PIPE_SIZE: Final = 1 << 20
 
 # Nobody is waked when the machine wakes up, so the clocks are looked at.
 _GLANCE_SECONDS: Final = 1.0
@@ -265,7 +265,7 @@ def _interpreter() -> str:
         raise ResolverError("Commands are not run on Windows", None)
     python = sys.executable
     if getattr(sys, "frozen", False) or not _PYTHON.search(os.path.basename(python)):
-        message = f"{_NO_SUPERVISOR}: this application is no Python to run it with"
+        message = f"{_NO_SUPERVISOR}: this application has no Python to run it with"
         raise ResolverError(message, python or None)
     return python
 
@@ -328,7 +328,9 @@ class _Supervisor:
         if self._told("gone") is None:
             self._kill()
         self._process.wait()
-        self._drain()
+        # Whoever has escaped may hold the other end. Unregistered twice: no more.
+        with contextlib.suppress(BlockingIOError, KeyError):
+            self._read_output(_PIPE_SIZE)
 
     def close(self) -> None:
         """
@@ -364,7 +366,7 @@ class _Supervisor:
     def _listen(
         self, to: FileIO | Cancellation, events: int, handle: Callable[[], None]
     ) -> None:
-        if to not in self._selector.get_map():
+        with contextlib.suppress(KeyError):  # it is listened to already
             self._selector.register(to, events, handle)
 
     def _step(self, seconds: float) -> None:
@@ -394,21 +396,12 @@ class _Supervisor:
             self._selector.unregister(self._reports)
             self.is_gone = True
 
-    def _read_output(self) -> None:
-        data = os.read(self._outputs.fileno(), 1 << 16)
+    def _read_output(self, size: int = 1 << 16) -> None:
+        data = os.read(self._outputs.fileno(), size)
         self.written += len(data)
         self.output = (self.output + data)[-TAIL:]
         if not data:
             self._selector.unregister(self._outputs)
-
-    def _drain(self) -> None:
-        """
-        Read what is left; whoever has escaped may hold the other end.
-        """
-        # Unregistered twice: there is no more.
-        with contextlib.suppress(BlockingIOError, KeyError):
-            for _ in range(_PIPE_READS):
-                self._read_output()
 
     def _cancel(self, cancellation: Cancellation) -> None:
         self._selector.unregister(cancellation)
