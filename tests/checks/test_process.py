@@ -167,13 +167,14 @@ class TestEnd:
         assert code is COMET or most == [200]
         assert set() == left()
 
-    def test_stopped(self, run, python, left):
+    def test_stopped(self, run, place, left):
         """
-        What has stopped itself is ended, too.
+        What has stopped itself is ended, too, and has time to tidy up.
         """
-        code = "import os, signal; os.kill(os.getpid(), signal.SIGSTOP)"
+        code = "trap 'echo tidy > end; exit' TERM; kill -STOP $$"
 
-        assert "did not end within 1 s" == run(python(code), SECOND).reason
+        assert "did not end within 1 s" == run(["sh", "-c", code], SECOND).reason
+        assert "tidy\n" == (place / "end").read_text()
         assert set() == left()
 
     def test_friendly(self, run, place):
@@ -536,6 +537,16 @@ class TestSupervisor:
         ended = run(["sh", "-c", "sleep 600 & kill -STOP $PPID; sleep 600"], SECOND)
 
         assert "did not end within 1 s" == ended.reason
+        wait_for(lambda: not left())
+
+    def test_killed_alone(self, run, left, wait_for, monkeypatch):
+        """
+        Even if nobody else does anything the command goes with it.
+        """
+        monkeypatch.setattr(_process._Supervisor, "_kill", lambda _: None)
+
+        run(["sh", "-c", "kill -9 $PPID; exec sleep 600"])
+
         wait_for(lambda: not left())
 
     def test_asked_to_end(self, run, left):
