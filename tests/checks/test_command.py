@@ -606,6 +606,16 @@ class TestFailures:
         )
         assert [] == os.listdir(small_disk)
 
+    def test_no_files_left(self, environment, python, small_disk):
+        """
+        A disk is full, too, that takes no more files.
+        """
+        code = "for i in range(99): open(str(i), 'w')"
+
+        message = self.error_of(Command(python(code)), environment)
+
+        assert message.endswith("free some, or set TMPDIR")
+
     def test_no_space_for_copies(self, environment, directory, small_disk):
         """
         Also if nothing was started yet.

@@ -134,8 +134,7 @@ def run(  # noqa: PLR0913 - what a command depends on
         clocks: These two.
 
     Raises:
-        OSError: It could not be started.
-        ValueError: An argument contains a NUL character.
+        OSError: It could not be started, or not with such a variable.
         ResolverError: There is nobody to supervise it.
         Cancelled: The check was cancelled.
     """
