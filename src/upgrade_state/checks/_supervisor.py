@@ -115,6 +115,8 @@ def _become(spec: "dict[str, Any]", parent: int, libc: "CDLL | None") -> "NoRetu
     """
     # Not handed on to the command, as every descriptor that Python makes.
     report_fd = os.dup(1)
+    # By itself: it could end this supervisor before that comes to it.
+    report("pid", os.getpid())
     try:
         _prepare(spec, parent, libc)
         os.execvpe(spec["argv"][0], spec["argv"], spec["env"])  # noqa: S606 - no shell
@@ -207,7 +209,6 @@ class Watch:
         """
         self.child = child
         self.is_childless = False
-        report("pid", child)
 
     @property
     def wish(self) -> bytes:
