@@ -479,7 +479,10 @@ class TestStart:
 
     @pytest.mark.parametrize(
         ("script", "words"),
-        [("echo broken >&2; exit 1", "broken"), ("exit 1", "it said nothing")],
+        [
+            ("echo broken >&2; exit 1", "broken"),
+            ("exec <&-; sleep .1", "it said nothing"),
+        ],
     )
     def test_broken_python(self, run, monkeypatch, tmp_path, script, words):
         """
