@@ -1,8 +1,67 @@
+import os
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
 from upgrade_state import StateStore
+from upgrade_state.checks import _process
+
+# What a test may wait for at most: only ends a hang.
+_LIMIT = 60
+
+# The supervisor as a module, so that what it executes can be measured.
+_MEASURED = """
+import importlib.util, sys
+spec = importlib.util.spec_from_file_location("upgrade_state.checks._supervisor", {!r})
+supervisor = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(supervisor)
+supervisor.main()
+"""
+
+
+def wait_for(condition, seconds=_LIMIT):
+    """
+    Wait until something is true, and return that; a path: what is in it.
+    """
+    if isinstance(condition, Path):
+        path = condition
+        return wait_for(lambda: path.exists() and path.read_text(), seconds)
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    return found
+
+
+def is_gone(pid):
+    """
+    Tell whether a process ends in time; a zombie has ended.
+    """
+    path = Path(f"/proc/{pid}/stat")
+
+    def has_ended():
+        try:
+            return path.read_text().rpartition(")")[2].split()[0] == "Z"
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+
+    return wait_for(has_ended)
+
+
+def marked(mark):
+    """
+    The processes with this text in the environment that they began with.
+    """
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if mark.encode() in path.read_bytes():
+                found.add(int(path.parent.name))
+        except OSError:  # has ended
+            continue
+    return found
 
 
 def lock_of(**versions):
@@ -22,6 +81,39 @@ def _quiet_surroundings(monkeypatch, tmp_path):
     for name in ("CI", "NO_UPDATE_NOTIFIER", "UPGRADE_STATE_DISABLE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("UPGRADE_STATE_CACHE_DIR", str(tmp_path / "cache"))
+
+
+@pytest.fixture(autouse=True)
+def supervisor(monkeypatch):
+    """
+    Start the supervisor with some lines of Python before it.
+
+    They may be none; where coverage is measured, the supervisor's is, too.
+    """
+    script = _process._SUPERVISOR[-1]
+
+    def start(code):
+        words = ("-c", code + _MEASURED.format(script))
+        monkeypatch.setattr(_process, "_SUPERVISOR", words)
+
+    if "COVERAGE_PROCESS_CONFIG" in os.environ:
+        start("")
+    return start
+
+
+@pytest.fixture(name="wait_for")
+def _wait_for():
+    return wait_for
+
+
+@pytest.fixture(name="is_gone")
+def _is_gone():
+    return is_gone
+
+
+@pytest.fixture(name="marked")
+def _marked():
+    return marked
 
 
 @pytest.fixture(name="lock_of")

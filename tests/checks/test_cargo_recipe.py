@@ -95,6 +95,7 @@ class TestCargo:
             ["cargo", "update", "--nonsense"],
             needs="install Rust 99",
             copies=["Cargo.toml"],
+            passes=["RUSTUP_HOME"],
         )
 
         outcome = checks.check(shop, command)

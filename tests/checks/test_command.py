@@ -1,9 +1,11 @@
+import ast
+import contextlib
 import datetime as dt
 import os
 import signal
 import stat
+import subprocess
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -15,35 +17,6 @@ from upgrade_state.exceptions import ResolverError
 SECOND = dt.timedelta(seconds=1)
 
 OLD = b"old\n"
-
-
-def wait_for(path, seconds=30):
-    """
-    Wait until a file has something in it, and return that.
-    """
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if path.exists() and path.read_text():
-            return path.read_text()
-        time.sleep(0.01)
-    raise AssertionError(f"{path} did not appear")
-
-
-def is_gone(pid, seconds=30):
-    """
-    Tell whether a process ends in time.
-    """
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        try:
-            os.kill(pid, 0)
-            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-            if state == "Z":
-                return True
-        except (ProcessLookupError, FileNotFoundError):
-            return True
-        time.sleep(0.01)
-    return False
 
 
 class TestCommand:
@@ -161,6 +134,8 @@ class TestCommand:
         """
         with pytest.raises(ValueError, match="not a file below"):
             Command(["x"], copies=[name])
+        with pytest.raises(ValueError, match="not a file below"):
+            Command(["x"], result=name)
 
     def test_copy_is_a_symlink_to_elsewhere(self, environment, directory, tmp_path):
         """
@@ -206,34 +181,6 @@ class TestCommand:
         with pytest.raises(ValueError, match="lockfile's name"):
             Command(["true"])(StateStore().environment(directory), None)
 
-    def test_changes(self, environment, python, monkeypatch):
-        """
-        Environment variables are set and removed.
-        """
-        monkeypatch.setenv("B", "2")
-        code = (
-            "import os; open('uv.lock', 'w').write("
-            "str([os.environ.get(x) for x in 'AB']))"
-        )
-        command = Command(python(code), changes={"A": "1", "B": None})
-
-        assert b"['1', None]" == command(environment, OLD)
-
-    def test_result_elsewhere(self, environment, python):
-        """
-        The new lockfile may appear under another name.
-        """
-        command = Command(python("open('out', 'w').write('new')"), result="./out")
-
-        assert b"new" == command(environment, OLD)
-
-    def test_result_leads_elsewhere(self):
-        """
-        It is in the scratch directory.
-        """
-        with pytest.raises(ValueError, match="not a file below"):
-            Command(["x"], result="../uv.lock")
-
     def test_fence(self, environment, python):
         """
         A fence lies in the directory above.
@@ -242,6 +189,99 @@ class TestCommand:
         command = Command(python(code), fence=("stop", b"here"))
 
         assert b"here" == command(environment, OLD)
+
+    def test_result_elsewhere(self, environment, python):
+        """
+        A tool may leave the new lockfile under another name.
+        """
+        command = Command(python("open('new', 'w').write('x')"), result="./new")
+
+        assert b"x" == command(environment, OLD)
+
+
+class TestVariables:
+    """
+    A command gets what tools need, and what is named.
+    """
+
+    @pytest.fixture
+    def env_of(self, environment, python):
+        """
+        Run a command, and return the environment variables that it had.
+        """
+        code = "import os; open('uv.lock', 'w').write(repr(dict(os.environ)))"
+
+        def env_of_(**more):
+            output = Command(python(code), **more)(environment, OLD)
+            env = ast.literal_eval(output.decode())
+            # What this interpreter and a measurement set themselves.
+            return {k: v for k, v in env.items() if k[:3] not in {"LC_", "COV"}}
+
+        return env_of_
+
+    @pytest.fixture(autouse=True)
+    def _variables(self, monkeypatch):
+        for name in list(os.environ):
+            if name != "PATH" and not name.startswith(("COVERAGE", "UPGRADE_STATE")):
+                monkeypatch.delenv(name)
+
+    def test_usual(self, env_of, directory, monkeypatch):
+        """
+        Secrets of others stay here, the usual goes along.
+        """
+        monkeypatch.setenv("SECRET", "x")
+        monkeypatch.setenv("HOME", "/home/ana")
+        monkeypatch.setenv("https_proxy", "p.example")
+
+        env = env_of()
+
+        above = os.path.dirname(env["PWD"])
+        assert {
+            "PATH": os.environ["PATH"],
+            "HOME": "/home/ana",
+            "https_proxy": "p.example",
+            "NO_COLOR": "1",
+            "TERM": "dumb",
+            "PWD": f"{above}/environment",
+            "TMPDIR": f"{above}/tmp",
+            "UPGRADE_STATE_ENV": str(directory),
+        } == env
+
+    def test_passes(self, env_of, monkeypatch):
+        """
+        Others are named, one by one or by how they begin.
+        """
+        for name in ("A", "AB", "TOOL_A", "TOOL_B", "TOOL"):
+            monkeypatch.setenv(name, "x")
+
+        env = env_of(passes=["A", "TOOL_*"])
+
+        assert {"A", "TOOL_A", "TOOL_B"} == {k for k, v in env.items() if v == "x"}
+
+    def test_changes(self, env_of, monkeypatch):
+        """
+        Environment variables are set and removed.
+        """
+        monkeypatch.setenv("B", "2")
+
+        env = env_of(changes={"A": "1", "B": None, "HOME": "/x"}, passes=["B"])
+
+        assert ("1", None, "/x") == tuple(env.get(k) for k in ("A", "B", "HOME"))
+
+    @pytest.mark.parametrize("name", ["", "*", "A=B", "A*B", "A\0"])
+    def test_no_name(self, name):
+        """
+        What is no name is a mistake.
+        """
+        with pytest.raises(ValueError, match="not the name of an environment"):
+            Command(["x"], passes=[name])
+
+    def test_one_text(self):
+        """
+        So is one name instead of a list.
+        """
+        with pytest.raises(TypeError, match="must be a list"):
+            Command(["x"], caches="UV_CACHE_DIR")
 
 
 class TestMistakes:
@@ -279,16 +319,102 @@ class TestFailures:
 
     def test_hidden_directory(self, environment, monkeypatch, tmp_path):
         """
-        A directory of PATH that nobody may search is no reason to say otherwise.
+        What is no directory in PATH is no reason to say otherwise.
         """
-
-        def refuse(*_, **__):
-            raise PermissionError(13, "Permission denied")
-
-        monkeypatch.setattr(_process, "_start", refuse)
+        (tmp_path / "file").write_text("")
+        path = f"{tmp_path}/file/x:{os.environ['PATH']}"
+        monkeypatch.setenv("PATH", path)
 
         assert "There is no command 'no-such-tool'; install it" == self.error_of(
             Command(["no-such-tool"], needs="install it"), environment
+        )
+
+    @pytest.mark.parametrize(
+        ("name", "words"),
+        [
+            ("folder", "Permission denied"),
+            ("odd", "its interpreter is not there"),
+            ("empty", "Exec format error"),
+        ],
+    )
+    def test_not_to_be_started(self, environment, directory, name, words):
+        """
+        A command that cannot be started is not said to be missing.
+        """
+        (directory / "folder").mkdir()
+        (directory / "odd").write_text("#!/no/such/interpreter\n")
+        (directory / "empty").write_text("")
+        for file in ("odd", "empty"):
+            (directory / file).chmod(0o755)
+
+        assert f"Could not start '{directory}/{name}' ({words})" == self.error_of(
+            Command([f"{directory}/{name}"]), environment
+        )
+
+    def test_directory_is_gone(self, environment, directory):
+        """
+        Where the environment is gone nothing is started.
+        """
+        (directory / "uv.lock").unlink()
+        directory.rmdir()
+
+        assert "The environment's directory is gone" == self.error_of(
+            Command(["no-such-tool"]), environment
+        )
+
+    def test_too_old(self, environment):
+        """
+        A tool that does not know an option needs something, if that is known.
+        """
+        argv = ["sh", "-c", "echo \"error: unexpected argument '--x' found\"; exit 2"]
+        message = (
+            "'sh' failed with exit status 2: error: unexpected argument '--x' found"
+        )
+
+        assert message == self.error_of(Command(argv), environment)
+        assert f"{message}; install 2.0 or newer" == self.error_of(
+            Command(argv, needs="install 2.0 or newer"), environment
+        )
+
+    def test_no_supervisor(self, environment, monkeypatch):
+        """
+        Where a command cannot be supervised that is the failure.
+        """
+        monkeypatch.setattr("sys.executable", "")
+
+        assert "Could not start a supervisor for the command" in self.error_of(
+            Command(["true"]), environment
+        )
+
+    def test_too_large_a_file(self, environment, monkeypatch):
+        """
+        A command that was killed for its files is told so.
+        """
+        limits = _process.Limits(file=1 << 20)
+        monkeypatch.setattr(_process, "LIMITS", limits)
+        monkeypatch.setattr("upgrade_state.checks._command.LIMITS", limits)
+
+        assert "'sh' was killed by SIGXFSZ (a file larger than 1 MiB)" == self.error_of(
+            Command(["sh", "-c", "exec yes > x"]), environment
+        )
+
+    def test_no_terminal(self, environment):
+        """
+        A tool that asks a question on the terminal fails with its own words.
+        """
+        argv = ["sh", "-c", "printf 'Password: ' > /dev/tty"]
+
+        assert "No such device or address" in self.error_of(Command(argv), environment)
+
+    def test_waits_for_an_answer(self, environment):
+        """
+        Or at the deadline, with its question.
+        """
+        argv = ["sh", "-c", "printf 'Password: '; read x || sleep 600"]
+
+        words = "it asked a question: run it once where it can be answered"
+        assert f"'sh' did not end within 1 s: Password:; {words}" == self.error_of(
+            Command(argv, timeout=SECOND), environment
         )
 
     def test_not_executable(self, environment, directory):
@@ -304,7 +430,7 @@ class TestFailures:
         The exit status and the last line are told, without URLs and styles.
         """
         code = (
-            "import sys; print('first'); sys.stderr.write("
+            "import sys; print('first', flush=True); sys.stderr.write("
             "'\\x1b[31mno \\x07answer from https://u:p@index.example/x\\n\\n');"
             "sys.exit(3)"
         )
@@ -347,7 +473,7 @@ class TestFailures:
             f"was killed by {name}"
         )
 
-    def test_too_long(self, environment, python, scratches):
+    def test_too_long(self, environment, python, scratches, is_gone):
         """
         A command that does not end in time is ended, with its children.
         """
@@ -364,7 +490,7 @@ class TestFailures:
         assert [True, True] == [is_gone(pid) for pid in pids]
         assert [] == list(scratches.iterdir())
 
-    def test_deaf(self, environment, python, monkeypatch):
+    def test_deaf(self, environment, python, monkeypatch, is_gone):
         """
         What does not listen to SIGTERM is killed.
         """
@@ -456,11 +582,86 @@ class TestFailures:
         assert mode == stat.S_IMODE(keep.stat().st_mode)
         assert ["uv.lock"] == os.listdir(keep)
 
+    def test_permissions_of_everything(self, environment, scratches):
+        """
+        So is the scratch directory itself.
+        """
+        argv = ["sh", "-c", "chmod 000 uv.lock . .. ../tmp"]
+
+        with contextlib.suppress(ResolverError):
+            Command(argv)(environment, OLD)
+
+        assert [] == list(scratches.iterdir())
+
+    def test_full_disk(self, environment, python, small_disk):
+        """
+        Where the disk is full it is said what to do.
+        """
+        code = "with open('x', 'wb', 0) as f:\n while 1: f.write(bytes(4096))"
+
+        message = self.error_of(Command(python(code)), environment)
+
+        assert message.endswith(
+            "OSError: [Errno 28] No space left on device; no space is left in"
+            f" '{small_disk}': free some, or set TMPDIR"
+        )
+        assert [] == os.listdir(small_disk)
+
+    def test_no_files_left(self, environment, python, small_disk):
+        """
+        A disk is full, too, that takes no more files.
+        """
+        code = "for i in range(99): open(str(i), 'w')"
+
+        message = self.error_of(Command(python(code)), environment)
+
+        assert message.endswith("free some, or set TMPDIR")
+
+    def test_no_space_for_copies(self, environment, directory, small_disk):
+        """
+        Also if nothing was started yet.
+        """
+        (directory / "big").write_bytes(bytes(2 << 20))
+
+        assert (
+            "Could not copy 'big' (No space left on device); no space is left in"
+            f" '{small_disk}': free some, or set TMPDIR"
+            == self.error_of(Command(["true"], copies=["big"]), environment)
+        )
+        assert [] == os.listdir(small_disk)
+
+    def test_no_space_at_all(self, environment, small_disk):
+        """
+        Also if there is not even space for the directory.
+        """
+        # As many files as there may be.
+        with contextlib.suppress(OSError):
+            for number in range(100):
+                (small_disk / str(number)).touch()
+
+        assert "Could not make a scratch directory" in self.error_of(
+            Command(["true"]), environment
+        )
+
+    @pytest.fixture
+    def small_disk(self, tmp_path, monkeypatch):
+        """
+        A file system of 1 MiB and some files for scratch directories.
+        """
+        path = tmp_path / "small"
+        path.mkdir()
+        mount = ["mount", "-t", "tmpfs", "-o", "size=1m,nr_inodes=50", "x", path]
+        if subprocess.run(mount, check=False, capture_output=True).returncode:
+            pytest.skip("needs a root that may mount")
+        monkeypatch.setattr("tempfile.tempdir", str(path))
+        yield path
+        subprocess.run(["umount", path], check=True)
+
     def test_impatient_removal(self, environment, monkeypatch, scratches):
         """
         A Ctrl-C while the scratch directory is removed does not keep it.
         """
-        remove = _scratch._remove
+        remove = _scratch.remove
         calls = []
 
         def interrupted(path):
@@ -469,125 +670,15 @@ class TestFailures:
                 raise KeyboardInterrupt
             remove(path)
 
-        monkeypatch.setattr(_scratch, "_remove", interrupted)
+        monkeypatch.setattr(_scratch, "remove", interrupted)
 
         with pytest.raises(KeyboardInterrupt):
             Command(["true"])(environment, OLD)
         assert [] == list(scratches.iterdir())
 
 
-class TestProcess:
-    def run(self, argv, tmp_path, timeout=60):
-        return _process.run(argv, cwd=str(tmp_path), env=os.environ, timeout=timeout)
-
-    def test_tail(self, python, tmp_path):
-        """
-        Of the output, however long, only the end is kept.
-        """
-        code = "for i in range(200_000): print(f'line {i}')"
-
-        ended = self.run(python(code), tmp_path)
-
-        assert ended.output.endswith(b"line 199999\n")
-        assert _process.TAIL == len(ended.output)
-
-    def test_closed_output(self, python, tmp_path):
-        """
-        A command that closes its output is waited for.
-        """
-        code = "import os, time; os.close(1); os.close(2); time.sleep(.3); os._exit(7)"
-
-        assert _process.Ended(7, b"") == self.run(python(code), tmp_path)
-
-    def test_stragglers(self, python, tmp_path):
-        """
-        What a command leaves running in the background is ended with it.
-        """
-        code = (
-            "import subprocess; p = subprocess.Popen(['sleep', '60']);"
-            "open('pid', 'w').write(str(p.pid))"
-        )
-
-        ended = self.run(python(code), tmp_path)
-
-        assert 0 == ended.status
-        assert is_gone(int((tmp_path / "pid").read_text()))
-
-    def test_impatience(self, python, tmp_path, monkeypatch):
-        """
-        A second Ctrl-C kills at once.
-        """
-        signals = []
-        send = _process._signal
-
-        def interrupting(process, number):
-            signals.append(number)
-            if number == signal.SIGTERM:
-                raise KeyboardInterrupt
-            return send(process, number)
-
-        monkeypatch.setattr(_process, "_signal", interrupting)
-        code = "open('pid', 'w').write(str(__import__('os').getpid())); input()"
-
-        with pytest.raises(KeyboardInterrupt):
-            self.run(python(code), tmp_path)
-        assert [signal.SIGTERM, signal.SIGKILL] == signals
-
-    def test_undead(self, python, tmp_path, monkeypatch):
-        """
-        A group that does not go away is not waited for forever.
-        """
-        monkeypatch.setattr(_process, "_GRACE_SECONDS", 0.05)
-        monkeypatch.setattr(_process, "_is_there", lambda _: True)
-
-        assert 0 == self.run(python(""), tmp_path).status
-
-    def test_not_ours(self, python, tmp_path, monkeypatch):
-        """
-        A group that must not be signalled is as good as gone.
-        """
-
-        def refuse(*_):
-            raise PermissionError
-
-        monkeypatch.setattr("os.killpg", refuse)
-
-        assert 0 == self.run(python(""), tmp_path).status
-
-    def test_interrupt_at_the_start(self, python, tmp_path, monkeypatch):
-        """
-        Ctrl-C at the moment when the command starts ends it, too.
-        """
-        pids = []
-        start = _process._start
-
-        def interrupted(*arguments):
-            process = start(*arguments)
-            pids.append(process.pid)
-            signal.raise_signal(signal.SIGINT)
-            return process
-
-        monkeypatch.setattr(_process, "_start", interrupted)
-
-        with pytest.raises(KeyboardInterrupt):
-            self.run(["sleep", "600"], tmp_path)
-        assert [True] == [is_gone(pid) for pid in pids]
-        assert signal.default_int_handler is signal.getsignal(signal.SIGINT)
-
-    def test_other_thread(self, tmp_path):
-        """
-        A check may be made in any thread.
-        """
-        ended = []
-        thread = threading.Thread(
-            target=lambda: ended.append(self.run(["true"], tmp_path))
-        )
-        thread.start()
-        thread.join(60)
-
-        assert [_process.Ended(0, b"")] == ended
-
-    def test_interrupt(self, environment, python, scratches):
+class TestInterrupt:
+    def test_interrupt(self, environment, python, scratches, wait_for, is_gone):
         """
         Ctrl-C ends the command, leaves nothing behind and records nothing.
         """
@@ -613,7 +704,7 @@ class TestProcess:
         with environment.try_check() as guard:
             assert guard is not None
 
-    def test_cancelled(self, environment, python, scratches):
+    def test_cancelled(self, environment, python, scratches, wait_for, is_gone):
         """
         Cancelling ends the command, leaves nothing behind and records nothing.
         """

@@ -47,7 +47,7 @@ WORDS = {
     ),
     "npm.offline": (
         (
-            "error: code ECONNREFUSED; FetchError: request to <URL> failed, reason:"
+            "FetchError: request to <URL> failed, reason:"
             " connect ECONNREFUSED 127.0.0.1:9; }; If you are behind a proxy, please"
             " make sure that the 'proxy' config is set properly."
             " See: 'npm help config'"
@@ -259,3 +259,55 @@ class TestMessage:
             Command(python(code))(environment, b"")
 
         assert info.value.message.endswith("exit status 2: no such option: --x")
+
+
+def test_python():
+    """
+    The name of an exception is where trouble begins.
+    """
+    output = (
+        b"Collecting: failed\n\nSomeHTTPError: 000 FAILED for <https://a.example/>\n"
+    )
+
+    assert "SomeHTTPError: 000 FAILED for <<URL>>" == last_words(output)
+
+
+def test_cross():
+    """
+    So is a cross.
+    """
+    output = "Using CPython\n  \u00d7 No solution found:\n  Because of x\n".encode()
+
+    assert "\u00d7 No solution found:; Because of x" == last_words(output)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "error: unrecognized subcommand 'lock'",
+        "error: unexpected argument '--upgrade' found",
+        "Error: No such option: --x",
+        'ERROR: unknown command "lock"',
+        "pdm: error: unrecognized arguments: --x",
+        'The option "--regenerate" does not exist',
+        "error: 'lock' is not a recognised command",
+        "error: no such command: `x`",
+        "error: `--x` is not expected in this context",
+    ],
+)
+def test_unknown(words):
+    """
+    A tool that does not know what it was asked for is too old, or another one.
+    """
+    assert NEEDS == advice(words.encode(), is_late=False, needs=NEEDS)
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["error: no route to host", "cc: error: unrecognized command-line option '-x'", ""],
+)
+def test_known(words):
+    """
+    Other troubles are not that.
+    """
+    assert NEEDS != advice(words.encode(), is_late=False, needs=NEEDS)

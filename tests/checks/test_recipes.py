@@ -263,6 +263,18 @@ class TestRealUv:
             (u.name, u.old) for u in environment.upgrades()
         ]
 
+    @pytest.mark.skipif(not shutil.which("bwrap"), reason="no bwrap here")
+    def test_sandbox(self, environment, directory):
+        """
+        Nothing that uv needs is beyond a sandbox.
+        """
+        make(directory, **{"pyproject.toml": f'{PROJECT}dependencies = ["iniconfig"]'})
+        (directory / "uv.lock").unlink()
+        self.lock(directory)
+        resolver = checks.RECIPES["uv"].in_sandbox().resolver(environment)
+
+        assert checks.Outcome("checked") == checks.check(environment, resolver)
+
     def test_workspace(self, environment, directory):
         """
         A workspace with members and packages by path is resolved as it is at home.

@@ -16,6 +16,11 @@ from pathlib import Path
 
 import pytest
 
+LINE = (
+    "1 version change available in 'shop'."
+    " Run 'uv lock --upgrade --dry-run' for details.\n"
+)
+
 LONG_AGO = dt.datetime(2001, 1, 1, tzinfo=dt.UTC)
 
 # Stands in for uv: says that it runs, waits until it may end, and upgrades.
@@ -112,7 +117,7 @@ class TestNotify:
         assert 2 == desk.generation
         assert "uv" == desk.environment.read().recipe
         assert f"upgrade-state: {desk.environment.path} (uv.lock): checked\n" in log
-        assert "1 version change available in 'shop'.\n" == run("notify").err
+        assert LINE == run("notify").err
 
     def test_parser(self, desk, run):
         """
@@ -412,7 +417,7 @@ class TestCrowd:
         assert 1 == len(desk.starts.read_text().splitlines())
         assert "ran\n" == desk.runs.read_text()
         # Some may have come late enough to tell of what it has found.
-        assert set(errors) <= {"", "1 version change available in 'shop'.\n"}
+        assert set(errors) <= {"", LINE}
 
     def test_breaks_at_once(self, desk, run):
         """

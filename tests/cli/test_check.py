@@ -1,4 +1,6 @@
 import json
+import os
+import shutil
 import sys
 
 import pytest
@@ -6,6 +8,8 @@ import pytest
 from upgrade_state import StateStore, checks
 
 CHOICES = ", ".join(sorted(checks.RECIPES))
+
+PATH = os.environ["PATH"]
 
 UPGRADE = (
     "import re; t = open('uv.lock').read();"
@@ -94,6 +98,44 @@ class TestCheck:
 
         assert "no upgrades\n" in run("check").out
         assert "to upgrade:" not in run("show").out
+
+    def test_env(self, environment, run, python, monkeypatch):
+        """
+        A command gets the environment variables that are named.
+        """
+        monkeypatch.setenv("TOKEN", "24.3.0")
+        monkeypatch.setenv("OTHER", "24.4.0")
+        code = UPGRADE.replace("'24.3.0'", "os.environ.get('TOKEN', 'x')")
+
+        result = run("check", "--env", "TOKEN", *python(f"import os; {code}"))
+
+        assert "attrs: 24.2.0 -> 24.3.0" in result.out
+        assert 2 == run("check", "--env", "A=B", *python("")).status
+
+    @pytest.mark.skipif(not shutil.which("bwrap"), reason="no bwrap here")
+    def test_sandbox(self, environment, run, python, shop, monkeypatch):
+        """
+        A command may be kept from writing elsewhere.
+        """
+        code = f"{UPGRADE}; open({str(shop)!r} + '/x', 'w')"
+
+        result = run("check", "--sandbox", *python(code))
+
+        assert 1 == result.status
+        assert "OSError: [Errno 30] Read-only file system" in result.err
+
+    @pytest.mark.skipif(not shutil.which("bwrap"), reason="no bwrap here")
+    def test_recipe_in_sandbox(self, environment, run, fake_uv, tmp_path):
+        """
+        A recipe in a sandbox is remembered as one of its own.
+        """
+        (tmp_path / "bin" / "uv").write_text("#!/bin/sh\necho >> uv.lock\n")
+        (tmp_path / "bin" / "bwrap").symlink_to(shutil.which("bwrap", path=PATH))
+
+        result = run("check", "--sandbox")
+
+        assert (0, "") == (result.status, result.err)
+        assert "uv+sandbox" == environment.read().recipe
 
     def test_does_not_ask(self, environment, run, python):
         """

@@ -88,6 +88,29 @@ class TestSignals:
 
         assert 130 == run("list").status
 
+    def test_killed(self, shop, start, python, tmp_path):
+        """
+        Nothing is left behind even if nobody had time to do anything.
+        """
+        scratches = tmp_path / "scratches"
+        scratches.mkdir()
+        process = start(
+            "check", *python(SLOW), env=os.environ | {"TMPDIR": str(scratches)}
+        )
+        pids = [int(pid) for pid in wait_for(shop / "pids").split()]
+
+        process.kill()
+        process.communicate(timeout=60)
+
+        environment = StateStore().environment(shop, "uv.lock")
+        assert [True, True] == [is_gone(pid) for pid in pids]
+        assert None is environment.read()
+        with environment.try_check() as guard:
+            assert guard is not None
+        deadline = time.monotonic() + 60
+        while os.listdir(scratches):
+            assert time.monotonic() < deadline
+
 
 class TestOutput:
     def test_closed_pipe(self, checked, start):

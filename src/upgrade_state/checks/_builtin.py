@@ -17,18 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Final
 
-# Where certificates and credentials are, and which Python a shim stands for.
-_PYTHON: Final = (
-    "REQUESTS_CA_BUNDLE",
-    "CURL_CA_BUNDLE",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "NETRC",
-    "GIT_*",
-    "SSH_AUTH_SOCK",
-    "PYENV_*",
-    "PYTHON_KEYRING_BACKEND",
-)
+# Where git finds credentials. Not GIT_DIR and its like, which a hook of git sets
+# for its own repository.
+_GIT: Final = ("GIT_ASKPASS", "GIT_CONFIG_*")
+
+# Which Python a shim stands for, and where credentials are.
+_PYTHON: Final = ("PYENV_*", "PYTHON_KEYRING_BACKEND", *_GIT)
 
 # Build back ends read these, where metadata are dynamic.
 _BACK_END: Final = ("setup.py", "setup.cfg")
@@ -246,9 +240,7 @@ _NPM: Final = Recipe(
         "NPM_CONFIG_*",
         "NPM_TOKEN",
         "NODE_AUTH_TOKEN",
-        "NODE_EXTRA_CA_CERTS",
-        "GIT_*",
-        "SSH_AUTH_SOCK",
+        *_GIT,
     ),
     caches=("npm_config_cache",),
     needs="install npm 7 or newer",
@@ -281,7 +273,7 @@ _CARGO: Final = Recipe(
         # No check installs a toolchain.
         "RUSTUP_AUTO_INSTALL": "0",
     },
-    passes=("CARGO_*", "RUSTUP_*", "GIT_*", "SSH_AUTH_SOCK"),
+    passes=("CARGO_*", "RUSTUP_*", *_GIT),
     caches=("CARGO_HOME",),
     # No fence: cargo goes past a workspace that excludes the package (measured).
     needs="install Rust 1.78 or newer",
@@ -400,7 +392,7 @@ _NIX: Final = Recipe(
     ),
     manifests=("flake.nix",),
     changes=_PLAIN,
-    passes=("NIX_*", "GIT_*", "SSH_AUTH_SOCK"),
+    passes=("NIX_*", *_GIT),
     needs="install Nix 2.19 or newer",
     upgrade="nix flake update",
 )

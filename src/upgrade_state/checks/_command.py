@@ -17,11 +17,13 @@ from upgrade_state import _text
 from upgrade_state.exceptions import ResolverError
 
 from ._last_words import LENGTH, advice, last_words
-from ._process import run
+from ._process import LIMITS, run, size
+from ._sandbox import refusal, sandboxed
 from ._scratch import copied_name, scratch
+from ._variables import checked_names, selected
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import Final
 
     from upgrade_state._environment import EnvironmentState
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
 ENVIRONMENT_VARIABLE: Final = "UPGRADE_STATE_ENV"
 
 DEFAULT_TIMEOUT: Final = dt.timedelta(minutes=10)
+
+# With what a sandbox says which signal has killed its command.
+_BY_SIGNAL: Final = 128
 
 _NEEDS: Final = "install it or name its path"
 
@@ -46,11 +51,7 @@ def _names(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(map(copied_name, names))
 
 
-def _tuple(texts: Iterable[str]) -> tuple[str, ...]:
-    return tuple(texts)
-
-
-def _optional_name(name: str | None) -> str | None:
+def _name(name: str | None) -> str | None:
     return None if name is None else copied_name(name)
 
 
@@ -69,12 +70,10 @@ class Command:
     """
     Run a command in a scratch directory that has a copy of the lockfile.
 
-    A signal that raises no exception in this process, such as SIGTERM without
-    a handler, ends nothing: turn it into one, as the command line does.
-
     No shell is involved. ``UPGRADE_STATE_ENV`` names the environment's
     directory. What lies there under the lockfile's name afterwards is the new
-    lockfile. Whatever happens, no process and no scratch directory is left.
+    lockfile. Whatever happens, also if this process is killed, no process and
+    no scratch directory is left.
 
     Attributes:
         argv: The command and its arguments.
@@ -82,18 +81,18 @@ class Command:
         copies: Other files to copy, by their paths below the environment's
             directory.
 
-        timeout: After that the command is ended, which is a failure.
-
-        result: Where the new lockfile appears, as a path below the scratch
+        result: Where the new lockfile appears, a path below the scratch
             directory. None: under the lockfile's name.
+
+        timeout: After that the command is ended, which is a failure.
 
         changes: Environment variables to set; None: to remove.
 
-        passes: Names of environment variables that the command needs besides
-            the usual ones; one may end in ``*``.
+        passes: Names of environment variables that the command gets besides
+            the usual ones; what ends in ``*`` stands for all that begin so.
 
-        caches: Names of environment variables that say where the command keeps
-            its cache.
+        caches: Names of environment variables that say where the tool keeps
+            its cache. In a sandbox they lead into the scratch directory.
 
         fence: Name and content of a file above the scratch directory, to stop
             a tool from searching further up, where anybody may write.
@@ -101,25 +100,30 @@ class Command:
         needs: What to do if there is no such command, or one that does not
             know what it is asked for.
 
+        sandbox: Let it write nowhere but in the scratch directory.
+
     Raises:
-        TypeError: The command is one text.
+        TypeError: A list is one text.
         ValueError: A file to copy is not below the environment's directory,
-            there is no command, or no time for it.
+            something is no name, there is no command, or no time for it.
     """
 
     argv: tuple[str, ...] = attrs.field(converter=_words, validator=_is_command)
     copies: tuple[str, ...] = attrs.field(default=(), converter=_names, kw_only=True)
-    result: str | None = attrs.field(
-        default=None, converter=_optional_name, kw_only=True
-    )
+    result: str | None = attrs.field(default=None, converter=_name, kw_only=True)
     timeout: dt.timedelta = attrs.field(
         default=DEFAULT_TIMEOUT, kw_only=True, validator=_is_timeout
     )
     changes: Mapping[str, str | None] = attrs.field(factory=dict, kw_only=True)
-    passes: tuple[str, ...] = attrs.field(default=(), converter=_tuple, kw_only=True)
-    caches: tuple[str, ...] = attrs.field(default=(), converter=_tuple, kw_only=True)
+    passes: tuple[str, ...] = attrs.field(
+        default=(), converter=checked_names, kw_only=True
+    )
+    caches: tuple[str, ...] = attrs.field(
+        default=(), converter=checked_names, kw_only=True
+    )
     fence: tuple[str, bytes] | None = attrs.field(default=None, kw_only=True)
     needs: str = attrs.field(default=_NEEDS, kw_only=True)
+    sandbox: bool = attrs.field(default=False, kw_only=True)
 
     def __call__(
         self, environment: EnvironmentState, old_lockfile: bytes | None, /
@@ -135,11 +139,13 @@ class Command:
         directory, name = environment.path, environment.lockfile_name
         if directory is None or name is None:
             raise ValueError("a command needs a directory and a lockfile's name")
+        if not os.path.isdir(directory):
+            raise ResolverError("The environment's directory is gone", directory)
         with scratch(directory) as place:
             self._fill(place)
             if old_lockfile is not None:
                 place.write(name, old_lockfile)
-            self._demand_success(self._run(directory, place), directory)
+            self._demand_success(self._run(directory, place), place, directory)
             return place.take(self.result or name)
 
     def _fill(self, place: Scratch) -> None:
@@ -149,40 +155,89 @@ class Command:
             place.copy(copy)
 
     def _run(self, directory: str, place: Scratch) -> Ended:
-        env = {**os.environ, **self.changes, ENVIRONMENT_VARIABLE: directory}
-        env["PWD"] = place.path
-        set_ones = {name: value for name, value in env.items() if value is not None}
+        env = self._env(directory, place)
         try:
-            seconds = self.timeout.total_seconds()
-            return run(self.argv, cwd=place.path, env=set_ones, timeout=seconds)
+            return run(
+                self._argv(directory, place, env),
+                cwd=place.path,
+                env=env,
+                timeout=self.timeout.total_seconds(),
+                scratch=place.above,
+            )
         except OSError as error:
-            raise ResolverError(self._refusal(error), directory) from error
+            message = self._refusal(error, place, env)
+            raise ResolverError(message, directory) from error
+        except ResolverError as error:
+            raise ResolverError(error.message, directory) from error
 
-    def _refusal(self, error: OSError) -> str:
+    def _env(self, directory: str, place: Scratch) -> dict[str, str]:
+        env = selected(os.environ, self.passes) | {"TMPDIR": place.temporary}
+        if self.sandbox:
+            env |= dict.fromkeys(("XDG_CACHE_HOME", *self.caches), place.cache)
+        for name, value in self.changes.items():
+            env.pop(name, None)
+            if value is not None:
+                env[name] = value
+        return env | {ENVIRONMENT_VARIABLE: directory, "PWD": place.path}
+
+    def _argv(
+        self, directory: str, place: Scratch, env: Mapping[str, str]
+    ) -> Sequence[str]:
+        if not self.sandbox:
+            return self.argv
+        command = self._found(place, env)
+        if command is None:  # or the sandbox would have to say so
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        return sandboxed(self.argv, command, place, env, directory)
+
+    def _found(self, place: Scratch, env: Mapping[str, str]) -> str | None:
+        """
+        Return the command's file; None: there is none.
+        """
+        name = self.argv[0]
+        if "/" in name:  # looked for where the command runs
+            path = os.path.join(place.path, name)
+            return path if os.path.exists(path) else None
+        return shutil.which(name, path=env.get("PATH", os.defpath))
+
+    def _refusal(self, error: OSError, place: Scratch, env: Mapping[str, str]) -> str:
         name = _text.message_of(self.argv[0], LENGTH)
         # A directory of PATH that may not be searched makes it another error.
-        is_name = "/" not in self.argv[0]
-        if error.errno == errno.ENOENT or (is_name and not shutil.which(self.argv[0])):
+        if self._found(place, env) is None:
             return f"There is no command {name!r}; {self.needs}"
+        if error.errno == errno.ENOENT:
+            return f"Could not start {name!r} (its interpreter is not there)"
         return f"Could not start {name!r} ({error.strerror})"
 
-    def _demand_success(self, ended: Ended, directory: str) -> None:
+    def _demand_success(self, ended: Ended, place: Scratch, directory: str) -> None:
         if ended.status == 0:
             return
-        name = _text.message_of(os.path.basename(self.argv[0]), LENGTH)
-        words = f"{name!r} {self._fate(ended.status)}"
-        last = last_words(ended.output)
-        words = f"{words}: {last}" if last else words
-        needs = "" if self.needs == _NEEDS else self.needs
-        todo = advice(ended.output, is_late=ended.status is None, needs=needs)
-        raise ResolverError(f"{words}; {todo}" if todo else words, directory)
+        no_sandbox = refusal(ended.output) if self.sandbox else ""
+        raise ResolverError(no_sandbox or self._failure(ended, place), directory)
 
-    def _fate(self, status: int | None) -> str:
+    def _failure(self, ended: Ended, place: Scratch) -> str:
+        name = _text.message_of(os.path.basename(self.argv[0]), LENGTH)
+        last = last_words(ended.output)
+        message = f"{name!r} {self._fate(ended)}{last and ': '}{last}"
+        todo = place.remedy if place.is_full() else self._advice(ended)
+        return f"{message}; {todo}" if todo else message
+
+    def _advice(self, ended: Ended) -> str:
+        needs = "" if self.needs == _NEEDS else self.needs
+        return advice(ended.output, is_late=ended.is_late, needs=needs)
+
+    def _fate(self, ended: Ended) -> str:
+        status = ended.status
         if status is None:
-            return f"did not end within {self.timeout.total_seconds():g} s"
+            return ended.reason
+        if self.sandbox and status > _BY_SIGNAL:  # as a shell says it
+            status = _BY_SIGNAL - status
         if status > 0:
             return f"failed with exit status {status}"
-        return f"was killed by {_signal_name(-status)}"
+        words = f"was killed by {_signal_name(-status)}"
+        if status == -signal.SIGXFSZ:
+            words += f" (a file larger than {size(LIMITS.file)})"
+        return words
 
 
 def _signal_name(number: int) -> str:

@@ -33,7 +33,10 @@ _NOISE: Final = re.compile(
     r"|syscall |errno |(?:address|code|errno|port|requiredBy|syscall|type): "
 )
 
-_ERROR: Final = re.compile(r"(?!cause)(?:[\w-]+(?: [\w-]+)?: )?error\b", re.IGNORECASE)
+_ERROR: Final = re.compile(
+    r"(?!cause)(?:[\w-]+(?: [\w-]+)?: )?error\b|[a-z]\w*(?:Error|Exception):|\u00d7 ",
+    re.IGNORECASE,
+)
 _TROUBLE: Final = re.compile(
     r"\[\w+\]: |\bfailed\b|\bunable to\b|\bcould not\b|\bcannot\b|\bnot found\b"
     r"|\bdoes not exist\b|\bno such\b|\bunknown\b",
@@ -50,11 +53,15 @@ _NO_NETWORK: Final = re.compile(
 _OTHER_VERSION: Final = re.compile(
     r"(?:unrecognized|unexpected) argument|no such (?:option|command|subcommand)"
     r"|(?:unknown|invalid) (?:option|command|flag|shorthand flag|argument|cli config)"
-    r"|command not found|unrecogni[sz]ed (?:option|flag|command|subcommand)"
+    r"|command not found|unrecogni[sz]ed (?:option|flag|command|subcommand)(?![\w-])"
     r"|requested command .* does not exist|The option .* does not exist"
-    r"|invalid choice:|is not a (?:recogni[sz]ed|known) (?:flag|option|command)",
+    r"|invalid choice:|is not a (?:recogni[sz]ed|known) (?:flag|option|command)"
+    r"|is not expected in this context",
     re.IGNORECASE,
 )
+# What a question ends with that nobody has answered.
+_PROMPTS: Final = (":", "?", "]", ")", ">")
+
 _ASKED: Final = re.compile(
     r"EOFError|EOF when reading|^Aborted[!.]?$|not a (?:terminal|tty)|IO error: not",
     re.MULTILINE,
@@ -68,6 +75,11 @@ def last_words(output: bytes) -> str:
     From the last line that calls itself an error on; else from the first that
     tells of trouble on; else the last line.
     """
+    # Each line alone: a URL ends where its line does.
+    return _text.message_of("; ".join(_said(output)), LENGTH)
+
+
+def _said(output: bytes) -> list[str]:
     lines = _lines(_plain(output))
     errors = [i for i, line in enumerate(lines) if _ERROR.match(line)]
     troubles = [i for i, line in enumerate(lines) if _TROUBLE.search(line)]
@@ -75,8 +87,7 @@ def last_words(output: bytes) -> str:
     said = lines[max(start, 0) :][:_LINES]
     if _TRACE in said[1:]:
         del said[said.index(_TRACE, 1) :]
-    # Each line alone: a URL ends where its line does.
-    return _text.message_of("; ".join(said), LENGTH)
+    return said
 
 
 def _plain(output: bytes) -> str:
@@ -110,11 +121,12 @@ def advice(output: bytes, *, is_late: bool, needs: str) -> str:
 
         needs: What to do if it is too old; "": nobody knows.
     """
-    text = _plain(output)
-    if is_late:
+    text, said = _plain(output), _said(output)
+    if is_late and not (said and said[-1].endswith(_PROMPTS)):
         return "check the network and the proxy, or give it more time"
-    if _OTHER_VERSION.search(text):
-        return needs
-    if _ASKED.search(text):
+    if is_late or _ASKED.search(text):
         return "it asked a question: run it once where it can be answered"
+    # Elsewhere it may be the word of another tool, a compiler's for example.
+    if any(map(_OTHER_VERSION.search, said)):
+        return needs
     return "check the network and the proxy" if _NO_NETWORK.search(text) else ""

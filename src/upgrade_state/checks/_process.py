@@ -1,40 +1,85 @@
 """
-Run a command: bounded in time and output, and nothing of it is left running.
+Run a command: bounded in time, output, memory and files, and nothing is left of it.
+
+Between this process and the command stands `_supervisor`, which ends the command
+with everything that came of it when it is told to, and when this process dies.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
+import marshal
 import os
+import re
 import selectors
 import signal
 import subprocess
-import threading
+import sys
 import time
-from typing import TYPE_CHECKING
+from io import FileIO
+from typing import TYPE_CHECKING, cast
 
 import attrs
 
+from upgrade_state.exceptions import ResolverError
+
+from . import _supervisor
 from ._cancel import current_cancellation
+from ._last_words import last_words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from typing import Final
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from typing import Any, Final
+
+    from ._cancel import Cancellation
 
 # Of its output only the end is kept: that is where tools say what went wrong.
 TAIL: Final = 8192
 
-# What ends a program by an exception, if by anything.
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM) + (
-    () if os.name == "nt" else (signal.SIGHUP,)
-)
-
 # Between a friendly and an unfriendly end.
 _GRACE_SECONDS: Final = 2.0
 
-# How long it may take to see that a command has ended which handed its output
-# on to something that goes on.
-_GLANCE_SECONDS: Final = 0.1
+# How long a supervisor may take that has been told to end everything at once.
+_PATIENCE_SECONDS: Final = 5.0
+
+_LATE: Final = "did not end within"
+
+# No pipe has more in it, unless the administrator wants it so.
+_PIPE_SIZE: Final = 1 << 20
+
+# Nobody is waked when the machine wakes up, so the clocks are looked at.
+_GLANCE_SECONDS: Final = 1.0
+
+# As a script, without anything that others have installed.
+_SUPERVISOR: Final = ("-I", "-S", os.path.abspath(_supervisor.__file__))
+
+# What an embedded interpreter calls itself is the application: it would be run.
+_PYTHON: Final = re.compile(r"py|ython", re.IGNORECASE)
+
+
+_NO_SUPERVISOR: Final = "Could not start a supervisor for the command"
+
+
+@attrs.frozen(kw_only=True)
+class Limits:
+    """
+    What a command may use.
+
+    Attributes:
+        memory: Bytes of data, for each of its processes.
+
+        file: Bytes of each file that it writes.
+
+        output: Bytes that it writes to stdout and stderr, in all.
+    """
+
+    memory: int = 4 << 30
+    file: int = 1 << 30
+    output: int = 16 << 20
+
+
+LIMITS: Final = Limits()
 
 
 @attrs.frozen
@@ -44,164 +89,335 @@ class Ended:
 
     Attributes:
         status: Exit status; negative: the signal that has killed it; None: it
-            ran for too long and was ended.
+            was ended, or nobody knows.
 
         output: The end of what it wrote to stdout and stderr.
+
+        reason: What it did to be ended; "": it ended by itself.
     """
 
     status: int | None
     output: bytes
+    reason: str = ""
+
+    @property
+    def is_late(self) -> bool:
+        """
+        Whether it ran for too long.
+        """
+        return self.reason.startswith(_LATE)
 
 
-def run(
-    argv: Sequence[str], *, cwd: str, env: Mapping[str, str], timeout: float
+def awake_and_asleep() -> float:
+    """
+    Return the seconds on a clock that goes on while the machine sleeps.
+    """
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.time()
+
+
+def run(  # noqa: PLR0913 - what a command depends on
+    argv: Sequence[str],
+    *,
+    cwd: str,
+    env: Mapping[str, str],
+    timeout: float,
+    scratch: str = "",
+    clocks: Sequence[Callable[[], float]] = (time.monotonic, awake_and_asleep),
 ) -> Ended:
     """
     Run *argv* without input, in a session of its own.
 
-    Whatever happens, also `KeyboardInterrupt`: on return no process of its
-    process group is left. They are asked to end, and killed 2 seconds later.
+    Whatever happens, also `KeyboardInterrupt`: on return no process of it is
+    left. They are asked to end, and killed 2 seconds later; at once after a
+    second Ctrl-C, and if this process dies.
 
     Args:
-        timeout: In seconds, on a clock that nobody sets.
+        timeout: In seconds, on a clock that nobody sets. Twice as many on one
+            that goes on while the machine sleeps: what a tool was connected to
+            is gone by then.
+
+        scratch: A directory to remove if this process dies. "": none.
+
+        clocks: These two.
 
     Raises:
-        Cancelled: The check is not wanted any more.
-        OSError: It could not be started.
-        ValueError: An argument contains a NUL character.
+        OSError: It could not be started, or not with such a variable.
+        ResolverError: There is nobody to supervise it.
+        Cancelled: The check was cancelled.
     """
-    deadline = time.monotonic() + timeout
-    cancellation = current_cancellation()
-    with contextlib.ExitStack() as stack:
-        # A signal that came once the command runs, and before anybody is there
-        # to end it, would leave it running.
-        with _signals_held_back():
-            process = _start(argv, cwd, env)
-            stack.enter_context(process)
-            stack.enter_context(_ended(process))
-        output = _Tail(process)
-        while process.poll() is None:
-            if cancellation is not None:
-                cancellation.raise_if_cancelled()
-            rest = deadline - time.monotonic()
-            if rest <= 0:
-                return Ended(None, output.content)
-            output.read(min(rest, _GLANCE_SECONDS))
-        output.read(0)
-        return Ended(process.returncode, output.content)
-
-
-def _start(
-    argv: Sequence[str], cwd: str, env: Mapping[str, str]
-) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(  # noqa: S603 - argv is what the user asked for
-        argv,
-        cwd=cwd,
-        env=env,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        bufsize=0,
-        start_new_session=True,
-    )
-
-
-@contextlib.contextmanager
-def _signals_held_back() -> Iterator[None]:
-    """
-    Keep signals that would raise here until the end.
-
-    Not by the signal mask: the command would inherit that.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield  # they are the main thread's business
-        return
-    came: list[int] = []
-    previous = {
-        number: signal.signal(number, lambda number, _: came.append(number))
-        for number in _SIGNALS
-        if callable(signal.getsignal(number))
+    spec = {
+        "argv": [os.fsencode(word) for word in argv],
+        "env": {os.fsencode(k): os.fsencode(v) for k, v in env.items()},
+        "cwd": os.fsencode(cwd),
+        "scratch": os.fsencode(scratch),
+        "grace": _GRACE_SECONDS,
+        "memory": LIMITS.memory,
+        "file": LIMITS.file,
     }
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-        for late in came:
-            signal.raise_signal(late)
+    bounds = _Bounds(timeout, LIMITS.output, clocks)
+    cancellation = current_cancellation()
+    with _supervisor_of(spec) as supervisor:
+        reason = supervisor.attend(bounds, cancellation)
+    if cancellation is not None:
+        cancellation.raise_if_cancelled()
+    return supervisor.ended(reason or bounds.too_much(supervisor.written))
 
 
-class _Tail:
+class _Bounds:
     """
-    The end of what a process writes.
+    How long a command may run, and how much it may write.
     """
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        assert process.stdout is not None  # noqa: S101 - it is a pipe
-        self._fd = process.stdout.fileno()
-        os.set_blocking(self._fd, False)
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(self._fd, selectors.EVENT_READ)
-        self.content = b""
-        self._at_end = False
+    def __init__(
+        self, timeout: float, output: int, clocks: Sequence[Callable[[], float]]
+    ) -> None:
+        self._output = output
+        self._spans = (timeout, 2 * timeout)
+        self._clocks = clocks
+        self._starts = [now() for now in clocks]
 
-    def read(self, patience: float) -> None:
+    def overstepped(self, written: int) -> str:
         """
-        Wait for output, and read what is there; little at a time.
+        Say what was overstepped; "": nothing yet.
         """
-        if self._at_end:
-            # It has closed its output and goes on: there is nothing to wait for.
-            time.sleep(min(patience, 0.05))
-        elif self._selector.select(patience):
-            data = os.read(self._fd, 1 << 16)
-            self._at_end = not data
-            self.content = (self.content + data)[-TAIL:]
+        for span, rest, words in zip(
+            self._spans, self._rests(), ("", ", sleep included"), strict=True
+        ):
+            if rest <= 0:
+                return f"{_LATE} {span:g} s{words}"
+        return self.too_much(written)
+
+    def too_much(self, written: int) -> str:
+        """
+        Say that so many bytes of output are too much; "": they are not.
+        """
+        too_much = written > self._output
+        return f"wrote more than {size(self._output)} of output" if too_much else ""
+
+    def rest(self) -> float:
+        """
+        Return for how many seconds there is no need to look again.
+        """
+        return max(min(*self._rests(), _GLANCE_SECONDS), 0.0)
+
+    def _rests(self) -> list[float]:
+        return [
+            start + span - now()
+            for start, span, now in zip(
+                self._starts, self._spans, self._clocks, strict=True
+            )
+        ]
+
+
+def size(number: int) -> str:
+    """
+    Say how many bytes these are.
+    """
+    for shift, unit in ((30, "GiB"), (20, "MiB"), (10, "KiB")):
+        if number >> shift:
+            return f"{number / (1 << shift):g} {unit}"
+    return f"{number} bytes"
 
 
 @contextlib.contextmanager
-def _ended(process: subprocess.Popen[bytes]) -> Iterator[None]:
+def _supervisor_of(spec: Mapping[str, Any]) -> Iterator[_Supervisor]:
+    # Until it has the whole spec it runs nothing, and ends if it loses us: an
+    # exception may come at any instant.
+    supervisor = _Supervisor(marshal.dumps(dict(spec)))
     try:
-        yield
-    finally:
         try:
-            _end(process)
-        except BaseException:
-            # Somebody is impatient: a second Ctrl-C.
-            _signal(process, signal.SIGKILL)
-            raise
+            yield supervisor
+        finally:
+            supervisor.finish(_supervisor.END, _GRACE_SECONDS + _PATIENCE_SECONDS)
+    except BaseException:  # perhaps somebody is impatient: a second Ctrl-C
+        supervisor.finish(_supervisor.KILL, _PATIENCE_SECONDS)
+        raise
+    finally:
+        supervisor.close()
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _start() -> tuple[subprocess.Popen[bytes], FileIO]:
     """
-    End the whole process group and wait until it is gone.
+    Start a supervisor; also return what tells it that this process is there.
     """
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        _signal(process, number)
-        deadline = time.monotonic() + _GRACE_SECONDS
-        while time.monotonic() < deadline:
-            if not _is_there(process):
-                return
-            time.sleep(0.01)
+    python = _interpreter()
+    reader, writer = os.pipe()
+    lifeline = FileIO(writer, "w")
+    try:
+        with FileIO(reader) as stdin:
+            process = subprocess.Popen(  # noqa: S603 - ourselves
+                [python, *_SUPERVISOR, str(os.getpid())],
+                stdin=stdin,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                bufsize=0,
+                start_new_session=True,
+                cwd="/",  # no directory is kept from going
+            )
+    except OSError as error:
+        lifeline.close()
+        raise ResolverError(f"{_NO_SUPERVISOR} ({error.strerror})", python) from error
+    except BaseException:  # Ctrl-C: whatever has started ends by itself
+        lifeline.close()
+        raise
+    return process, lifeline
 
 
-def _is_there(process: subprocess.Popen[bytes]) -> bool:
-    process.poll()
-    return _signal(process, 0)
-
-
-def _signal(process: subprocess.Popen[bytes], number: int) -> bool:
+def _interpreter() -> str:
     """
-    Send a signal to the process group; False where there is none any more.
-
-    As long as one process of it is left, no other group can get its number.
+    Return the path of a Python; where there is none it would be the application.
     """
     if os.name == "nt":
-        process.kill()
-        return False
-    try:
-        os.killpg(process.pid, number)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # macOS: only zombies are left
-        return False
-    return True
+        raise ResolverError("Commands are not run on Windows", None)
+    python = sys.executable
+    if getattr(sys, "frozen", False) or not _PYTHON.search(os.path.basename(python)):
+        message = f"{_NO_SUPERVISOR}: this application has no Python to run it with"
+        raise ResolverError(message, python or None)
+    return python
+
+
+class _Supervisor:
+    """
+    A supervisor, as its parent sees it.
+
+    Attributes:
+        output: The end of what the command has written.
+
+        written: How many bytes that was in all.
+
+        is_gone: Nothing of the command is left, or nobody is there to say so.
+    """
+
+    def __init__(self, spec: bytes) -> None:
+        self.output = b""
+        self.written = 0
+        self.is_gone = False
+        self._is_cancelled = False
+        self._report = b""
+        self._to_send = len(spec).to_bytes(4, "little") + spec
+        self._process, self._lifeline = _start()
+        self._selector: Final = selectors.DefaultSelector()
+        self._reports = cast("FileIO", self._process.stdout)
+        self._outputs = cast("FileIO", self._process.stderr)
+        os.set_blocking(self._lifeline.fileno(), False)
+        os.set_blocking(self._outputs.fileno(), False)
+        self._listen(self._lifeline, selectors.EVENT_WRITE, self._send)
+        self._listen(self._reports, selectors.EVENT_READ, self._read_report)
+        self._listen(self._outputs, selectors.EVENT_READ, self._read_output)
+
+    def attend(self, bounds: _Bounds, cancellation: Cancellation | None) -> str:
+        """
+        Wait for the command's end, or for a reason to end it.
+
+        Returns:
+            The reason; "": it has ended by itself, or the check is cancelled.
+        """
+        if cancellation is not None:
+            cancel = functools.partial(self._cancel, cancellation)
+            self._listen(cancellation, selectors.EVENT_READ, cancel)
+        while not self._is_over:
+            reason = bounds.overstepped(self.written)
+            if reason:
+                return reason
+            self._step(bounds.rest())
+        return ""
+
+    def finish(self, wish: bytes, seconds: float) -> None:
+        """
+        Have everything ended; at last, or if nobody does it, by force.
+        """
+        self._to_send += wish
+        self._listen(self._lifeline, selectors.EVENT_WRITE, self._send)
+        deadline = time.monotonic() + seconds
+        while not self.is_gone and (rest := deadline - time.monotonic()) > 0:
+            self._step(min(rest, _GLANCE_SECONDS))
+        if self._told("gone") is None:
+            self._kill()
+        self._process.wait()
+        # Whoever has escaped may hold the other end. Unregistered twice: no more.
+        with contextlib.suppress(BlockingIOError, KeyError):
+            self._read_output(_PIPE_SIZE)
+
+    def close(self) -> None:
+        """
+        Give the descriptors back; a supervisor that is there takes it for the end.
+        """
+        self._selector.close()
+        for file in (self._lifeline, self._reports, self._outputs):
+            file.close()
+
+    def ended(self, reason: str) -> Ended:
+        """
+        Say how it has ended.
+        """
+        number = self._told("errno")
+        if number is not None:
+            raise OSError(number, os.strerror(number))
+        if self._told("pid") is None:
+            words = last_words(self.output) or "it said nothing"
+            raise ResolverError(f"{_NO_SUPERVISOR}: {words}", sys.executable)
+        status = self._told("status")
+        if not reason and status is None:
+            reason = "was ended, since something has killed its supervisor"
+        return Ended(None if reason else status, self.output, reason)
+
+    @property
+    def _is_over(self) -> bool:
+        return self.is_gone or self._is_cancelled or self._told("status") is not None
+
+    def _told(self, word: str) -> int | None:
+        found = re.search(rb"^%b (-?\d+)\n" % word.encode(), self._report, re.MULTILINE)
+        return None if found is None else int(found[1])
+
+    def _listen(
+        self, to: FileIO | Cancellation, events: int, handle: Callable[[], None]
+    ) -> None:
+        with contextlib.suppress(KeyError):  # it is listened to already
+            self._selector.register(to, events, handle)
+
+    def _step(self, seconds: float) -> None:
+        """
+        Wait so long for something to happen.
+        """
+        events = self._selector.select(seconds)
+        for key, _ in events:
+            key.data()
+        # Somebody else may hold the other end of its report.
+        if not events and self._process.poll() is not None:
+            self.is_gone = True
+
+    def _send(self) -> None:
+        try:
+            sent = os.write(self._lifeline.fileno(), self._to_send)
+            self._to_send = self._to_send[sent:]
+        except BrokenPipeError:
+            self._to_send = b""
+        if not self._to_send:
+            self._selector.unregister(self._lifeline)
+
+    def _read_report(self) -> None:
+        data = os.read(self._reports.fileno(), 1 << 10)
+        self._report += data
+        if not data or self._told("gone") is not None:
+            self._selector.unregister(self._reports)
+            self.is_gone = True
+
+    def _read_output(self, size: int = 1 << 16) -> None:
+        data = os.read(self._outputs.fileno(), size)
+        self.written += len(data)
+        self.output = (self.output + data)[-TAIL:]
+        if not data:
+            self._selector.unregister(self._outputs)
+
+    def _cancel(self, cancellation: Cancellation) -> None:
+        self._selector.unregister(cancellation)
+        self._is_cancelled = True
+
+    def _kill(self) -> None:
+        self._process.kill()
+        group = self._told("pid")
+        if group is not None:
+            with contextlib.suppress(OSError):
+                os.killpg(group, signal.SIGKILL)

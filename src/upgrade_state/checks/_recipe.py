@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 # Stands in records, which have room for 64, with what marks a sandbox.
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,55}(?:\+sandbox)?")
+# Ends the name of a recipe in a record: run in a sandbox.
+IN_SANDBOX: Final = "+sandbox"
+
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -107,7 +110,7 @@ class Recipe:
         beside: Other files to copy where they are, as glob patterns, of the
             environment's directory and of each package that a manifest names.
 
-        result, changes, passes, caches, fence: See `Command`.
+        result, changes, passes, caches, fence, sandbox: See `Command`.
 
         needs: What to do if the command is missing or too old.
 
@@ -151,12 +154,25 @@ class Recipe:
     needs: str = attrs.field(validator=_TEXT)
     upgrade: str = attrs.field(validator=_TEXT)
     details: str = attrs.field(default="upgrade-state show --all", validator=_TEXT)
+    sandbox: bool = False
+
+    def in_sandbox(self) -> Recipe:
+        """
+        Return the recipe whose command may write nowhere but in its scratch directory.
+
+        It goes by a name of its own, so that a check that starts by itself never
+        has more rights than the one that its user ran.
+        """
+        if self.sandbox:
+            return self
+        return attrs.evolve(self, name=self.name + IN_SANDBOX, sandbox=True)
 
     def resolver(
         self,
         environment: EnvironmentState,
         *,
         copies: Collection[str] = (),
+        passes: Collection[str] = (),
         timeout: dt.timedelta = DEFAULT_TIMEOUT,
     ) -> Command:
         """
@@ -165,10 +181,13 @@ class Recipe:
         Args:
             copies: Files to copy besides those that the recipe knows of.
 
+            passes: Environment variables besides those that the recipe names.
+
             timeout: See `Command`.
 
         Raises:
-            ValueError: One of *copies* is not below the environment's directory.
+            ValueError: One of *copies* is not below the environment's directory,
+                or one of *passes* is no name.
         """
         found = _manifests.collect(environment.path or "", self.manifests, self.beside)
         return Command(
@@ -177,8 +196,9 @@ class Recipe:
             result=self.result,
             timeout=timeout,
             changes=self.changes,
-            passes=self.passes,
+            passes=(*self.passes, *passes),
             caches=self.caches,
             fence=self.fence,
             needs=self.needs,
+            sandbox=self.sandbox,
         )

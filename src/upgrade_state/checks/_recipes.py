@@ -15,7 +15,7 @@ from upgrade_state import _entry_points
 from upgrade_state.exceptions import ResolverError
 
 from ._builtin import RECIPES
-from ._recipe import Recipe
+from ._recipe import IN_SANDBOX, Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -51,16 +51,17 @@ def _choose(
 
 def recipe_named(name: str) -> Recipe:
     """
-    Return the recipe that a record names.
+    Return the recipe that a record names; in a sandbox, if it says so.
 
     Raises:
         ResolverError: There is none of that name (any more), or it is none.
     """
-    recipe = RECIPES.get(name) or _load(name)
+    plain = name.removesuffix(IN_SANDBOX)
+    recipe = RECIPES.get(plain) or _load(plain)
     if recipe is None:
         choices = ", ".join(recipe_names())
-        raise ResolverError(f"There is no recipe {name!r}; recipes: {choices}", None)
-    return recipe
+        raise ResolverError(f"There is no recipe {plain!r}; recipes: {choices}", None)
+    return recipe if plain == name else recipe.in_sandbox()
 
 
 def recipe_names() -> list[str]:

@@ -5,6 +5,7 @@ A directory of a resolver's own: what is put there, and what is taken from it.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import stat
@@ -14,9 +15,15 @@ from typing import TYPE_CHECKING
 from upgrade_state import _current, _record
 from upgrade_state.exceptions import ResolverError, StateReadError
 
+from ._supervisor import remove
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Final
+
+
+# Of a file system: with less of it tools fail in their own ways.
+_LITTLE: Final = 64 << 10
 
 
 class Scratch:
@@ -28,6 +35,8 @@ class Scratch:
 
         above: That one. A resolver that searches the directories above finds
             this first, and can be stopped there.
+
+        temporary: A directory for temporary files, which go with the others.
     """
 
     def __init__(self, above: str, environment: str) -> None:
@@ -35,6 +44,22 @@ class Scratch:
         self.path: Final = os.path.join(above, "environment")
         self._environment = environment
         os.mkdir(self.path, 0o700)
+        self.temporary: Final = self.directory("tmp")
+
+    @property
+    def cache(self) -> str:
+        """
+        A directory for caches that nobody keeps.
+        """
+        return self.directory("cache")
+
+    def directory(self, name: str) -> str:
+        """
+        Make a directory of this name beside the copies.
+        """
+        path = os.path.join(self.above, name)
+        os.makedirs(path, mode=0o700, exist_ok=True)
+        return path
 
     def copy(self, name: str) -> None:
         """
@@ -75,6 +100,23 @@ class Scratch:
             raise ResolverError(error.message, self._environment) from error
         return content or b""
 
+    def is_full(self) -> bool:
+        """
+        Tell whether there is no space left for anything.
+        """
+        space = os.statvfs(os.path.dirname(self.above))
+        # Some file systems do not count.
+        has_bytes = not space.f_blocks or space.f_bavail * space.f_frsize >= _LITTLE
+        return not (has_bytes and (not space.f_files or space.f_favail))
+
+    @property
+    def remedy(self) -> str:
+        """
+        What to do about it.
+        """
+        where = os.path.dirname(self.above)
+        return f"no space is left in {where!r}: free some, or set TMPDIR"
+
     @contextlib.contextmanager
     def _filling(self, name: str) -> Iterator[str]:
         target = os.path.join(self.path, name)
@@ -83,6 +125,8 @@ class Scratch:
             yield target
         except OSError as error:
             message = f"Could not copy {name!r} ({error.strerror})"
+            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+                message += f"; {self.remedy}"
             raise ResolverError(message, self._environment) from error
 
 
@@ -118,29 +162,18 @@ def scratch(environment: str) -> Iterator[Scratch]:
     Raises:
         ResolverError: It cannot be made.
     """
+    above = ""
     try:
-        above = os.path.realpath(tempfile.mkdtemp(prefix="upgrade-state-"))
-    except OSError as error:
-        message = f"Could not make a scratch directory ({error.strerror})"
-        raise ResolverError(message, tempfile.gettempdir()) from error
-    try:
-        yield Scratch(above, environment)
+        try:
+            above = os.path.realpath(tempfile.mkdtemp(prefix="upgrade-state-"))
+            place = Scratch(above, environment)
+        except OSError as error:
+            message = f"Could not make a scratch directory ({error.strerror})"
+            raise ResolverError(message, tempfile.gettempdir()) from error
+        yield place
     finally:
         try:
-            _remove(above)
+            remove(above)
         except BaseException:  # a second Ctrl-C
-            _remove(above)
+            remove(above)
             raise
-
-
-def _remove(path: str) -> None:
-    """
-    Remove a directory, also where a command has taken its permissions away.
-    """
-    for directory, names, _ in os.walk(path):
-        for name in names:
-            below = os.path.join(directory, name)
-            if not os.path.islink(below):
-                with contextlib.suppress(OSError):
-                    os.chmod(below, 0o700)
-    shutil.rmtree(path, ignore_errors=True)

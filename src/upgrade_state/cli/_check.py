@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     Plan = list[tuple[EnvironmentState, Resolver, str | None]]
 
 
+# Where an option does not go by its own name.
+_SHOWN: Final = {"env": "ENV", "pass_on": "--env"}
+
 _NO_INTERVAL: Final = dt.timedelta()
 
 
@@ -83,7 +86,8 @@ def _command_for_all(options: Namespace) -> Resolver | None:
     words = "makes no sense with --all"
     _refuse(options, "env", "lockfile", "recipe", "format", "if_due", words=words)
     if options.argv is None:
-        _refuse(options, "copy", words="with --all needs a COMMAND")
+        words = "with --all needs a COMMAND"
+        _refuse(options, "copy", "pass_on", "sandbox", words=words)
         return None
     try:
         return _command_of(options, None)
@@ -94,7 +98,7 @@ def _command_for_all(options: Namespace) -> Resolver | None:
 def _refuse(options: Namespace, *names: str, words: str) -> None:
     for name in names:
         if vars(options).get(name) not in (None, False, []):
-            shown = "ENV" if name == "env" else f"--{name.replace('_', '-')}"
+            shown = _SHOWN.get(name, f"--{name.replace('_', '-')}")
             raise UsageError(f"{shown} {words}")
 
 
@@ -111,6 +115,8 @@ def _command_of(options: Namespace, limit: dt.timedelta | None) -> checks.Comman
     return checks.Command(
         _argv(options.argv, options.copy),
         copies=options.copy,
+        passes=options.pass_on,
+        sandbox=options.sandbox,
         timeout=limit or checks.DEFAULT_TIMEOUT,
     )
 
@@ -141,11 +147,13 @@ def _recipes(options: Namespace) -> Plan:
         recipe = _recipe_of(environment, options)
         if recipe is None:
             continue
+        recipe = recipe.in_sandbox() if options.sandbox else recipe
         # A list of wishes may go by a lockfile's name, beside a lockfile.
         if len(environments) == 1 or _is_there(environment, recipe):
             resolver = recipe.resolver(
                 environment,
                 copies=options.copy,
+                passes=options.pass_on,
                 timeout=options.limit or checks.DEFAULT_TIMEOUT,
             )
             plan.append((environment, resolver, recipe.name))

@@ -38,7 +38,6 @@ def _recipe_of(environment: EnvironmentState) -> Recipe | None:
             return None
         from upgrade_state import checks  # noqa: PLC0415 - not for a COMMAND
 
-        # A sandbox makes no other recipe of it.
-        return checks.recipe_named(record["recipe"].partition("+")[0])
+        return checks.recipe_named(record["recipe"])
     except UpgradeStateError:
         return None

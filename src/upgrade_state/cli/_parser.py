@@ -238,6 +238,19 @@ def _check(commands: Commands) -> None:
         action="store_true",
         help="only where a check is due, and by the recipe that was run before",
     )
+    parser.add_argument(
+        "--env",
+        dest="pass_on",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="pass this environment variable on, too (X_*: all that begin so)",
+    )
+    parser.add_argument(
+        "--sandbox",
+        action="store_true",
+        help="let it write nowhere but in its scratch directory (needs bwrap)",
+    )
     _format(parser)
     _asking(parser)
     _json(parser)
