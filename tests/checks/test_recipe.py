@@ -131,3 +131,14 @@ class TestBuiltIn:
         assert {name for name in recipe.manifests if f"`{name}`" not in row} <= {
             recipe.lockfile
         }
+
+
+class TestSandbox:
+    def test_twice(self):
+        """
+        A recipe in a sandbox is in no other one when that is asked for again.
+        """
+        recipe = checks.RECIPES["uv"].in_sandbox()
+
+        assert "uv+sandbox" == recipe.in_sandbox().name
+        assert recipe == checks.recipe_named("uv+sandbox")

@@ -350,6 +350,7 @@ class TestTerminal:
         """
         Somebody at a terminal sees what runs and what is left.
         """
+        pytest.importorskip("rich", reason="needs the extra [cli]")
         words = ["-m", "upgrade_state", "check", "--all", "-j2"]
         code = f"import time; time.sleep(.5); {FAIL_IN_001}{UPGRADE}"
 
@@ -376,6 +377,7 @@ class TestTerminal:
         """
         JSON for another program does not arrive at the terminal.
         """
+        pytest.importorskip("rich", reason="needs the extra [cli]")
         words = ["-m", "upgrade_state", "check", "--all", "--json"]
         with open(tmp_path / "out", "w") as out:
             seen = self.run_in_terminal([*words, *python(UPGRADE)], stdout=out)
