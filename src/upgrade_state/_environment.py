@@ -282,7 +282,9 @@ class EnvironmentState:
             ValueError: *interval* or *could_not_check* is negative or no
                 timedelta, or *now* has no time zone.
         """
-        failing = _seconds(could_not_check, None, "could_not_check")
+        failing = None  # without a call: this is the path of every activation
+        if could_not_check is not None:
+            failing = _seconds(could_not_check, None, "could_not_check")
         return self._claim(lockfile, interval, platform, failing, now)
 
     def _claim(
