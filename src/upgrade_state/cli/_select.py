@@ -77,6 +77,23 @@ def the_one(options: Namespace) -> EnvironmentState:
     return store_of(options).environment(directory)
 
 
+def no_lockfile(options: Namespace) -> str:
+    """
+    Say that no known lockfile is in a directory, and where else one is, or why.
+    """
+    try:
+        os.listdir(options.env)
+        where = os.path.abspath(options.env)
+    except OSError as error:  # also where the working directory is gone
+        return f"could not look into {options.env!r} ({error.strerror})"
+    line = f"no known lockfile is in {where!r}"
+    above = where
+    while above != (above := os.path.dirname(above)):
+        if _targets.present(store_of(options), above, None):
+            return f"{line}, but one is in {above!r}"
+    return line
+
+
 def name_of(environment: EnvironmentState) -> str:
     """
     Say what it is called: the directory, and the lockfile where there is one.
