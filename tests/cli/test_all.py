@@ -385,6 +385,16 @@ class TestTerminal:
         assert b"outcome" not in seen
         assert b"running" in seen
 
+    def test_in_process(self, many, run, python, monkeypatch):
+        """
+        What is neither a terminal nor a file may be written to as well.
+        """
+        monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+
+        result = run("check", "--all", *python(UPGRADE))
+
+        assert (0, 5) == (result.status, len(result.out.splitlines()))
+
     def test_pipe(self, many, python):
         """
         What another program may print on the same terminal is not painted over.
