@@ -57,13 +57,13 @@ def _json(environment: EnvironmentState, options: Namespace) -> str | None:
         except UpgradeStateError as error:  # it went away, or bad, just now
             err(str(error))
             return None
-    err(f"not readable: '{environment.record_path}'")
+    err(f"corrupt or not readable: '{environment.record_path}'")
     return None
 
 
 def _line(environment: EnvironmentState, options: Namespace) -> str | None:
     if environment.path is None:
-        return clean(f"not readable: {environment.record_path}")
+        return clean(f"corrupt or not readable: {environment.record_path}")
     try:
         view = View(environment, options)
     except UpgradeStateError as error:
