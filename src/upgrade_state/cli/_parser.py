@@ -330,7 +330,7 @@ def _snooze(commands: Commands) -> None:
 
 
 def _forget(commands: Commands) -> None:
-    words = "forget all that is known of an environment"
+    words = "forget all that is known of an environment, your consent to checks too"
     _environment(_command(commands, "forget", words, "forget ~/src/shop"))
 
 
