@@ -86,12 +86,25 @@ def no_lockfile(options: Namespace) -> str:
         where = os.path.abspath(options.env)
     except OSError as error:  # also where the working directory is gone
         return f"could not look into {options.env!r} ({error.strerror})"
-    line = f"no known lockfile is in {where!r}"
-    above = where
-    while above != (above := os.path.dirname(above)):
-        if _targets.present(store_of(options), above, None):
-            return f"{line}, but one is in {above!r}"
-    return line
+    return f"no known lockfile is in {where!r}{_above(where, options)}"
+
+
+def _above(path: str, options: Namespace) -> str:
+    """
+    Say in which directory above the next known lockfile is; "": in none.
+    """
+    while path != (path := os.path.dirname(path)):
+        if _targets.present(store_of(options), path, None):
+            return f", but one is in {path!r}"
+    return ""
+
+
+def nothing_known(options: Namespace) -> str:
+    """
+    Say that nothing is known, and why, where the reason is the wrong directory.
+    """
+    line = "nothing is known of it"
+    return line if present(options) else f"{line}: {no_lockfile(options)}"
 
 
 def name_of(environment: EnvironmentState) -> str:
