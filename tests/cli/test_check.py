@@ -136,6 +136,7 @@ class TestCheck:
 
         assert (0, "") == (result.status, result.err)
         assert "uv+sandbox" == environment.read().recipe
+        assert 0 == run("check", "--sandbox", "--recipe", "uv+sandbox").status
 
     def test_does_not_ask(self, environment, run, python):
         """
@@ -279,10 +280,11 @@ class TestCheck:
         """
         monkeypatch.setattr("os.getcwd", lambda: os.stat("gone"))
 
-        result = run("check", "..", "--", "true")
+        words = "could not look into '..' (No such file or directory)"
+        for more in ((), ("--", "true")):
+            result = run("check", "..", *more)
 
-        assert 2 == result.status
-        assert "could not look into '..' (No such file or directory)" in result.err
+            assert (2, f"upgrade-state: {words}\n") == (result.status, result.err)
 
     def test_recipe_of_another_place(self, shop, environment, run):
         """

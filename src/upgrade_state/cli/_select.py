@@ -79,13 +79,17 @@ def the_one(options: Namespace) -> EnvironmentState:
 
 def no_lockfile(options: Namespace) -> str:
     """
-    Say that no known lockfile is in a directory, and where else one is, or why.
+    Say that no known lockfile is in a directory, and where else one is.
+
+    Raises:
+        UsageError: Nobody can tell, since it cannot be looked into.
     """
     try:
         os.listdir(options.env)
         where = os.path.abspath(options.env)
     except OSError as error:  # also where the working directory is gone
-        return f"could not look into {options.env!r} ({error.strerror})"
+        line = f"could not look into {options.env!r} ({error.strerror})"
+        raise UsageError(line) from error
     return f"no known lockfile is in {where!r}{_above(where, options)}"
 
 
