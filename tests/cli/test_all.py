@@ -271,6 +271,7 @@ class TestAll:
             (["--all", "-j", "x"], "not a number of checks: 'x'"),
             (["--all", "--on-error", "x"], "invalid choice: 'x'"),
             (["--all", "--"], "there is no COMMAND after --"),
+            (["--all", "--timeout", "0"], "nothing ends in no time: '0'"),
         ],
     )
     def test_usage(self, many, run, words, message):
@@ -307,7 +308,7 @@ class TestSignals:
 
     def test_closed_pipe(self, many, start, python):
         """
-        Who has read enough ends the run, and is not told of it.
+        Who has read enough ends the run, and is not told of it; but not all is done.
         """
         first = "os.environ['UPGRADE_STATE_ENV'].endswith('000')"
         code = f"import os; {first} or exec({WAIT!r})"
@@ -317,7 +318,7 @@ class TestSignals:
         os.close(write)
 
         assert "" == process.communicate(timeout=60)[1]
-        assert 0 == process.returncode
+        assert 1 == process.returncode
         assert 2 == many[0].read().generation
 
 
@@ -385,6 +386,30 @@ class TestTerminal:
         assert 5 == len(lines_of((tmp_path / "out").read_text()))
         assert b"outcome" not in seen
         assert b"running" in seen
+
+    def test_in_process(self, many, run, python, monkeypatch):
+        """
+        What is neither a terminal nor a file may be written to as well.
+        """
+        monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+
+        result = run("check", "--all", *python(UPGRADE))
+
+        assert (0, 5) == (result.status, len(result.out.splitlines()))
+
+    def test_pipe(self, many, python):
+        """
+        What another program may print on the same terminal is not painted over.
+        """
+        words = ["-m", "upgrade_state", "check", "--all", *python(UPGRADE)]
+        read, write = os.pipe()
+        with open(read) as out:
+            seen = self.run_in_terminal(words, stdout=write)
+            os.close(write)
+            assert 5 == len(out.read().splitlines())
+
+        assert b"\x1b" not in seen
+        assert 5 == seen.count(b"upgrade-state: checking ")
 
     def test_dumb(self, many, python):
         """

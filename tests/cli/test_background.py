@@ -198,7 +198,7 @@ class TestNotify:
 
         bare = desk.environment.store.environment(shop)
         desk.log = Path(bare.store.place(), "logs", f"{bare.key}.log")
-        assert "no known lockfile is here" in desk.ended()
+        assert f"no known lockfile is in '{shop}'" in desk.ended()
 
     def test_switched_off(self, desk, run, monkeypatch):
         """
@@ -389,7 +389,7 @@ class TestIfDue:
         result = run("check", "--if-due", tmp_path / "empty")
 
         assert (1, "") == (result.status, result.out)
-        assert "no known lockfile is here" in result.err
+        assert f"no known lockfile is in '{tmp_path / 'empty'}'" in result.err
 
 
 class TestCrowd:
@@ -537,7 +537,8 @@ class TestShow:
         """
         shown = run("show").out
 
-        assert "  checks:   start by themselves, by the recipe uv\n" in shown
+        words = "start by themselves (hook, notify --check), by the recipe uv"
+        assert f"  checks:   {words}\n" in shown
         assert "  log:" not in shown
         assert json.loads(run("show", "--json").out)["background"] is True
 
@@ -567,8 +568,17 @@ class TestShow:
         """
         commit(desk.environment, b"x")
 
-        shown = run("show").out
-        assert "only when you run upgrade-state check: no recipe was run last" in shown
+        words = "only when you run upgrade-state check: the last check was made without"
+        assert words in run("show").out
+
+    def test_failed(self, failing, run):
+        """
+        None that was made, by whatever, since it has only failed so far.
+        """
+        failing(0)
+
+        words = "only when you run upgrade-state check: no check by a recipe has"
+        assert words in run("show").out
 
     def test_unknown(self, environment, run):
         """

@@ -136,6 +136,7 @@ class TestCheck:
 
         assert (0, "") == (result.status, result.err)
         assert "uv+sandbox" == environment.read().recipe
+        assert 0 == run("check", "--sandbox", "--recipe", "uv+sandbox").status
 
     def test_does_not_ask(self, environment, run, python):
         """
@@ -222,9 +223,13 @@ class TestCheck:
                 [
                     "..",
                 ],
-                "no recipe for a directory without a known lockfile",
+                "make one, or pick a recipe (--recipe), or give a COMMAND",
             ),
-            (["..", "--", "true"], "no known lockfile is here; name it with"),
+            (["..", "--", "true"], "; name it with --lockfile"),
+            (["true"], "there is no such directory or lockfile: 'true'"),
+            ([".", "true"], "true (a COMMAND comes after --; see upgrade-state check"),
+            (["--env", "A=1", "--", "true"], "not the name of an environment variable"),
+            (["--timeout", "0"], "argument --timeout: nothing ends in no time: '0'"),
             (["missing"], "there is no such directory or lockfile: 'missing'"),
             (["--"], "there is no COMMAND after --"),
             (["--", ""], "not a command"),
@@ -254,6 +259,52 @@ class TestCheck:
         assert (2, "") == (result.status, result.out)
         assert 1 == len(result.err.splitlines())
         assert message in result.err
+
+    @pytest.mark.parametrize("words", [(), ("--", "true")])
+    def test_below(self, shop, run, monkeypatch, words):
+        """
+        Who is below the lockfile's directory is told where it is.
+        """
+        (shop / "src").mkdir()
+        monkeypatch.chdir(shop / "src")
+
+        result = run("check", *words)
+
+        where = f"no known lockfile is in '{shop / 'src'}', but one is in '{shop}'; "
+        assert 2 == result.status
+        assert where in result.err
+
+    def test_deleted(self, shop, run, monkeypatch):
+        """
+        Who is in a directory that was deleted is told no more than that.
+        """
+        monkeypatch.setattr("os.getcwd", lambda: os.stat("gone"))
+
+        words = "could not look into '..' (No such file or directory)"
+        for more in ((), ("--", "true")):
+            result = run("check", "..", *more)
+
+            assert (2, f"upgrade-state: {words}\n") == (result.status, result.err)
+
+    def test_recipe_of_another_place(self, shop, environment, run):
+        """
+        A recipe that there is nothing for is a mistake, and is not remembered.
+        """
+        result = run("check", "--recipe", "npm")
+
+        words = f"neither package-lock.json nor package.json is in '{shop}'"
+        assert (2, f"upgrade-state: {words}\n") == (result.status, result.err)
+        assert [] == list(environment.store)
+
+    def test_consent_ends(self, environment, run, fake_uv, python):
+        """
+        Who withdraws the consent by a COMMAND is told so, once.
+        """
+        run("check")
+        words = ("check", *python(UPGRADE))
+
+        told = "its checks do not start by themselves any more"
+        assert [True, False] == [told in run(*words).err for _ in range(2)]
 
     def test_broken_recipe(self, shop, run, tmp_path, monkeypatch):
         """

@@ -280,6 +280,24 @@ class TestTerminal:
 
 
 class TestHelp:
+    def test_option_first(self, run):
+        """
+        An option before the command is a mistake with a line of its own.
+        """
+        result = run("--cache-dir", "/x", "show")
+
+        words = "the COMMAND comes first, and then its options: --cache-dir"
+        assert (2, f"upgrade-state: {words}\n") == (result.status, result.err)
+
+    def test_unknown_option(self, run):
+        """
+        What is not known leads to the help of its command.
+        """
+        result = run("show", "--nope")
+
+        words = "unrecognized arguments: --nope (see upgrade-state show --help)"
+        assert (2, f"upgrade-state: {words}\n") == (result.status, result.err)
+
     NAMES = (
         "show",
         "list",

@@ -400,9 +400,12 @@ class TestList:
 
         as_json = run("list", "--json")
 
-        assert f"not readable: {checked.record_path}\n" == run("list").out
+        assert f"corrupt or not readable: {checked.record_path}\n" == run("list").out
         assert "" == as_json.out
-        assert f"upgrade-state: not readable: '{checked.record_path}'\n" == as_json.err
+        assert (
+            f"upgrade-state: corrupt or not readable: '{checked.record_path}'\n"
+            == as_json.err
+        )
 
     def test_went_bad_meanwhile(self, checked, run, monkeypatch):
         """

@@ -1,5 +1,7 @@
 import os
 
+import pytest
+
 from upgrade_state import StateStore
 
 
@@ -24,7 +26,21 @@ class TestSnooze:
         result = run("snooze", "--for", "7d")
 
         assert (1, "") == (result.status, result.out)
-        assert "nothing is known of it" in result.err
+        assert "upgrade-state: nothing is known of it\n" == result.err
+
+    @pytest.mark.parametrize("words", [("show",), ("snooze", "--for=7d"), ("forget",)])
+    def test_below(self, checked, shop, run, monkeypatch, words):
+        """
+        Who was told below the lockfile's directory is sent to it.
+        """
+        (shop / "src").mkdir()
+        monkeypatch.chdir(shop / "src")
+
+        result = run(*words)
+
+        where = f"no known lockfile is in '{shop / 'src'}', but one is in '{shop}'\n"
+        assert 1 == result.status
+        assert f"upgrade-state: nothing is known of it: {where}" == result.err
 
     def test_too_long(self, checked, run):
         """

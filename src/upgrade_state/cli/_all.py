@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from upgrade_state import checks
 from upgrade_state.cli._live import Live
-from upgrade_state.cli._output import err, flush, out, raw
+from upgrade_state.cli._output import err, flush, give_up, out, raw
 from upgrade_state.cli._select import name_of, store_of
 from upgrade_state.cli._view import View
 from upgrade_state.exceptions import UpgradeStateError
@@ -53,6 +53,14 @@ def check_all(options: Namespace, resolver: Resolver | None) -> int:
     Args:
         resolver: For all of them. None: by the recipes that the records name.
     """
+    try:
+        return _check_all(options, resolver)
+    except BrokenPipeError:  # who read it has had enough, and something is left to do
+        give_up()
+        return 1
+
+
+def _check_all(options: Namespace, resolver: Resolver | None) -> int:
     environments = sorted(
         store_of(options), key=lambda e: (e.path or "", e.lockfile_name or "")
     )
@@ -62,7 +70,7 @@ def check_all(options: Namespace, resolver: Resolver | None) -> int:
                 environments,
                 resolver,
                 jobs=options.jobs,
-                timeout=options.limit or None,
+                timeout=options.limit,
                 on_error=options.on_error or "continue",
                 max_age=options.max_age,
                 restart=options.restart,

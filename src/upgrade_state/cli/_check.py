@@ -15,7 +15,7 @@ from upgrade_state.cli import _if_due
 from upgrade_state.cli._all import check_all
 from upgrade_state.cli._output import err, out, progress, raw
 from upgrade_state.cli._parser import UsageError
-from upgrade_state.cli._select import name_of, present, the_one
+from upgrade_state.cli._select import name_of, no_lockfile, present, the_one
 from upgrade_state.cli._view import View, print_upgrades
 from upgrade_state.exceptions import ResolverError, StateReadError
 
@@ -33,6 +33,12 @@ if TYPE_CHECKING:
 
 # Where an option does not go by its own name.
 _SHOWN: Final = {"env": "ENV", "pass_on": "--env"}
+
+# The consent goes with the recipe.
+_NO_MORE: Final = (
+    "its checks do not start by themselves any more, as a COMMAND is never repeated;"
+    " 'upgrade-state check' without one takes that back"
+)
 
 _NO_INTERVAL: Final = dt.timedelta()
 
@@ -107,7 +113,7 @@ def _command(options: Namespace) -> Plan:
         raise UsageError("either --recipe or a COMMAND, not both")
     environment = the_one(options)
     if environment.lockfile_name is None:
-        raise UsageError(_nothing_here(options.env))
+        raise UsageError(f"{no_lockfile(options)}; name it with --lockfile")
     return [(environment, _command_of(options, options.limit), None)]
 
 
@@ -119,14 +125,6 @@ def _command_of(options: Namespace, limit: dt.timedelta | None) -> checks.Comman
         sandbox=options.sandbox,
         timeout=limit or checks.DEFAULT_TIMEOUT,
     )
-
-
-def _nothing_here(where: str) -> str:
-    try:
-        os.listdir(where)
-    except OSError as error:
-        return f"could not look into {where!r} ({error.strerror})"
-    return "no known lockfile is here; name it with --lockfile"
 
 
 def _argv(argv: list[str], copies: list[str]) -> list[str]:
@@ -161,7 +159,7 @@ def _recipes(options: Namespace) -> Plan:
     for environment, _, _ in plan:
         without.remove(environment.lockfile_name or "")
     if without or not plan:
-        _say_without(without, fatal=not plan)
+        _say_without(without, options, fatal=not plan)
     return plan
 
 
@@ -194,16 +192,24 @@ def _with_recipe(options: Namespace) -> list[EnvironmentState]:
     if environment.lockfile_name != recipe.lockfile:
         names = f"{recipe.lockfile}, not for {environment.lockfile_name}"
         raise UsageError(f"the recipe {recipe.name} is for {names}")
+    lockfile = os.path.join(environment.path or "", recipe.lockfile)
+    # A mistake, and not the failure of an environment that is remembered.
+    if not os.path.isfile(lockfile) and not _is_there(environment, recipe):
+        names = f"neither {recipe.lockfile} nor {recipe.manifests[0]}"
+        raise UsageError(f"{names} is in {environment.path!r}")
     return [environment]
 
 
-def _say_without(without: list[str], *, fatal: bool) -> None:
+def _say_without(without: list[str], options: Namespace, *, fatal: bool) -> None:
     """
     Say what has no recipe, what could be done, and which recipes are broken.
     """
-    names = " and ".join(without) or "a directory without a known lockfile"
     choices = ", ".join(checks.recipe_names())
-    line = f"no recipe for {names}; give a COMMAND after --; recipes: {choices}"
+    if without:
+        names, how = f"no recipe for {' and '.join(without)}", ""
+    else:
+        names, how = no_lockfile(options), "make one, or pick a recipe (--recipe), or "
+    line = f"{names}; {how}give a COMMAND after --; recipes: {choices}"
     for broken in checks.broken_recipes():
         err(broken)
     if fatal:
@@ -217,11 +223,14 @@ def _check(
     recipe: str | None,
     options: Namespace,
 ) -> int:
+    before = environment.read()
     with progress(f"checking {name_of(environment)}"):
         outcome = checks.check(
             environment, resolver, recipe=recipe, format=options.format
         )
     _report(environment, outcome, options)
+    if outcome.state == "checked" and recipe is None and before and before.recipe:
+        err(f"{name_of(environment)}: {_NO_MORE}")
     return 0 if outcome.state == "checked" else 1
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from upgrade_state import checks
 from upgrade_state.cli._output import err, raw
 from upgrade_state.cli._parser import UsageError
-from upgrade_state.cli._select import name_of, present
+from upgrade_state.cli._select import name_of, no_lockfile, present
 from upgrade_state.cli._view import View
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def check(options: Namespace) -> int:
         )
     environments = present(options)
     if not environments:
-        err("no known lockfile is here; name it with --lockfile")
+        err(no_lockfile(options))
         return 1
     return max([_check(environment, options) for environment in environments])
 

@@ -5,6 +5,8 @@ What somebody at a terminal sees of many checks while they run.
 from __future__ import annotations
 
 import contextlib
+import os
+import stat
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -26,7 +28,8 @@ class Live(contextlib.ExitStack):
     Shows which checks run, for how long, and how many are left.
 
     On stderr, if that is a terminal; lines that are printed meanwhile scroll
-    above it. Without rich there is a line for each check that begins.
+    above it. Without rich, and where stdout is a pipe, there is a line for each
+    check that begins.
 
     Args:
         total: How many environments there are.
@@ -41,10 +44,11 @@ class Live(contextlib.ExitStack):
         self._is_shown = _is_terminal(sys.stderr) and not (
             json and _is_terminal(sys.stdout)
         )
-        self._says_lines = False
+        # Who reads the lines may print them here, unseen by rich.
+        self._says_lines = self._is_shown and _is_pipe(sys.stdout)
 
     def __enter__(self) -> Self:
-        if self._is_shown:
+        if self._is_shown and not self._says_lines:
             try:
                 self._show()
             except ImportError:
@@ -86,6 +90,13 @@ class Live(contextlib.ExitStack):
         lines = [f"{now - begin:4.0f} s  {clean(name)}" for name, begin in running]
         lines.append(f"{len(running)} running, {self._left - len(running)} left")
         return Group(*(Text(x, no_wrap=True, overflow="ellipsis") for x in lines))
+
+
+def _is_pipe(stream: TextIO | None) -> bool:
+    try:
+        return stream is not None and stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode)
+    except OSError:  # no file
+        return False
 
 
 def _is_terminal(stream: TextIO | None) -> bool:

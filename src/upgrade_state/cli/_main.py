@@ -12,7 +12,11 @@ from upgrade_state.cli._parser import UsageError, make_parser
 from upgrade_state.exceptions import UpgradeStateError
 
 if TYPE_CHECKING:
+    from argparse import Namespace
     from typing import Any, Final
+
+# What may stand in the place of a command.
+_OPTIONS: Final = {"-h", "--help", "--version"}
 
 # Where a command lives that has no module of its own name.
 _HOMES: Final = {
@@ -48,12 +52,24 @@ def run(words: list[str]) -> int:
 
 def _run(words: list[str]) -> int:
     words, command = _cut(words)
-    options = make_parser().parse_args(words)
+    options = _parsed(words)
     options.argv = command
     name = options.command
     module: Any = import_module(f"upgrade_state.cli.{_HOMES.get(name, f'_{name}')}")
     status: int = getattr(module, name)(options)
     return status
+
+
+def _parsed(words: list[str]) -> Namespace:
+    if words and words[0].startswith("-") and words[0] not in _OPTIONS:
+        raise UsageError(f"the COMMAND comes first, and then its options: {words[0]}")
+    options, others = make_parser().parse_known_args(words)
+    if others:
+        help_ = f"upgrade-state {options.command} --help"
+        after = "a COMMAND comes after --; " if options.command == "check" else ""
+        unknown = f"unrecognized arguments: {' '.join(others)}"
+        raise UsageError(f"{unknown} ({after}see {help_})")
+    return options
 
 
 def _cut(words: list[str]) -> tuple[list[str], list[str] | None]:

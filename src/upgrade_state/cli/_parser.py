@@ -209,9 +209,19 @@ def _number(text: str) -> int:
     return int(text)
 
 
+def _some_time(text: str) -> dt.timedelta:
+    """
+    Read a duration other than zero, which may be taken for no limit.
+    """
+    length = duration(text)
+    if not length:
+        raise ValueError(f"nothing ends in no time: {text!r}")
+    return length
+
+
 def _check(commands: Commands) -> None:
     words = "make a check now, with the recipe for the lockfile or with COMMAND"
-    parser = _command(commands, "check", words, "check -- make relock")
+    parser = _command(commands, "check", words, "check --copy Makefile -- make relock")
     _environment(parser)
     parser.add_argument(
         "--recipe",
@@ -219,12 +229,13 @@ def _check(commands: Commands) -> None:
         help="use this recipe (default: by the lockfile and the manifest beside it)",
     )
     _many(parser)
-    _duration(
-        parser,
+    parser.add_argument(
         "--timeout",
-        "end the check after this time (default: 10m); with --all: the whole run"
-        " (default: never), each check having its 10m",
         dest="limit",
+        metavar="TIME",
+        type=_typed(_some_time),
+        help="end the check after this time (default: 10m); with --all: the whole run"
+        " (default: never), each check having its 10m",
     )
     parser.add_argument(
         "--copy",
@@ -255,13 +266,17 @@ def _check(commands: Commands) -> None:
     _asking(parser)
     _json(parser)
     parser.description = """\
-Make a check now: find out what an upgrade would change, and remember it.
+Make a check now: find out what an upgrade would change, and remember it. The
+environment itself is not touched.
 
-Without COMMAND, the recipe for the lockfile that is there is used, and the record
-names it: its user ran it on purpose. COMMAND runs without a shell in a scratch
-directory with a copy of the lockfile and of each --copy FILE; what lies there
-under the lockfile's name afterwards is the new lockfile. UPGRADE_STATE_ENV names
-the environment's directory.
+Without COMMAND, the recipe for the lockfile that is there is used. That is your
+consent: from then on the hook and `notify --check` may make such a check by
+themselves; `show` says whether they do, `forget` withdraws it, and so does a check
+by a COMMAND, which is never repeated.
+
+COMMAND runs without a shell in a scratch directory with a copy of the lockfile and
+of each --copy FILE; what lies there under the lockfile's name afterwards is the new
+lockfile. UPGRADE_STATE_ENV names the environment's directory.
 
 With --all, what is fresh or backing off is skipped, so that a run that was
 interrupted goes on if it is started again.
@@ -315,7 +330,7 @@ def _snooze(commands: Commands) -> None:
 
 
 def _forget(commands: Commands) -> None:
-    words = "forget all that is known of an environment"
+    words = "forget all that is known of an environment, your consent to checks too"
     _environment(_command(commands, "forget", words, "forget ~/src/shop"))
 
 
@@ -349,7 +364,8 @@ Print what makes a shell tell of upgrades by itself, for its start-up file:
     fish    status is-interactive; and upgrade-state hook fish | source
 
 In a directory with a lockfile of a known name in it or above it, the notice is
-then claimed and a due check is started in the background; elsewhere nothing runs.
+then claimed, and a check that is due is started in the background if you have run
+`upgrade-state check` there yourself; elsewhere nothing runs.
 """
     parser.add_argument(
         "shell", metavar="|".join(SHELLS), choices=SHELLS, help="the shell"

@@ -77,6 +77,40 @@ def the_one(options: Namespace) -> EnvironmentState:
     return store_of(options).environment(directory)
 
 
+def no_lockfile(options: Namespace) -> str:
+    """
+    Say that no known lockfile is in a directory, and where else one is.
+
+    Raises:
+        UsageError: Nobody can tell, since it cannot be looked into.
+    """
+    try:
+        os.listdir(options.env)
+        where = os.path.abspath(options.env)
+    except OSError as error:  # also where the working directory is gone
+        line = f"could not look into {options.env!r} ({error.strerror})"
+        raise UsageError(line) from error
+    return f"no known lockfile is in {where!r}{_above(where, options)}"
+
+
+def _above(path: str, options: Namespace) -> str:
+    """
+    Say in which directory above the next known lockfile is; "": in none.
+    """
+    while path != (path := os.path.dirname(path)):
+        if _targets.present(store_of(options), path, None):
+            return f", but one is in {path!r}"
+    return ""
+
+
+def nothing_known(options: Namespace) -> str:
+    """
+    Say that nothing is known, and why, where the reason is the wrong directory.
+    """
+    line = "nothing is known of it"
+    return line if present(options) else f"{line}: {no_lockfile(options)}"
+
+
 def name_of(environment: EnvironmentState) -> str:
     """
     Say what it is called: the directory, and the lockfile where there is one.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from upgrade_state._text import clean
 from upgrade_state.cli._output import err, out, raw
-from upgrade_state.cli._select import has_record, known, store_of
+from upgrade_state.cli._select import has_record, known, nothing_known, store_of
 from upgrade_state.cli._view import View, ago, print_view
 from upgrade_state.exceptions import UpgradeStateError
 
@@ -33,7 +33,7 @@ def show(options: Namespace) -> int:
             out()
         print_view(view, every=options.all)
     if not something:
-        err("nothing is known of it")
+        err(nothing_known(options))
     return 0 if something else 1
 
 
@@ -57,13 +57,13 @@ def _json(environment: EnvironmentState, options: Namespace) -> str | None:
         except UpgradeStateError as error:  # it went away, or bad, just now
             err(str(error))
             return None
-    err(f"not readable: '{environment.record_path}'")
+    err(f"corrupt or not readable: '{environment.record_path}'")
     return None
 
 
 def _line(environment: EnvironmentState, options: Namespace) -> str | None:
     if environment.path is None:
-        return clean(f"not readable: {environment.record_path}")
+        return clean(f"corrupt or not readable: {environment.record_path}")
     try:
         view = View(environment, options)
     except UpgradeStateError as error:

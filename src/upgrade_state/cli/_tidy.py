@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 from upgrade_state._words import moment
 from upgrade_state.cli._output import err, out, raw
 from upgrade_state.cli._parser import UsageError
-from upgrade_state.cli._select import has_record, known, name_of, store_of
+from upgrade_state.cli._select import (
+    has_record,
+    known,
+    name_of,
+    nothing_known,
+    store_of,
+)
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -28,7 +34,7 @@ def snooze(options: Namespace) -> int:
     for environment in environments:
         out(f"{name_of(environment)} {words}")
     if not environments:
-        err("nothing is known of it, so there is nothing to be silent about")
+        err(nothing_known(options))
     return 0 if environments else 1
 
 
@@ -45,7 +51,7 @@ def forget(options: Namespace) -> int:
     """
     environments = [e for e in known(options) if has_record(e)]
     if not environments:
-        err("nothing is known of it")
+        err(nothing_known(options))
         return 1
     results = [_forget(environment) for environment in environments]
     return 0 if all(results) else 1

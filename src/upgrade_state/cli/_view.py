@@ -118,7 +118,10 @@ class View:
             return f"{off} is set in the process environment"
         if self.record is None:
             return "nothing is known"
-        return None if self.record["recipe"] else "no recipe was run last"
+        if self.record["recipe"]:
+            return None
+        by = self.record["result"] and "the last check was made without a recipe"
+        return by or "no check by a recipe has succeeded"
 
     @property
     def log(self) -> str | None:
@@ -189,7 +192,8 @@ def _facts(view: View) -> Iterator[tuple[str, str]]:
 def _background(view: View) -> str:
     why_not = view.why_not
     if view.record is not None and why_not is None:
-        return f"start by themselves, by the recipe {view.record['recipe']}"
+        how = f"by the recipe {view.record['recipe']}"
+        return f"start by themselves (hook, notify --check), {how}"
     return f"only when you run upgrade-state check: {why_not}"
 
 
