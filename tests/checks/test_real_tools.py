@@ -22,11 +22,25 @@ from upgrade_state import StateStore, checks
 
 pytestmark = pytest.mark.network
 
+needs_sandbox = pytest.mark.skipif(
+    not shutil.which("bwrap")
+    or subprocess.run(
+        ["bwrap", "--ro-bind", "/", "/", "--unshare-pid", "true"], check=False
+    ).returncode,
+    reason="no bwrap here, or it may not make namespaces",
+)
+
 REAL = Path(__file__).parent / "real"
 
 # Where the tools may keep what they have downloaded, and what they know of
 # interpreters. Everything else they leave is garbage.
-CACHES = (".cache/", ".npm/_cacache/", ".npm/_update-notifier-last-checked")
+CACHES = (
+    ".cache/",
+    ".npm/_cacache/",
+    ".npm/_update-notifier-last-checked",
+    # pip tells the index which rustc there is, and rustup is asked.
+    ".rustup/",
+)
 
 
 def index():
@@ -257,6 +271,32 @@ class TestRealTools:
         told = set(REPORTS[name](dated(name, "copy")))
         assert told
         assert told == rows_of(environment, SILENT_ON.get(name, ()))
+
+    @needs_sandbox
+    @pytest.mark.parametrize("has_home", [True, False])
+    @pytest.mark.parametrize("name", REPORTS)
+    def test_sandbox(self, name, has_home, tool, dated, scratches, tmp_path):
+        """
+        In a sandbox they find the same, and leave nothing anywhere.
+        """
+        recipe = checks.RECIPES[name].in_sandbox()
+        tool(recipe.argv[0])
+        home = tmp_path / "home"
+        if has_home:
+            home.mkdir()
+        shop = dated(name, "shop")
+        before = contents(shop)
+        environment = StateStore().environment(shop, recipe.lockfile)
+
+        outcome = checks.check(
+            environment, recipe.resolver(environment), recipe=recipe.name
+        )
+
+        assert checks.Outcome("checked") == outcome
+        assert environment.upgrades()
+        assert before == contents(shop)
+        assert [] == list(scratches.iterdir())
+        assert [] == list(home.rglob("*"))
 
     @pytest.mark.parametrize("name", REPORTS)
     def test_no_network(self, name, tool, dated, scratches, proxy):
