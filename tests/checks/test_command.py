@@ -244,6 +244,8 @@ class TestVariables:
             "TERM": "dumb",
             "PWD": f"{above}/environment",
             "TMPDIR": f"{above}/tmp",
+            "GIT_CEILING_DIRECTORIES": above,
+            "MISE_CEILING_PATHS": above,
             "UPGRADE_STATE_ENV": str(directory),
         } == env
 

@@ -51,6 +51,39 @@ def index():
     return os.environ.get("PIP_INDEX_URL", default).rstrip("/")
 
 
+# What the tools would stumble over, or follow, above the scratch directory.
+PLANTED = {
+    "package.json": json.dumps({"workspaces": ["*/environment"]}),
+    ".npmrc": "registry=https://index.example/\n",
+    "uv.toml": 'exclude-newer = "2010-01-01T00:00:00Z"\n',
+    "mise.toml": '[tools]\n"npm:is-odd" = "{{ exec(command=\'false\') }}"\n',
+    "pyproject.toml": """\
+[tool.uv]
+exclude-newer = "2010-01-01T00:00:00Z"
+[tool.uv.workspace]
+members = ["*/environment"]
+[tool.pip-tools]
+no-such-option = true
+""",
+} | dict.fromkeys(
+    (
+        ".env",
+        ".pdm.toml",
+        ".pip-tools.toml",
+        ".python-version",
+        ".tool-versions",
+        "Pipfile",
+        "pdm.toml",
+        "pip.conf",
+        "poetry.toml",
+        "requirements.in",
+        "setup.cfg",
+        "setup.py",
+    ),
+    "raise SystemExit('planted')",
+)
+
+
 @pytest.fixture(name="tool")
 def _tool(monkeypatch):
     """
@@ -248,23 +281,37 @@ def _proxy(monkeypatch):
     return use
 
 
-class TestRealTools:
-    @pytest.mark.parametrize("name", REPORTS)
-    def test_rows(self, name, tool, dated, scratches, tmp_path):
-        """
-        The rows are those that the tool reports, and nothing else has changed.
-        """
-        recipe = checks.RECIPES[name]
+@pytest.fixture(name="checked")
+def _checked(tool, dated, scratches):
+    """
+    Check a dated environment; nothing but the record may come of it.
+    """
+
+    def check(recipe, place):
         tool(recipe.argv[0])
-        shop = dated(name, "shop")
+        shop = dated(recipe.name.removesuffix("+sandbox"), place)
         before = contents(shop)
         environment = StateStore().environment(shop, recipe.lockfile)
 
-        outcome = checks.check(environment, recipe.resolver(environment), recipe=name)
+        resolver = recipe.resolver(environment)
+        outcome = checks.check(environment, resolver, recipe=recipe.name)
 
         assert checks.Outcome("checked") == outcome
         assert before == contents(shop)
-        assert [] == list(scratches.iterdir())
+        assert [] == list(scratches.glob("upgrade-state-*"))
+        return environment
+
+    return check
+
+
+class TestRealTools:
+    @pytest.mark.parametrize("name", REPORTS)
+    def test_rows(self, name, checked, dated, tmp_path):
+        """
+        The rows are those that the tool reports, and nothing else has changed.
+        """
+        environment = checked(checks.RECIPES[name], "shop")
+
         home = contents(tmp_path / "home") if (tmp_path / "home").exists() else {}
         assert [] == [path for path in home if not path.startswith(CACHES)]
         assert [] == [path for path in home if path.endswith("pyvenv.cfg")]
@@ -273,30 +320,30 @@ class TestRealTools:
         assert told == rows_of(environment, SILENT_ON.get(name, ()))
 
     @needs_sandbox
-    @pytest.mark.parametrize("has_home", [True, False])
     @pytest.mark.parametrize("name", REPORTS)
-    def test_sandbox(self, name, has_home, tool, dated, scratches, tmp_path):
+    def test_sandbox(self, name, checked, tmp_path):
         """
-        In a sandbox they find the same, and leave nothing anywhere.
+        In a sandbox they find the same, and leave nothing in the home.
         """
-        recipe = checks.RECIPES[name].in_sandbox()
-        tool(recipe.argv[0])
-        home = tmp_path / "home"
-        if has_home:
-            home.mkdir()
-        shop = dated(name, "shop")
-        before = contents(shop)
-        environment = StateStore().environment(shop, recipe.lockfile)
+        (tmp_path / "home").mkdir()
+        inside = checked(checks.RECIPES[name].in_sandbox(), "inside")
 
-        outcome = checks.check(
-            environment, recipe.resolver(environment), recipe=recipe.name
-        )
+        assert [] == list((tmp_path / "home").iterdir())
+        outside = checked(checks.RECIPES[name], "outside")
+        assert outside.upgrades() == inside.upgrades()
 
-        assert checks.Outcome("checked") == outcome
-        assert environment.upgrades()
-        assert before == contents(shop)
-        assert [] == list(scratches.iterdir())
-        assert [] == list(home.rglob("*"))
+    @pytest.mark.parametrize("name", REPORTS)
+    def test_planted(self, name, checked, scratches):
+        """
+        What somebody puts above the scratch directory takes no part.
+        """
+        before = checked(checks.RECIPES[name], "before").upgrades()
+        for planted, text in PLANTED.items():
+            (scratches / planted).write_text(text)
+
+        after = checked(checks.RECIPES[name], "after").upgrades()
+
+        assert before == after
 
     @pytest.mark.parametrize("name", REPORTS)
     def test_no_network(self, name, tool, dated, scratches, proxy):

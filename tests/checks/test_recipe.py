@@ -56,6 +56,7 @@ class TestFacts:
             ("fence", ("x",)),
             ("fence", ("../x", b"")),
             ("fence", ("x", "")),
+            ("searches", ("../stop",)),
             ("needs", ""),
             ("upgrade", "pins\nupgrade"),
             ("upgrade", "\x1b[31mpins"),
@@ -81,6 +82,7 @@ class TestFacts:
             passes=("PINS_*",),
             caches=("PINS_CACHE",),
             fence=("stop", b""),
+            searches=("stop",),
             details="pins outdated",
         )
         command = recipe.resolver(environment, copies=["y"])
@@ -94,6 +96,7 @@ class TestFacts:
                 passes=("PINS_*",),
                 caches=("PINS_CACHE",),
                 fence=("stop", b""),
+                searches=("stop",),
                 needs="install pins",
             )
             == command

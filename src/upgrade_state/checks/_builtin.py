@@ -71,8 +71,9 @@ _UV: Final = Recipe(
     },
     passes=("UV_*", *_PYTHON),
     caches=("UV_CACHE_DIR",),
-    # uv searches the directories above for a workspace, up to the first project.
-    fence=("pyproject.toml", b'[project]\nname = "fence"\nversion = "0"\n'),
+    # uv searches the directories above for a workspace, up to the first project,
+    # and for settings, up to the first that has any.
+    fence=("pyproject.toml", b'[project]\nname = "fence"\nversion = "0"\n[tool.uv]\n'),
     needs="install uv 0.4 or newer",
     upgrade="uv lock --upgrade",
     details="uv lock --upgrade --dry-run",
@@ -213,6 +214,8 @@ _NPM: Final = Recipe(
     argv=(
         "npm",
         "update",
+        # Not the workspace that a directory above may make of it.
+        "--prefix=.",
         "--package-lock-only",
         "--ignore-scripts",
         "--no-audit",
@@ -231,6 +234,8 @@ _NPM: Final = Recipe(
         "npm_config_prefix": None,
         "npm_config_workspace": None,
         "npm_config_workspaces": None,
+        # No check downloads an npm, where that is one of corepack.
+        "COREPACK_ENABLE_PROJECT_SPEC": "0",
         "npm_config_logs_max": "0",
         "npm_config_progress": "false",
         "npm_config_update_notifier": "false",
@@ -275,7 +280,15 @@ _CARGO: Final = Recipe(
     },
     passes=("CARGO_*", "RUSTUP_*", *_GIT),
     caches=("CARGO_HOME",),
-    # No fence: cargo goes past a workspace that excludes the package (measured).
+    # No fence: cargo goes past a workspace that excludes the package (measured),
+    # and reads every configuration on the way up.
+    searches=(
+        "Cargo.toml",
+        ".cargo/config.toml",
+        ".cargo/config",
+        "rust-toolchain",
+        "rust-toolchain.toml",
+    ),
     needs="install Rust 1.78 or newer",
     upgrade="cargo update",
     details="cargo update --dry-run",

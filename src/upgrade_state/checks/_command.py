@@ -18,7 +18,7 @@ from upgrade_state.exceptions import ResolverError
 
 from ._last_words import LENGTH, advice, last_words
 from ._process import LIMITS, run, size
-from ._sandbox import refusal, sandboxed
+from ._sandbox import is_hidden, refusal, sandboxed
 from ._scratch import copied_name, scratch
 from ._variables import checked_names, selected
 
@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 ENVIRONMENT_VARIABLE: Final = "UPGRADE_STATE_ENV"
 
 DEFAULT_TIMEOUT: Final = dt.timedelta(minutes=10)
+
+# Which directories are not searched for a repository, or for settings of mise,
+# which any tool may have been started by.
+_CEILINGS: Final = ("GIT_CEILING_DIRECTORIES", "MISE_CEILING_PATHS")
 
 # With what a sandbox says which signal has killed its command.
 _BY_SIGNAL: Final = 128
@@ -97,6 +101,10 @@ class Command:
         fence: Name and content of a file above the scratch directory, to stop
             a tool from searching further up, where anybody may write.
 
+        searches: Names of files that the tool looks for in all directories
+            above as well. Where one lies there, nothing is run: anybody may
+            have put it there.
+
         needs: What to do if there is no such command, or one that does not
             know what it is asked for.
 
@@ -122,6 +130,7 @@ class Command:
         default=(), converter=checked_names, kw_only=True
     )
     fence: tuple[str, bytes] | None = attrs.field(default=None, kw_only=True)
+    searches: tuple[str, ...] = attrs.field(default=(), converter=_names, kw_only=True)
     needs: str = attrs.field(default=_NEEDS, kw_only=True)
     sandbox: bool = attrs.field(default=False, kw_only=True)
 
@@ -142,11 +151,20 @@ class Command:
         if not os.path.isdir(directory):
             raise ResolverError("The environment's directory is gone", directory)
         with scratch(directory) as place:
+            self._refuse_others(place, directory)
             self._fill(place)
             if old_lockfile is not None:
                 place.write(name, old_lockfile)
             self._demand_success(self._run(directory, place), place, directory)
             return place.take(self.result or name)
+
+    def _refuse_others(self, place: Scratch, directory: str) -> None:
+        for path in place.lying_above(self.searches):
+            if not (self.sandbox and is_hidden(path)):
+                message = f"{path!r} lies above the scratch directory and would take"
+                raise ResolverError(
+                    f"{message} part; remove it, or set TMPDIR", directory
+                )
 
     def _fill(self, place: Scratch) -> None:
         if self.fence is not None:
@@ -172,6 +190,7 @@ class Command:
 
     def _env(self, directory: str, place: Scratch) -> dict[str, str]:
         env = selected(os.environ, self.passes) | {"TMPDIR": place.temporary}
+        env |= dict.fromkeys(_CEILINGS, place.above)
         if self.sandbox:
             env |= dict.fromkeys(("XDG_CACHE_HOME", *self.caches), place.cache)
         for name, value in self.changes.items():

@@ -110,7 +110,7 @@ class Recipe:
         beside: Other files to copy where they are, as glob patterns, of the
             environment's directory and of each package that a manifest names.
 
-        result, changes, passes, caches, fence, sandbox: See `Command`.
+        result, changes, passes, caches, fence, searches, sandbox: See `Command`.
 
         needs: What to do if the command is missing or too old.
 
@@ -151,6 +151,7 @@ class Recipe:
             _must("a tuple of a file's name and its content (bytes)", _is_fence)
         ),
     )
+    searches: tuple[str, ...] = attrs.field(default=(), validator=_PATHS)
     needs: str = attrs.field(validator=_TEXT)
     upgrade: str = attrs.field(validator=_TEXT)
     details: str = attrs.field(default="upgrade-state show --all", validator=_TEXT)
@@ -199,6 +200,7 @@ class Recipe:
             passes=(*self.passes, *passes),
             caches=self.caches,
             fence=self.fence,
+            searches=self.searches,
             needs=self.needs,
             sandbox=self.sandbox,
         )
