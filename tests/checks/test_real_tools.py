@@ -92,7 +92,7 @@ def _tool(monkeypatch):
 
     def find(command):
         places = os.environ.get("UPGRADE_STATE_TOOLS", "")
-        # npm comes from elsewhere.
+        # npm and mise come from elsewhere.
         found = shutil.which(command, path=places) or shutil.which(command)
         if found is None:
             pytest.skip(f"no {command} here")
@@ -232,6 +232,13 @@ def npm(directory):
         yield new["name"], old["version"], new["version"]
 
 
+def mise(directory):
+    here = {"MISE_LOCKFILE": "1", "MISE_CEILING_PATHS": str(directory.parent)}
+    said = words(directory, "mise", "lock", "--bump", "--dry-run", "--json", **here)
+    for change in json.loads(said[said.index("\n[") :]):
+        yield change["name"], *change["old_versions"], *change["new_versions"]
+
+
 REPORTS = {
     "uv": uv,
     "poetry": poetry,
@@ -241,6 +248,7 @@ REPORTS = {
     "pip-project": pip_project,
     "pip-tools": pip_tools,
     "npm": npm,
+    "mise": mise,
 }
 
 

@@ -57,6 +57,7 @@ class TestFacts:
             ("fence", ("../x", b"")),
             ("fence", ("x", "")),
             ("searches", ("../stop",)),
+            ("mark", "pip"),
             ("needs", ""),
             ("upgrade", "pins\nupgrade"),
             ("upgrade", "\x1b[31mpins"),

@@ -67,6 +67,38 @@ class TestRecipes:
         assert checks.recipe_for("custom.lock") is None
         assert checks.recipe_for(None) is None
 
+    @pytest.mark.parametrize(
+        ("content", "name"),
+        [
+            (None, "pip-project"),
+            ('created-by = "pip"', "pip-project"),
+            ('created-by = "uv"', None),
+        ],
+    )
+    def test_mark(self, directory, content, name):
+        """
+        Of tools that write the same lockfile, it is the one that has made it.
+        """
+        make(directory, **{"pyproject.toml": PROJECT})
+        if content is not None:
+            make(directory, **{"pylock.toml": content})
+
+        recipe = checks.recipe_for("pylock.toml", str(directory))
+
+        assert name == (recipe and recipe.name)
+
+    def test_mark_unreadable(self, directory):
+        """
+        What cannot be read is for the check to tell of.
+        """
+        make(directory, **{"pyproject.toml": PROJECT})
+        with (directory / "pylock.toml").open("wb") as file:
+            file.truncate(1 << 30)
+
+        recipe = checks.recipe_for("pylock.toml", str(directory))
+
+        assert "pip-project" == recipe.name
+
     def test_uv(self, environment, directory, fake_uv, monkeypatch):
         """
         Uv gets its manifests, and no hint of where it was called.

@@ -4,11 +4,15 @@ What a recipe is: the facts of how one environment manager makes a lockfile.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import attrs
+
+from upgrade_state import _current
+from upgrade_state.exceptions import StateReadError
 
 from . import _manifests
 from ._command import DEFAULT_TIMEOUT, Command
@@ -45,6 +49,10 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str) and value.isprintable() and value != ""
 
 
+def _is_bytes(value: Any) -> bool:
+    return isinstance(value, bytes)
+
+
 def _is_name(value: Any) -> bool:
     return _is_text(value) and _NAME.fullmatch(value) is not None
 
@@ -58,7 +66,7 @@ def _is_path(value: Any) -> bool:
 
 def _is_fence(value: Any) -> bool:
     is_pair = isinstance(value, tuple) and len(value) == 2
-    return is_pair and _is_path(value[0]) and isinstance(value[1], bytes)
+    return is_pair and _is_path(value[0]) and _is_bytes(value[1])
 
 
 def _are(test: Callable[[Any], bool], *, least: int = 0) -> Callable[[Any], bool]:
@@ -112,6 +120,9 @@ class Recipe:
 
         result, changes, passes, caches, fence, searches, sandbox: See `Command`.
 
+        mark: What each lockfile of this tool contains, where other tools write
+            some by that name, too. Empty: nobody else does.
+
         needs: What to do if the command is missing or too old.
 
         upgrade: What the user runs to upgrade.
@@ -152,10 +163,23 @@ class Recipe:
         ),
     )
     searches: tuple[str, ...] = attrs.field(default=(), validator=_PATHS)
+    mark: bytes = attrs.field(default=b"", validator=_must("bytes", _is_bytes))
     needs: str = attrs.field(validator=_TEXT)
     upgrade: str = attrs.field(validator=_TEXT)
     details: str = attrs.field(default="upgrade-state show --all", validator=_TEXT)
     sandbox: bool = False
+
+    def may_be_for(self, directory: str) -> bool:
+        """
+        Tell whether the lockfile in *directory* may be one of this tool.
+        """
+        if not self.mark:
+            return True
+        try:
+            content = _current.read(os.path.join(directory, self.lockfile))
+        except StateReadError:  # which the check will say
+            return True
+        return content is None or self.mark in content
 
     def in_sandbox(self) -> Recipe:
         """

@@ -11,7 +11,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from upgrade_state import _current, checks
-from upgrade_state.cli import _if_due
+from upgrade_state.cli import _if_due, _targets
 from upgrade_state.cli._all import check_all
 from upgrade_state.cli._output import err, out, progress, raw
 from upgrade_state.cli._parser import UsageError
@@ -126,7 +126,15 @@ def _nothing_here(where: str) -> str:
         os.listdir(where)
     except OSError as error:
         return f"could not look into {where!r} ({error.strerror})"
-    return "no known lockfile is here; name it with --lockfile"
+    return f"no known lockfile is here{_elsewhere(where)}; name it with --lockfile"
+
+
+def _elsewhere(where: str) -> str:
+    """
+    Say where above there is a lockfile: *where* may be a member of a workspace.
+    """
+    above = _targets.nearest(os.path.dirname(os.path.realpath(where)))
+    return f" (there is one in {above!r})" if above else ""
 
 
 def _argv(argv: list[str], copies: list[str]) -> list[str]:
@@ -148,8 +156,8 @@ def _recipes(options: Namespace) -> Plan:
         if recipe is None:
             continue
         recipe = recipe.in_sandbox() if options.sandbox else recipe
-        # A list of wishes may go by a lockfile's name, beside a lockfile.
-        if len(environments) == 1 or _is_there(environment, recipe):
+        # A list of wishes may go by a lockfile's name.
+        if _is_there(environment, recipe):
             resolver = recipe.resolver(
                 environment,
                 copies=options.copy,
@@ -157,11 +165,10 @@ def _recipes(options: Namespace) -> Plan:
                 timeout=options.limit or checks.DEFAULT_TIMEOUT,
             )
             plan.append((environment, resolver, recipe.name))
-    without = [e.lockfile_name or "" for e in environments]
-    for environment, _, _ in plan:
-        without.remove(environment.lockfile_name or "")
+    planned = [environment for environment, _, _ in plan]
+    without = [e for e in environments if e not in planned]
     if without or not plan:
-        _say_without(without, fatal=not plan)
+        _say_without(without, options.env, fatal=not plan)
     return plan
 
 
@@ -197,11 +204,12 @@ def _with_recipe(options: Namespace) -> list[EnvironmentState]:
     return [environment]
 
 
-def _say_without(without: list[str], *, fatal: bool) -> None:
+def _say_without(without: list[EnvironmentState], where: str, *, fatal: bool) -> None:
     """
     Say what has no recipe, what could be done, and which recipes are broken.
     """
-    names = " and ".join(without) or "a directory without a known lockfile"
+    nothing = f"a directory without a known lockfile{_elsewhere(where)}"
+    names = " and ".join(map(_lacking, without)) or nothing
     choices = ", ".join(checks.recipe_names())
     line = f"no recipe for {names}; give a COMMAND after --; recipes: {choices}"
     for broken in checks.broken_recipes():
@@ -209,6 +217,19 @@ def _say_without(without: list[str], *, fatal: bool) -> None:
     if fatal:
         raise UsageError(line)
     err(line)
+
+
+def _lacking(environment: EnvironmentState) -> str:
+    """
+    Name a lockfile, and what it lacks to be one of a recipe that there is.
+    """
+    name, directory = environment.lockfile_name or "", environment.path or ""
+    recipe = checks.recipe_for(name)
+    if recipe is None:
+        return name
+    if not recipe.may_be_for(directory):
+        return f"{name} that was not made by {recipe.argv[0]}"
+    return f"{name} without {recipe.manifests[0]}"
 
 
 def _check(

@@ -69,6 +69,21 @@ def split(where: str) -> "tuple[str, str | None]":
     return os.path.dirname(where) or ".", name
 
 
+def nearest(directory: str) -> "str | None":
+    """
+    Return the nearest directory with a lockfile of a known name; None: none has.
+
+    Args:
+        directory: Where to begin, an absolute path without detours.
+    """
+    while not _known(directory):
+        above = os.path.dirname(directory)
+        if above == directory:
+            return None
+        directory = above
+    return directory
+
+
 def _known(directory: str) -> "list[str]":
     try:
         names = [name for name in os.listdir(directory) if format_of(name)]
