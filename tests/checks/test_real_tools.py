@@ -40,6 +40,7 @@ CACHES = (
     ".npm/_update-notifier-last-checked",
     # pip tells the index which rustc there is, and rustup is asked.
     ".rustup/",
+    ".local/share/mise/migrations/",
 )
 
 
@@ -235,7 +236,8 @@ def npm(directory):
 def mise(directory):
     here = {"MISE_LOCKFILE": "1", "MISE_CEILING_PATHS": str(directory.parent)}
     said = words(directory, "mise", "lock", "--bump", "--dry-run", "--json", **here)
-    for change in json.loads(said[said.index("\n[") :]):
+    listed = re.search(r"^\[.*^\]", said, re.MULTILINE | re.DOTALL)
+    for change in json.loads(listed[0]):
         yield change["name"], *change["old_versions"], *change["new_versions"]
 
 
