@@ -231,5 +231,7 @@ def judge(
     if problem is None:
         return
     if old is None or lockfiles.read(old, format=format).problem is None:
-        message = f"The new lockfile is not a {format} lockfile: {problem}"
+        is_later = problem.startswith("unsupported")
+        todo = "a newer upgrade-state may read it" if is_later else "see what wrote it"
+        message = f"The new lockfile is not a {format} lockfile: {problem}; {todo}"
         raise ResolverError(message, environment.path)

@@ -60,11 +60,15 @@ _OTHER_VERSION: Final = re.compile(
     r"|is not expected in this context",
     re.IGNORECASE,
 )
+_NO_SPACE: Final = re.compile(
+    r"No space left|ENOSPC|Disk quota exceeded|EDQUOT|database or disk is full"
+)
 # What a question ends with that nobody has answered.
 _PROMPTS: Final = (":", "?", "]", ")", ">")
 
 _ASKED: Final = re.compile(
-    r"EOFError|EOF when reading|^Aborted[!.]?$|not a (?:terminal|tty)|IO error: not",
+    r"EOFError|EOF when reading|^Aborted[!.]?$|not a (?:terminal|tty)|IO error: not"
+    r"|/dev/tty\b",
     re.MULTILINE,
 )
 
@@ -127,6 +131,8 @@ def advice(output: bytes, *, is_late: bool, needs: str) -> str:
         return "check the network and the proxy, or give it more time"
     if is_late or _ASKED.search(text):
         return "it asked a question: run it once where it can be answered"
+    if _NO_SPACE.search(text):
+        return "free some space, where it keeps its cache for example"
     # Elsewhere it may be the word of another tool, a compiler's for example.
     if any(map(_OTHER_VERSION.search, said)):
         return needs

@@ -87,13 +87,14 @@ class Scratch:
         Return what lies there as *name*.
 
         Raises:
-            ResolverError: Nothing does, or no regular file of a sensible size.
+            FileNotFoundError: No regular file does.
+            ResolverError: It is too large, or cannot be read.
         """
         path = os.path.join(self.path, name)
         # Not even a directory on the way may be a symlink: it would lead to a
         # file that no check has made.
         if not _is_regular(path) or os.path.realpath(path) != path:
-            raise ResolverError(f"The command left no {name!r}", self._environment)
+            raise FileNotFoundError(name)
         try:
             content = _current.read(path)
         except StateReadError as error:
