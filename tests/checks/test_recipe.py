@@ -57,6 +57,7 @@ class TestFacts:
             ("fence", ("../x", b"")),
             ("fence", ("x", "")),
             ("searches", ("../stop",)),
+            ("format", ""),
             ("mark", "pip"),
             ("needs", ""),
             ("upgrade", "pins\nupgrade"),

@@ -120,6 +120,9 @@ class Recipe:
 
         result, changes, passes, caches, fence, searches, sandbox: See `Command`.
 
+        format: The lockfile's format, where another one than its name says, or
+            where that says none.
+
         mark: What each lockfile of this tool contains, where other tools write
             some by that name, too. Empty: nobody else does.
 
@@ -163,6 +166,9 @@ class Recipe:
         ),
     )
     searches: tuple[str, ...] = attrs.field(default=(), validator=_PATHS)
+    format: str | None = attrs.field(
+        default=None, validator=attrs.validators.optional(_TEXT)
+    )
     mark: bytes = attrs.field(default=b"", validator=_must("bytes", _is_bytes))
     needs: str = attrs.field(validator=_TEXT)
     upgrade: str = attrs.field(validator=_TEXT)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from upgrade_state._environment import EnvironmentState
     from upgrade_state.checks import Outcome, Recipe, Resolver
 
-    Plan = list[tuple[EnvironmentState, Resolver, str | None]]
+    Plan = list[tuple[EnvironmentState, Resolver, Recipe | None]]
 
 
 # Where an option does not go by its own name.
@@ -164,7 +164,7 @@ def _recipes(options: Namespace) -> Plan:
                 passes=options.pass_on,
                 timeout=options.limit or checks.DEFAULT_TIMEOUT,
             )
-            plan.append((environment, resolver, recipe.name))
+            plan.append((environment, resolver, recipe))
     planned = [environment for environment, _, _ in plan]
     without = [e for e in environments if e not in planned]
     if without or not plan:
@@ -235,12 +235,15 @@ def _lacking(environment: EnvironmentState) -> str:
 def _check(
     environment: EnvironmentState,
     resolver: Resolver,
-    recipe: str | None,
+    recipe: Recipe | None,
     options: Namespace,
 ) -> int:
     with progress(f"checking {name_of(environment)}"):
         outcome = checks.check(
-            environment, resolver, recipe=recipe, format=options.format
+            environment,
+            resolver,
+            recipe=recipe.name if recipe else None,
+            format=options.format or (recipe.format if recipe else None),
         )
     _report(environment, outcome, options)
     return 0 if outcome.state == "checked" else 1
