@@ -104,6 +104,15 @@ class TestFacts:
             == command
         )
 
+    def test_sandbox(self):
+        """
+        What is in a sandbox is in no other one.
+        """
+        recipe = Recipe(**FACTS).in_sandbox()
+
+        assert "pins+sandbox" == recipe.name
+        assert recipe is recipe.in_sandbox()
+
     def test_details(self):
         """
         Where a tool shows no details, we do.

@@ -188,6 +188,8 @@ class TestChanges:
         [
             ("uv", "UV_FROZEN"),
             ("poetry", "VIRTUAL_ENV"),
+            ("poetry", "PYENV_DIR"),
+            ("uv", "UV_OFFLINE"),
             ("pdm", "PDM_PROJECT"),
             ("pipenv", "PIPENV_PIPFILE"),
             ("pip", "PIP_REQUIREMENT"),

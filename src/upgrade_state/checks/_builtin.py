@@ -324,7 +324,7 @@ _DEVBOX: Final = Recipe(
     manifests=("devbox.json",),
     changes={"DO_NOT_TRACK": "1", "DEVBOX_PROJECT_ROOT": None},
     passes=("DEVBOX_*", "NIX_*"),
-    needs="install Devbox 0.15 or newer",
+    needs="install Devbox 0.14 or newer",
     upgrade="devbox update",
 )
 
