@@ -25,12 +25,8 @@ if TYPE_CHECKING:
 
     from upgrade_state._environment import EnvironmentState
 
-# Stands in records, which have room for 64, with what marks a sandbox.
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,55}(?:\+sandbox)?")
 # Ends the name of a recipe in a record: run in a sandbox.
 IN_SANDBOX: Final = "+sandbox"
-
-_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def _must(be: str, test: Callable[[Any], bool]) -> Callable[..., None]:
@@ -53,8 +49,8 @@ def _is_bytes(value: Any) -> bool:
     return isinstance(value, bytes)
 
 
-def _is_name(value: Any) -> bool:
-    return _is_text(value) and _NAME.fullmatch(value) is not None
+def _like(pattern: str) -> Callable[[Any], bool]:
+    return lambda value: _is_text(value) and re.fullmatch(pattern, value) is not None
 
 
 def _is_path(value: Any) -> bool:
@@ -85,13 +81,10 @@ def _are_changes(value: Any) -> bool:
     )
 
 
-def _is_variable(value: Any) -> bool:
-    return _is_text(value) and _VARIABLE.fullmatch(value) is not None
-
-
-def _is_pass(value: Any) -> bool:
-    return _is_text(value) and _is_variable(value.removesuffix("*"))
-
+# Stands in records, which have room for 64, with what marks a sandbox.
+_is_name: Final = _like(r"[A-Za-z0-9][A-Za-z0-9._-]{0,55}(?:\+sandbox)?")
+_is_variable: Final = _like("[A-Za-z_][A-Za-z0-9_]*")
+_is_pass: Final = _like(r"[A-Za-z_][A-Za-z0-9_]*\*?")
 
 _TEXT: Final = _must("one line of text", _is_text)
 _PATH: Final = _must("a path below a directory, without detours", _is_path)
