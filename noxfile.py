@@ -151,7 +151,7 @@ def fuzz(session: nox.Session) -> None:
 @nox.session
 def network(session: nox.Session) -> None:
     """
-    The recipes with the real tools and the real registries; npm if it is there.
+    The recipes with the real tools and registries; npm and mise if they are there.
     """
     _install(session, "tests")
     paths = [

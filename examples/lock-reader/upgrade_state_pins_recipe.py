@@ -9,6 +9,7 @@ recipe = Recipe(
     lockfile="shop.pins",
     argv=("pins", "resolve", "--latest"),
     manifests=("shop.wishes",),
+    format="pins",
     passes=("PINS_*",),
     changes={"PINS_FROZEN": None},
     needs="install pins 2 or newer",

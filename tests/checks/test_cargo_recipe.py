@@ -87,6 +87,32 @@ class TestCargo:
 
         assert checks.Outcome("checked") == check(shop)
 
+    @pytest.mark.parametrize("name", checks.RECIPES["cargo"].searches)
+    def test_planted(self, shop, scratches, name):
+        """
+        What lies above the scratch directory would take part: nothing is run.
+        """
+        planted = scratches / name
+        planted.parent.mkdir(exist_ok=True)
+        planted.write_text("[workspace]\nmembers = ['*/environment']\n")
+
+        assert (
+            f"{str(planted)!r} lies above the scratch directory and would take part;"
+            " remove it, or set TMPDIR" == check(shop).error.message
+        )
+        planted.unlink()
+        assert checks.Outcome("checked") == check(shop)
+
+    def test_above_both(self, shop, scratches, tmp_path):
+        """
+        What lies above the environment, too, takes part in it as well.
+        """
+        (tmp_path / "Cargo.toml").write_text(
+            "[workspace]\nexclude = ['shop', 'scratches']\n"
+        )
+
+        assert checks.Outcome("checked") == check(shop)
+
     def test_unknown_option(self, shop, tmp_path):
         """
         Who has another version is told which one is needed.

@@ -311,7 +311,7 @@ class TestJudge:
         outcome = checks.check(environment, lambda *_: b"<<")
 
         assert (
-            "The new lockfile is not a uv lockfile: cannot be parsed"
+            "The new lockfile is not a uv lockfile: cannot be parsed; see what wrote it"
             == outcome.error.message
         )
 

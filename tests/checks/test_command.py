@@ -244,6 +244,8 @@ class TestVariables:
             "TERM": "dumb",
             "PWD": f"{above}/environment",
             "TMPDIR": f"{above}/tmp",
+            "GIT_CEILING_DIRECTORIES": above,
+            "MISE_CEILING_PATHS": above,
             "UPGRADE_STATE_ENV": str(directory),
         } == env
 
@@ -347,8 +349,11 @@ class TestFailures:
         for file in ("odd", "empty"):
             (directory / file).chmod(0o755)
 
-        assert f"Could not start '{directory}/{name}' ({words})" == self.error_of(
-            Command([f"{directory}/{name}"]), environment
+        assert (
+            f"Could not start '{directory}/{name}' ({words}); install it"
+            == self.error_of(
+                Command([f"{directory}/{name}"], needs="install it"), environment
+            )
         )
 
     def test_directory_is_gone(self, environment, directory):
@@ -457,7 +462,9 @@ class TestFailures:
         """
         message = self.error_of(Command(python("raise SystemExit(1)")), environment)
 
-        assert message.endswith("failed with exit status 1")
+        assert message.endswith(
+            "failed with exit status 1; it did not say why: run it once by hand"
+        )
 
     @pytest.mark.parametrize(
         ("number", "name"),
@@ -512,8 +519,9 @@ class TestFailures:
         """
         code = "import os; os.unlink('uv.lock')"
 
-        assert "The command left no 'uv.lock'" == self.error_of(
-            Command(python(code)), environment
+        assert (
+            "'python' left no 'uv.lock'; let it leave one where it is run"
+            == self.error_of(Command(python(code)), environment)
         )
 
     @pytest.mark.parametrize(

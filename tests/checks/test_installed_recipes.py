@@ -34,14 +34,16 @@ recipe = Recipe(
 """
 
 
-def install(folder, distribution, points):
+def install(folder, distribution, groups):
     """
-    Write what an installer writes for the entry points *points*.
+    Write what an installer writes for entry points.
     """
     info = folder / f"{distribution}-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\n")
-    lines = [f"[{_recipes.GROUP}]", *(f"{k} = {v}" for k, v in points.items())]
+    lines = []
+    for group, points in groups.items():
+        lines += [f"[{group}]", *(f"{k} = {v}" for k, v in points.items())]
     (info / "entry_points.txt").write_text("\n".join(lines))
 
 
@@ -53,7 +55,8 @@ def _offer(tmp_path, monkeypatch):
 
     def offer(name, code=None):
         folder = tmp_path / "site" / name
-        install(folder, f"dist_{name}", {name: f"{name}_recipe:recipe"})
+        points = {_recipes.GROUP: {name: f"{name}_recipe:recipe"}}
+        install(folder, f"dist_{name}", points)
         code = RECIPE.format(name=name) if code is None else code
         (folder / f"{name}_recipe.py").write_text(code)
         monkeypatch.delitem(sys.modules, f"{name}_recipe", raising=False)
@@ -69,7 +72,7 @@ class TestExample:
         """
         site, shop, bin_ = tmp_path / "site", tmp_path / "shop", tmp_path / "bin"
         project = tomllib.loads((EXAMPLE / "pyproject.toml").read_text())["project"]
-        install(site, "upgrade_state_pins", project["entry-points"][_recipes.GROUP])
+        install(site, "upgrade_state_pins", project["entry-points"])
         for module in EXAMPLE.glob("*.py"):
             shutil.copy(module, site)
         shop.mkdir()
@@ -98,6 +101,7 @@ class TestExample:
         told = run("notify", "--lockfile", "shop.pins")
 
         assert (0, "") == (checked.returncode, checked.stderr)
+        assert "curl: 8.0 -> 8.1" in checked.stdout
         assert "to upgrade: pins upgrade (details: pins outdated)" in checked.stdout
         assert told.stderr.endswith("Run 'pins outdated' for details.\n")
 
@@ -166,6 +170,27 @@ class TestLookUp:
 
         assert "failed" == outcome.state
         assert outcome.error.message.startswith("There is no recipe 'gone'; recipes: ")
+
+    @pytest.mark.parametrize(
+        ("name", "words"),
+        [("uv", "not a uv lockfile"), ("nonsense", "Unknown format 'nonsense'")],
+    )
+    def test_format(self, offer, directory, monkeypatch, name, words):
+        """
+        Its format is that of each check, and has to be one.
+        """
+        code = RECIPE.format(name="mine")
+        offer("mine", code.replace("needs=", f"format={name!r}, needs="))
+        (directory / "mine").write_text("#!/bin/sh\necho > mine.lock\n")
+        (directory / "mine").chmod(0o755)
+        monkeypatch.setenv("PATH", str(directory), prepend=os.pathsep)
+        (directory / "wishes").write_text("")
+        (directory / "uv.lock").rename(directory / "mine.lock")
+        environment = StateStore().environment(directory, "mine.lock")
+        with environment.try_check() as guard:
+            guard.commit(b"old", recipe="mine")
+
+        assert words in checks.check(environment).error.message
 
     def test_check(self, offer, tmp_path, monkeypatch):
         """

@@ -36,6 +36,27 @@ WORDS = {
         ),
         NEEDS,
     ),
+    "mise.conflict": (
+        (
+            "error: failed to resolve npm:nosuchthing@1 for lockfile"
+            " /home/ana/shop/mise.lock; package not found: nosuchthing"
+        ),
+        "",
+    ),
+    "mise.offline": (
+        (
+            "error: failed to resolve npm:left-pad@1 for lockfile"
+            " /home/ana/shop/mise.lock; timed out after 20.00s"
+        ),
+        NETWORK,
+    ),
+    "mise.option": (
+        (
+            "error: unexpected argument '--nonsense' found;"
+            " tip: to pass '--nonsense' as a value, use '-- --nonsense'"
+        ),
+        NEEDS,
+    ),
     "npm.conflict": (
         (
             "error: code ETARGET;"

@@ -2,10 +2,15 @@
 What is copied of an environment's directory: what its manifests lead to.
 """
 
+import itertools
 import json
 import os
+import tempfile
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from upgrade_state.checks import RECIPES, _manifests
 
@@ -225,3 +230,111 @@ class TestBounds:
         make(directory, **{"package.json": content})
 
         assert {"package.json", "a/package.json"} <= set(copied(directory, "npm"))
+
+    def test_many_symlinks(self, directory):
+        """
+        However many there are, and however many ways through them.
+        """
+        make(directory, **{"a/package.json": "{}"})
+        for number in range(300):
+            os.symlink(".", directory / f"s{number}")
+        wishes = {"workspaces": ["a", "*/" * 6 + "x", "s*/" * 6 + "a"]}
+        make(directory, **{"package.json": json.dumps(wishes)})
+
+        found = _manifests.collect(str(directory), ("package.json",), ())
+        assert {"package.json", "a/package.json"} <= set(found)
+        assert _manifests._MAX_FILES >= len(found)
+
+
+# What leads outside, in circles, or nowhere; and what is no name at all.
+ODD = st.sampled_from(
+    [
+        "..",
+        "../far",
+        "../far/secret",
+        "a/../../far/secret",
+        "/etc",
+        "/etc/passwd",
+        "out",
+        "out/secret",
+        "out/*",
+        "secret-link",
+        "loop",
+        "loop/loop/a",
+        "up/up/up/a",
+        "**",
+        "../**",
+        "*/../../*",
+        "out/**/secret",
+        "\0",
+        "a\0b",
+        "x" * 300,
+        "x/" * 3000,
+        "a/" * 40 + "*",
+        "\udcff",
+        "[",
+        "[!a]",
+        "~",
+        "$HOME",
+        "",
+        ".",
+    ]
+)
+NAMES = st.sampled_from(["a", "b", "a/b", "x\udcff", "package.json", "y[z]", "n"])
+WISHES = st.lists(ODD | NAMES | st.text(max_size=8), max_size=12)
+
+
+def tree(root, content, links):
+    """
+    Make a directory, with another one beside it that nothing may come from.
+    """
+    far, shop = root / "far", root / "shop"
+    for path in (far, shop / "a" / "b", shop / "x\udcff", shop / "y[z]"):
+        path.mkdir(parents=True)
+        (path / "package.json").write_text("{}")
+    (far / "secret").write_text("secret")
+    (far / "secret.in").write_text("-r secret\n")
+    (shop / "package.json").write_bytes(content)
+    for place, (name, target) in itertools.product(("", "a"), links.items()):
+        os.symlink(target, shop / place / name)
+    return shop
+
+
+class TestInside:
+    @given(
+        wishes=WISHES,
+        links=st.fixed_dictionaries(
+            {
+                "out": st.sampled_from(["../far", "../../far", "/etc", "a"]),
+                "loop": st.sampled_from(["loop", ".", "..", "nothing"]),
+                "up": st.sampled_from(["..", ".", "../.."]),
+                "secret-link": st.sampled_from(["../far/secret", "out/secret"]),
+            }
+        ),
+        is_json=st.booleans(),
+    )
+    def test_never_outside(self, wishes, links, is_json):
+        """
+        Whatever a manifest names: what is taken are regular files inside.
+        """
+        document = {"workspaces": wishes, "dependencies": {"a": wishes}}
+        content = json.dumps(document) if is_json else "\n".join(wishes)
+        with tempfile.TemporaryDirectory() as root:
+            encoded = content.encode(errors="surrogateescape")
+            shop = tree(Path(root).resolve(), encoded, links)
+            listed = []
+            with pytest.MonkeyPatch.context() as patch:
+                scan = os.scandir
+                patch.setattr(os, "scandir", lambda p: listed.append(p) or scan(p))
+                found = _manifests.collect(
+                    str(shop), ("package.json",), ("*.toml", "up/*", "**/secret")
+                )
+
+            assert "package.json" == found[0]
+            assert len(found) == len(set(found)) <= _manifests._MAX_FILES
+            for name in found:
+                assert os.path.isfile(shop / name)
+                assert os.path.normpath(name) == name
+            for path in [*(shop / name for name in found), *listed]:
+                real = os.path.realpath(path)
+                assert real == str(shop) or real.startswith(f"{shop}/")

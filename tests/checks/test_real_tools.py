@@ -22,11 +22,26 @@ from upgrade_state import StateStore, checks
 
 pytestmark = pytest.mark.network
 
+needs_sandbox = pytest.mark.skipif(
+    not shutil.which("bwrap")
+    or subprocess.run(
+        ["bwrap", "--ro-bind", "/", "/", "--unshare-pid", "true"], check=False
+    ).returncode,
+    reason="no bwrap here, or it may not make namespaces",
+)
+
 REAL = Path(__file__).parent / "real"
 
 # Where the tools may keep what they have downloaded, and what they know of
 # interpreters. Everything else they leave is garbage.
-CACHES = (".cache/", ".npm/_cacache/", ".npm/_update-notifier-last-checked")
+CACHES = (
+    ".cache/",
+    ".npm/_cacache/",
+    ".npm/_update-notifier-last-checked",
+    # pip tells the index which rustc there is, and rustup is asked.
+    ".rustup/",
+    ".local/share/mise/migrations/",
+)
 
 
 def index():
@@ -37,6 +52,39 @@ def index():
     return os.environ.get("PIP_INDEX_URL", default).rstrip("/")
 
 
+# What the tools would stumble over, or follow, above the scratch directory.
+PLANTED = {
+    "package.json": json.dumps({"workspaces": ["*/environment"]}),
+    ".npmrc": "registry=https://index.example/\n",
+    "uv.toml": 'exclude-newer = "2010-01-01T00:00:00Z"\n',
+    "mise.toml": '[tools]\n"npm:is-odd" = "{{ exec(command=\'false\') }}"\n',
+    "pyproject.toml": """\
+[tool.uv]
+exclude-newer = "2010-01-01T00:00:00Z"
+[tool.uv.workspace]
+members = ["*/environment"]
+[tool.pip-tools]
+no-such-option = true
+""",
+} | dict.fromkeys(
+    (
+        ".env",
+        ".pdm.toml",
+        ".pip-tools.toml",
+        ".python-version",
+        ".tool-versions",
+        "Pipfile",
+        "pdm.toml",
+        "pip.conf",
+        "poetry.toml",
+        "requirements.in",
+        "setup.cfg",
+        "setup.py",
+    ),
+    "raise SystemExit('planted')",
+)
+
+
 @pytest.fixture(name="tool")
 def _tool(monkeypatch):
     """
@@ -45,7 +93,7 @@ def _tool(monkeypatch):
 
     def find(command):
         places = os.environ.get("UPGRADE_STATE_TOOLS", "")
-        # npm comes from elsewhere.
+        # npm and mise come from elsewhere.
         found = shutil.which(command, path=places) or shutil.which(command)
         if found is None:
             pytest.skip(f"no {command} here")
@@ -185,6 +233,14 @@ def npm(directory):
         yield new["name"], old["version"], new["version"]
 
 
+def mise(directory):
+    here = {"MISE_LOCKFILE": "1", "MISE_CEILING_PATHS": str(directory.parent)}
+    said = words(directory, "mise", "lock", "--bump", "--dry-run", "--json", **here)
+    listed = re.search(r"^\[.*^\]", said, re.MULTILINE | re.DOTALL)
+    for change in json.loads(listed[0]):
+        yield change["name"], *change["old_versions"], *change["new_versions"]
+
+
 REPORTS = {
     "uv": uv,
     "poetry": poetry,
@@ -194,6 +250,7 @@ REPORTS = {
     "pip-project": pip_project,
     "pip-tools": pip_tools,
     "npm": npm,
+    "mise": mise,
 }
 
 
@@ -234,29 +291,69 @@ def _proxy(monkeypatch):
     return use
 
 
-class TestRealTools:
-    @pytest.mark.parametrize("name", REPORTS)
-    def test_rows(self, name, tool, dated, scratches, tmp_path):
-        """
-        The rows are those that the tool reports, and nothing else has changed.
-        """
-        recipe = checks.RECIPES[name]
+@pytest.fixture(name="checked")
+def _checked(tool, dated, scratches):
+    """
+    Check a dated environment; nothing but the record may come of it.
+    """
+
+    def check(recipe, place):
         tool(recipe.argv[0])
-        shop = dated(name, "shop")
+        shop = dated(recipe.name.removesuffix("+sandbox"), place)
         before = contents(shop)
         environment = StateStore().environment(shop, recipe.lockfile)
 
-        outcome = checks.check(environment, recipe.resolver(environment), recipe=name)
+        resolver = recipe.resolver(environment)
+        outcome = checks.check(environment, resolver, recipe=recipe.name)
 
         assert checks.Outcome("checked") == outcome
         assert before == contents(shop)
-        assert [] == list(scratches.iterdir())
+        assert [] == list(scratches.glob("upgrade-state-*"))
+        return environment
+
+    return check
+
+
+class TestRealTools:
+    @pytest.mark.parametrize("name", REPORTS)
+    def test_rows(self, name, checked, dated, tmp_path):
+        """
+        The rows are those that the tool reports, and nothing else has changed.
+        """
+        environment = checked(checks.RECIPES[name], "shop")
+
         home = contents(tmp_path / "home") if (tmp_path / "home").exists() else {}
         assert [] == [path for path in home if not path.startswith(CACHES)]
         assert [] == [path for path in home if path.endswith("pyvenv.cfg")]
         told = set(REPORTS[name](dated(name, "copy")))
         assert told
         assert told == rows_of(environment, SILENT_ON.get(name, ()))
+
+    @needs_sandbox
+    @pytest.mark.parametrize("name", REPORTS)
+    def test_sandbox(self, name, checked, tmp_path):
+        """
+        In a sandbox they find the same, and leave nothing in the home.
+        """
+        (tmp_path / "home").mkdir()
+        inside = checked(checks.RECIPES[name].in_sandbox(), "inside")
+
+        assert [] == list((tmp_path / "home").iterdir())
+        outside = checked(checks.RECIPES[name], "outside")
+        assert outside.upgrades() == inside.upgrades()
+
+    @pytest.mark.parametrize("name", REPORTS)
+    def test_planted(self, name, checked, scratches):
+        """
+        What somebody puts above the scratch directory takes no part.
+        """
+        before = checked(checks.RECIPES[name], "before").upgrades()
+        for planted, text in PLANTED.items():
+            (scratches / planted).write_text(text)
+
+        after = checked(checks.RECIPES[name], "after").upgrades()
+
+        assert before == after
 
     @pytest.mark.parametrize("name", REPORTS)
     def test_no_network(self, name, tool, dated, scratches, proxy):

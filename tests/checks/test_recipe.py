@@ -56,6 +56,9 @@ class TestFacts:
             ("fence", ("x",)),
             ("fence", ("../x", b"")),
             ("fence", ("x", "")),
+            ("searches", ("../stop",)),
+            ("format", ""),
+            ("mark", "pip"),
             ("needs", ""),
             ("upgrade", "pins\nupgrade"),
             ("upgrade", "\x1b[31mpins"),
@@ -81,6 +84,7 @@ class TestFacts:
             passes=("PINS_*",),
             caches=("PINS_CACHE",),
             fence=("stop", b""),
+            searches=("stop",),
             details="pins outdated",
         )
         command = recipe.resolver(environment, copies=["y"])
@@ -94,10 +98,20 @@ class TestFacts:
                 passes=("PINS_*",),
                 caches=("PINS_CACHE",),
                 fence=("stop", b""),
+                searches=("stop",),
                 needs="install pins",
             )
             == command
         )
+
+    def test_sandbox(self):
+        """
+        What is in a sandbox is in no other one.
+        """
+        recipe = Recipe(**FACTS).in_sandbox()
+
+        assert "pins+sandbox" == recipe.name
+        assert recipe is recipe.in_sandbox()
 
     def test_details(self):
         """

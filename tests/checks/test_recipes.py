@@ -1,3 +1,4 @@
+import datetime as dt
 import os
 import shutil
 import subprocess
@@ -67,6 +68,38 @@ class TestRecipes:
         assert checks.recipe_for("custom.lock") is None
         assert checks.recipe_for(None) is None
 
+    @pytest.mark.parametrize(
+        ("content", "name"),
+        [
+            (None, "pip-project"),
+            ('created-by = "pip"', "pip-project"),
+            ('created-by = "uv"', None),
+        ],
+    )
+    def test_mark(self, directory, content, name):
+        """
+        Of tools that write the same lockfile, it is the one that has made it.
+        """
+        make(directory, **{"pyproject.toml": PROJECT})
+        if content is not None:
+            make(directory, **{"pylock.toml": content})
+
+        recipe = checks.recipe_for("pylock.toml", str(directory))
+
+        assert name == (recipe and recipe.name)
+
+    def test_mark_unreadable(self, directory):
+        """
+        What cannot be read is for the check to tell of.
+        """
+        make(directory, **{"pyproject.toml": PROJECT})
+        with (directory / "pylock.toml").open("wb") as file:
+            file.truncate(1 << 30)
+
+        recipe = checks.recipe_for("pylock.toml", str(directory))
+
+        assert "pip-project" == recipe.name
+
     def test_uv(self, environment, directory, fake_uv, monkeypatch):
         """
         Uv gets its manifests, and no hint of where it was called.
@@ -108,6 +141,76 @@ class TestRecipes:
         assert (
             "There is no command 'uv'; install uv 0.4 or newer" == outcome.error.message
         )
+
+
+# What a tool does, and what a person then reads.
+LINES = {
+    "rm uv.lock": "'uv' left no 'uv.lock'; install uv 0.4 or newer",
+    "rm uv.lock; mkdir uv.lock; echo done": (
+        "'uv' left no 'uv.lock': done; install uv 0.4 or newer"
+    ),
+    ": > uv.lock": ("The new lockfile is not a uv lockfile: empty; see what wrote it"),
+    "echo version = 99 > uv.lock": (
+        "The new lockfile is not a uv lockfile: unsupported version 99;"
+        " a newer upgrade-state may read it"
+    ),
+    "read x || { echo EOF when reading a line; exit 1; }": (
+        "'uv' failed with exit status 1: EOF when reading a line;"
+        " it asked a question: run it once where it can be answered"
+    ),
+    "echo 'cannot open /dev/tty'; exit 2": (
+        "'uv' failed with exit status 2: cannot open /dev/tty;"
+        " it asked a question: run it once where it can be answered"
+    ),
+    "printf 'Password: '; exec sleep 60": (
+        "'uv' did not end within 2 s: Password:;"
+        " it asked a question: run it once where it can be answered"
+    ),
+    "echo Resolving; exec sleep 60": (
+        "'uv' did not end within 2 s: Resolving;"
+        " check the network and the proxy, or give it more time"
+    ),
+    "echo \"error: unexpected argument '--upgrade' found\"; exit 2": (
+        "'uv' failed with exit status 2: error: unexpected argument '--upgrade'"
+        " found; install uv 0.4 or newer"
+    ),
+    "echo 'dns error: name resolution'; exit 2": (
+        "'uv' failed with exit status 2: dns error: name resolution;"
+        " check the network and the proxy"
+    ),
+    "echo 'error: No space left on device (os error 28)'; exit 2": (
+        "'uv' failed with exit status 2: error: No space left on device (os error"
+        " 28); free some space, where it keeps its cache for example"
+    ),
+    "exit 3": (
+        "'uv' failed with exit status 3; it did not say why: run it once by hand"
+    ),
+}
+
+
+class TestFailures:
+    """
+    Whatever goes wrong, the line says what to do; data/ has what tools say.
+    """
+
+    @pytest.mark.parametrize("script", LINES)
+    def test_line(self, environment, directory, tmp_path, monkeypatch, script):
+        """
+        One line, which is remembered; the environment is not touched.
+        """
+        make(directory, **{"pyproject.toml": PROJECT})
+        make(tmp_path, **{"bin/uv": f"#!/bin/sh\n{script}\n"})
+        (tmp_path / "bin" / "uv").chmod(0o755)
+        monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
+        before = (directory / "uv.lock").read_bytes()
+        limit = dt.timedelta(seconds=2 if "sleep" in script else 60)
+        resolver = checks.RECIPES["uv"].resolver(environment, timeout=limit)
+
+        outcome = checks.check(environment, resolver, recipe="uv")
+
+        assert LINES[script] == outcome.error.message
+        assert LINES[script] == environment.read().failure.message
+        assert before == (directory / "uv.lock").read_bytes()
 
 
 class TestManifests:

@@ -148,6 +148,20 @@ class TestSandbox:
 
         assert ["True", "None", "None", "True"] == results
 
+    def test_planted(self, attempt, environment, python, scratches):
+        """
+        What lies among hidden files takes no part; elsewhere it would.
+        """
+        planted = scratches / "wishes"
+        planted.write_text("")
+        if _sandbox.is_hidden(str(planted)):
+            assert ["False"] == attempt(
+                f"os.path.exists({str(planted)!r})", searches=["wishes"]
+            )
+
+        with pytest.raises(ResolverError, match="lies above the scratch directory"):
+            Command(python(""), searches=["wishes"])(environment, OLD)
+
     def test_nothing_is_left(self, environment, python, scratches, marked):
         """
         Daemons end with the sandbox, and the scratch directory goes.

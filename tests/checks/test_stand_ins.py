@@ -67,6 +67,7 @@ TOOLS = {
     "pixi-pyproject": ("update --no-install", "pyproject.toml", PIXI),
     "devbox": ("update --no-install", "devbox.json", DEVBOX),
     "mise": ("lock --bump", "mise.toml", MISE),
+    "mise-dot": ("lock --bump", ".mise.toml", MISE),
     "spack": ("--env-dir . concretize --force --fresh", "spack.yaml", SPACK),
     "nix": (
         "--extra-experimental-features nix-command flakes flake update --flake path:.",
@@ -187,11 +188,14 @@ class TestChanges:
         [
             ("uv", "UV_FROZEN"),
             ("poetry", "VIRTUAL_ENV"),
+            ("poetry", "PYENV_DIR"),
+            ("uv", "UV_OFFLINE"),
             ("pdm", "PDM_PROJECT"),
             ("pipenv", "PIPENV_PIPFILE"),
             ("pip", "PIP_REQUIREMENT"),
             ("pip-tools", "PIP_EDITABLE"),
-            ("npm", "npm_config_prefix"),
+            ("npm", "npm_config_workspace"),
+            ("npm", "NPM_CONFIG_OFFLINE"),
             ("cargo", "CARGO_NET_OFFLINE"),
             ("pixi", "PIXI_FROZEN"),
             ("mise", "MISE_LOCKED"),

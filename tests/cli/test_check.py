@@ -84,8 +84,36 @@ class TestCheck:
         """
         result = run("check")
 
-        assert 1 == result.status
-        assert "There is no file 'pyproject.toml' to copy" in result.err
+        assert 2 == result.status
+        assert "no recipe for uv.lock without pyproject.toml; give a" in result.err
+
+    @pytest.mark.parametrize("tool", ["uv", "pdm"])
+    def test_other_tool(self, shop, run, tool):
+        """
+        What another tool has made is not made by the one that goes by its name.
+        """
+        (shop / "uv.lock").unlink()
+        (shop / "requirements.in").write_text("attrs")
+        (shop / "pylock.toml").write_text(
+            f'lock-version = "1.0"\ncreated-by = "{tool}"\npackages = []\n'
+        )
+
+        result = run("check")
+
+        assert 2 == result.status
+        assert "no recipe for pylock.toml that was not made by pip; gi" in result.err
+
+    @pytest.mark.parametrize("words", [(), ("--", "true")])
+    def test_member(self, shop, run, words):
+        """
+        A member of a workspace is told where the lockfile is.
+        """
+        (shop / "packages" / "till").mkdir(parents=True)
+
+        result = run("check", "packages/till", *words)
+
+        assert 2 == result.status
+        assert f"/till', but one is in {str(shop)!r}; " in result.err
 
     def test_nothing_to_upgrade(self, shop, run, fake_uv):
         """

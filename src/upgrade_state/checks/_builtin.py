@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import attrs
+
 from ._recipe import Recipe
 
 if TYPE_CHECKING:
@@ -21,23 +23,14 @@ if TYPE_CHECKING:
 # for its own repository.
 _GIT: Final = ("GIT_ASKPASS", "GIT_CONFIG_*")
 
-# Which Python a shim stands for, and where credentials are.
-_PYTHON: Final = ("PYENV_*", "PYTHON_KEYRING_BACKEND", *_GIT)
+# Which Python a shim stands for, and where credentials are. Not PYENV_DIR, which
+# a shim sets to where this program was called.
+_PYTHON: Final = ("PYENV_ROOT", "PYENV_VERSION", "PYTHON_KEYRING_BACKEND", *_GIT)
 
 # Build back ends read these, where metadata are dynamic.
 _BACK_END: Final = ("setup.py", "setup.cfg")
 
-_PLAIN: Final[dict[str, str | None]] = {"NO_COLOR": "1", "FORCE_COLOR": None}
-
-# The environment that is activated is another one than that of the scratch
-# directory.
-_NOT_ACTIVE: Final[dict[str, str | None]] = _PLAIN | {
-    "VIRTUAL_ENV": None,
-    "CONDA_PREFIX": None,
-    "CONDA_DEFAULT_ENV": None,
-}
-
-_PIP: Final[dict[str, str | None]] = _PLAIN | {
+_PIP: Final[dict[str, str | None]] = {
     "PIP_NO_INPUT": "1",
     "PIP_DISABLE_PIP_VERSION_CHECK": "1",
     # Nothing is installed, so it does not matter where to.
@@ -58,21 +51,22 @@ _UV: Final = Recipe(
     argv=("uv", "lock", "--upgrade", "--no-progress"),
     manifests=("pyproject.toml",),
     beside=("uv.toml", ".python-version", ".python-versions", *_BACK_END),
-    changes=_NOT_ACTIVE
-    | {
+    changes={
         "UV_PROJECT": None,
         "UV_PROJECT_ENVIRONMENT": None,
         "UV_WORKING_DIR": None,
         "UV_WORKING_DIRECTORY": None,
         "UV_LOCKED": None,
         "UV_FROZEN": None,
+        "UV_OFFLINE": None,
         # No check installs a Python.
         "UV_PYTHON_DOWNLOADS": "manual",
     },
     passes=("UV_*", *_PYTHON),
     caches=("UV_CACHE_DIR",),
-    # uv searches the directories above for a workspace, up to the first project.
-    fence=("pyproject.toml", b'[project]\nname = "fence"\nversion = "0"\n'),
+    # uv searches the directories above for a workspace, up to the first project,
+    # and for settings, up to the first that has any.
+    fence=("pyproject.toml", b'[project]\nname = "fence"\nversion = "0"\n[tool.uv]\n'),
     needs="install uv 0.4 or newer",
     upgrade="uv lock --upgrade",
     details="uv lock --upgrade --dry-run",
@@ -84,8 +78,7 @@ _POETRY: Final = Recipe(
     argv=("poetry", "update", "--lock", "--no-interaction", "--no-ansi"),
     manifests=("pyproject.toml",),
     beside=("poetry.toml", *_BACK_END),
-    changes=_NOT_ACTIVE
-    | {
+    changes={
         "POETRY_ACTIVE": None,
         # Poetry makes an environment also where it only resolves: beside the
         # lockfile it is gone with the scratch directory. Without one it would
@@ -108,8 +101,7 @@ _PDM: Final = Recipe(
     argv=("pdm", "lock"),
     manifests=("pyproject.toml",),
     beside=("pdm.toml", *_BACK_END),
-    changes=_NOT_ACTIVE
-    | {
+    changes={
         "PDM_PROJECT": None,
         "PDM_LOCKFILE": None,
         "PDM_FROZEN_LOCKFILE": None,
@@ -135,8 +127,7 @@ _PIPENV: Final = Recipe(
     argv=("pipenv", "lock"),
     manifests=("Pipfile", "pyproject.toml"),
     beside=(".python-version", *_BACK_END),
-    changes=_NOT_ACTIVE
-    | _PIP
+    changes=_PIP
     | {
         "PIPENV_ACTIVE": None,
         "PIPENV_PIPFILE": None,
@@ -168,23 +159,18 @@ _PIP_LOCK: Final = Recipe(
     changes=_PIP,
     passes=("PIP_*", *_PYTHON),
     caches=("PIP_CACHE_DIR",),
+    # uv and PDM write such files too, and nothing in them says how.
+    mark=b'created-by = "pip"',
     needs="install pip 25.1 or newer",
     upgrade="pip lock --requirement=requirements.in",
-    details="pip lock --requirement=requirements.in --output=-",
 )
 
-_PIP_PROJECT: Final = Recipe(
+_PIP_PROJECT: Final = attrs.evolve(
+    _PIP_LOCK,
     name="pip-project",
-    lockfile="pylock.toml",
     argv=("pip", "lock", "--output=pylock.toml", "."),
     manifests=("pyproject.toml",),
-    beside=_BACK_END,
-    changes=_PIP,
-    passes=("PIP_*", *_PYTHON),
-    caches=("PIP_CACHE_DIR",),
-    needs="install pip 25.1 or newer",
     upgrade="pip lock .",
-    details="pip lock --output=- .",
 )
 
 _PIP_TOOLS: Final = Recipe(
@@ -198,12 +184,19 @@ _PIP_TOOLS: Final = Recipe(
     ),
     manifests=("requirements.in", "pyproject.toml"),
     beside=(".pip-tools.toml", *_BACK_END),
-    changes=_PIP | {"CUSTOM_COMPILE_COMMAND": None},
+    changes=_PIP,
     passes=("PIP_*", "PIP_TOOLS_*", *_PYTHON),
     caches=("PIP_TOOLS_CACHE_DIR", "PIP_CACHE_DIR"),
     needs="install pip-tools 6 or newer",
     upgrade="pip-compile --upgrade requirements.in",
-    details="pip-compile --upgrade --dry-run requirements.in",
+)
+
+# npm knows variables in capitals, too.
+_NPM_MISLEADING: Final = (
+    "npm_config_location",
+    "npm_config_offline",
+    "npm_config_workspace",
+    "npm_config_workspaces",
 )
 
 _NPM: Final = Recipe(
@@ -213,6 +206,8 @@ _NPM: Final = Recipe(
     argv=(
         "npm",
         "update",
+        # Not the workspace that a directory above may make of it.
+        "--prefix=.",
         "--package-lock-only",
         "--ignore-scripts",
         "--no-audit",
@@ -223,14 +218,10 @@ _NPM: Final = Recipe(
     ),
     manifests=("package.json",),
     beside=(".npmrc",),
-    changes=_PLAIN
+    changes=dict.fromkeys((*_NPM_MISLEADING, *map(str.upper, _NPM_MISLEADING)))
     | {
-        # Only what is for development would be missing.
-        "NODE_ENV": None,
-        "npm_config_location": None,
-        "npm_config_prefix": None,
-        "npm_config_workspace": None,
-        "npm_config_workspaces": None,
+        # No check downloads an npm, where that is one of corepack.
+        "COREPACK_ENABLE_PROJECT_SPEC": "0",
         "npm_config_logs_max": "0",
         "npm_config_progress": "false",
         "npm_config_update_notifier": "false",
@@ -242,10 +233,10 @@ _NPM: Final = Recipe(
         "NODE_AUTH_TOKEN",
         *_GIT,
     ),
-    caches=("npm_config_cache",),
+    caches=("npm_config_cache", "NPM_CONFIG_CACHE"),
     needs="install npm 7 or newer",
     upgrade="npm update",
-    details="npm outdated",
+    details="npm update --dry-run",
 )
 
 _CARGO: Final = Recipe(
@@ -264,8 +255,7 @@ _CARGO: Final = Recipe(
         "src/bin/*.rs",
         "src/bin/*/main.rs",
     ),
-    changes=_PLAIN
-    | {
+    changes={
         "CARGO_NET_OFFLINE": None,
         "CARGO_RESOLVER_LOCKFILE_PATH": None,
         "CARGO_TERM_COLOR": "never",
@@ -275,7 +265,15 @@ _CARGO: Final = Recipe(
     },
     passes=("CARGO_*", "RUSTUP_*", *_GIT),
     caches=("CARGO_HOME",),
-    # No fence: cargo goes past a workspace that excludes the package (measured).
+    # No fence: cargo goes past a workspace that excludes the package (measured),
+    # and reads every configuration on the way up.
+    searches=(
+        "Cargo.toml",
+        ".cargo/config.toml",
+        ".cargo/config",
+        "rust-toolchain",
+        "rust-toolchain.toml",
+    ),
     needs="install Rust 1.78 or newer",
     upgrade="cargo update",
     details="cargo update --dry-run",
@@ -287,51 +285,36 @@ _CONDA_LOCK: Final = Recipe(
     argv=("conda-lock", "lock", "--kind=lock", "--lockfile=conda-lock.yml"),
     # The lockfile names the files that it was made from.
     manifests=("conda-lock.yml",),
-    beside=("environment.yml", "environment.yaml"),
-    changes=_PLAIN,
+    beside=("environment.yml", "environment.yaml", "virtual-packages.y*ml"),
     passes=("CONDA_*", "MAMBA_*", "PIP_*", *_PYTHON),
     caches=("CONDA_PKGS_DIRS",),
     needs="install conda-lock 2 or newer, and conda, mamba or micromamba",
     upgrade="conda-lock lock",
 )
 
-_PIXI_ARGV: Final = ("pixi", "update", "--no-install")
-_PIXI_CHANGES: Final[dict[str, str | None]] = _NOT_ACTIVE | {
-    # What the shell of another workspace has set.
-    "PIXI_IN_SHELL": None,
-    "PIXI_PROJECT_MANIFEST": None,
-    "PIXI_FROZEN": None,
-    "PIXI_LOCKED": None,
-    "PIXI_NO_PROGRESS": "true",
-}
-_PIXI_NEEDS: Final = "install pixi 0.23 or newer"
-
 _PIXI: Final = Recipe(
     name="pixi",
     lockfile="pixi.lock",
-    argv=_PIXI_ARGV,
+    argv=("pixi", "update", "--no-install"),
     manifests=("pixi.toml", "pyproject.toml"),
     beside=(".pixi/config.toml", *_BACK_END),
-    changes=_PIXI_CHANGES,
+    changes={
+        # What the shell of another workspace has set.
+        "PIXI_IN_SHELL": None,
+        "PIXI_PROJECT_MANIFEST": None,
+        "PIXI_FROZEN": None,
+        "PIXI_LOCKED": None,
+        "PIXI_NO_PROGRESS": "true",
+    },
     passes=("PIXI_*", "RATTLER_*", "CONDA_OVERRIDE_*", *_PYTHON),
     caches=("PIXI_CACHE_DIR", "RATTLER_CACHE_DIR"),
-    needs=_PIXI_NEEDS,
+    needs="install pixi 0.23 or newer",
     upgrade="pixi update",
     details="pixi update --dry-run",
 )
 
-_PIXI_PYPROJECT: Final = Recipe(
-    name="pixi-pyproject",
-    lockfile="pixi.lock",
-    argv=_PIXI_ARGV,
-    manifests=("pyproject.toml", "pixi.toml"),
-    beside=(".pixi/config.toml", *_BACK_END),
-    changes=_PIXI_CHANGES,
-    passes=_PIXI.passes,
-    caches=_PIXI.caches,
-    needs=_PIXI_NEEDS,
-    upgrade="pixi update",
-    details="pixi update --dry-run",
+_PIXI_PYPROJECT: Final = attrs.evolve(
+    _PIXI, name="pixi-pyproject", manifests=("pyproject.toml", "pixi.toml")
 )
 
 _DEVBOX: Final = Recipe(
@@ -339,9 +322,9 @@ _DEVBOX: Final = Recipe(
     lockfile="devbox.lock",
     argv=("devbox", "update", "--no-install"),
     manifests=("devbox.json",),
-    changes=_PLAIN | {"DO_NOT_TRACK": "1", "DEVBOX_PROJECT_ROOT": None},
+    changes={"DO_NOT_TRACK": "1", "DEVBOX_PROJECT_ROOT": None},
     passes=("DEVBOX_*", "NIX_*"),
-    needs="install Devbox 0.15 or newer",
+    needs="install Devbox 0.14 or newer",
     upgrade="devbox update",
 )
 
@@ -351,8 +334,7 @@ _MISE: Final = Recipe(
     argv=("mise", "lock", "--bump"),
     manifests=("mise.toml",),
     beside=(".tool-versions",),
-    changes=_PLAIN
-    | {
+    changes={
         "MISE_LOCKFILE": "1",
         "MISE_LOCKED": None,
         "MISE_OFFLINE": None,
@@ -365,12 +347,16 @@ _MISE: Final = Recipe(
     details="mise outdated",
 )
 
+_MISE_DOT: Final = attrs.evolve(
+    _MISE, name="mise-dot", manifests=(".mise.toml", "mise.toml")
+)
+
 _SPACK: Final = Recipe(
     name="spack",
     lockfile="spack.lock",
     argv=("spack", "--env-dir", ".", "concretize", "--force", "--fresh"),
     manifests=("spack.yaml",),
-    changes=_PLAIN | {"SPACK_ENV": None},
+    changes={"SPACK_ENV": None},
     passes=("SPACK_*",),
     caches=("SPACK_USER_CACHE_PATH",),
     needs="install Spack 0.18 or newer",
@@ -391,7 +377,6 @@ _NIX: Final = Recipe(
         "path:.",
     ),
     manifests=("flake.nix",),
-    changes=_PLAIN,
     passes=("NIX_*", *_GIT),
     needs="install Nix 2.19 or newer",
     upgrade="nix flake update",
@@ -414,6 +399,7 @@ RECIPES: Final[Mapping[str, Recipe]] = {
         _PIXI_PYPROJECT,
         _DEVBOX,
         _MISE,
+        _MISE_DOT,
         _SPACK,
         _NIX,
     )

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from upgrade_state._store import CheckGuard
 
     from ._cancel import Cancellation
+    from ._recipe import Recipe
 
 
 class Resolver(Protocol):
@@ -106,7 +107,8 @@ def check(  # noqa: PLR0913 - what a check depends on
         recipe: The name of the recipe that *resolver* is, if the user runs it
             on purpose. None: a command; then no check starts by itself later.
 
-        format: The lockfile's format. None: by its name.
+        format: The lockfile's format. None: by its name. Where *resolver* is
+            None, the recipe knows.
 
         only_if_due: Ask first whether a check is due. A person's own check
             does not.
@@ -146,7 +148,8 @@ def check(  # noqa: PLR0913 - what a check depends on
                 recipe = guard.recipe
                 if recipe is None:
                     return Outcome("no-recipe", None, freshness)
-                resolver = recipe_named(recipe).resolver(environment)
+                known = recipe_named(recipe)
+                resolver, format = known.resolver(environment), _format_of(known)  # noqa: A001
             new = _resolve(environment, guard, resolver, format, iter(retries))
             stored = guard.commit(new, format=format, recipe=recipe)
     except Cancelled:
@@ -170,6 +173,14 @@ def _refuse_mistakes(
         lockfiles.read(b"", format=format)
     if max_age is not None:
         _times.seconds_of(max_age, "max_age")
+
+
+def _format_of(recipe: Recipe) -> str | None:
+    try:
+        lockfiles.read(b"", format=recipe.format)
+    except ValueError as error:
+        raise ResolverError(str(error), None) from error
+    return recipe.format
 
 
 def _not_due(freshness: Freshness) -> Outcome:
@@ -231,5 +242,7 @@ def judge(
     if problem is None:
         return
     if old is None or lockfiles.read(old, format=format).problem is None:
-        message = f"The new lockfile is not a {format} lockfile: {problem}"
+        is_later = problem.startswith("unsupported")
+        todo = "a newer upgrade-state may read it" if is_later else "see what wrote it"
+        message = f"The new lockfile is not a {format} lockfile: {problem}; {todo}"
         raise ResolverError(message, environment.path)

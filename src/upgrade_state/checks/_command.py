@@ -18,7 +18,7 @@ from upgrade_state.exceptions import ResolverError
 
 from ._last_words import LENGTH, advice, last_words
 from ._process import LIMITS, run, size
-from ._sandbox import refusal, sandboxed
+from ._sandbox import is_hidden, refusal, sandboxed
 from ._scratch import copied_name, scratch
 from ._variables import checked_names, selected
 
@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 ENVIRONMENT_VARIABLE: Final = "UPGRADE_STATE_ENV"
 
 DEFAULT_TIMEOUT: Final = dt.timedelta(minutes=10)
+
+# Which directories are not searched for a repository, or for settings of mise,
+# which any tool may have been started by.
+_CEILINGS: Final = ("GIT_CEILING_DIRECTORIES", "MISE_CEILING_PATHS")
 
 # With what a sandbox says which signal has killed its command.
 _BY_SIGNAL: Final = 128
@@ -97,6 +101,10 @@ class Command:
         fence: Name and content of a file above the scratch directory, to stop
             a tool from searching further up, where anybody may write.
 
+        searches: Names of files that the tool looks for in all directories
+            above as well. Where one lies there, nothing is run: anybody may
+            have put it there.
+
         needs: What to do if there is no such command, or one that does not
             know what it is asked for.
 
@@ -122,6 +130,7 @@ class Command:
         default=(), converter=checked_names, kw_only=True
     )
     fence: tuple[str, bytes] | None = attrs.field(default=None, kw_only=True)
+    searches: tuple[str, ...] = attrs.field(default=(), converter=_names, kw_only=True)
     needs: str = attrs.field(default=_NEEDS, kw_only=True)
     sandbox: bool = attrs.field(default=False, kw_only=True)
 
@@ -142,11 +151,21 @@ class Command:
         if not os.path.isdir(directory):
             raise ResolverError("The environment's directory is gone", directory)
         with scratch(directory) as place:
+            self._refuse_others(place, directory)
             self._fill(place)
             if old_lockfile is not None:
                 place.write(name, old_lockfile)
-            self._demand_success(self._run(directory, place), place, directory)
-            return place.take(self.result or name)
+            ended = self._run(directory, place)
+            self._demand_success(ended, place, directory)
+            return self._taken(ended, place, directory, self.result or name)
+
+    def _refuse_others(self, place: Scratch, directory: str) -> None:
+        for path in place.lying_above(self.searches):
+            if not (self.sandbox and is_hidden(path)):
+                message = f"{path!r} lies above the scratch directory and would take"
+                raise ResolverError(
+                    f"{message} part; remove it, or set TMPDIR", directory
+                )
 
     def _fill(self, place: Scratch) -> None:
         if self.fence is not None:
@@ -172,6 +191,7 @@ class Command:
 
     def _env(self, directory: str, place: Scratch) -> dict[str, str]:
         env = selected(os.environ, self.passes) | {"TMPDIR": place.temporary}
+        env |= dict.fromkeys(_CEILINGS, place.above)
         if self.sandbox:
             env |= dict.fromkeys(("XDG_CACHE_HOME", *self.caches), place.cache)
         for name, value in self.changes.items():
@@ -205,9 +225,9 @@ class Command:
         # A directory of PATH that may not be searched makes it another error.
         if self._found(place, env) is None:
             return f"There is no command {name!r}; {self.needs}"
-        if error.errno == errno.ENOENT:
-            return f"Could not start {name!r} (its interpreter is not there)"
-        return f"Could not start {name!r} ({error.strerror})"
+        is_odd = error.errno == errno.ENOENT
+        reason = "its interpreter is not there" if is_odd else error.strerror
+        return f"Could not start {name!r} ({reason}); {self.needs}"
 
     def _demand_success(self, ended: Ended, place: Scratch, directory: str) -> None:
         if ended.status == 0:
@@ -215,23 +235,43 @@ class Command:
         no_sandbox = refusal(ended.output) if self.sandbox else ""
         raise ResolverError(no_sandbox or self._failure(ended, place), directory)
 
+    def _taken(self, ended: Ended, place: Scratch, directory: str, name: str) -> bytes:
+        try:
+            return place.take(name)
+        except FileNotFoundError as error:
+            message = self._said(ended, f"left no {name!r}")
+            todo = self._needs or "let it leave one where it is run"
+            raise ResolverError(f"{message}; {todo}", directory) from error
+
     def _failure(self, ended: Ended, place: Scratch) -> str:
-        name = _text.message_of(os.path.basename(self.argv[0]), LENGTH)
-        last = last_words(ended.output)
-        message = f"{name!r} {self._fate(ended)}{last and ': '}{last}"
+        message = self._said(ended, self._fate(ended))
         todo = place.remedy if place.is_full() else self._advice(ended)
         return f"{message}; {todo}" if todo else message
 
+    def _said(self, ended: Ended, fate: str) -> str:
+        name = _text.message_of(os.path.basename(self.argv[0]), LENGTH)
+        last = last_words(ended.output)
+        return f"{name!r} {fate}{last and ': '}{last}"
+
+    @property
+    def _needs(self) -> str:
+        return "" if self.needs == _NEEDS else self.needs
+
     def _advice(self, ended: Ended) -> str:
-        needs = "" if self.needs == _NEEDS else self.needs
-        return advice(ended.output, is_late=ended.is_late, needs=needs)
+        if (self._status(ended) or 0) > 0 and not ended.output.strip():
+            return "it did not say why: run it once by hand"
+        return advice(ended.output, is_late=ended.is_late, needs=self._needs)
+
+    def _status(self, ended: Ended) -> int | None:
+        status = ended.status
+        if self.sandbox and status is not None and status > _BY_SIGNAL:
+            return _BY_SIGNAL - status  # as a shell says it
+        return status
 
     def _fate(self, ended: Ended) -> str:
-        status = ended.status
+        status = self._status(ended)
         if status is None:
             return ended.reason
-        if self.sandbox and status > _BY_SIGNAL:  # as a shell says it
-            status = _BY_SIGNAL - status
         if status > 0:
             return f"failed with exit status {status}"
         words = f"was killed by {_signal_name(-status)}"

@@ -19,8 +19,8 @@ _LINES: Final = 4
 # that have none.
 _STYLE: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\))")
 
-# What npm begins each line of an error with, behind which it says it.
-_PREFIX: Final = re.compile(r"npm (?:error|ERR!)\s?")
+# What npm and mise begin each line of an error with, behind which they say it.
+_PREFIX: Final = re.compile(r"(?:npm (?:error|ERR!)|mise ERROR)\s?")
 
 # What follows it is for those who wrote the tool.
 _TRACE: Final = "Traceback (most recent call last):"
@@ -28,6 +28,7 @@ _TRACE: Final = "Traceback (most recent call last):"
 # Where to find more, which is gone with the scratch directory, and frames.
 _NOISE: Final = re.compile(
     r"A complete log of this run|See .*\.log\b|.*Add '-v' to see"
+    r"|Version: \d|Run with --verbose"
     r"|You can also run|For more information|Caused by:$|Usage: "
     r"|at .+:\d+|File\b|[\^~ ]+$"
     r"|syscall |errno |(?:address|code|errno|port|requiredBy|syscall|type): "
@@ -48,7 +49,7 @@ _NO_NETWORK: Final = re.compile(
     r"|EAI_AGAIN|ETIMEDOUT|Network is unreachable|ENETUNREACH|No route to host"
     r"|Name or service not known|name resolution|Could not resolve|dns error"
     r"|[Cc]onnect(?:ion)? timed? ?out|All attempts to connect|Could not connect"
-    r"|Cannot connect to proxy|not connected to the internet"
+    r"|timed out after|Cannot connect to proxy|not connected to the internet"
 )
 _OTHER_VERSION: Final = re.compile(
     r"(?:unrecognized|unexpected) argument|no such (?:option|command|subcommand)"
@@ -59,11 +60,15 @@ _OTHER_VERSION: Final = re.compile(
     r"|is not expected in this context",
     re.IGNORECASE,
 )
+_NO_SPACE: Final = re.compile(
+    r"No space left|ENOSPC|Disk quota exceeded|EDQUOT|database or disk is full"
+)
 # What a question ends with that nobody has answered.
 _PROMPTS: Final = (":", "?", "]", ")", ">")
 
 _ASKED: Final = re.compile(
-    r"EOFError|EOF when reading|^Aborted[!.]?$|not a (?:terminal|tty)|IO error: not",
+    r"EOFError|EOF when reading|^Aborted[!.]?$|not a (?:terminal|tty)|IO error: not"
+    r"|/dev/tty\b",
     re.MULTILINE,
 )
 
@@ -101,14 +106,14 @@ def _lines(text: str) -> list[str]:
     Return what is worth quoting.
     """
     lines = []
-    was_npm = False
+    was_prefixed = False
     for line in text.splitlines():
         words = _PREFIX.sub("", line, count=1).strip()
-        is_npm = _PREFIX.match(line) is not None
+        is_prefixed = _PREFIX.match(line) is not None
         if words and not _NOISE.match(words):
-            # An error of npm goes over lines: it begins where the block does.
-            lines.append("error: " * (is_npm and not was_npm) + words)
-        was_npm = is_npm
+            # Such an error goes over lines: it begins where the block does.
+            lines.append("error: " * (is_prefixed and not was_prefixed) + words)
+        was_prefixed = is_prefixed
     return lines
 
 
@@ -126,6 +131,8 @@ def advice(output: bytes, *, is_late: bool, needs: str) -> str:
         return "check the network and the proxy, or give it more time"
     if is_late or _ASKED.search(text):
         return "it asked a question: run it once where it can be answered"
+    if _NO_SPACE.search(text):
+        return "free some space, where it keeps its cache for example"
     # Elsewhere it may be the word of another tool, a compiler's for example.
     if any(map(_OTHER_VERSION.search, said)):
         return needs

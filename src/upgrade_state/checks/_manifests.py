@@ -10,6 +10,7 @@ copies a few files too many, and needs nothing to be known of any manager.
 
 from __future__ import annotations
 
+import fnmatch
 import glob
 import itertools
 import os
@@ -31,13 +32,11 @@ _MAX_PACKAGES: Final = 1000
 _MAX_FILES: Final = 10_000
 _MAX_BYTES: Final = 256 * 1024 * 1024
 
-# Of one manifest, and of one pattern.
+# Of one manifest.
 _MAX_NAMES: Final = 50_000
-_MAX_MATCHES: Final = 10_000
-_MAX_LEVELS: Final = 6
 
-# Longer than a path may be.
-_MAX_LENGTH: Final = 4096
+# Of what lies in directories that are searched, in all.
+_MAX_ENTRIES: Final = 100_000
 
 # Only what stands under one of these keys may be a pattern for packages.
 _PATTERNS: Final = frozenset({"members", "workspaces", "packages"})
@@ -93,6 +92,7 @@ class _Walk:
         self._beside: Final = tuple(beside)
         self._packages: Final[set[str]] = set()
         self._bytes = 0
+        self._entries_left = _MAX_ENTRIES
 
     def package(self, path: str) -> None:
         """
@@ -104,22 +104,32 @@ class _Walk:
         for name in self._names:
             if self._take(os.path.join(path, name)):
                 self.rest.append(copied_name(os.path.join(path, name)))
-        root = os.path.join(self._directory, path)
         for pattern in self._beside:
-            for name in _matches(pattern, root):
-                self._take(os.path.join(path, name))
+            for found in self._matches(path, pattern):
+                self._take(found)
 
     def read(self, manifest: str) -> None:
         """
         Follow what *manifest* names.
         """
         package = os.path.dirname(manifest)
-        root = os.path.join(self._directory, package)
-        names = _names_in(self._document(manifest), root)
-        for name in itertools.islice(names, _MAX_NAMES):
-            # Most words are no names at all, and this is the cheapest look.
-            if os.path.lexists(os.path.join(root, name)):
-                self._follow(os.path.join(package, name))
+        paths = itertools.chain.from_iterable(
+            self._paths(package, text, is_pattern=is_pattern)
+            for text, is_pattern in _texts_in(self._document(manifest))
+        )
+        for path in itertools.islice(paths, _MAX_NAMES):
+            self._follow(path)
+
+    def _paths(self, package: str, text: str, *, is_pattern: bool) -> Iterator[str]:
+        """
+        Stream what may be a path: a text as a whole, and each word of it.
+        """
+        for word in (text, *map(_matched, _WORD.finditer(text))):
+            name = _AFTER.sub("", _BEFORE.sub("", word, count=1))
+            if name:
+                yield os.path.join(package, name)
+        if is_pattern and glob.has_magic(text):
+            yield from self._matches(package, text)
 
     def _follow(self, path: str) -> None:
         """
@@ -129,9 +139,11 @@ class _Walk:
             path = copied_name(path)
         except ValueError:  # elsewhere: the tool will say that it is missing
             return
-        if _INSTALLED in path.split("/"):
+        # Most words are no names at all.
+        there = os.path.join(self._directory, path)
+        if _INSTALLED in path.split("/") or not os.path.lexists(there):
             return
-        if os.path.isdir(os.path.join(self._directory, path)):
+        if os.path.isdir(there):
             self.package(path)
         elif path not in self.files and self._take(path) and path.endswith(_LISTS):
             self.rest.append(path)
@@ -141,17 +153,66 @@ class _Walk:
         Take a file; False where there is none, or no room for it.
         """
         there = os.path.join(self._directory, path)
-        if not os.path.isfile(there):
+        if not os.path.isfile(there) or not self._is_inside(path):
             return False
-        real = os.path.realpath(there)
-        if not real.startswith(os.path.join(self._directory, "")):
-            return False
-        size = os.path.getsize(real)
+        size = os.path.getsize(there)
         if len(self.files) >= _MAX_FILES or self._bytes + size > _MAX_BYTES:
             return False
         self.files[copied_name(path)] = None
         self._bytes += size
         return True
+
+    def _matches(self, package: str, pattern: str) -> Iterator[str]:
+        """
+        Stream what a pattern of a package stands for.
+        """
+        try:
+            whole = copied_name(os.path.join(glob.escape(package), pattern))
+        except ValueError:  # elsewhere
+            return
+        rest = [(".", tuple(whole.split("/")))]
+        while rest:
+            path, parts = rest.pop()
+            if parts:
+                rest += self._steps(path, *parts)
+            else:
+                yield path
+
+    def _steps(
+        self, path: str, part: str, *parts: str
+    ) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """
+        Stream where the first part of a pattern leads, and what is left of it.
+        """
+        if not glob.has_magic(part):
+            yield os.path.join(path, part), parts
+            return
+        if part == "**":
+            yield path, parts
+            parts = (part, *parts)
+        for entry in self._entries(path):
+            # Not on through symlinks, which may lead in circles.
+            is_way = not parts or entry.is_dir(follow_symlinks=False)
+            if is_way and fnmatch.fnmatchcase(entry.name, part):
+                yield os.path.join(path, entry.name), parts
+
+    def _entries(self, path: str) -> list[os.DirEntry[str]]:
+        """
+        List a directory that lies inside, without what is hidden or installed.
+        """
+        if not self._is_inside(path):
+            return []
+        try:
+            with os.scandir(os.path.join(self._directory, path)) as entries:
+                found = list(itertools.islice(entries, self._entries_left))
+        except OSError:
+            return []
+        self._entries_left -= len(found)
+        return [e for e in found if e.name[0] != "." and e.name != _INSTALLED]
+
+    def _is_inside(self, path: str) -> bool:
+        real = os.path.realpath(os.path.join(self._directory, path))
+        return os.path.join(real, "").startswith(os.path.join(self._directory, ""))
 
     def _document(self, manifest: str) -> object:
         """
@@ -170,17 +231,15 @@ class _Walk:
             return content.decode(errors="replace").splitlines()
 
 
-def _names_in(document: object, root: str) -> Iterator[str]:
+def _texts_in(document: object) -> Iterator[tuple[str, bool]]:
     """
-    Stream what may be a name: each text as a whole, and each word of it.
+    Stream the texts of a manifest, and whether each may be a pattern.
     """
     rest = [(document, False)]
     while rest:
         item, is_pattern = rest.pop()
         if isinstance(item, str):
-            yield from _words(item)
-            if is_pattern and glob.has_magic(item) and _is_inside(item):
-                yield from _matches(item, root)
+            yield item, is_pattern
         elif isinstance(item, dict):
             rest += [(v, is_pattern or k in _PATTERNS) for k, v in item.items()]
         elif isinstance(item, list):
@@ -188,34 +247,5 @@ def _names_in(document: object, root: str) -> Iterator[str]:
             rest += [(value, is_pattern) for value in reversed(item)]
 
 
-def _words(text: str) -> Iterator[str]:
-    for word in itertools.chain([text], map(_matched, _WORD.finditer(text))):
-        name = _AFTER.sub("", _BEFORE.sub("", word, count=1))
-        if 0 < len(name) <= _MAX_LENGTH and _is_inside(name):
-            yield name
-
-
 def _matched(word: re.Match[str]) -> str:
     return word[0]
-
-
-def _is_inside(name: str) -> bool:
-    return "\0" not in name and not os.path.isabs(name)
-
-
-def _matches(pattern: str, root: str) -> Iterator[str]:
-    """
-    Stream what a pattern stands for; ``**`` is a few levels at most.
-
-    Else symlinks that lead in circles could keep it busy for ever.
-    """
-    levels = ("/".join("*" * level) or "." for level in range(_MAX_LEVELS))
-    patterns = dict.fromkeys(
-        os.path.normpath(pattern.replace("**", level)) for level in levels
-    )
-    found = (
-        glob.iglob(one, root_dir=root)
-        for one in patterns
-        if one.count("/") <= _MAX_LEVELS
-    )
-    return itertools.islice(itertools.chain.from_iterable(found), _MAX_MATCHES)

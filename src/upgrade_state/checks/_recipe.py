@@ -4,11 +4,15 @@ What a recipe is: the facts of how one environment manager makes a lockfile.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import attrs
+
+from upgrade_state import _current
+from upgrade_state.exceptions import StateReadError
 
 from . import _manifests
 from ._command import DEFAULT_TIMEOUT, Command
@@ -21,12 +25,8 @@ if TYPE_CHECKING:
 
     from upgrade_state._environment import EnvironmentState
 
-# Stands in records, which have room for 64, with what marks a sandbox.
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,55}(?:\+sandbox)?")
 # Ends the name of a recipe in a record: run in a sandbox.
 IN_SANDBOX: Final = "+sandbox"
-
-_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def _must(be: str, test: Callable[[Any], bool]) -> Callable[..., None]:
@@ -45,8 +45,12 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str) and value.isprintable() and value != ""
 
 
-def _is_name(value: Any) -> bool:
-    return _is_text(value) and _NAME.fullmatch(value) is not None
+def _is_bytes(value: Any) -> bool:
+    return isinstance(value, bytes)
+
+
+def _like(pattern: str) -> Callable[[Any], bool]:
+    return lambda value: _is_text(value) and re.fullmatch(pattern, value) is not None
 
 
 def _is_path(value: Any) -> bool:
@@ -58,7 +62,7 @@ def _is_path(value: Any) -> bool:
 
 def _is_fence(value: Any) -> bool:
     is_pair = isinstance(value, tuple) and len(value) == 2
-    return is_pair and _is_path(value[0]) and isinstance(value[1], bytes)
+    return is_pair and _is_path(value[0]) and _is_bytes(value[1])
 
 
 def _are(test: Callable[[Any], bool], *, least: int = 0) -> Callable[[Any], bool]:
@@ -77,13 +81,10 @@ def _are_changes(value: Any) -> bool:
     )
 
 
-def _is_variable(value: Any) -> bool:
-    return _is_text(value) and _VARIABLE.fullmatch(value) is not None
-
-
-def _is_pass(value: Any) -> bool:
-    return _is_text(value) and _is_variable(value.removesuffix("*"))
-
+# Stands in records, which have room for 64, with what marks a sandbox.
+_is_name: Final = _like(r"[A-Za-z0-9][A-Za-z0-9._-]{0,55}(?:\+sandbox)?")
+_is_variable: Final = _like("[A-Za-z_][A-Za-z0-9_]*")
+_is_pass: Final = _like(r"[A-Za-z_][A-Za-z0-9_]*\*?")
 
 _TEXT: Final = _must("one line of text", _is_text)
 _PATH: Final = _must("a path below a directory, without detours", _is_path)
@@ -110,7 +111,13 @@ class Recipe:
         beside: Other files to copy where they are, as glob patterns, of the
             environment's directory and of each package that a manifest names.
 
-        result, changes, passes, caches, fence, sandbox: See `Command`.
+        result, changes, passes, caches, fence, searches, sandbox: See `Command`.
+
+        format: The lockfile's format, where another one than its name says, or
+            where that says none.
+
+        mark: What each lockfile of this tool contains, where other tools write
+            some by that name, too. Empty: nobody else does.
 
         needs: What to do if the command is missing or too old.
 
@@ -151,10 +158,27 @@ class Recipe:
             _must("a tuple of a file's name and its content (bytes)", _is_fence)
         ),
     )
+    searches: tuple[str, ...] = attrs.field(default=(), validator=_PATHS)
+    format: str | None = attrs.field(
+        default=None, validator=attrs.validators.optional(_TEXT)
+    )
+    mark: bytes = attrs.field(default=b"", validator=_must("bytes", _is_bytes))
     needs: str = attrs.field(validator=_TEXT)
     upgrade: str = attrs.field(validator=_TEXT)
     details: str = attrs.field(default="upgrade-state show --all", validator=_TEXT)
     sandbox: bool = False
+
+    def may_be_for(self, directory: str) -> bool:
+        """
+        Tell whether the lockfile in *directory* may be one of this tool.
+        """
+        if not self.mark:
+            return True
+        try:
+            content = _current.read(os.path.join(directory, self.lockfile))
+        except StateReadError:  # which the check will say
+            return True
+        return content is None or self.mark in content
 
     def in_sandbox(self) -> Recipe:
         """
@@ -199,6 +223,7 @@ class Recipe:
             passes=(*self.passes, *passes),
             caches=self.caches,
             fence=self.fence,
+            searches=self.searches,
             needs=self.needs,
             sandbox=self.sandbox,
         )

@@ -33,6 +33,7 @@ def recipe_for(lockfile: str | None, directory: str | None = None) -> Recipe | N
     Args:
         directory: Where the lockfile is. Of several recipes for one name, the
             first whose manifest is there is meant; without that, the first.
+            None of them is meant if another tool has made the lockfile.
     """
     mine = _choose(RECIPES.values(), lockfile, directory)
     return mine or _choose(_others(), lockfile, directory)
@@ -43,6 +44,7 @@ def _choose(
 ) -> Recipe | None:
     found = [recipe for recipe in recipes if recipe.lockfile == lockfile]
     if directory is not None:
+        found = [recipe for recipe in found if recipe.may_be_for(directory)]
         for recipe in found:
             if os.path.isfile(os.path.join(directory, recipe.manifests[0])):
                 return recipe

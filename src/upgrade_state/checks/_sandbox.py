@@ -100,9 +100,15 @@ def _hidings(tmp: str) -> Iterator[str]:
 
 def _showings(paths: Sequence[str]) -> Iterator[str]:
     for path in paths:
-        is_hidden = any(path.startswith(f"{hidden}/") for hidden in _HIDDEN)
-        if is_hidden and os.path.isdir(path):
+        if is_hidden(path) and os.path.isdir(path):
             yield from ("--ro-bind", path, path)
+
+
+def is_hidden(path: str) -> bool:
+    """
+    Tell whether *path* lies in a directory that a command does not see.
+    """
+    return any(path.startswith(f"{hidden}/") for hidden in _HIDDEN)
 
 
 def refusal(output: bytes) -> str:

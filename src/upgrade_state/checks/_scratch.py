@@ -18,7 +18,7 @@ from upgrade_state.exceptions import ResolverError, StateReadError
 from ._supervisor import remove
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from typing import Final
 
 
@@ -87,18 +87,31 @@ class Scratch:
         Return what lies there as *name*.
 
         Raises:
-            ResolverError: Nothing does, or no regular file of a sensible size.
+            FileNotFoundError: No regular file does.
+            ResolverError: It is too large, or cannot be read.
         """
         path = os.path.join(self.path, name)
         # Not even a directory on the way may be a symlink: it would lead to a
         # file that no check has made.
         if not _is_regular(path) or os.path.realpath(path) != path:
-            raise ResolverError(f"The command left no {name!r}", self._environment)
+            raise FileNotFoundError(name)
         try:
             content = _current.read(path)
         except StateReadError as error:
             raise ResolverError(error.message, self._environment) from error
         return content or b""
+
+    def lying_above(self, names: Iterable[str]) -> Iterator[str]:
+        """
+        Stream what lies under one of *names* in a directory above.
+
+        Not what lies above the environment as well: it takes part there, too.
+        """
+        shared = os.path.join(self._environment, "")
+        for directory in _directories_above(self.above):
+            if not _is_below(shared, directory):
+                paths = (os.path.join(directory, name) for name in names)
+                yield from filter(os.path.lexists, paths)
 
     def is_full(self) -> bool:
         """
@@ -145,6 +158,11 @@ def copied_name(name: str) -> str:
 
 def _is_below(path: str, directory: str) -> bool:
     return path.startswith(os.path.join(directory, ""))
+
+
+def _directories_above(path: str) -> Iterator[str]:
+    while path != (path := os.path.dirname(path)):
+        yield path
 
 
 def _is_regular(path: str) -> bool:

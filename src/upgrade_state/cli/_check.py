@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from upgrade_state._environment import EnvironmentState
     from upgrade_state.checks import Outcome, Recipe, Resolver
 
-    Plan = list[tuple[EnvironmentState, Resolver, str | None]]
+    Plan = list[tuple[EnvironmentState, Resolver, Recipe | None]]
 
 
 # Where an option does not go by its own name.
@@ -146,18 +146,17 @@ def _recipes(options: Namespace) -> Plan:
         if recipe is None:
             continue
         recipe = recipe.in_sandbox() if options.sandbox else recipe
-        # A list of wishes may go by a lockfile's name, beside a lockfile.
-        if len(environments) == 1 or _is_there(environment, recipe):
+        # A list of wishes may go by a lockfile's name.
+        if _is_there(environment, recipe):
             resolver = recipe.resolver(
                 environment,
                 copies=options.copy,
                 passes=options.pass_on,
                 timeout=options.limit or checks.DEFAULT_TIMEOUT,
             )
-            plan.append((environment, resolver, recipe.name))
-    without = [e.lockfile_name or "" for e in environments]
-    for environment, _, _ in plan:
-        without.remove(environment.lockfile_name or "")
+            plan.append((environment, resolver, recipe))
+    planned = [environment for environment, _, _ in plan]
+    without = [e for e in environments if e not in planned]
     if without or not plan:
         _say_without(without, options, fatal=not plan)
     return plan
@@ -200,13 +199,15 @@ def _with_recipe(options: Namespace) -> list[EnvironmentState]:
     return [environment]
 
 
-def _say_without(without: list[str], options: Namespace, *, fatal: bool) -> None:
+def _say_without(
+    without: list[EnvironmentState], options: Namespace, *, fatal: bool
+) -> None:
     """
     Say what has no recipe, what could be done, and which recipes are broken.
     """
     choices = ", ".join(checks.recipe_names())
     if without:
-        names, how = f"no recipe for {' and '.join(without)}", ""
+        names, how = f"no recipe for {' and '.join(map(_lacking, without))}", ""
     else:
         names, how = no_lockfile(options), "make one, or pick a recipe (--recipe), or "
     line = f"{names}; {how}give a COMMAND after --; recipes: {choices}"
@@ -217,16 +218,32 @@ def _say_without(without: list[str], options: Namespace, *, fatal: bool) -> None
     err(line)
 
 
+def _lacking(environment: EnvironmentState) -> str:
+    """
+    Name a lockfile, and what it lacks to be one of a recipe that there is.
+    """
+    name, directory = environment.lockfile_name or "", environment.path or ""
+    recipe = checks.recipe_for(name)
+    if recipe is None:
+        return name
+    if not recipe.may_be_for(directory):
+        return f"{name} that was not made by {recipe.argv[0]}"
+    return f"{name} without {recipe.manifests[0]}"
+
+
 def _check(
     environment: EnvironmentState,
     resolver: Resolver,
-    recipe: str | None,
+    recipe: Recipe | None,
     options: Namespace,
 ) -> int:
     before = environment.read()
     with progress(f"checking {name_of(environment)}"):
         outcome = checks.check(
-            environment, resolver, recipe=recipe, format=options.format
+            environment,
+            resolver,
+            recipe=recipe.name if recipe else None,
+            format=options.format or (recipe.format if recipe else None),
         )
     _report(environment, outcome, options)
     if outcome.state == "checked" and recipe is None and before and before.recipe:
