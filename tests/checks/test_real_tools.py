@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from upgrade_state import StateStore, checks
+from upgrade_state.checks import _sandbox
 
 pytestmark = pytest.mark.network
 
@@ -88,7 +89,7 @@ no-such-option = true
 @pytest.fixture(name="tool")
 def _tool(monkeypatch):
     """
-    Put a tool in front of everything else, or skip.
+    Put a tool in front of everything else and return its path, or skip.
     """
 
     def find(command):
@@ -99,6 +100,7 @@ def _tool(monkeypatch):
             pytest.skip(f"no {command} here")
         path = os.pathsep.join([os.path.dirname(found), os.environ["PATH"]])
         monkeypatch.setenv("PATH", path)
+        return found
 
     return find
 
@@ -331,10 +333,12 @@ class TestRealTools:
 
     @needs_sandbox
     @pytest.mark.parametrize("name", REPORTS)
-    def test_sandbox(self, name, checked, tmp_path):
+    def test_sandbox(self, name, tool, checked, tmp_path):
         """
         In a sandbox they find the same, and leave nothing in the home.
         """
+        if _sandbox.is_hidden(tool(checks.RECIPES[name].argv[0])):
+            pytest.skip("a sandbox hides where the tool is")
         (tmp_path / "home").mkdir()
         inside = checked(checks.RECIPES[name].in_sandbox(), "inside")
 
