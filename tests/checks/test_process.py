@@ -7,6 +7,7 @@ import gc
 import itertools
 import os
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -849,6 +850,53 @@ class TestRemove:
 
         assert not top.exists()
         assert (tmp_path / "kept/file").exists()
+
+    @pytest.mark.parametrize("is_file", [False, True])
+    def test_replaced(self, tmp_path, is_file):
+        """
+        A command that puts a link or a file into its place harms nobody else.
+        """
+        home = tmp_path / "home"
+        (home / "below").mkdir(parents=True)
+        (home / "below/file").write_text("")
+        home.chmod(0o755)
+        top = tmp_path / "top"
+        top.write_text("") if is_file else top.symlink_to(home)
+
+        _supervisor.remove(str(top))
+
+        assert not os.path.lexists(top)
+        assert (home / "below/file").exists()
+        assert 0o755 == stat.S_IMODE(home.stat().st_mode)
+
+    @pytest.mark.parametrize("place", ["top", "top/a/b"])
+    def test_mounted(self, tmp_path, place):
+        """
+        Nor does one that mounts something there.
+        """
+        home = tmp_path / "home"
+        home.mkdir()
+        (home / "file").write_text("")
+        home.chmod(0o755)
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / "top/other").write_text("")
+        script = (
+            "import runpy, sys; path, top = sys.argv[1:];"
+            "runpy.run_path(path)['remove'](top)"
+        )
+        command = 'mount --bind "$1" "$2" || exit 7; shift 2; exec "$@"'
+        words = [home, tmp_path / place, sys.executable, "-c", script]
+        words += [_supervisor.__file__, tmp_path / "top"]
+        done = subprocess.run(
+            ["unshare", "-m", "sh", "-c", command, "sh", *map(str, words)],
+            check=False,
+        )
+        if done.returncode in {1, 7}:
+            pytest.skip("needs root, to mount something")
+
+        assert 0 == done.returncode
+        assert (home / "file").exists()
+        assert 0o755 == stat.S_IMODE(home.stat().st_mode)
 
     def test_as_a_user(self, tmp_path):
         """

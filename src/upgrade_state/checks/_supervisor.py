@@ -432,31 +432,47 @@ def remove(top: str) -> None:
     """
     Remove a directory with everything in it, as far as that is permitted.
 
-    A command may have nested directories deeper than any path or stack reaches:
-    what is deep below is lifted to the top.
+    Whatever the command has put into its place or below it: neither symlinks nor
+    mount points are followed. It may have nested directories deeper than any path
+    or stack reaches: what is deep below is lifted to the top.
     """
     number = 0
     waiting = [(top, False)]
     while waiting:
-        directory, is_empty = waiting.pop()
-        if is_empty:
-            _succeeds(os.rmdir, directory)
+        directory, is_cleared = waiting.pop()
+        if not _is_full(directory) or is_cleared:
             continue
+        # Without a permission to write it, it cannot be moved.
+        _succeeds(os.chmod, directory, 0o700)
+        if len(os.fsencode(directory)) > _LONG:
+            while os.path.lexists(lifted := os.path.join(top, f"-{number}")):
+                number += 1
+            if _succeeds(os.rename, directory, lifted):
+                directory = lifted
         waiting.append((directory, True))
-        for below in _clear(directory):
-            lifted = below
-            if len(os.fsencode(below)) > _LONG:
-                while os.path.lexists(lifted := os.path.join(top, f"-{number}")):
-                    number += 1
-                _succeeds(os.rename, below, lifted)
-            waiting.append((lifted, False))
+        waiting += [(below, False) for below in _clear(directory)]
+
+
+def _is_full(path: str) -> bool:
+    """
+    Remove an empty directory, or a file; tell whether it is a full directory.
+
+    The system looks for entries last: what is none, or where another file system
+    begins, is no full one.
+    """
+    try:
+        os.rmdir(path)
+    except NotADirectoryError:
+        _succeeds(os.unlink, path)
+    except OSError as error:
+        return error.errno in (errno.ENOTEMPTY, errno.EEXIST)
+    return False
 
 
 def _clear(directory: str) -> list[str]:
     """
     Remove all files of a directory and return its directories.
     """
-    _succeeds(os.chmod, directory, 0o700)
     below = []
     try:
         with os.scandir(directory) as entries:
@@ -465,8 +481,6 @@ def _clear(directory: str) -> list[str]:
         return []
     for entry in found:
         if entry.is_dir(follow_symlinks=False):
-            # Without a permission to write it, it cannot be moved.
-            _succeeds(os.chmod, entry.path, 0o700)
             below.append(entry.path)
         else:
             _succeeds(os.unlink, entry.path)
