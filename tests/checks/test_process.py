@@ -545,11 +545,54 @@ class TestSupervisor:
         assert "did not end within 1 s" == ended.reason
         wait_for(lambda: not left())
 
+    def test_stopped_by_a_daemon(self, run, python, left, monkeypatch, wait_for):
+        """
+        Not even for daemons: what comes to it is found although it stands still.
+        """
+        monkeypatch.setattr(_process, "_GRACE_SECONDS", 0.1)
+        monkeypatch.setattr(_process, "_PATIENCE_SECONDS", 0.1)
+        stop = "os.kill(os.getppid(), signal.SIGSTOP); time.sleep(600)"
+
+        run(python(DAEMON + stop), 2 * SECOND)
+
+        wait_for(lambda: not left())
+
+    def test_does_not_go(self, run, python, supervisor, monkeypatch, left):
+        """
+        One that does not go when it is dismissed is killed.
+        """
+        monkeypatch.setattr(_process, "_PATIENCE_SECONDS", 0.1)
+        supervisor(
+            "import _signal; listen = _signal.signal;"
+            "_signal.signal = lambda n, h: listen(n, 1 if n == _signal.SIGUSR1 else h)"
+        )
+
+        assert 0 == run(["true"]).status
+        assert set() == left()
+
+    def test_interrupted_dismissal(self, run, monkeypatch, left):
+        """
+        So is one that nobody has the patience to wait for.
+        """
+        wait = subprocess.Popen.wait
+        patience = iter([KeyboardInterrupt])
+
+        def impatient(process, timeout=None):
+            for error in patience:
+                raise error
+            return wait(process, timeout)
+
+        monkeypatch.setattr(subprocess.Popen, "wait", impatient)
+
+        with pytest.raises(KeyboardInterrupt):
+            run(["true"])
+        assert set() == left()
+
     def test_killed_alone(self, run, left, wait_for, monkeypatch):
         """
         Even if nobody else does anything the command goes with it.
         """
-        monkeypatch.setattr(_process._Supervisor, "_kill", lambda _: None)
+        monkeypatch.setattr(_process.Supervisor, "_kill", lambda _: None)
 
         run(["sh", "-c", "kill -9 $PPID; exec sleep 600"])
 
@@ -637,7 +680,7 @@ class TestCancellation:
 PROGRAM = """
 import datetime as dt, os, sys, tempfile, threading, time
 from upgrade_state import StateStore, checks
-from upgrade_state.checks import _process
+from upgrade_state.checks import _process, _scratch
 place, tempfile.tempdir, code, limit = sys.argv[1:]
 environment = StateStore().environment(place, "uv.lock")
 command = checks.Command(
@@ -688,16 +731,17 @@ class TestParent:
         name, _, value = mark.partition("=")
         path = os.pathsep.join(sys.path)
 
-        def start_(more="", timeout=LONG, before=""):
+        def start_(more="", timeout=LONG, before="", code=WAITING, stdout=None):
             if before:
                 supervisor(before)
             script = directory.parent / "program.py"
             more = f"_process._SUPERVISOR = {_process._SUPERVISOR!r}\n{more}"
             script.write_text(PROGRAM.replace("{}", more))
-            words = [script, directory, scratches, WAITING, timeout]
+            words = [script, directory, scratches, code, timeout]
             program = subprocess.Popen(
                 [sys.executable, *map(str, words)],
                 env=os.environ | {name: value, "PYTHONPATH": path},
+                stdout=stdout,
             )
             programs.append(program)
             return program
@@ -706,6 +750,20 @@ class TestParent:
         for program in programs:
             program.kill()
             program.wait()
+
+    @pytest.fixture
+    def demand_gone(self, left, scratches, wait_for):
+        """
+        Demand that nothing is left but some copies of the parent.
+        """
+
+        def demand_gone_(but=0):
+            copies = wait_for(lambda: len(found := left()) == but and [found])
+            for copy in copies[0]:
+                os.kill(copy, signal.SIGKILL)
+            assert [] == list(scratches.iterdir())
+
+        return demand_gone_
 
     def test_killed(self, start, directory, scratches, wait_for, left):
         """
@@ -748,21 +806,55 @@ class TestParent:
         (copy,) = wait_for(lambda: len(found := left()) == 1 and found)
         os.kill(copy, signal.SIGKILL)
 
-    def test_killed_at_any_time(self, start, wait_for, left, monkeypatch):
+    def test_killed_while_all_stands_still(self, start, directory, wait_for, left):
         """
-        Also at any instant while it starts.
+        Also where the command has stopped its supervisor before.
+        """
+        stop = "os.kill(os.getppid(), signal.SIGSTOP)\n"
+        program = start(code=WAITING.replace("os.fork()", stop + "os.fork()"))
+        wait_for(directory / "ready")
+
+        program.kill()
+
+        program.wait()
+        wait_for(lambda: not left())
+
+    @pytest.mark.parametrize("code", [WAITING, "pass"], ids=["long", "short"])
+    def test_killed_at_any_time(self, start, demand_gone, monkeypatch, code):
+        """
+        Also at any instant while it starts, or ends.
         """
         # Half a file of what it has executed is none.
         monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
         for delay in range(20):
-            program = start()
+            program = start("print('x', flush=True)", code=code, stdout=subprocess.PIPE)
+            program.stdout.read(1)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                program.wait(0.12 + delay / 100)
+                program.wait(delay / 100)
 
             program.kill()
 
-            program.wait()
-            wait_for(lambda: not left())
+            program.communicate()
+            demand_gone()
+
+    @pytest.mark.parametrize("name", ["write", "take"])
+    @pytest.mark.parametrize("is_forked", [False, True])
+    def test_killed_beside(self, start, demand_gone, name, is_forked):
+        """
+        Also before there is a command, and after there was one.
+        """
+        kill = (
+            "def kill(*_):\n"
+            f"    while {is_forked} and not os.path.exists(place + '/forked'):\n"
+            "        time.sleep(0.01)\n"
+            "    os.kill(os.getpid(), 9)\n"
+            f"_scratch.Scratch.{name} = kill\n"
+        )
+        fork = FORKING.replace("/ready", "/uv.lock") if is_forked else ""
+
+        assert -signal.SIGKILL == start(fork + kill, code="pass").wait()
+
+        demand_gone(but=int(is_forked))
 
 
 class TestOddities:
@@ -791,10 +883,10 @@ class TestOddities:
         """
         counter = itertools.count()
         sent = []
-        monkeypatch.setattr(_supervisor, "descendants", lambda: {next(counter): 0})
+        monkeypatch.setattr(_supervisor, "descendants", lambda _: {next(counter): 0})
         monkeypatch.setattr(_supervisor, "_signal", lambda _, n: sent.append(n))
 
-        _supervisor.Tree(None).kill()
+        _supervisor.kill_below(1)
 
         assert signal.SIGKILL == sent.pop()
         assert {signal.SIGSTOP} == set(sent)
@@ -804,7 +896,7 @@ class TestOddities:
         What is still in the supervisor's own group is signalled alone.
         """
         with subprocess.Popen(["sleep", "600"]) as process:
-            assert process.pid in _supervisor.descendants()
+            assert process.pid in _supervisor.descendants(os.getpid())
             group = os.getpgrp()
             _supervisor._signal({process.pid: group}, signal.SIGKILL)
 

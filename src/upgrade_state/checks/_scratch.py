@@ -154,22 +154,34 @@ def _is_regular(path: str) -> bool:
         return False
 
 
+def scratch_name() -> str:
+    """
+    Return where a scratch directory could be made.
+
+    Raises:
+        ResolverError: Nowhere.
+    """
+    try:
+        temporary = os.path.realpath(tempfile.gettempdir())
+    except OSError as error:
+        raise _impossible(error, None) from error
+    return os.path.join(temporary, f"upgrade-state-{os.urandom(8).hex()}")
+
+
 @contextlib.contextmanager
-def scratch(environment: str) -> Iterator[Scratch]:
+def scratch(above: str, environment: str) -> Iterator[Scratch]:
     """
     Make a scratch directory, and remove it with all that is in it by then.
 
     Raises:
         ResolverError: It cannot be made.
     """
-    above = ""
     try:
         try:
-            above = os.path.realpath(tempfile.mkdtemp(prefix="upgrade-state-"))
+            os.mkdir(above, 0o700)
             place = Scratch(above, environment)
         except OSError as error:
-            message = f"Could not make a scratch directory ({error.strerror})"
-            raise ResolverError(message, tempfile.gettempdir()) from error
+            raise _impossible(error, above) from error
         yield place
     finally:
         try:
@@ -177,3 +189,8 @@ def scratch(environment: str) -> Iterator[Scratch]:
         except BaseException:  # a second Ctrl-C
             remove(above)
             raise
+
+
+def _impossible(error: OSError, path: str | None) -> ResolverError:
+    message = f"Could not make a scratch directory ({error.strerror})"
+    return ResolverError(message, path)
