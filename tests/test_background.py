@@ -569,6 +569,20 @@ class TestProgram:
         assert "unavailable" == freshness.reason
         assert "this is no Python" in str(freshness)
 
+    @pytest.mark.parametrize("executable", [None, "", "./python", "/usr/sbin/uwsgi"])
+    def test_no_python(self, shop, monkeypatch, tmp_path, executable):
+        """
+        Nor does one that says so, or that would be looked for nearby.
+        """
+        (tmp_path / "python").symlink_to("/bin/true")
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr("sys.executable", executable)
+
+        freshness = shop.start_check(["true"])
+
+        assert "this is no Python" in str(freshness)
+        assert not log_of(shop).exists()
+
 
 class TestRefused:
     def refused(self, shop, command, words):

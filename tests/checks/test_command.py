@@ -88,6 +88,21 @@ class TestCommand:
 
         assert b"$(id); * 'x" == command(environment, OLD)
 
+    @pytest.mark.parametrize("entry", ["", "."])
+    def test_searched_nowhere_near(self, environment, directory, monkeypatch, entry):
+        """
+        A program is not looked for among the copies, whatever PATH has.
+        """
+        (directory / "tool").write_text("#!/bin/sh\n")
+        (directory / "tool").chmod(0o755)
+        for name in ("PATH", "LD_LIBRARY_PATH"):
+            monkeypatch.setenv(name, f"{entry}:/usr/bin:/bin:{entry}")
+        seen = Command(["sh", "-c", "echo $PATH $LD_LIBRARY_PATH > uv.lock"])
+
+        with pytest.raises(ResolverError, match="There is no command 'tool'"):
+            Command(["tool"], copies=["tool"])(environment, b"")
+        assert b"/usr/bin:/bin /usr/bin:/bin\n" == seen(environment, b"")
+
     def test_no_old_lockfile(self, environment, python):
         """
         Where there is no lockfile, none is found.
