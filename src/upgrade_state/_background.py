@@ -70,6 +70,8 @@ def start(argv: "list[bytes]", root: str, key: str, look: "Look") -> "Freshness"
     except OSError as error:
         message = f"Could not start a check ({error.strerror})"
         raise _error(message, error.filename or path) from error
+    except ImportError as error:  # as shared libraries say: too many open files
+        raise _error(f"Could not start a check ({error})", path) from error
 
 
 def _wrapper() -> "list[str | bytes]":
