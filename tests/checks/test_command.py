@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from upgrade_state import StateStore, checks
-from upgrade_state.checks import Command, _process, _scratch
+from upgrade_state.checks import Command, _process
 from upgrade_state.exceptions import ResolverError
 
 SECOND = dt.timedelta(seconds=1)
@@ -676,16 +676,14 @@ class TestFailures:
         """
         A Ctrl-C while the scratch directory is removed does not keep it.
         """
-        remove = _scratch.remove
-        calls = []
+        wait = subprocess.Popen.wait
 
-        def interrupted(path):
-            calls.append(path)
-            if len(calls) == 1:
+        def interrupted(process, timeout=None):
+            if timeout is not None:
                 raise KeyboardInterrupt
-            remove(path)
+            return wait(process)
 
-        monkeypatch.setattr(_scratch, "remove", interrupted)
+        monkeypatch.setattr(subprocess.Popen, "wait", interrupted)
 
         with pytest.raises(KeyboardInterrupt):
             Command(["true"])(environment, OLD)

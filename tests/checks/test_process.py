@@ -3,6 +3,7 @@ What becomes of hostile and of unlucky commands, with real ones.
 """
 
 import contextlib
+import errno
 import gc
 import itertools
 import os
@@ -498,6 +499,26 @@ class TestStart:
         with pytest.raises(ResolverError, match=f"for the command: .*{words}"):
             run(["true", *["x" * 100_000] * 10])
 
+    @pytest.mark.parametrize("room", range(4))
+    def test_no_room(self, run, monkeypatch, room):
+        """
+        Where there is no room for all of its pipes, none is left open.
+        """
+        pipe = os.pipe
+        pipes = iter([pipe] * room)
+
+        def make():
+            for make_one in pipes:
+                return make_one()
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+        before = os.listdir("/proc/self/fd")
+        monkeypatch.setattr(os, "pipe", make)
+
+        with pytest.raises(ResolverError, match="Too many open files"):
+            run(["true"])
+        assert before == os.listdir("/proc/self/fd")
+
     @pytest.mark.filterwarnings("ignore::ResourceWarning")
     @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
     def test_interrupt(self, run, monkeypatch, is_gone):
@@ -523,6 +544,11 @@ class TestStart:
 
 
 class TestSupervisor:
+    @pytest.fixture
+    def _hurry(self, monkeypatch):
+        monkeypatch.setattr(_process, "_GRACE_SECONDS", 0.1)
+        monkeypatch.setattr(_process, "_PATIENCE_SECONDS", 0.1)
+
     def test_killed(self, run, left, wait_for):
         """
         A command that kills its supervisor goes with it, and with its group.
@@ -533,24 +559,22 @@ class TestSupervisor:
         assert (None, words) == (ended.status, ended.reason)
         wait_for(lambda: not left())
 
-    def test_stopped(self, run, left, monkeypatch, wait_for):
+    @pytest.mark.usefixtures("_hurry")
+    def test_stopped(self, run, left, wait_for):
         """
         One that stops its supervisor does not get more time by that.
         """
-        monkeypatch.setattr(_process, "_GRACE_SECONDS", 0.1)
-        monkeypatch.setattr(_process, "_PATIENCE_SECONDS", 0.1)
 
         ended = run(["sh", "-c", "sleep 600 & kill -STOP $PPID; sleep 600"], SECOND)
 
         assert "did not end within 1 s" == ended.reason
         wait_for(lambda: not left())
 
-    def test_stopped_by_a_daemon(self, run, python, left, monkeypatch, wait_for):
+    @pytest.mark.usefixtures("_hurry")
+    def test_stopped_by_a_daemon(self, run, python, left, wait_for):
         """
         Not even for daemons: what comes to it is found although it stands still.
         """
-        monkeypatch.setattr(_process, "_GRACE_SECONDS", 0.1)
-        monkeypatch.setattr(_process, "_PATIENCE_SECONDS", 0.1)
         stop = "os.kill(os.getppid(), signal.SIGSTOP); time.sleep(600)"
 
         run(python(DAEMON + stop), 2 * SECOND)
@@ -606,6 +630,34 @@ class TestSupervisor:
 
         assert -signal.SIGKILL == ended.status
         assert set() == left()
+
+    @pytest.mark.parametrize(
+        "attack",
+        [
+            "tell(1, b'status 0\\ngone 0\\n')",
+            "tell(0, b'ekek' * 9); time.sleep(600)",
+            "os.kill(top, signal.SIGUSR1); time.sleep(600)",
+            "ctypes.CDLL(None).ptrace(16, top, 0, 0); time.sleep(600)",
+        ],
+        ids=["forged report", "forged wishes", "dismissed", "traced"],
+    )
+    @pytest.mark.usefixtures("_hurry")
+    def test_deceived(self, run, python, left, wait_for, attack):
+        """
+        A command that deceives its supervisor, or us, leaves no daemon either.
+        """
+        code = f"""
+import ctypes
+top = os.getppid()
+def tell(number, words):
+    fd = os.open(f"/proc/{{top}}/fd/{{number}}", os.O_WRONLY)
+    os.write(fd, words)
+{attack}
+"""
+
+        run(python(DAEMON + code), 2 * SECOND)
+
+        wait_for(lambda: not left())
 
     def test_lost_and_not_noticed(self, run, monkeypatch):
         """

@@ -142,8 +142,8 @@ class Command:
         if not os.path.isdir(directory):
             raise ResolverError("The environment's directory is gone", directory)
         above = scratch_name()
-        # In this order: if this process dies, somebody else removes the directory.
-        with supervised(above) as supervisor, scratch(above, directory) as place:
+        with supervised(above) as supervisor:  # who removes the directory at the end
+            place = scratch(above, directory)
             self._fill(place)
             if old_lockfile is not None:
                 place.write(name, old_lockfile)

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 from io import FileIO
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -123,8 +123,8 @@ def supervised(scratch: str = "") -> Iterator[Supervisor]:
     Start a supervisor for a command, and have it around until the end.
 
     Args:
-        scratch: A directory that it removes if this process dies meanwhile. It
-            is there in time if it is made afterwards. "": none.
+        scratch: A directory that it removes at the end, also if that is the
+            end of this process. To be made afterwards. "": none.
 
     Raises:
         ResolverError: It cannot be started.
@@ -205,28 +205,34 @@ def size(number: int) -> str:
     return f"{number} bytes"
 
 
-def _start() -> tuple[subprocess.Popen[bytes], FileIO]:
+def _start(
+    ours: contextlib.ExitStack,
+) -> tuple[subprocess.Popen[bytes], FileIO, FileIO, FileIO]:
     """
-    Start a supervisor; also return what tells it that this process is there.
+    Start a supervisor; also return its lifeline, its report and the output.
     """
     python = _interpreter()
-    reader, writer = os.pipe()
-    lifeline = FileIO(writer, "w")
-    try:
-        with FileIO(reader) as stdin:
-            process = subprocess.Popen(  # noqa: S603 - ourselves
-                [python, *_SUPERVISOR, str(os.getpid())],
-                stdin=stdin,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                bufsize=0,
-                start_new_session=True,
-                cwd="/",  # no directory is kept from going
-            )
-    except BaseException:  # Ctrl-C, too: whatever has started ends by itself
-        lifeline.close()
-        raise
-    return process, lifeline
+    with contextlib.ExitStack() as theirs:
+        # Popen would leave some of them open where there is no room for all.
+        stdin, lifeline = _pipe(theirs, ours)
+        report, stdout = _pipe(ours, theirs)
+        output, stderr = _pipe(ours, theirs)
+        process = subprocess.Popen(  # noqa: S603 - ourselves
+            [python, *_SUPERVISOR, str(os.getpid())],
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            start_new_session=True,
+            cwd="/",  # no directory is kept from going
+        )
+    return process, lifeline, report, output
+
+
+def _pipe(
+    readers: contextlib.ExitStack, writers: contextlib.ExitStack
+) -> tuple[FileIO, FileIO]:
+    reader, writer = map(FileIO, os.pipe(), "rw")
+    return readers.enter_context(reader), writers.enter_context(writer)
 
 
 def _interpreter() -> str:
@@ -254,18 +260,19 @@ class Supervisor:
         self._is_gone = False
         self._is_cancelled = False
         self._report = b""
-        # First, since there may be no room for it.
-        self._selector: Final = selectors.DefaultSelector()
-        self._process, self._lifeline = _start()
-        # Before anything else is done, and it fits into any pipe.
+        self._scratch = scratch
         self._to_send = _message(os.fsencode(scratch))
-        self._send()
-        self._reports = cast("FileIO", self._process.stdout)
-        self._outputs = cast("FileIO", self._process.stderr)
-        os.set_blocking(self._lifeline.fileno(), False)
-        os.set_blocking(self._outputs.fileno(), False)
-        self._listen(self._reports, selectors.EVENT_READ, self._read_report)
-        self._listen(self._outputs, selectors.EVENT_READ, self._read_output)
+        with contextlib.ExitStack() as stack:
+            self._selector: Final = stack.enter_context(selectors.DefaultSelector())
+            process, self._lifeline, self._reports, self._outputs = _start(stack)
+            self._process: Final = process
+            # Before anything else is done, and it fits into any pipe.
+            self._send()
+            os.set_blocking(self._lifeline.fileno(), False)
+            os.set_blocking(self._outputs.fileno(), False)
+            self._listen(self._reports, selectors.EVENT_READ, self._read_report)
+            self._listen(self._outputs, selectors.EVENT_READ, self._read_output)
+            self._open = stack.pop_all()
 
     def run(
         self,
@@ -320,7 +327,7 @@ class Supervisor:
 
     def close(self) -> None:
         """
-        Dismiss it, and wait until it has gone.
+        Dismiss it, and wait until it has gone, and the scratch directory with it.
         """
         try:
             self._process.send_signal(signal.SIGUSR1)
@@ -331,9 +338,9 @@ class Supervisor:
             if not isinstance(error, subprocess.TimeoutExpired):
                 raise
         finally:
-            self._selector.close()
-            for file in (self._lifeline, self._reports, self._outputs):
-                file.close()
+            self._open.close()
+            # Somebody may have killed it, or it may have had no time to begin.
+            _supervisor.remove(self._scratch)
 
     def _attend(self, bounds: _Bounds, cancellation: Cancellation | None) -> str:
         """

@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING
 from upgrade_state import _current, _record
 from upgrade_state.exceptions import ResolverError, StateReadError
 
-from ._supervisor import remove
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Final
@@ -168,27 +166,18 @@ def scratch_name() -> str:
     return os.path.join(temporary, f"upgrade-state-{os.urandom(8).hex()}")
 
 
-@contextlib.contextmanager
-def scratch(above: str, environment: str) -> Iterator[Scratch]:
+def scratch(above: str, environment: str) -> Scratch:
     """
-    Make a scratch directory, and remove it with all that is in it by then.
+    Make a scratch directory, which somebody else removes.
 
     Raises:
         ResolverError: It cannot be made.
     """
     try:
-        try:
-            os.mkdir(above, 0o700)
-            place = Scratch(above, environment)
-        except OSError as error:
-            raise _impossible(error, above) from error
-        yield place
-    finally:
-        try:
-            remove(above)
-        except BaseException:  # a second Ctrl-C
-            remove(above)
-            raise
+        os.mkdir(above, 0o700)
+        return Scratch(above, environment)
+    except OSError as error:
+        raise _impossible(error, above) from error
 
 
 def _impossible(error: OSError, path: str | None) -> ResolverError:

@@ -7,9 +7,8 @@ checking process is killed. It imports next to nothing, since every check waits
 for that, and has one thread, since a command's death signal is tied to it.
 
 stdin: two messages, each of them 4 bytes, its length, and the rest: a directory
-to remove if the parent dies before it has done so, and a marshalled dict, what to
-run. After that each byte is a wish, `END` or `KILL`, and the end of the file
-means that the parent is gone.
+to remove at the end, and a marshalled dict, what to run. After that each byte is
+a wish, `END` or `KILL`, and the end of the file means that the parent is gone.
 
 stdout: the report, lines of a word and a number. ``pid`` is the command's,
 ``errno`` why it could not be started, ``status`` how it has ended (negative: the
@@ -73,7 +72,7 @@ def main() -> None:
         report("gone", 0)
     while not (watch.is_orphan or watch.is_dismissed):
         watch.wait(None)
-    if watch.is_orphan and scratch:
+    if scratch:
         remove(os.fsdecode(scratch))
 
 
