@@ -564,7 +564,6 @@ class TestSupervisor:
         """
         One that stops its supervisor does not get more time by that.
         """
-
         ended = run(["sh", "-c", "sleep 600 & kill -STOP $PPID; sleep 600"], SECOND)
 
         assert "did not end within 1 s" == ended.reason
