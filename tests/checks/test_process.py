@@ -74,6 +74,11 @@ while os.fork() == 0:
 """
 
 
+def run_one(argv, **more):
+    with _process.supervised() as supervisor:
+        return supervisor.run(argv, **more)
+
+
 @pytest.fixture
 def place(tmp_path):
     path = tmp_path / "place"
@@ -106,7 +111,7 @@ def run(place, mark):
     def run_(argv, timeout=LONG, **more):
         name, _, value = mark.partition("=")
         env = {"PATH": os.environ["PATH"], name: value}
-        return _process.run(argv, cwd=str(place), env=env, timeout=timeout, **more)
+        return run_one(argv, cwd=str(place), env=env, timeout=timeout, **more)
 
     return run_
 
@@ -448,7 +453,7 @@ class TestStart:
         So is a variable that cannot be set.
         """
         with pytest.raises(OSError, match="Invalid argument"):
-            _process.run(["true"], cwd=str(place), env={"A=B": ""}, timeout=LONG)
+            run_one(["true"], cwd=str(place), env={"A=B": ""}, timeout=LONG)
 
     def test_long_arguments(self, run):
         """

@@ -30,7 +30,7 @@ from ._last_words import last_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from typing import Any, Final
+    from typing import Final
 
     from ._cancel import Cancellation
 
@@ -139,14 +139,6 @@ def supervised(scratch: str = "") -> Iterator[Supervisor]:
         yield supervisor
     finally:
         supervisor.close()
-
-
-def run(argv: Sequence[str], **more: Any) -> Ended:
-    """
-    Run *argv* as `Supervisor.run` does, by a supervisor of its own.
-    """
-    with supervised() as supervisor:
-        return supervisor.run(argv, **more)
 
 
 class _Bounds:
