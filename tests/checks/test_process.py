@@ -947,6 +947,19 @@ class TestOddities:
         assert signal.SIGKILL == sent.pop()
         assert {signal.SIGSTOP} == set(sent)
 
+    def test_supervisor_dies_meanwhile(self, monkeypatch):
+        """
+        What was stopped is not left so where nobody is above it any more.
+        """
+        found = iter([{7: 7}])
+        sent = []
+        monkeypatch.setattr(_supervisor, "descendants", lambda _: next(found, {}))
+        monkeypatch.setattr(_supervisor, "_signal", lambda *sent_: sent.append(sent_))
+
+        _supervisor.kill_below(1)
+
+        assert [({7: 7}, signal.SIGSTOP), ({7: 7}, signal.SIGKILL)] == sent
+
     def test_not_yet_in_a_group(self):
         """
         What is still in the supervisor's own group is signalled alone.

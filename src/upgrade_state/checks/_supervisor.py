@@ -404,6 +404,8 @@ def kill_below(pid: int) -> None:
         _signal(found, signal.SIGSTOP)
         before, found = found, descendants(pid)
         if found.keys() <= before.keys():
+            # None at all: perhaps they are somebody else's by now.
+            found = found or before
             break
     _signal(found, signal.SIGKILL)
 
