@@ -200,6 +200,7 @@ class Watch:
             self._poll.register(fd, select.POLLIN)
         # A forked copy of the parent may hold the other end of stdin.
         self._sees_parent = _register_process(self._poll, parent)
+        self._look()
 
     def message(self) -> bytes | None:
         """
