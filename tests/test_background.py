@@ -569,6 +569,20 @@ class TestProgram:
         assert "unavailable" == freshness.reason
         assert "this is no Python" in str(freshness)
 
+    @pytest.mark.parametrize("executable", [None, "", "./python", "/usr/sbin/uwsgi"])
+    def test_no_python(self, shop, monkeypatch, tmp_path, executable):
+        """
+        Nor does one that says so, or that would be looked for nearby.
+        """
+        (tmp_path / "python").symlink_to("/bin/true")
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr("sys.executable", executable)
+
+        freshness = shop.start_check(["true"])
+
+        assert "this is no Python" in str(freshness)
+        assert not log_of(shop).exists()
+
 
 class TestRefused:
     def refused(self, shop, command, words):
@@ -740,6 +754,59 @@ class TestRefused:
         )
 
         assert done.stdout.startswith("unavailable: the system refuses everything")
+
+    def test_nothing_can_be_loaded(self, shop, monkeypatch):
+        """
+        Where the system refuses to load what is needed, that is a reason.
+        """
+        monkeypatch.setitem(sys.modules, "fcntl", None)
+        assert "Could not start" in str(shop.start_check(["true"]))
+
+        def refuse(*_):
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+        monkeypatch.setattr("upgrade_state._environment._seconds", refuse)
+        assert "unavailable" == shop.claim_notice(could_not_check=SECOND).reason
+
+    def test_few_descriptors(self, shop, monkeypatch):
+        """
+        Whichever is the one that is missing, no answer of an activation raises.
+        """
+        for name in [name for name in os.environ if name.startswith("COVERAGE")]:
+            monkeypatch.delenv(name)
+        with shop.try_check() as check:
+            check.commit(b"new", now=NOON)
+        code = (
+            "import datetime as dt, os, resource, sys, traceback\n"
+            "import upgrade_state._environment as e\n"
+            "shop = e.StateStore(sys.argv[1]).environment(*sys.argv[2:])\n"
+            "day = dt.timedelta(days=1)\n"
+            "for call in (\n"
+            "    lambda: shop.claim_notice(interval=day, could_not_check=day),\n"
+            "    lambda: shop.verdict(could_not_check=day),\n"
+            "    lambda: shop.freshness(max_age=day),\n"
+            "    lambda: shop.start_check(['true'], max_age=day),\n"
+            "):\n"
+            "    for limit in range(3, 10):\n"
+            "        if os.fork() == 0:\n"
+            "            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))\n"
+            "            try:\n"
+            "                call()\n"
+            "            except Exception:\n"
+            "                traceback.print_exc()\n"
+            "            os._exit(0)\n"
+            "        os.wait()\n"
+        )
+        cache = str(Path(shop.store.place()).parent)
+        done = subprocess.run(
+            [sys.executable, "-c", code, cache, shop.path, shop.lockfile_name],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        ended(shop)
+
+        assert "" == done.stderr
 
 
 class TestLog:

@@ -558,6 +558,18 @@ class TestFailure:
         failure = shop.read().failure
         assert (2, failure.at) == (failure.attempts, failure.since)
 
+    def test_since_before_a_success(self, shop, monkeypatch):
+        """
+        A clock that was not set yet when the first one failed tells nothing.
+        """
+        commit(shop, now=dt.datetime.fromtimestamp(1_000_000, dt.UTC))
+        for now in (0, 1_001_000, 1_002_000):
+            monkeypatch.setattr(time, "time", lambda now=now: now)
+            fail(shop, OSError("no"))
+
+        failure = shop.read().failure
+        assert (3, 1_000_000) == (failure.attempts, failure.since.timestamp())
+
     def test_speechless(self, shop):
         """
         An exception that cannot even be printed is one.

@@ -70,6 +70,8 @@ def start(argv: "list[bytes]", root: str, key: str, look: "Look") -> "Freshness"
     except OSError as error:
         message = f"Could not start a check ({error.strerror})"
         raise _error(message, error.filename or path) from error
+    except ImportError as error:  # as shared libraries say: too many open files
+        raise _error(f"Could not start a check ({error})", path) from error
 
 
 def _wrapper() -> "list[str | bytes]":
@@ -78,10 +80,17 @@ def _wrapper() -> "list[str | bytes]":
     """
     if os.name == "nt":
         raise _error("No check starts by itself on Windows", None)
-    if getattr(sys, "frozen", False) or not sys.executable:
+    if getattr(sys, "frozen", False) or not _is_python(sys.executable or ""):
         message = "No check starts by itself: this is no Python that could run one"
         raise _error(message, sys.executable or None)
     return [sys.executable, "-I", "-S", "-c", _WRAPPER, _HERE]
+
+
+def _is_python(path: str) -> bool:
+    # A relative one would be looked for in the directory that was entered, and
+    # what an embedded interpreter calls itself is the application.
+    name = os.path.basename(path).lower()
+    return os.path.isabs(path) and ("py" in name or "ython" in name)
 
 
 def _program(name: bytes) -> bytes:

@@ -284,7 +284,10 @@ class EnvironmentState:
         """
         failing = None  # without a call: this is the path of every activation
         if could_not_check is not None:
-            failing = _seconds(could_not_check, None, "could_not_check")
+            try:
+                failing = _seconds(could_not_check, None, "could_not_check")
+            except OSError:  # nothing can be loaded any more
+                return _policy.Verdict("unavailable")
         return self._claim(lockfile, interval, platform, failing, now)
 
     def _claim(
@@ -323,8 +326,8 @@ class EnvironmentState:
 
         Who speaks on this answer may repeat what another process has said.
         """
-        failing = _seconds(could_not_check, None, "could_not_check")
         try:
+            failing = _seconds(could_not_check, None, "could_not_check")
             seen, asked = self._look(lockfile, interval, platform, failing, now)
             return _policy.verdict(seen, **asked)
         except _library_error() as error:
@@ -357,9 +360,8 @@ class EnvironmentState:
             ValueError: *max_age* is negative or no timedelta, or *now* has no
                 time zone.
         """
-        look = self._look_at_check(lockfile, max_age, now)
         try:
-            return look()[0]
+            return self._look_at_check(lockfile, max_age, now)()[0]
         except _library_error() as error:
             return _policy.Freshness("unavailable", error=_ours(error))
 
@@ -415,11 +417,11 @@ class EnvironmentState:
         words = _arguments(argv)
         if self.path is None:
             raise ValueError("an environment without a path cannot be checked")
-        look = self._look_at_check(lockfile, max_age, now)
-        off = switch()
-        if off is not None:
-            return _policy.Freshness("switched-off", switch=off)
         try:
+            look = self._look_at_check(lockfile, max_age, now)
+            off = switch()
+            if off is not None:
+                return _policy.Freshness("switched-off", switch=off)
             freshness = look()[0]
             if not freshness.due:
                 return freshness

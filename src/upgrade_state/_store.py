@@ -504,13 +504,17 @@ class CheckGuard:
 
         def one_more(current: Record | None) -> Record:
             last = (current and current["failure"]) or {"at": at, "attempts": 0}
+            since = last.get("since") or last["at"]
+            succeeded = (current and current["last_checked"]) or ""
+            if since < succeeded <= at:  # by a clock that was not set yet
+                since = succeeded
             return {
                 "failure": {
                     "at": at,
                     "attempts": min(last["attempts"] + 1, _record.MAX_INTEGER),
                     "message": message,
                     # A clock that was set back has to be counted from anew.
-                    "since": min(last.get("since") or last["at"], at),
+                    "since": min(since, at),
                 }
             }
 

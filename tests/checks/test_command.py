@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from upgrade_state import StateStore, checks
-from upgrade_state.checks import Command, _process, _scratch
+from upgrade_state.checks import Command, _process
 from upgrade_state.exceptions import ResolverError
 
 SECOND = dt.timedelta(seconds=1)
@@ -87,6 +87,21 @@ class TestCommand:
         command = Command((*python(code), "$(id); * 'x"))
 
         assert b"$(id); * 'x" == command(environment, OLD)
+
+    @pytest.mark.parametrize("entry", ["", "."])
+    def test_searched_nowhere_near(self, environment, directory, monkeypatch, entry):
+        """
+        A program is not looked for among the copies, whatever PATH has.
+        """
+        (directory / "tool").write_text("#!/bin/sh\n")
+        (directory / "tool").chmod(0o755)
+        for name in ("PATH", "LD_LIBRARY_PATH"):
+            monkeypatch.setenv(name, f"{entry}:/usr/bin:/bin:{entry}")
+        seen = Command(["sh", "-c", "echo $PATH $LD_LIBRARY_PATH > uv.lock"])
+
+        with pytest.raises(ResolverError, match="There is no command 'tool'"):
+            Command(["tool"], copies=["tool"])(environment, b"")
+        assert b"/usr/bin:/bin /usr/bin:/bin\n" == seen(environment, b"")
 
     def test_no_old_lockfile(self, environment, python):
         """
@@ -669,16 +684,14 @@ class TestFailures:
         """
         A Ctrl-C while the scratch directory is removed does not keep it.
         """
-        remove = _scratch.remove
-        calls = []
+        wait = subprocess.Popen.wait
 
-        def interrupted(path):
-            calls.append(path)
-            if len(calls) == 1:
+        def interrupted(process, timeout=None):
+            if timeout is not None:
                 raise KeyboardInterrupt
-            remove(path)
+            return wait(process)
 
-        monkeypatch.setattr(_scratch, "remove", interrupted)
+        monkeypatch.setattr(subprocess.Popen, "wait", interrupted)
 
         with pytest.raises(KeyboardInterrupt):
             Command(["true"])(environment, OLD)

@@ -3,10 +3,12 @@ What becomes of hostile and of unlucky commands, with real ones.
 """
 
 import contextlib
+import errno
 import gc
 import itertools
 import os
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -72,6 +74,11 @@ while os.fork() == 0:
 """
 
 
+def run_one(argv, **more):
+    with _process.supervised() as supervisor:
+        return supervisor.run(argv, **more)
+
+
 @pytest.fixture
 def place(tmp_path):
     path = tmp_path / "place"
@@ -104,7 +111,7 @@ def run(place, mark):
     def run_(argv, timeout=LONG, **more):
         name, _, value = mark.partition("=")
         env = {"PATH": os.environ["PATH"], name: value}
-        return _process.run(argv, cwd=str(place), env=env, timeout=timeout, **more)
+        return run_one(argv, cwd=str(place), env=env, timeout=timeout, **more)
 
     return run_
 
@@ -446,7 +453,7 @@ class TestStart:
         So is a variable that cannot be set.
         """
         with pytest.raises(OSError, match="Invalid argument"):
-            _process.run(["true"], cwd=str(place), env={"A=B": ""}, timeout=LONG)
+            run_one(["true"], cwd=str(place), env={"A=B": ""}, timeout=LONG)
 
     def test_long_arguments(self, run):
         """
@@ -497,6 +504,26 @@ class TestStart:
         with pytest.raises(ResolverError, match=f"for the command: .*{words}"):
             run(["true", *["x" * 100_000] * 10])
 
+    @pytest.mark.parametrize("room", range(4))
+    def test_no_room(self, run, monkeypatch, room):
+        """
+        Where there is no room for all of its pipes, none is left open.
+        """
+        pipe = os.pipe
+        pipes = iter([pipe] * room)
+
+        def make():
+            for make_one in pipes:
+                return make_one()
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+        before = os.listdir("/proc/self/fd")
+        monkeypatch.setattr(os, "pipe", make)
+
+        with pytest.raises(ResolverError, match="Too many open files"):
+            run(["true"])
+        assert before == os.listdir("/proc/self/fd")
+
     @pytest.mark.filterwarnings("ignore::ResourceWarning")
     @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
     def test_interrupt(self, run, monkeypatch, is_gone):
@@ -522,6 +549,11 @@ class TestStart:
 
 
 class TestSupervisor:
+    @pytest.fixture
+    def _hurry(self, monkeypatch):
+        monkeypatch.setattr(_process, "_GRACE_SECONDS", 0.1)
+        monkeypatch.setattr(_process, "_PATIENCE_SECONDS", 0.1)
+
     def test_killed(self, run, left, wait_for):
         """
         A command that kills its supervisor goes with it, and with its group.
@@ -532,23 +564,63 @@ class TestSupervisor:
         assert (None, words) == (ended.status, ended.reason)
         wait_for(lambda: not left())
 
-    def test_stopped(self, run, left, monkeypatch, wait_for):
+    @pytest.mark.usefixtures("_hurry")
+    def test_stopped(self, run, left, wait_for):
         """
         One that stops its supervisor does not get more time by that.
         """
-        monkeypatch.setattr(_process, "_GRACE_SECONDS", 0.1)
-        monkeypatch.setattr(_process, "_PATIENCE_SECONDS", 0.1)
-
         ended = run(["sh", "-c", "sleep 600 & kill -STOP $PPID; sleep 600"], SECOND)
 
         assert "did not end within 1 s" == ended.reason
         wait_for(lambda: not left())
 
+    @pytest.mark.usefixtures("_hurry")
+    def test_stopped_by_a_daemon(self, run, python, left, wait_for):
+        """
+        Not even for daemons: what comes to it is found although it stands still.
+        """
+        stop = "os.kill(os.getppid(), signal.SIGSTOP); time.sleep(600)"
+
+        run(python(DAEMON + stop), 2 * SECOND)
+
+        wait_for(lambda: not left())
+
+    def test_does_not_go(self, run, python, supervisor, monkeypatch, left):
+        """
+        One that does not go when it is dismissed is killed.
+        """
+        monkeypatch.setattr(_process, "_PATIENCE_SECONDS", 0.1)
+        supervisor(
+            "import _signal; listen = _signal.signal;"
+            "_signal.signal = lambda n, h: listen(n, 1 if n == _signal.SIGUSR1 else h)"
+        )
+
+        assert 0 == run(["true"]).status
+        assert set() == left()
+
+    def test_interrupted_dismissal(self, run, monkeypatch, left):
+        """
+        So is one that nobody has the patience to wait for.
+        """
+        wait = subprocess.Popen.wait
+        patience = iter([KeyboardInterrupt])
+
+        def impatient(process, timeout=None):
+            for error in patience:
+                raise error
+            return wait(process, timeout)
+
+        monkeypatch.setattr(subprocess.Popen, "wait", impatient)
+
+        with pytest.raises(KeyboardInterrupt):
+            run(["true"])
+        assert set() == left()
+
     def test_killed_alone(self, run, left, wait_for, monkeypatch):
         """
         Even if nobody else does anything the command goes with it.
         """
-        monkeypatch.setattr(_process._Supervisor, "_kill", lambda _: None)
+        monkeypatch.setattr(_process.Supervisor, "_kill", lambda _: None)
 
         run(["sh", "-c", "kill -9 $PPID; exec sleep 600"])
 
@@ -562,6 +634,34 @@ class TestSupervisor:
 
         assert -signal.SIGKILL == ended.status
         assert set() == left()
+
+    @pytest.mark.parametrize(
+        "attack",
+        [
+            "tell(1, b'status 0\\ngone 0\\n')",
+            "tell(0, b'ekek' * 9); time.sleep(600)",
+            "os.kill(top, signal.SIGUSR1); time.sleep(600)",
+            "ctypes.CDLL(None).ptrace(16, top, 0, 0); time.sleep(600)",
+        ],
+        ids=["forged report", "forged wishes", "dismissed", "traced"],
+    )
+    @pytest.mark.usefixtures("_hurry")
+    def test_deceived(self, run, python, left, wait_for, attack):
+        """
+        A command that deceives its supervisor, or us, leaves no daemon either.
+        """
+        code = f"""
+import ctypes
+top = os.getppid()
+def tell(number, words):
+    fd = os.open(f"/proc/{{top}}/fd/{{number}}", os.O_WRONLY)
+    os.write(fd, words)
+{attack}
+"""
+
+        run(python(DAEMON + code), 2 * SECOND)
+
+        wait_for(lambda: not left())
 
     def test_lost_and_not_noticed(self, run, monkeypatch):
         """
@@ -636,7 +736,7 @@ class TestCancellation:
 PROGRAM = """
 import datetime as dt, os, sys, tempfile, threading, time
 from upgrade_state import StateStore, checks
-from upgrade_state.checks import _process
+from upgrade_state.checks import _process, _scratch
 place, tempfile.tempdir, code, limit = sys.argv[1:]
 environment = StateStore().environment(place, "uv.lock")
 command = checks.Command(
@@ -687,16 +787,17 @@ class TestParent:
         name, _, value = mark.partition("=")
         path = os.pathsep.join(sys.path)
 
-        def start_(more="", timeout=LONG, before=""):
+        def start_(more="", timeout=LONG, before="", code=WAITING, stdout=None):
             if before:
                 supervisor(before)
             script = directory.parent / "program.py"
             more = f"_process._SUPERVISOR = {_process._SUPERVISOR!r}\n{more}"
             script.write_text(PROGRAM.replace("{}", more))
-            words = [script, directory, scratches, WAITING, timeout]
+            words = [script, directory, scratches, code, timeout]
             program = subprocess.Popen(
                 [sys.executable, *map(str, words)],
                 env=os.environ | {name: value, "PYTHONPATH": path},
+                stdout=stdout,
             )
             programs.append(program)
             return program
@@ -705,6 +806,20 @@ class TestParent:
         for program in programs:
             program.kill()
             program.wait()
+
+    @pytest.fixture
+    def demand_gone(self, left, scratches, wait_for):
+        """
+        Demand that nothing is left but some copies of the parent.
+        """
+
+        def demand_gone_(but=0):
+            copies = wait_for(lambda: len(found := left()) == but and [found])
+            for copy in copies[0]:
+                os.kill(copy, signal.SIGKILL)
+            assert [] == list(scratches.iterdir())
+
+        return demand_gone_
 
     def test_killed(self, start, directory, scratches, wait_for, left):
         """
@@ -747,21 +862,55 @@ class TestParent:
         (copy,) = wait_for(lambda: len(found := left()) == 1 and found)
         os.kill(copy, signal.SIGKILL)
 
-    def test_killed_at_any_time(self, start, wait_for, left, monkeypatch):
+    def test_killed_while_all_stands_still(self, start, directory, wait_for, left):
         """
-        Also at any instant while it starts.
+        Also where the command has stopped its supervisor before.
+        """
+        stop = "os.kill(os.getppid(), signal.SIGSTOP)\n"
+        program = start(code=WAITING.replace("os.fork()", stop + "os.fork()"))
+        wait_for(directory / "ready")
+
+        program.kill()
+
+        program.wait()
+        wait_for(lambda: not left())
+
+    @pytest.mark.parametrize("code", [WAITING, "pass"], ids=["long", "short"])
+    def test_killed_at_any_time(self, start, demand_gone, monkeypatch, code):
+        """
+        Also at any instant while it starts, or ends.
         """
         # Half a file of what it has executed is none.
         monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
         for delay in range(20):
-            program = start()
+            program = start("print('x', flush=True)", code=code, stdout=subprocess.PIPE)
+            program.stdout.read(1)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                program.wait(0.12 + delay / 100)
+                program.wait(delay / 100)
 
             program.kill()
 
-            program.wait()
-            wait_for(lambda: not left())
+            program.communicate()
+            demand_gone()
+
+    @pytest.mark.parametrize("name", ["write", "take"])
+    @pytest.mark.parametrize("is_forked", [False, True])
+    def test_killed_beside(self, start, demand_gone, name, is_forked):
+        """
+        Also before there is a command, and after there was one.
+        """
+        kill = (
+            "def kill(*_):\n"
+            f"    while {is_forked} and not os.path.exists(place + '/forked'):\n"
+            "        time.sleep(0.01)\n"
+            "    os.kill(os.getpid(), 9)\n"
+            f"_scratch.Scratch.{name} = kill\n"
+        )
+        fork = FORKING.replace("/ready", "/uv.lock") if is_forked else ""
+
+        assert -signal.SIGKILL == start(fork + kill, code="pass").wait()
+
+        demand_gone(but=int(is_forked))
 
 
 class TestOddities:
@@ -790,20 +939,33 @@ class TestOddities:
         """
         counter = itertools.count()
         sent = []
-        monkeypatch.setattr(_supervisor, "descendants", lambda: {next(counter): 0})
+        monkeypatch.setattr(_supervisor, "descendants", lambda _: {next(counter): 0})
         monkeypatch.setattr(_supervisor, "_signal", lambda _, n: sent.append(n))
 
-        _supervisor.Tree(None).kill()
+        _supervisor.kill_below(1)
 
         assert signal.SIGKILL == sent.pop()
         assert {signal.SIGSTOP} == set(sent)
+
+    def test_supervisor_dies_meanwhile(self, monkeypatch):
+        """
+        What was stopped is not left so where nobody is above it any more.
+        """
+        found = iter([{7: 7}])
+        sent = []
+        monkeypatch.setattr(_supervisor, "descendants", lambda _: next(found, {}))
+        monkeypatch.setattr(_supervisor, "_signal", lambda *sent_: sent.append(sent_))
+
+        _supervisor.kill_below(1)
+
+        assert [({7: 7}, signal.SIGSTOP), ({7: 7}, signal.SIGKILL)] == sent
 
     def test_not_yet_in_a_group(self):
         """
         What is still in the supervisor's own group is signalled alone.
         """
         with subprocess.Popen(["sleep", "600"]) as process:
-            assert process.pid in _supervisor.descendants()
+            assert process.pid in _supervisor.descendants(os.getpid())
             group = os.getpgrp()
             _supervisor._signal({process.pid: group}, signal.SIGKILL)
 
@@ -849,6 +1011,53 @@ class TestRemove:
 
         assert not top.exists()
         assert (tmp_path / "kept/file").exists()
+
+    @pytest.mark.parametrize("is_file", [False, True])
+    def test_replaced(self, tmp_path, is_file):
+        """
+        A command that puts a link or a file into its place harms nobody else.
+        """
+        home = tmp_path / "home"
+        (home / "below").mkdir(parents=True)
+        (home / "below/file").write_text("")
+        home.chmod(0o755)
+        top = tmp_path / "top"
+        top.write_text("") if is_file else top.symlink_to(home)
+
+        _supervisor.remove(str(top))
+
+        assert not os.path.lexists(top)
+        assert (home / "below/file").exists()
+        assert 0o755 == stat.S_IMODE(home.stat().st_mode)
+
+    @pytest.mark.parametrize("place", ["top", "top/a/b"])
+    def test_mounted(self, tmp_path, place):
+        """
+        Nor does one that mounts something there.
+        """
+        home = tmp_path / "home"
+        home.mkdir()
+        (home / "file").write_text("")
+        home.chmod(0o755)
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / "top/other").write_text("")
+        script = (
+            "import runpy, sys; path, top = sys.argv[1:];"
+            "runpy.run_path(path)['remove'](top)"
+        )
+        command = 'mount --bind "$1" "$2" || exit 7; shift 2; exec "$@"'
+        words = [home, tmp_path / place, sys.executable, "-c", script]
+        words += [_supervisor.__file__, tmp_path / "top"]
+        done = subprocess.run(
+            ["unshare", "-m", "sh", "-c", command, "sh", *map(str, words)],
+            check=False,
+        )
+        if done.returncode in {1, 7}:
+            pytest.skip("needs root, to mount something")
+
+        assert 0 == done.returncode
+        assert (home / "file").exists()
+        assert 0o755 == stat.S_IMODE(home.stat().st_mode)
 
     def test_as_a_user(self, tmp_path):
         """

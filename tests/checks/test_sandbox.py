@@ -192,6 +192,18 @@ class TestFailures:
             == self.error_of(Command(["tool"], sandbox=True), environment)
         )
 
+    def test_bwrap_nearby(self, environment, directory, monkeypatch):
+        """
+        One that lies in the directory is none, whatever PATH has.
+        """
+        (directory / "bwrap").write_text('#!/bin/sh\ntouch "$OLDPWD/ran"\n')
+        (directory / "bwrap").chmod(0o755)
+        monkeypatch.chdir(directory)
+        monkeypatch.setenv("PATH", ":.")
+
+        with pytest.raises(ResolverError, match="There is no command 'bwrap'"):
+            checks.Command(["/bin/true"], sandbox=True)(environment, b"")
+
     def test_no_namespaces(self, environment, monkeypatch, tmp_path):
         """
         Where it may not make namespaces, too.

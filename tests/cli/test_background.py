@@ -8,6 +8,7 @@ import fcntl
 import json
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import sys
@@ -319,6 +320,61 @@ class TestConsent:
 
         assert 2 == desk.generation
         assert not marker.exists()
+
+    def test_a_directory_with_programs(self, desk, shop, tmp_path, monkeypatch):
+        """
+        Nor is anything run that lies there, whatever PATH has, or read.
+        """
+        marker = tmp_path / "ran"
+        names = ("uv", "python", "python3", "sh", "bwrap", "env", "true")
+        for name in (*names, Path(sys.executable).name):
+            (shop / name).write_text(f"#!/bin/sh\necho {name} >> {marker}\n")
+            (shop / name).chmod(0o755)
+        (shop / "upgrade_state").mkdir()
+        (shop / "upgrade_state/__init__.py").write_text(f"open({str(marker)!r}, 'w')")
+        (shop / ".cache/upgrade-state/v1").mkdir(parents=True)
+        (shop / "pyproject.toml").write_text('[project]\nreadme = ["uv", "python3"]\n')
+        monkeypatch.setenv("PATH", f":.:{os.environ['PATH']}:")
+        code = "from upgrade_state.cli import main; main(['notify', '--check'])"
+
+        subprocess.run([sys.executable, "-P", "-c", code], check=True, cwd=shop)
+        desk.ended()
+
+        assert 2 == desk.generation
+        assert not marker.exists()
+        assert [] == os.listdir(shop / ".cache/upgrade-state/v1")
+
+    def test_copied_record(self, desk, run, shop, tmp_path, monkeypatch):
+        """
+        The consent to one environment is none to another, also if copied there.
+        """
+        other = tmp_path / "other"
+        shutil.copytree(shop, other)
+        stranger = desk.environment.store.environment(other, "uv.lock")
+        shutil.copy(desk.environment.record_path, stranger.record_path)
+        monkeypatch.chdir(other)
+
+        self.nothing_starts(desk, run)
+
+        log = desk.log.with_name(f"{stranger.key}.log")
+        assert not log.exists()
+        assert "no recipe was run on purpose" in run("check", "--if-due").err
+        assert not desk.runs.exists()
+
+    def test_sandbox(self, desk, run, commit, lock_of, monkeypatch):
+        """
+        The consent to a sandbox is none to do without.
+        """
+        old = lock_of(attrs="24.2.0", idna="3.9")
+        commit(desk.environment, old, recipe="uv+sandbox", now=LONG_AGO)
+        monkeypatch.setenv("PATH", str(desk.runs.parent / "bin"))
+
+        run("notify", "--check")
+
+        assert "There is no command 'bwrap'" in desk.ended()
+        assert "'bwrap'" in desk.environment.read().failure.message
+        assert "uv+sandbox" == desk.environment.read().recipe
+        assert not desk.runs.exists()
 
 
 class TestIfDue:

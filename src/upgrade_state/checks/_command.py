@@ -17,9 +17,9 @@ from upgrade_state import _text
 from upgrade_state.exceptions import ResolverError
 
 from ._last_words import LENGTH, advice, last_words
-from ._process import LIMITS, run, size
+from ._process import LIMITS, size, supervised
 from ._sandbox import is_hidden, refusal, sandboxed
-from ._scratch import copied_name, scratch
+from ._scratch import copied_name, scratch, scratch_name
 from ._variables import checked_names, selected
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from upgrade_state._environment import EnvironmentState
 
-    from ._process import Ended
+    from ._process import Ended, Supervisor
     from ._scratch import Scratch
 
 ENVIRONMENT_VARIABLE: Final = "UPGRADE_STATE_ENV"
@@ -150,12 +150,14 @@ class Command:
             raise ValueError("a command needs a directory and a lockfile's name")
         if not os.path.isdir(directory):
             raise ResolverError("The environment's directory is gone", directory)
-        with scratch(directory) as place:
+        above = scratch_name()
+        with supervised(above) as supervisor:  # who removes the directory at the end
+            place = scratch(above, directory)
             self._refuse_others(place, directory)
             self._fill(place)
             if old_lockfile is not None:
                 place.write(name, old_lockfile)
-            ended = self._run(directory, place)
+            ended = self._run(directory, place, supervisor)
             self._demand_success(ended, place, directory)
             return self._taken(ended, place, directory, self.result or name)
 
@@ -173,15 +175,14 @@ class Command:
         for copy in self.copies:
             place.copy(copy)
 
-    def _run(self, directory: str, place: Scratch) -> Ended:
+    def _run(self, directory: str, place: Scratch, supervisor: Supervisor) -> Ended:
         env = self._env(directory, place)
         try:
-            return run(
+            return supervisor.run(
                 self._argv(directory, place, env),
                 cwd=place.path,
                 env=env,
                 timeout=self.timeout.total_seconds(),
-                scratch=place.above,
             )
         except OSError as error:
             message = self._refusal(error, place, env)

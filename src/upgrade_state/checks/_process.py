@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 from io import FileIO
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -30,7 +30,7 @@ from ._last_words import last_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from typing import Any, Final
+    from typing import Final
 
     from ._cancel import Cancellation
 
@@ -117,52 +117,28 @@ def awake_and_asleep() -> float:
     return time.time()
 
 
-def run(  # noqa: PLR0913 - what a command depends on
-    argv: Sequence[str],
-    *,
-    cwd: str,
-    env: Mapping[str, str],
-    timeout: float,
-    scratch: str = "",
-    clocks: Sequence[Callable[[], float]] = (time.monotonic, awake_and_asleep),
-) -> Ended:
+@contextlib.contextmanager
+def supervised(scratch: str = "") -> Iterator[Supervisor]:
     """
-    Run *argv* without input, in a session of its own.
-
-    Whatever happens, also `KeyboardInterrupt`: on return no process of it is
-    left. They are asked to end, and killed 2 seconds later; at once after a
-    second Ctrl-C, and if this process dies.
+    Start a supervisor for a command, and have it around until the end.
 
     Args:
-        timeout: In seconds, on a clock that nobody sets. Twice as many on one
-            that goes on while the machine sleeps: what a tool was connected to
-            is gone by then.
-
-        scratch: A directory to remove if this process dies. "": none.
-
-        clocks: These two.
+        scratch: A directory that it removes at the end, also if that is the
+            end of this process. To be made afterwards. "": none.
 
     Raises:
-        OSError: It could not be started, or not with such a variable.
-        ResolverError: There is nobody to supervise it.
-        Cancelled: The check was cancelled.
+        ResolverError: It cannot be started.
     """
-    spec = {
-        "argv": [os.fsencode(word) for word in argv],
-        "env": {os.fsencode(k): os.fsencode(v) for k, v in env.items()},
-        "cwd": os.fsencode(cwd),
-        "scratch": os.fsencode(scratch),
-        "grace": _GRACE_SECONDS,
-        "memory": LIMITS.memory,
-        "file": LIMITS.file,
-    }
-    bounds = _Bounds(timeout, LIMITS.output, clocks)
-    cancellation = current_cancellation()
-    with _supervisor_of(spec) as supervisor:
-        reason = supervisor.attend(bounds, cancellation)
-    if cancellation is not None:
-        cancellation.raise_if_cancelled()
-    return supervisor.ended(reason or bounds.too_much(supervisor.written))
+    try:
+        # An exception may come at any instant: it ends by itself if it loses us.
+        supervisor = Supervisor(scratch)
+    except OSError as error:
+        message = f"{_NO_SUPERVISOR} ({error.strerror})"
+        raise ResolverError(message, sys.executable) from error
+    try:
+        yield supervisor
+    finally:
+        supervisor.close()
 
 
 class _Bounds:
@@ -221,48 +197,34 @@ def size(number: int) -> str:
     return f"{number} bytes"
 
 
-@contextlib.contextmanager
-def _supervisor_of(spec: Mapping[str, Any]) -> Iterator[_Supervisor]:
-    # Until it has the whole spec it runs nothing, and ends if it loses us: an
-    # exception may come at any instant.
-    supervisor = _Supervisor(marshal.dumps(dict(spec)))
-    try:
-        try:
-            yield supervisor
-        finally:
-            supervisor.finish(_supervisor.END, _GRACE_SECONDS + _PATIENCE_SECONDS)
-    except BaseException:  # perhaps somebody is impatient: a second Ctrl-C
-        supervisor.finish(_supervisor.KILL, _PATIENCE_SECONDS)
-        raise
-    finally:
-        supervisor.close()
-
-
-def _start() -> tuple[subprocess.Popen[bytes], FileIO]:
+def _start(
+    ours: contextlib.ExitStack,
+) -> tuple[subprocess.Popen[bytes], FileIO, FileIO, FileIO]:
     """
-    Start a supervisor; also return what tells it that this process is there.
+    Start a supervisor; also return its lifeline, its report and the output.
     """
     python = _interpreter()
-    reader, writer = os.pipe()
-    lifeline = FileIO(writer, "w")
-    try:
-        with FileIO(reader) as stdin:
-            process = subprocess.Popen(  # noqa: S603 - ourselves
-                [python, *_SUPERVISOR, str(os.getpid())],
-                stdin=stdin,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                bufsize=0,
-                start_new_session=True,
-                cwd="/",  # no directory is kept from going
-            )
-    except OSError as error:
-        lifeline.close()
-        raise ResolverError(f"{_NO_SUPERVISOR} ({error.strerror})", python) from error
-    except BaseException:  # Ctrl-C: whatever has started ends by itself
-        lifeline.close()
-        raise
-    return process, lifeline
+    with contextlib.ExitStack() as theirs:
+        # Popen would leave some of them open where there is no room for all.
+        stdin, lifeline = _pipe(theirs, ours)
+        report, stdout = _pipe(ours, theirs)
+        output, stderr = _pipe(ours, theirs)
+        process = subprocess.Popen(  # noqa: S603 - ourselves
+            [python, *_SUPERVISOR, str(os.getpid())],
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            start_new_session=True,
+            cwd="/",  # no directory is kept from going
+        )
+    return process, lifeline, report, output
+
+
+def _pipe(
+    readers: contextlib.ExitStack, writers: contextlib.ExitStack
+) -> tuple[FileIO, FileIO]:
+    reader, writer = map(FileIO, os.pipe(), "rw")
+    return readers.enter_context(reader), writers.enter_context(writer)
 
 
 def _interpreter() -> str:
@@ -278,36 +240,101 @@ def _interpreter() -> str:
     return python
 
 
-class _Supervisor:
+class Supervisor:
     """
     A supervisor, as its parent sees it.
-
-    Attributes:
-        output: The end of what the command has written.
-
-        written: How many bytes that was in all.
-
-        is_gone: Nothing of the command is left, or nobody is there to say so.
     """
 
-    def __init__(self, spec: bytes) -> None:
-        self.output = b""
-        self.written = 0
-        self.is_gone = False
+    def __init__(self, scratch: str) -> None:
+        self._output = b""
+        self._written = 0
+        # Nothing of the command is left, or nobody is there to say so.
+        self._is_gone = False
         self._is_cancelled = False
         self._report = b""
-        self._to_send = len(spec).to_bytes(4, "little") + spec
-        self._process, self._lifeline = _start()
-        self._selector: Final = selectors.DefaultSelector()
-        self._reports = cast("FileIO", self._process.stdout)
-        self._outputs = cast("FileIO", self._process.stderr)
-        os.set_blocking(self._lifeline.fileno(), False)
-        os.set_blocking(self._outputs.fileno(), False)
-        self._listen(self._lifeline, selectors.EVENT_WRITE, self._send)
-        self._listen(self._reports, selectors.EVENT_READ, self._read_report)
-        self._listen(self._outputs, selectors.EVENT_READ, self._read_output)
+        self._scratch = scratch
+        self._to_send = _message(os.fsencode(scratch))
+        with contextlib.ExitStack() as stack:
+            self._selector: Final = stack.enter_context(selectors.DefaultSelector())
+            process, self._lifeline, self._reports, self._outputs = _start(stack)
+            self._process: Final = process
+            # Before anything else is done, and it fits into any pipe.
+            self._send()
+            os.set_blocking(self._lifeline.fileno(), False)
+            os.set_blocking(self._outputs.fileno(), False)
+            self._listen(self._reports, selectors.EVENT_READ, self._read_report)
+            self._listen(self._outputs, selectors.EVENT_READ, self._read_output)
+            self._open = stack.pop_all()
 
-    def attend(self, bounds: _Bounds, cancellation: Cancellation | None) -> str:
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: str,
+        env: Mapping[str, str],
+        timeout: float,
+        clocks: Sequence[Callable[[], float]] = (time.monotonic, awake_and_asleep),
+    ) -> Ended:
+        """
+        Run *argv* without input, in a session of its own; once at most.
+
+        Whatever happens, also `KeyboardInterrupt`: on return no process of it is
+        left. They are asked to end, and killed 2 seconds later; at once after a
+        second Ctrl-C, and if this process dies.
+
+        Args:
+            timeout: In seconds, on a clock that nobody sets. Twice as many on
+                one that goes on while the machine sleeps: what a tool was
+                connected to is gone by then.
+
+            clocks: These two.
+
+        Raises:
+            OSError: It could not be started, or not with such a variable.
+            ResolverError: The supervisor could not do it.
+            Cancelled: The check was cancelled.
+        """
+        spec = {
+            "argv": [os.fsencode(word) for word in argv],
+            "env": {os.fsencode(k): os.fsencode(v) for k, v in env.items()},
+            "cwd": os.fsencode(cwd),
+            "grace": _GRACE_SECONDS,
+            "memory": LIMITS.memory,
+            "file": LIMITS.file,
+        }
+        bounds = _Bounds(timeout, LIMITS.output, clocks)
+        cancellation = current_cancellation()
+        try:
+            try:
+                self._tell(_message(marshal.dumps(spec)))
+                reason = self._attend(bounds, cancellation)
+            finally:
+                self._finish(_supervisor.END, _GRACE_SECONDS + _PATIENCE_SECONDS)
+        except BaseException:  # perhaps somebody is impatient: a second Ctrl-C
+            self._finish(_supervisor.KILL, _PATIENCE_SECONDS)
+            raise
+        if cancellation is not None:
+            cancellation.raise_if_cancelled()
+        return self._ended(reason or bounds.too_much(self._written))
+
+    def close(self) -> None:
+        """
+        Dismiss it, and wait until it has gone, and the scratch directory with it.
+        """
+        try:
+            self._process.send_signal(signal.SIGUSR1)
+            self._process.wait(_PATIENCE_SECONDS)
+        except BaseException as error:
+            self._process.kill()
+            self._process.wait()
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
+        finally:
+            self._open.close()
+            # Somebody may have killed it, or it may have had no time to begin.
+            _supervisor.remove(self._scratch)
+
+    def _attend(self, bounds: _Bounds, cancellation: Cancellation | None) -> str:
         """
         Wait for the command's end, or for a reason to end it.
 
@@ -318,37 +345,27 @@ class _Supervisor:
             cancel = functools.partial(self._cancel, cancellation)
             self._listen(cancellation, selectors.EVENT_READ, cancel)
         while not self._is_over:
-            reason = bounds.overstepped(self.written)
+            reason = bounds.overstepped(self._written)
             if reason:
                 return reason
             self._step(bounds.rest())
         return ""
 
-    def finish(self, wish: bytes, seconds: float) -> None:
+    def _finish(self, wish: bytes, seconds: float) -> None:
         """
         Have everything ended; at last, or if nobody does it, by force.
         """
-        self._to_send += wish
-        self._listen(self._lifeline, selectors.EVENT_WRITE, self._send)
+        self._tell(wish)
         deadline = time.monotonic() + seconds
-        while not self.is_gone and (rest := deadline - time.monotonic()) > 0:
+        while not self._is_gone and (rest := deadline - time.monotonic()) > 0:
             self._step(min(rest, _GLANCE_SECONDS))
         if self._told("gone") is None:
             self._kill()
-        self._process.wait()
         # Whoever has escaped may hold the other end. Unregistered twice: no more.
         with contextlib.suppress(BlockingIOError, KeyError):
             self._read_output(_PIPE_SIZE)
 
-    def close(self) -> None:
-        """
-        Give the descriptors back; a supervisor that is there takes it for the end.
-        """
-        self._selector.close()
-        for file in (self._lifeline, self._reports, self._outputs):
-            file.close()
-
-    def ended(self, reason: str) -> Ended:
+    def _ended(self, reason: str) -> Ended:
         """
         Say how it has ended.
         """
@@ -356,20 +373,24 @@ class _Supervisor:
         if number is not None:
             raise OSError(number, os.strerror(number))
         if self._told("pid") is None:
-            words = last_words(self.output) or "it said nothing"
+            words = last_words(self._output) or "it said nothing"
             raise ResolverError(f"{_NO_SUPERVISOR}: {words}", sys.executable)
         status = self._told("status")
         if not reason and status is None:
             reason = "was ended, since something has killed its supervisor"
-        return Ended(None if reason else status, self.output, reason)
+        return Ended(None if reason else status, self._output, reason)
 
     @property
     def _is_over(self) -> bool:
-        return self.is_gone or self._is_cancelled or self._told("status") is not None
+        return self._is_gone or self._is_cancelled or self._told("status") is not None
 
     def _told(self, word: str) -> int | None:
         found = re.search(rb"^%b (-?\d+)\n" % word.encode(), self._report, re.MULTILINE)
         return None if found is None else int(found[1])
+
+    def _tell(self, words: bytes) -> None:
+        self._to_send += words
+        self._listen(self._lifeline, selectors.EVENT_WRITE, self._send_more)
 
     def _listen(
         self, to: FileIO | Cancellation, events: int, handle: Callable[[], None]
@@ -386,7 +407,12 @@ class _Supervisor:
             key.data()
         # Somebody else may hold the other end of its report.
         if not events and self._process.poll() is not None:
-            self.is_gone = True
+            self._is_gone = True
+
+    def _send_more(self) -> None:
+        self._send()
+        if not self._to_send:
+            self._selector.unregister(self._lifeline)
 
     def _send(self) -> None:
         try:
@@ -394,20 +420,18 @@ class _Supervisor:
             self._to_send = self._to_send[sent:]
         except BrokenPipeError:
             self._to_send = b""
-        if not self._to_send:
-            self._selector.unregister(self._lifeline)
 
     def _read_report(self) -> None:
         data = os.read(self._reports.fileno(), 1 << 10)
         self._report += data
         if not data or self._told("gone") is not None:
             self._selector.unregister(self._reports)
-            self.is_gone = True
+            self._is_gone = True
 
     def _read_output(self, size: int = 1 << 16) -> None:
         data = os.read(self._outputs.fileno(), size)
-        self.written += len(data)
-        self.output = (self.output + data)[-TAIL:]
+        self._written += len(data)
+        self._output = (self._output + data)[-TAIL:]
         if not data:
             self._selector.unregister(self._outputs)
 
@@ -416,8 +440,19 @@ class _Supervisor:
         self._is_cancelled = True
 
     def _kill(self) -> None:
+        """
+        Kill it, and before that, since orphans come to it, all that it has.
+        """
+        if self._process.poll() is None:
+            with contextlib.suppress(OSError):  # no such list of processes
+                _supervisor.kill_below(self._process.pid)
         self._process.kill()
+        self._process.wait()
         group = self._told("pid")
         if group is not None:
             with contextlib.suppress(OSError):
                 os.killpg(group, signal.SIGKILL)
+
+
+def _message(content: bytes) -> bytes:
+    return len(content).to_bytes(4, "little") + content

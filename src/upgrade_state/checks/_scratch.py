@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING
 from upgrade_state import _current, _record
 from upgrade_state.exceptions import ResolverError, StateReadError
 
-from ._supervisor import remove
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Final
@@ -172,26 +170,34 @@ def _is_regular(path: str) -> bool:
         return False
 
 
-@contextlib.contextmanager
-def scratch(environment: str) -> Iterator[Scratch]:
+def scratch_name() -> str:
     """
-    Make a scratch directory, and remove it with all that is in it by then.
+    Return where a scratch directory could be made.
+
+    Raises:
+        ResolverError: Nowhere.
+    """
+    try:
+        temporary = os.path.realpath(tempfile.gettempdir())
+    except OSError as error:
+        raise _impossible(error, None) from error
+    return os.path.join(temporary, f"upgrade-state-{os.urandom(8).hex()}")
+
+
+def scratch(above: str, environment: str) -> Scratch:
+    """
+    Make a scratch directory, which somebody else removes.
 
     Raises:
         ResolverError: It cannot be made.
     """
-    above = ""
     try:
-        try:
-            above = os.path.realpath(tempfile.mkdtemp(prefix="upgrade-state-"))
-            place = Scratch(above, environment)
-        except OSError as error:
-            message = f"Could not make a scratch directory ({error.strerror})"
-            raise ResolverError(message, tempfile.gettempdir()) from error
-        yield place
-    finally:
-        try:
-            remove(above)
-        except BaseException:  # a second Ctrl-C
-            remove(above)
-            raise
+        os.mkdir(above, 0o700)
+        return Scratch(above, environment)
+    except OSError as error:
+        raise _impossible(error, above) from error
+
+
+def _impossible(error: OSError, path: str | None) -> ResolverError:
+    message = f"Could not make a scratch directory ({error.strerror})"
+    return ResolverError(message, path)

@@ -6,13 +6,14 @@ check and its command, so that somebody is left to end the command when the
 checking process is killed. It imports next to nothing, since every check waits
 for that, and has one thread, since a command's death signal is tied to it.
 
-stdin: 4 bytes, length of what follows; a marshalled dict: what to run. After
-that each byte is a wish, `END` or `KILL`, and the end of the file means that
-the parent is gone.
+stdin: two messages, each of them 4 bytes, its length, and the rest: a directory
+to remove at the end, and a marshalled dict, what to run. After that each byte is
+a wish, `END` or `KILL`, and the end of the file means that the parent is gone.
 
 stdout: the report, lines of a word and a number. ``pid`` is the command's,
 ``errno`` why it could not be started, ``status`` how it has ended (negative: the
-signal), ``gone`` the last one: no process of it is left.
+signal), ``gone`` the last one: no process of it is left. Then it waits until the
+parent is gone, or done: SIGUSR1.
 
 stderr: where the command's output goes.
 
@@ -63,10 +64,23 @@ def main() -> None:
     Run what stdin says until it, or the parent, has ended.
     """
     watch = Watch(int(sys.argv[1]))
-    spec = watch.spec()
-    if spec is None:
-        return
+    scratch = watch.message()
+    spec = watch.message()
+    if spec is not None:
+        if watch.wish != KILL:
+            _run(marshal.loads(spec), watch)  # noqa: S302 - from ourselves
+        report("gone", 0)
+    while not (watch.is_orphan or watch.is_dismissed):
+        watch.wait(None)
+    if scratch:
+        remove(os.fsdecode(scratch))
+
+
+def _run(spec: "dict[str, Any]", watch: "Watch") -> None:
     libc = _libc()
+    if libc is not None:
+        # A command may have stopped this process before the parent died.
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGCONT, 0, 0, 0)
     processes = Tree(watch) if _adopts_orphans(libc) else Group(watch)
     me, child = os.getpid(), os.fork()
     if not child:
@@ -75,9 +89,6 @@ def main() -> None:
     while watch.status is None and not watch.wish:
         watch.wait(None)
     end(processes, watch, spec["grace"])
-    if watch.is_orphan:
-        remove(os.fsdecode(spec["scratch"]))
-    report("gone", 0)
 
 
 def report(word: str, number: int) -> None:
@@ -170,6 +181,8 @@ class Watch:
         is_childless: No child is left, adopted ones included.
 
         is_orphan: The parent is gone.
+
+        is_dismissed: The parent is done.
     """
 
     def __init__(self, parent: int) -> None:
@@ -177,10 +190,10 @@ class Watch:
         self.status: int | None = None
         self.is_childless = False
         self.is_orphan = False
+        self.is_dismissed = False
         self._parent = parent
         self._must_kill = False
         self._heard = bytearray()
-        self._spec_end = 1 << 62
         self._woken = _wake()
         self._poll = select.poll()
         for fd in (0, self._woken):
@@ -189,19 +202,22 @@ class Watch:
         self._sees_parent = _register_process(self._poll, parent)
         self._look()
 
-    def spec(self) -> "dict[str, Any] | None":
+    def message(self) -> bytes | None:
         """
-        Wait for what to run; None: the parent does not want it any more.
+        Wait for the next message; None: the parent is gone or done before that.
         """
-        while not self._must_kill:
-            if len(self._heard) >= _LENGTH:
-                length = int.from_bytes(self._heard[:_LENGTH], "little")
-                self._spec_end = _LENGTH + length
-            if len(self._heard) >= self._spec_end:
-                spec: dict[str, Any] = marshal.loads(self._heard[_LENGTH:])  # noqa: S302 - from ourselves
-                return spec
-            self.wait(None)
-        return None
+        is_last = False
+        while True:
+            end = _LENGTH + int.from_bytes(self._heard[:_LENGTH], "little")
+            if len(self._heard) >= max(end, _LENGTH):
+                message = bytes(self._heard[_LENGTH:end])
+                del self._heard[:end]
+                return message
+            if is_last:
+                return None
+            # Whoever is gone may have said it just before that.
+            is_last = self.is_orphan or self.is_dismissed
+            self.wait(0 if is_last else None)
 
     def started(self, child: int) -> None:
         """
@@ -215,10 +231,9 @@ class Watch:
         """
         What is wished for: nothing, `END` or `KILL`.
         """
-        wishes = self._heard[self._spec_end :]
-        if self._must_kill or KILL in wishes:
+        if self._must_kill or KILL in self._heard:
             return KILL
-        return END if wishes else b""
+        return END if self._heard else b""
 
     def wait(self, seconds: "float | None") -> None:
         """
@@ -246,6 +261,8 @@ class Watch:
 
     def _note(self) -> None:
         numbers = set(os.read(self._woken, 1 << 10)) - {signal.SIGCHLD}
+        if signal.SIGUSR1 in numbers:
+            self.is_dismissed = True
         if numbers:  # somebody wants this process to end
             self._must_kill = True
 
@@ -279,7 +296,8 @@ def _wake() -> int:
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    for number in (signal.SIGCHLD, signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+    noted = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+    for number in (signal.SIGCHLD, *noted):
         signal.signal(number, lambda *_: None)
     # The thread that has started this process may have blocked some.
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
@@ -313,21 +331,15 @@ class Tree:
         """
         Ask everything to end, what is stopped included.
         """
-        found = descendants()
+        found = descendants(os.getpid())
         _signal(found, signal.SIGTERM)
         _signal(found, signal.SIGCONT)
 
     def kill(self) -> None:
         """
-        Kill everything, once it stands still: nothing is forked meanwhile.
+        Kill everything.
         """
-        found = descendants()
-        for _ in range(_ROUNDS):
-            _signal(found, signal.SIGSTOP)
-            before, found = found, descendants()
-            if found.keys() <= before.keys():
-                break
-        _signal(found, signal.SIGKILL)
+        kill_below(os.getpid())
 
 
 class Group:
@@ -384,9 +396,24 @@ def end(processes: "Tree | Group", watch: Watch, grace: float) -> None:
         pause = min(pause * 1.2, 1.0)
 
 
-def descendants() -> "dict[int, int]":
+def kill_below(pid: int) -> None:
     """
-    Return the descendants of this process, each with its process group.
+    Kill all descendants of a process, once they stand still: nothing is forked then.
+    """
+    found = descendants(pid)
+    for _ in range(_ROUNDS):
+        _signal(found, signal.SIGSTOP)
+        before, found = found, descendants(pid)
+        if found.keys() <= before.keys():
+            # None at all: perhaps they are somebody else's by now.
+            found = found or before
+            break
+    _signal(found, signal.SIGKILL)
+
+
+def descendants(pid: int) -> "dict[int, int]":
+    """
+    Return the descendants of a process, each with its process group.
     """
     children: dict[int, list[tuple[int, int]]] = {}
     for name in os.listdir("/proc"):
@@ -394,11 +421,11 @@ def descendants() -> "dict[int, int]":
             parent, group = _stat(name)
             children.setdefault(parent, []).append((int(name), group))
     found: dict[int, int] = {}
-    waiting = [os.getpid()]
+    waiting = [pid]
     while waiting:
-        for pid, group in children.get(waiting.pop(), ()):
-            found[pid] = group
-            waiting.append(pid)
+        for child, group in children.get(waiting.pop(), ()):
+            found[child] = group
+            waiting.append(child)
     return found
 
 
@@ -432,31 +459,47 @@ def remove(top: str) -> None:
     """
     Remove a directory with everything in it, as far as that is permitted.
 
-    A command may have nested directories deeper than any path or stack reaches:
-    what is deep below is lifted to the top.
+    Whatever the command has put into its place or below it: neither symlinks nor
+    mount points are followed. It may have nested directories deeper than any path
+    or stack reaches: what is deep below is lifted to the top.
     """
     number = 0
     waiting = [(top, False)]
     while waiting:
-        directory, is_empty = waiting.pop()
-        if is_empty:
-            _succeeds(os.rmdir, directory)
+        directory, is_cleared = waiting.pop()
+        if not _is_full(directory) or is_cleared:
             continue
+        # Without a permission to write it, it cannot be moved.
+        _succeeds(os.chmod, directory, 0o700)
+        if len(os.fsencode(directory)) > _LONG:
+            while os.path.lexists(lifted := os.path.join(top, f"-{number}")):
+                number += 1
+            if _succeeds(os.rename, directory, lifted):
+                directory = lifted
         waiting.append((directory, True))
-        for below in _clear(directory):
-            lifted = below
-            if len(os.fsencode(below)) > _LONG:
-                while os.path.lexists(lifted := os.path.join(top, f"-{number}")):
-                    number += 1
-                _succeeds(os.rename, below, lifted)
-            waiting.append((lifted, False))
+        waiting += [(below, False) for below in _clear(directory)]
+
+
+def _is_full(path: str) -> bool:
+    """
+    Remove an empty directory, or a file; tell whether it is a full directory.
+
+    The system looks for entries last: what is none, or where another file system
+    begins, is no full one.
+    """
+    try:
+        os.rmdir(path)
+    except NotADirectoryError:
+        _succeeds(os.unlink, path)
+    except OSError as error:
+        return error.errno in (errno.ENOTEMPTY, errno.EEXIST)
+    return False
 
 
 def _clear(directory: str) -> list[str]:
     """
     Remove all files of a directory and return its directories.
     """
-    _succeeds(os.chmod, directory, 0o700)
     below = []
     try:
         with os.scandir(directory) as entries:
@@ -465,8 +508,6 @@ def _clear(directory: str) -> list[str]:
         return []
     for entry in found:
         if entry.is_dir(follow_symlinks=False):
-            # Without a permission to write it, it cannot be moved.
-            _succeeds(os.chmod, entry.path, 0o700)
             below.append(entry.path)
         else:
             _succeeds(os.unlink, entry.path)

@@ -7,6 +7,7 @@ name, since a check can run code of the project.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -59,6 +60,10 @@ USUAL: Final = (
     "GIT_CONFIG_GLOBAL",
 )
 
+# Lists of directories. A command runs among files that come from a directory one
+# may have merely entered: what is relative, or empty, would lead there.
+_LISTS: Final = ("PATH", "LD_LIBRARY_PATH")
+
 # Messages are read where there are no colours, and nobody answers.
 _SET: Final = {"TERM": "dumb", "NO_COLOR": "1"}
 
@@ -85,7 +90,8 @@ def selected(environ: Mapping[str, str], passes: Iterable[str]) -> dict[str, str
     """
     Return what a command gets of *environ*: the usual, and what *passes* names.
 
-    And what is the same for all commands.
+    And what is the same for all commands. Directories that are searched for
+    programs are absolute ones.
     """
     names = (*USUAL, *passes)
     exact = set(names)
@@ -95,4 +101,7 @@ def selected(environ: Mapping[str, str], passes: Iterable[str]) -> dict[str, str
         for name, value in environ.items()
         if name in exact or name.startswith(stems)
     }
+    for name in chosen.keys() & _LISTS:
+        parts = chosen[name].split(os.pathsep)
+        chosen[name] = os.pathsep.join(filter(os.path.isabs, parts))
     return chosen | _SET
