@@ -84,6 +84,16 @@ class TestStart:
         assert (True, "never-checked") == (freshness.due, freshness.reason)
         assert "ran\n" == runs.read_text()
 
+    def test_store(self, shop, command, runs):
+        """
+        What is run opens the same store, without being told of it.
+        """
+        note = f"open({str(runs)!r}, 'w').write(os.environ['UPGRADE_STATE_CACHE_DIR'])"
+        shop.start_check(command(note))
+        ended(shop)
+
+        assert str(Path(shop.record_path).parents[1]) == runs.read_text()
+
     def test_not_due(self, shop, command, runs):
         """
         Where none is due, nothing is started and nothing written.
@@ -392,7 +402,7 @@ class TestDetached:
         assert "" == facts["ignored"]
         assert "a b" == facts["variable"]
 
-    def test_from_the_beginning(self, shop, command):
+    def test_from_the_beginning(self, shop, command, tmp_path):
         """
         So it is before anything of ours runs in it.
         """
@@ -401,13 +411,17 @@ class TestDetached:
         read, write = os.pipe()
         fcntl.fcntl(write, fcntl.F_SETFD, 0)
         pipe = os.readlink(f"/proc/self/fd/{write}")
+        hold = tmp_path / "hold"
+        hold.touch()
+        waiting = f"while os.path.exists({str(hold)!r}): time.sleep(0.01)"
         try:
             _background._children.clear()
-            shop.start_check(command())
+            shop.start_check(command(waiting))
             (child,) = _background._children
             status = Path(f"/proc/{child}/status").read_text().splitlines()
             targets = set(open_files(child))
         finally:
+            hold.unlink()
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
             signal.signal(signal.SIGQUIT, previous)
             os.close(read)

@@ -52,9 +52,14 @@ _HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _children: "set[int]" = set()
 
 
-def start(argv: "list[bytes]", root: str, key: str, look: "Look") -> "Freshness":
+def start(
+    argv: "list[bytes]", environ: "dict[str, str]", root: str, key: str, look: "Look"
+) -> "Freshness":
     """
     Start *argv* unless somebody has, or a new *look* says that it is not due.
+
+    Args:
+        environ: Its environment variables.
 
     Raises:
         UpgradeStateError: It cannot be started; nothing runs.
@@ -64,7 +69,7 @@ def start(argv: "list[bytes]", root: str, key: str, look: "Look") -> "Freshness"
         command = [*_wrapper(), _program(argv[0]), *argv[1:]]
         log = _open(root, path)
         try:
-            return _start(command, log, look)
+            return _start(command, environ, log, look)
         finally:
             os.close(log)  # with the lock, unless a process has got it
     except OSError as error:
@@ -160,7 +165,9 @@ def _checked(log: int, path: str) -> int:
     return higher
 
 
-def _start(command: "list[str | bytes]", log: int, look: "Look") -> "Freshness":
+def _start(
+    command: "list[str | bytes]", environ: "dict[str, str]", log: int, look: "Look"
+) -> "Freshness":
     import fcntl  # noqa: PLC0415 - not on Windows
 
     try:
@@ -177,7 +184,7 @@ def _start(command: "list[str | bytes]", log: int, look: "Look") -> "Freshness":
     # Before anything runs: what could not be recorded would be started again.
     os.write(log, f"{_record.text_of(now)} a check was started\n".encode())
     try:
-        _spawn(command, log)
+        _spawn(command, environ, log)
     except BaseException:
         os.ftruncate(log, 0)
         raise
@@ -199,9 +206,9 @@ def _is_under_way(since: str, record: "Record | None", now: int) -> bool:
 # The process
 
 
-def _spawn(command: "list[str | bytes]", log: int) -> None:
+def _spawn(command: "list[str | bytes]", environ: "dict[str, str]", log: int) -> None:
     """
-    Start a process that has nothing of this one but its environment and the log.
+    Start a process that has nothing of this one but the log.
     """
     _reap()
     actions: list[Any] = [
@@ -217,9 +224,9 @@ def _spawn(command: "list[str | bytes]", log: int) -> None:
     }
     program = sys.executable
     try:
-        child = os.posix_spawn(program, command, os.environ, setsid=True, **how)
+        child = os.posix_spawn(program, command, environ, setsid=True, **how)
     except NotImplementedError:  # an old system; the wrapper makes up for it
-        child = os.posix_spawn(program, command, os.environ, **how)
+        child = os.posix_spawn(program, command, environ, **how)
     _children.add(child)
 
 

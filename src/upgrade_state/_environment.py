@@ -383,7 +383,8 @@ class EnvironmentState:
         It has a session of its own and outlives this process and its terminal;
         its input and output are empty, and what it writes to stderr is kept in
         a log, of which only the end grows old. Nothing is inherited but the
-        environment variables. It runs in the root directory, so that it keeps
+        environment variables, where ``UPGRADE_STATE_CACHE_DIR`` names this
+        store. It runs in the root directory, so that it keeps
         no other busy and imports nothing from one that was merely entered.
 
         This asks whether a check is due, not whether the user wants one: whoever
@@ -428,7 +429,10 @@ class EnvironmentState:
             self._must_be_absolute(self.path)
             from upgrade_state import _background  # noqa: PLC0415 - see the top
 
-            return _background.start(words, self.store.place(), self.key, look)
+            root = self.store.place()
+            # The process opens the same store, wherever that is.
+            environ = os.environ | {CACHE_DIR_VARIABLE: os.path.dirname(root)}
+            return _background.start(words, environ, root, self.key, look)
         except (OSError, _library_error()) as error:
             return _policy.Freshness("unavailable", error=_ours(error))
 

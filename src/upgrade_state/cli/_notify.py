@@ -111,7 +111,6 @@ def _argv(
     # -P: nothing is imported from the directory it runs in.
     argv = [sys.executable or "python3", "-P", "-m", "upgrade_state"]
     argv += ["check", "--if-due"]
-    argv.append(f"--cache-dir={os.path.dirname(environment.store.place())}")
     if environment.lockfile_name is not None:
         argv.append(f"--lockfile={environment.lockfile_name}")
     if max_age is not None:
