@@ -505,7 +505,7 @@ class CheckGuard:
         def one_more(current: Record | None) -> Record:
             last = (current and current["failure"]) or {"at": at, "attempts": 0}
             since = last.get("since") or last["at"]
-            succeeded = (current and current["last_checked"]) or ""
+            succeeded = "" if current is None else current["last_checked"] or ""
             if since < succeeded <= at:  # by a clock that was not set yet
                 since = succeeded
             return {

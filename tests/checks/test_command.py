@@ -579,6 +579,17 @@ class TestFailures:
             Command(python(code)), environment
         )
 
+    def test_nowhere(self, environment, monkeypatch):
+        """
+        Nor is there one where nothing can be written at all.
+        """
+        monkeypatch.setattr("tempfile.tempdir", None)
+        monkeypatch.setattr("tempfile._candidate_tempdir_list", list)
+
+        assert "Could not make a scratch directory" in self.error_of(
+            Command(["true"]), environment
+        )
+
     def test_no_place(self, environment, monkeypatch, tmp_path):
         """
         Where no scratch directory can be made, that is the failure.
@@ -684,6 +695,8 @@ class TestFailures:
         """
         A Ctrl-C while the scratch directory is removed does not keep it.
         """
+        # Half a file of what it has executed is none.
+        monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
         wait = subprocess.Popen.wait
 
         def interrupted(process, timeout=None):

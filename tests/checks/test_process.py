@@ -331,6 +331,11 @@ class TestLimits:
 
 
 class TestClocks:
+    @pytest.fixture(autouse=True)
+    def _unmeasured(self, monkeypatch):
+        # What is ended before it is the command would leave half a file.
+        monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+
     def test_too_long(self, run):
         """
         A command that does not end in time is ended.
@@ -551,6 +556,8 @@ class TestStart:
 class TestSupervisor:
     @pytest.fixture
     def _hurry(self, monkeypatch):
+        # Half a file of what it has executed is none.
+        monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
         monkeypatch.setattr(_process, "_GRACE_SECONDS", 0.1)
         monkeypatch.setattr(_process, "_PATIENCE_SECONDS", 0.1)
 
@@ -585,11 +592,11 @@ class TestSupervisor:
 
         wait_for(lambda: not left())
 
-    def test_does_not_go(self, run, python, supervisor, monkeypatch, left):
+    @pytest.mark.usefixtures("_hurry")
+    def test_does_not_go(self, run, supervisor, left):
         """
         One that does not go when it is dismissed is killed.
         """
-        monkeypatch.setattr(_process, "_PATIENCE_SECONDS", 0.1)
         supervisor(
             "import _signal; listen = _signal.signal;"
             "_signal.signal = lambda n, h: listen(n, 1 if n == _signal.SIGUSR1 else h)"
@@ -598,6 +605,7 @@ class TestSupervisor:
         assert 0 == run(["true"]).status
         assert set() == left()
 
+    @pytest.mark.usefixtures("_hurry")
     def test_interrupted_dismissal(self, run, monkeypatch, left):
         """
         So is one that nobody has the patience to wait for.
@@ -625,6 +633,26 @@ class TestSupervisor:
         run(["sh", "-c", "kill -9 $PPID; exec sleep 600"])
 
         wait_for(lambda: not left())
+
+    def test_asked_to_end_beforehand(self, place, wait_for):
+        """
+        One that was asked to end before it was told what to run does not run it.
+        """
+
+        def status(word, base=10):
+            text = Path(f"/proc/{supervisor._process.pid}/status").read_text()
+            return int(text.split(f"{word}:")[1].split()[0], base)
+
+        with _process.supervised() as supervisor:
+            wait_for(lambda: status("SigCgt", 16) & 1 << (signal.SIGTERM - 1))
+            before = status("voluntary_ctxt_switches")
+            supervisor._process.terminate()
+            wait_for(lambda: status("voluntary_ctxt_switches") > before)
+            more = {"cwd": str(place), "env": os.environ, "timeout": LONG}
+            with pytest.raises(ResolverError, match="Could not start a supervisor"):
+                supervisor.run(["touch", "ran"], **more)
+
+        assert [] == os.listdir(place)
 
     def test_asked_to_end(self, run, left):
         """
@@ -1058,6 +1086,23 @@ class TestRemove:
         assert 0 == done.returncode
         assert (home / "file").exists()
         assert 0o755 == stat.S_IMODE(home.stat().st_mode)
+
+    @pytest.mark.parametrize("name", ["scandir", "rename"])
+    def test_refused(self, tmp_path, monkeypatch, name):
+        """
+        What the system refuses stays, and stops nobody.
+        """
+
+        def refuse(*_):
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+        (tmp_path / "top/a/b").mkdir(parents=True)
+        monkeypatch.setattr(_supervisor, "_LONG", 1)
+        monkeypatch.setattr(os, name, refuse)
+
+        _supervisor.remove(str(tmp_path / "top"))
+
+        assert (name == "scandir") == (tmp_path / "top/a/b").exists()
 
     def test_as_a_user(self, tmp_path):
         """
