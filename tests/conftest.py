@@ -68,6 +68,18 @@ def shop(store: StateStore, tmp_path: Path) -> EnvironmentState:
 
 
 @pytest.fixture
+def fake_uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    A uv that only makes its lockfile a line longer.
+    """
+    commands = tmp_path / "bin"
+    commands.mkdir()
+    (commands / "uv").write_text("#!/bin/sh\necho >> uv.lock\n")
+    (commands / "uv").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{commands}{os.pathsep}{os.environ['PATH']}")
+
+
+@pytest.fixture
 def run_at_once() -> Callable[..., list[Any]]:
     """
     Run a function of workers.py in so many processes, let go by a barrier.

@@ -497,14 +497,6 @@ print(len(results), {result.outcome.state for result in results}, len(events))
 
 
 class TestRecipes:
-    @pytest.fixture
-    def fake_uv(self, tmp_path, monkeypatch):
-        commands = tmp_path / "bin"
-        commands.mkdir()
-        (commands / "uv").write_text("#!/bin/sh\necho >> uv.lock\n")
-        (commands / "uv").chmod(0o755)
-        monkeypatch.setenv("PATH", f"{commands}{os.pathsep}{os.environ['PATH']}")
-
     def test_by_the_record(self, environment, directory, fake_uv, store):
         """
         Without a resolver the recipe of the record is used, and stays.

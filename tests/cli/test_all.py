@@ -71,14 +71,6 @@ class TestAll:
         )
         assert {None} == {e.read().recipe for e in many}
 
-    @pytest.fixture
-    def fake_uv(self, tmp_path, monkeypatch):
-        commands = tmp_path / "bin"
-        commands.mkdir()
-        (commands / "uv").write_text("#!/bin/sh\necho >> uv.lock\n")
-        (commands / "uv").chmod(0o755)
-        monkeypatch.setenv("PATH", f"{commands}{os.pathsep}{os.environ['PATH']}")
-
     def test_recipe(self, many, run, shop, commit, fake_uv):
         """
         Without a command each is checked by its own recipe, or not at all.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from upgrade_state import checks
 from upgrade_state.cli._live import Live
+from upgrade_state.cli._outcomes import trouble
 from upgrade_state.cli._output import err, flush, give_up, out, raw
 from upgrade_state.cli._select import name_of, store_of
 from upgrade_state.cli._view import View
@@ -122,12 +123,8 @@ def _report(result: Result, options: Namespace) -> None:
         raw(_json(result, options))
     elif outcome.state == "checked":
         out(f"{name}: {_found(result, options)}")
-    elif outcome.error is not None:
-        err(f"{name}: {outcome.error.message}")
-    elif outcome.state == "busy":
-        err(f"{name}: another process is checking it")
-    elif outcome.state == "dropped":
-        err(f"{name}: another check was faster; its result is kept")
+    elif (words := trouble(outcome)) is not None:
+        err(f"{name}: {words}")
     elif outcome.state == "cancelled" and result.seconds:
         err(f"{name}: cancelled after {result.seconds:.0f} s")
     flush()  # whoever reads it does not wait for the others

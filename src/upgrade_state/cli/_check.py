@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from upgrade_state import _current, checks
 from upgrade_state.cli import _if_due
 from upgrade_state.cli._all import check_all
+from upgrade_state.cli._outcomes import BUSY, OVERTAKEN, trouble
 from upgrade_state.cli._output import err, out, progress, raw
 from upgrade_state.cli._parser import UsageError
 from upgrade_state.cli._select import name_of, no_lockfile, present, the_one
@@ -260,13 +261,9 @@ def _report(
     elif outcome.state == "checked":
         out(f"{view.name}: {view.summary}")
         print_upgrades(view, every=False)
-    words = {
-        "busy": "another process is checking it",
-        "dropped": "another check was faster; its result is kept",
-        "failed": outcome.error and outcome.error.message,
-    }
-    if outcome.state in words:
-        err(f"{view.name}: {words[outcome.state]}")
+    words = trouble(outcome)
+    if words is not None:
+        err(f"{view.name}: {words}")
 
 
 def record(options: Namespace) -> int:
@@ -278,11 +275,11 @@ def record(options: Namespace) -> int:
     checks.judge(environment, old, new, format=options.format)
     with environment.try_check(old) as guard:
         if guard is None:
-            err(f"{name_of(environment)}: another process is checking it")
+            err(f"{name_of(environment)}: {BUSY}")
             return 1
         stored = guard.commit(new, format=options.format)
     if not stored:
-        err(f"{name_of(environment)}: another check was faster; its result is kept")
+        err(f"{name_of(environment)}: {OVERTAKEN}")
     elif environment.verdict(interval=_NO_INTERVAL).reason == "lockfile-changed":
         err(f"{name_of(environment)}: its lockfile is another one than {options.old}")
     return 0 if stored else 1

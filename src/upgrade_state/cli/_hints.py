@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from upgrade_state.exceptions import UpgradeStateError
+from upgrade_state._environment import recipe_of
+from upgrade_state.exceptions import ResolverError
 
 if TYPE_CHECKING:
     from upgrade_state._environment import EnvironmentState
@@ -32,12 +33,12 @@ def details_hint(environment: EnvironmentState) -> str:
 
 
 def _recipe_of(environment: EnvironmentState) -> Recipe | None:
-    try:
-        record = environment._record()  # noqa: SLF001 - a field is all it takes
-        if record is None or record["recipe"] is None:
-            return None
-        from upgrade_state import checks  # noqa: PLC0415 - not for a COMMAND
+    name = recipe_of(environment)
+    if name is None:
+        return None
+    from upgrade_state import checks  # noqa: PLC0415 - not for a COMMAND
 
-        return checks.recipe_named(record["recipe"])
-    except UpgradeStateError:
+    try:
+        return checks.recipe_named(name)
+    except ResolverError:
         return None

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from upgrade_state import checks
+from upgrade_state.cli._outcomes import trouble
 from upgrade_state.cli._output import err, raw
 from upgrade_state.cli._parser import UsageError
 from upgrade_state.cli._select import name_of, no_lockfile, present
@@ -17,17 +18,12 @@ from upgrade_state.cli._view import View
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Mapping
     from typing import Final
 
     from upgrade_state._environment import EnvironmentState
+    from upgrade_state.checks import Outcome
 
-_WORDS: Final[Mapping[str, str]] = {
-    "checked": "checked",
-    "busy": "another process is checking it",
-    "dropped": "another check was faster; its result is kept",
-    "no-recipe": "no recipe was run on purpose, and none starts by itself",
-}
+_NO_RECIPE: Final = "no recipe was run on purpose, and none starts by itself"
 
 
 def check(options: Namespace) -> int:
@@ -47,12 +43,15 @@ def check(options: Namespace) -> int:
 
 def _check(environment: EnvironmentState, options: Namespace) -> int:
     outcome = checks.check(environment, only_if_due=True, max_age=options.max_age)
-    words = _WORDS.get(outcome.state, outcome.state)
-    if outcome.error is not None:
-        words = outcome.error.message
-    elif outcome.state in ("fresh", "backing-off"):
-        words = str(outcome.freshness)
-    err(f"{name_of(environment)}: {words}")
+    err(f"{name_of(environment)}: {_words(outcome)}")
     if options.json:
         raw(View(environment, options).as_json(outcome=outcome.state))
     return 0 if outcome.state in ("checked", "fresh") else 1
+
+
+def _words(outcome: Outcome) -> str:
+    if outcome.state in ("fresh", "backing-off"):
+        return str(outcome.freshness)
+    if outcome.state == "no-recipe":
+        return _NO_RECIPE
+    return trouble(outcome) or outcome.state

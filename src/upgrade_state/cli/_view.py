@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from upgrade_state import _policy, _record, lockfiles
 from upgrade_state._environment import switch
 from upgrade_state._text import clean
-from upgrade_state._words import moment
+from upgrade_state._words import duration, moment
 from upgrade_state.cli._hints import upgrade_hint
 from upgrade_state.cli._output import out
 from upgrade_state.cli._select import has_record, name_of
@@ -37,9 +37,6 @@ _BUILD: Final = 32
 _COMMIT: Final = re.compile(r"\b(?:[0-9a-f]{40}|[0-9a-f]{64})\b")
 
 _SIDES: Final[tuple[Literal["old", "new"], ...]] = ("old", "new")
-
-_NOTHING: Final = "nothing is known"
-_NO_UPGRADES: Final = "no upgrades"
 
 _KINDS: Final = ("version", "rebuild", "added", "removed")
 
@@ -72,26 +69,24 @@ class View:
         What the last check found, whether or not the user is to hear of it.
         """
         if self.record is None or self.record["result"] is None:
-            return _NOTHING
-        return (
-            _policy.verdict(
-                self.record | {"snoozed_until": None, "last_notified": None},
-                matches=lambda _: True,
-                interval=0,
-                platform=self.platform,
-                now=0,
-                switch=None,
-                directory="",
-            ).summary
-            or _NO_UPGRADES
-        )
+            return "nothing is known"
+        return self.upgrades or "no upgrades"
 
     @property
-    def has_upgrades(self) -> bool:
+    def upgrades(self) -> str:
         """
-        Whether the last check found something to upgrade.
+        Which upgrades the last check found, in words; "": none, or none is known.
         """
-        return self.summary not in (_NOTHING, _NO_UPGRADES)
+        untold = {"snoozed_until": None, "last_notified": None}
+        return _policy.verdict(
+            self.record and self.record | untold,
+            matches=lambda _: True,
+            interval=0,
+            platform=self.platform,
+            now=0,
+            switch=None,
+            directory="",
+        ).summary
 
     @property
     def problem(self) -> str | None:
@@ -238,11 +233,7 @@ def ago(text: str, now: dt.datetime | None = None) -> str:
     seconds = (now - _time(text)) // dt.timedelta(seconds=1)
     if seconds < -1:
         return "in the future"
-    for size, unit in ((86_400, "day"), (3600, "hour"), (60, "minute")):
-        number = seconds // size
-        if number > 0:
-            return f"{number} {unit} ago" if number == 1 else f"{number} {unit}s ago"
-    return "just now"
+    return f"{duration(seconds)} ago" if seconds >= 60 else "just now"
 
 
 # Upgrades
@@ -260,7 +251,7 @@ def print_upgrades(view: View, *, every: bool) -> None:
         out(f"    {row}")
     if len(rows) > shown:
         out(f"    and {len(rows) - shown} more (upgrade-state show --all)")
-    if view.has_upgrades and (hint := upgrade_hint(view.environment)):
+    if view.upgrades and (hint := upgrade_hint(view.environment)):
         out(f"    {hint}")
 
 
