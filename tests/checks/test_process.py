@@ -988,6 +988,23 @@ class TestOddities:
 
         assert [({7: 7}, signal.SIGSTOP), ({7: 7}, signal.SIGKILL)] == sent
 
+    def test_ends_while_looked_at(self, monkeypatch):
+        """
+        A process that has ended since it was listed is nobody's descendant.
+        """
+        with subprocess.Popen(["true"]) as process:
+            pass
+        names = [*os.listdir("/proc"), str(process.pid)]
+        monkeypatch.setattr(os, "listdir", lambda _: names)
+
+        with subprocess.Popen(["sleep", "600"]) as other:
+            names.append(str(other.pid))
+            found = _supervisor.descendants(os.getpid())
+            other.kill()
+
+        assert other.pid in found
+        assert process.pid not in found
+
     def test_not_yet_in_a_group(self):
         """
         What is still in the supervisor's own group is signalled alone.
