@@ -491,20 +491,26 @@ class TestDetached:
         assert "[0, 1, 2] of 4" == facts["fds"]
         assert "True True" == facts["streams"]
 
-    def test_no_zombies(self, shop, command):
+    def test_no_zombies(self, shop, command, tmp_path):
         """
         One that has ended is let go by the next start, whoever waited for it.
         """
+        hold = tmp_path / "hold"
+        hold.touch()
+        waiting = f"while os.path.exists({str(hold)!r}): time.sleep(0.01)"
         at = iter(range(0, 10_000, 1000))
+        _background._children.clear()  # an earlier test's may not have ended yet
         for _ in range(3):
             shop.start_check(command(), now=NOON + next(at) * SECOND)
-            ended(shop)
-        (child,) = _background._children
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(child, 0)
-        shop.start_check(["sleep", "0.2"], now=NOON + next(at) * SECOND)
+            # The log is let go a little before.
+            (child,) = _background._children
+            os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+            assert is_free(log_of(shop))
+        os.waitpid(child, 0)
+        shop.start_check(command(waiting), now=NOON + next(at) * SECOND)
         (other,) = _background._children
         _background._reap()
+        hold.unlink()
 
         assert child != other
         assert {other} == _background._children
