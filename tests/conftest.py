@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from upgrade_state import StateStore
 
@@ -22,6 +23,11 @@ _WORKERS = Path(__file__).with_name("workers.py")
 
 # Only ends a hang; what is worth a longer one says so.
 _LIMIT = 120
+
+# How long an example takes says something about the machine.
+_ANY_MACHINE = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("any-machine", **_ANY_MACHINE)
+settings.load_profile("any-machine")
 
 
 @pytest.fixture(autouse=True)

@@ -154,6 +154,5 @@ TestHistory = History.TestCase
 TestHistory.settings = settings(
     max_examples=50,
     stateful_step_count=40,
-    deadline=None,
     suppress_health_check=list(HealthCheck),
 )

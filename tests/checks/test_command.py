@@ -5,6 +5,7 @@ import os
 import signal
 import stat
 import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -533,9 +534,10 @@ class TestFailures:
         A command that removes the lockfile has left none.
         """
         code = "import os; os.unlink('uv.lock')"
+        name = Path(sys.executable).name
 
         assert (
-            "'python' left no 'uv.lock'; let it leave one where it is run"
+            f"'{name}' left no 'uv.lock'; let it leave one where it is run"
             == self.error_of(Command(python(code)), environment)
         )
 

@@ -6,15 +6,13 @@ import json
 
 import pytest
 from attrs import evolve
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from upgrade_state import lockfiles
 from upgrade_state.lockfiles import Package, Snapshot
 
 FEW = st.sampled_from
-# The first example imports what the others find.
-law = settings(deadline=None)
 
 packages = st.lists(
     st.builds(
@@ -69,7 +67,6 @@ def places(value):
 
 
 class TestDiff:
-    @law
     @given(snapshots)
     def test_itself(self, x):
         """
@@ -79,7 +76,6 @@ class TestDiff:
 
         assert (True, True, ()) == (diff.changed, diff.comparable, diff.upgrades)
 
-    @law
     @given(snapshots, snapshots)
     def test_swapped(self, x, y):
         """
@@ -90,7 +86,6 @@ class TestDiff:
         assert tuple(map(swapped, there.upgrades)) == back.upgrades
         assert there.platforms == back.platforms
 
-    @law
     @given(packages, packages, st.data())
     def test_order(self, old, new, data):
         """
@@ -105,7 +100,6 @@ class TestDiff:
         assert lockfiles.diff(x, y) == lockfiles.diff(x, z)
         assert () == lockfiles.diff(y, z).upgrades
 
-    @law
     @given(snapshots, snapshots)
     def test_news_only(self, x, y):
         """
@@ -122,7 +116,6 @@ class TestDiff:
         keys = {(u.name, u.ecosystem, u.platform, u.environment) for u in rows}
         assert len(keys) == len(rows)
 
-    @law
     @given(snapshots, snapshots)
     def test_counts(self, x, y):
         """
@@ -138,7 +131,6 @@ class TestDiff:
 
 @pytest.mark.parametrize("name", lockfiles.FORMATS)
 class TestRead:
-    @law
     @given(content=st.binary())
     def test_any_bytes(self, name, content):
         """
@@ -150,7 +142,6 @@ class TestRead:
         assert snapshot.packages is None or name == "requirements"
         assert snapshot.packages or 0 < len(snapshot.problem) < 40
 
-    @law
     @given(data=st.data())
     def test_damaged(self, name, seeds, data):
         """
@@ -166,7 +157,6 @@ class TestRead:
 
         assert (snapshot.packages is None) == (snapshot.problem is not None)
 
-    @law
     @given(data=st.data())
     def test_other_shape(self, name, seeds, data):
         """
@@ -182,7 +172,6 @@ class TestRead:
 
         assert (snapshot.packages is None) == (snapshot.problem is not None)
 
-    @law
     @given(data=st.data())
     def test_order_of_keys(self, name, seeds, data):
         """
@@ -224,7 +213,6 @@ class TestRead:
     ],
 )
 class TestSamples:
-    @law
     @given(data=st.data())
     def test_damaged(self, sample_folder, path, name, data):
         """
