@@ -20,6 +20,7 @@ from upgrade_state.exceptions import UpgradeStateError
 
 NOON = dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)
 SECOND = dt.timedelta(seconds=1)
+DAY = dt.timedelta(days=1)
 
 
 def log_of(environment):
@@ -801,11 +802,13 @@ class TestRefused:
             "import upgrade_state._environment as e\n"
             "shop = e.StateStore(sys.argv[1]).environment(*sys.argv[2:])\n"
             "day = dt.timedelta(days=1)\n"
+            # Not when this runs: the check must be due.
+            f"at = {{'now': dt.datetime.fromisoformat('{NOON + 2 * DAY}')}}\n"
             "for call in (\n"
-            "    lambda: shop.claim_notice(interval=day, could_not_check=day),\n"
-            "    lambda: shop.verdict(could_not_check=day),\n"
-            "    lambda: shop.freshness(max_age=day),\n"
-            "    lambda: shop.start_check(['true'], max_age=day),\n"
+            "    lambda: shop.claim_notice(interval=day, could_not_check=day, **at),\n"
+            "    lambda: shop.verdict(could_not_check=day, **at),\n"
+            "    lambda: shop.freshness(max_age=day, **at),\n"
+            "    lambda: shop.start_check(['true'], max_age=day, **at),\n"
             "):\n"
             "    for limit in range(3, 10):\n"
             "        if os.fork() == 0:\n"
