@@ -789,7 +789,8 @@ class TestRefused:
         monkeypatch.setattr("upgrade_state._environment._seconds", refuse)
         assert "unavailable" == shop.claim_notice(could_not_check=SECOND).reason
 
-    def test_few_descriptors(self, shop, monkeypatch):
+    @pytest.mark.parametrize("loaded", ["", "from upgrade_state import exceptions\n"])
+    def test_few_descriptors(self, shop, monkeypatch, loaded):
         """
         Whichever is the one that is missing, no answer of an activation raises.
         """
@@ -799,7 +800,7 @@ class TestRefused:
             check.commit(b"new", now=NOON)
         code = (
             "import datetime as dt, os, resource, sys, traceback\n"
-            "import upgrade_state._environment as e\n"
+            f"import upgrade_state._environment as e\n{loaded}"
             "shop = e.StateStore(sys.argv[1]).environment(*sys.argv[2:])\n"
             "day = dt.timedelta(days=1)\n"
             # Not when this runs: the check must be due.

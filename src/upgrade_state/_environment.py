@@ -309,7 +309,7 @@ class EnvironmentState:
             from upgrade_state import _store  # noqa: PLC0415 - see the top
 
             return _store.claim(self._entry(), seen, asked, verdict)
-        except _library_error() as error:
+        except _troubles() as error:
             return _policy.Verdict("unavailable", error=_ours(error))
 
     def verdict(
@@ -330,7 +330,7 @@ class EnvironmentState:
             failing = _seconds(could_not_check, None, "could_not_check")
             seen, asked = self._look(lockfile, interval, platform, failing, now)
             return _policy.verdict(seen, **asked)
-        except _library_error() as error:
+        except _troubles() as error:
             return _policy.Verdict("unavailable", error=_ours(error))
 
     def freshness(
@@ -362,7 +362,7 @@ class EnvironmentState:
         """
         try:
             return self._look_at_check(lockfile, max_age, now)()[0]
-        except _library_error() as error:
+        except _troubles() as error:
             return _policy.Freshness("unavailable", error=_ours(error))
 
     def start_check(
@@ -433,7 +433,7 @@ class EnvironmentState:
             # The process opens the same store, wherever that is.
             environ = os.environ | {CACHE_DIR_VARIABLE: os.path.dirname(root)}
             return _background.start(words, environ, root, self.key, look)
-        except (OSError, _library_error()) as error:
+        except _troubles() as error:
             return _policy.Freshness("unavailable", error=_ours(error))
 
     # For checks
@@ -688,20 +688,21 @@ def preload() -> None:
     _preload.load_all()
 
 
-def _library_error() -> "type[UpgradeStateError | OSError]":
+def _troubles() -> "tuple[type[OSError | UpgradeStateError], ...]":
     """
-    Return the error to catch; asked for only while an exception is under way.
+    Return the errors that an answer carries; asked for only while one is under way.
     """
+    # With too many open files, nothing can be loaded any more.
     try:
         from upgrade_state.exceptions import (  # noqa: PLC0415 - see above
             UpgradeStateError,
         )
-    except OSError:  # too many open files: not even that can be loaded
-        return OSError
-    return UpgradeStateError
+    except OSError:
+        return (OSError,)
+    return OSError, UpgradeStateError
 
 
-def _ours(error: "UpgradeStateError | OSError") -> "UpgradeStateError | None":
+def _ours(error: "OSError | UpgradeStateError") -> "UpgradeStateError | None":
     return None if isinstance(error, OSError) else error
 
 
@@ -713,7 +714,7 @@ def recipe_of(environment: EnvironmentState) -> "str | None":
     """
     try:
         record = environment._record()  # noqa: SLF001 - a friend
-    except _library_error():
+    except _troubles():
         return None
     return None if record is None else record["recipe"]
 
