@@ -198,7 +198,7 @@ class TestReference:
         from upgrade_state import _words  # noqa: PLC0415 - only here
 
         text = (ROOT / "docs" / "concepts.md").read_text()
-        reasons = {*_words._FRESHNESS, *_words._VERDICTS}
+        reasons = {*_words.FRESHNESS, *_words.VERDICTS}
 
         assert {reason for reason in reasons if f"`{reason}`" not in text} == set()
 

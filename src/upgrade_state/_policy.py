@@ -63,6 +63,7 @@ class _Answer:
 
     _after: int
     _since: "str | None"
+    error: "UpgradeStateError | None"
 
     @property
     def until(self) -> "dt.datetime | None":
@@ -78,6 +79,12 @@ class _Answer:
             return since + dt.timedelta(seconds=self._after)
         except OverflowError:
             return None
+
+    def _filled(self, words: str, **more: "str | None") -> str:
+        from upgrade_state._words import NO_ERROR, moment  # noqa: PLC0415 - rare
+
+        error = self.error or NO_ERROR
+        return words.format(until=moment(self.until), error=error, **more)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self}>"
@@ -130,9 +137,10 @@ class Freshness(_Answer):
         """
         Explain the answer in one line.
         """
-        from upgrade_state._words import explain_freshness  # noqa: PLC0415 - rare
+        from upgrade_state._words import FRESHNESS  # noqa: PLC0415 - rare
 
-        return explain_freshness(self)
+        words = self._filled(FRESHNESS[self.reason], switch=self.switch)
+        return f"{self.reason}: {words}"
 
 
 class Verdict(_Answer):
@@ -231,9 +239,10 @@ class Verdict(_Answer):
         """
         Explain the verdict in one line.
         """
-        from upgrade_state._words import explain_verdict  # noqa: PLC0415 - rare
+        from upgrade_state._words import VERDICTS  # noqa: PLC0415 - rare
 
-        return explain_verdict(self)
+        more = {"switch": self.switch, "summary": self.summary}
+        return f"{self.reason}: {self._filled(VERDICTS[self.reason], **more)}"
 
 
 def freshness(

@@ -14,9 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Final
 
-    from upgrade_state._policy import Freshness, Verdict
-
-_FRESHNESS: Final[Mapping[str, str]] = {
+# Why a check is (not) due.
+FRESHNESS: Final[Mapping[str, str]] = {
     "backing-off": "the last check failed; nothing is tried again until {until}",
     "never-checked": "no check has succeeded yet",
     "expired": "the last check is too old",
@@ -27,7 +26,8 @@ _FRESHNESS: Final[Mapping[str, str]] = {
     "unavailable": "{error}",
 }
 
-_VERDICTS: Final[Mapping[str, str]] = {
+# Why the user is (not) told.
+VERDICTS: Final[Mapping[str, str]] = {
     "switched-off": "{switch} is set in the process environment",
     "nothing-known": "no check has succeeded yet",
     "no-upgrades": "the last check found nothing to upgrade",
@@ -40,33 +40,7 @@ _VERDICTS: Final[Mapping[str, str]] = {
     "unavailable": "{error}",
 }
 
-
-_NO_ERROR: Final = "the system refuses everything: too many open files?"
-
-
-def explain_freshness(freshness: Freshness) -> str:
-    """
-    Explain in one line why a check is (not) due.
-    """
-    words = _FRESHNESS[freshness.reason]
-    return f"{freshness.reason}: " + words.format(
-        until=moment(freshness.until),
-        error=freshness.error or _NO_ERROR,
-        switch=freshness.switch,
-    )
-
-
-def explain_verdict(verdict: Verdict) -> str:
-    """
-    Explain in one line why the user is (not) told.
-    """
-    words = _VERDICTS[verdict.reason]
-    return f"{verdict.reason}: " + words.format(
-        until=moment(verdict.until),
-        error=verdict.error or _NO_ERROR,
-        switch=verdict.switch,
-        summary=verdict.summary,
-    )
+NO_ERROR: Final = "the system refuses everything: too many open files?"
 
 
 def moment(when: dt.datetime | None) -> str:
