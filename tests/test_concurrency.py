@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from upgrade_state import StateStore, _store
+from upgrade_state import CheckGuard, StateStore, _locks
 from upgrade_state.exceptions import StateLockError
 from upgrade_state.lockfiles import Upgrade
 
@@ -237,7 +237,7 @@ class TestSnooze:
         """
         Who cannot get the write lock gives up with the path of the lock.
         """
-        monkeypatch.setattr(_store, "_WAIT_SECONDS", 0.01)
+        monkeypatch.setattr(_locks, "_WAIT_SECONDS", 0.01)
 
         with (
             holding("hold_write", *place),
@@ -327,7 +327,7 @@ class TestCheck:
         """
         outcomes: list[bool | None] = []
 
-        def use(guard: _store.CheckGuard) -> None:
+        def use(guard: CheckGuard) -> None:
             try:
                 outcomes.append(guard.commit(b"new", upgrades=ROWS, now=NOON))
             except RuntimeError:

@@ -24,8 +24,9 @@ LAYERS = (
     ("checks",),
     ("__init__", "_environment"),
     ("_housekeeping", "_preload"),
+    ("_guard",),
     ("_store",),
-    ("_background", "_results"),
+    ("_background", "_locks", "_results"),
     ("_codec", "_files"),
     ("_model", "lockfiles", "_current"),
     ("_policy", "_times"),
@@ -38,7 +39,7 @@ LAYERS = (
 LIGHT = ("__init__", "_background", "_current", "_environment", "_policy", "_record")
 
 # Heavy things, and the one module that may import each.
-OWNERS = {"cattrs": "_codec", "filelock": "_store", "platformdirs": "_files"}
+OWNERS = {"cattrs": "_codec", "filelock": "_locks", "platformdirs": "_files"}
 
 
 def modules() -> list[tuple[str, Path]]:

@@ -12,7 +12,7 @@ import time
 import filelock
 import pytest
 
-from upgrade_state import _current, _policy, _record, _store
+from upgrade_state import _current, _locks, _policy, _record, _store
 from upgrade_state.exceptions import (
     ResolverError,
     StateLockError,
@@ -73,7 +73,7 @@ def results(shop):
 
 def names(shop):
     record = fields(shop)
-    return {_record.digits(d) for d in _store._named_files(record)}
+    return {_record.digits(d) for d in _store.named_files(record)}
 
 
 class TestCommit:
@@ -465,7 +465,7 @@ class TestGuard:
         def refuse(path):
             raise StateReadError("no", path)
 
-        monkeypatch.setattr(_store._current, "read", refuse)
+        monkeypatch.setattr(_current, "read", refuse)
         with pytest.raises(StateReadError), shop.try_check():
             pass
         monkeypatch.undo()
@@ -745,7 +745,7 @@ class TestLocks:
         Who waits for too long says so, and nothing has changed.
         """
         commit(shop)
-        monkeypatch.setattr(_store, "_WAIT_SECONDS", 0.01)
+        monkeypatch.setattr(_locks, "_WAIT_SECONDS", 0.01)
         path = os.path.join(os.path.dirname(shop.record_path), "locks")
         with (
             filelock.FileLock(os.path.join(path, f"{shop.key}.write")),
@@ -766,12 +766,12 @@ class TestLocks:
             waits.append(timeout)
             return acquire(path, timeout=0) if timeout == 0 else None
 
-        acquire = _store._acquire
-        monkeypatch.setattr(_store, "_acquire", busy)
+        acquire = _locks._acquire
+        monkeypatch.setattr(_locks, "_acquire", busy)
         with pytest.raises(StateLockError), shop.try_check() as check:
             check.commit(b"new")
 
-        assert [0, _store._WAIT_SECONDS] == waits
+        assert [0, _locks._WAIT_SECONDS] == waits
 
     def test_refused(self, shop, monkeypatch):
         """
@@ -1086,13 +1086,13 @@ class TestPrune:
         """
         What somebody writes between the two looks stays.
         """
-        try_lock = _store._try_lock
+        try_lock = _locks.try_lock
 
         def late(path):
             os.utime(gone.record_path)
             return try_lock(path)
 
-        monkeypatch.setattr(_store, "_try_lock", late)
+        monkeypatch.setattr(_locks, "try_lock", late)
 
         assert () == store.prune()
         assert gone.read() is not None

@@ -9,14 +9,14 @@ TYPE_CHECKING = False  # typing takes longer to load than this whole module
 if TYPE_CHECKING:
     from upgrade_state import lockfiles
     from upgrade_state._environment import EnvironmentState, StateStore, preload
+    from upgrade_state._guard import CheckGuard
     from upgrade_state._model import CheckFailure, UpgradeInformation, UpgradeResult
     from upgrade_state._policy import Freshness, Verdict
-    from upgrade_state._store import CheckGuard
     from upgrade_state.exceptions import UpgradeStateError
 else:
     _HOMES = {
         "CheckFailure": "_model",
-        "CheckGuard": "_store",
+        "CheckGuard": "_guard",
         "EnvironmentState": "_environment",
         "Freshness": "_policy",
         "StateStore": "_environment",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import Any, Final, Literal, TypeVar
 
-    from upgrade_state import _background, _current, _store
+    from upgrade_state import _background, _current, _guard, _store
     from upgrade_state._model import UpgradeInformation
     from upgrade_state._policy import Freshness, Verdict
     from upgrade_state._record import Record
@@ -440,7 +440,7 @@ class EnvironmentState:
 
     def try_check(
         self, lockfile: "bytes | None" = None
-    ) -> "AbstractContextManager[_store.CheckGuard | None]":
+    ) -> "AbstractContextManager[_guard.CheckGuard | None]":
         """
         Begin an upgrade check, unless another process is making one.
 
@@ -464,10 +464,10 @@ class EnvironmentState:
             TypeError: *lockfile* is not bytes.
             ValueError: The handle has no path.
         """
-        from upgrade_state import _store  # noqa: PLC0415 - see the top
+        from upgrade_state import _guard  # noqa: PLC0415 - see the top
 
         self._matches(lockfile)
-        return _store.checking(self._entry(), self._lockfile_path, lockfile)
+        return _guard.checking(self._entry(), self._lockfile_path, lockfile)
 
     def snooze(self, until: "dt.datetime | None") -> bool:
         """

@@ -84,7 +84,7 @@ class TestCheck:
         Where another check was faster, its result is kept.
         """
         monkeypatch.setattr(
-            "upgrade_state._store.CheckGuard.commit", lambda *_, **__: False
+            "upgrade_state._guard.CheckGuard.commit", lambda *_, **__: False
         )
 
         outcome = checks.check(environment, lambda _, old: old)

@@ -183,7 +183,7 @@ class TestAll:
         So is one that was too slow.
         """
         monkeypatch.setattr(
-            "upgrade_state._store.CheckGuard.commit", lambda *_, **__: False
+            "upgrade_state._guard.CheckGuard.commit", lambda *_, **__: False
         )
 
         result = run("check", "--all", *python(UPGRADE))

@@ -210,7 +210,7 @@ class TestCheck:
         So is one that was too slow.
         """
         monkeypatch.setattr(
-            "upgrade_state._store.CheckGuard.commit", lambda *_, **__: False
+            "upgrade_state._guard.CheckGuard.commit", lambda *_, **__: False
         )
 
         result = run("check", *python(UPGRADE))
@@ -492,7 +492,7 @@ class TestRecord:
         Where another check was faster, too.
         """
         monkeypatch.setattr(
-            "upgrade_state._store.CheckGuard.commit", lambda *_, **__: False
+            "upgrade_state._guard.CheckGuard.commit", lambda *_, **__: False
         )
 
         result = run("record", "--old", "uv.lock", "--new", "uv.lock")

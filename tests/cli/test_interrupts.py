@@ -13,7 +13,7 @@ import uuid
 
 import pytest
 
-from upgrade_state import StateStore, _record, _store
+from upgrade_state import StateStore, _locks, _record
 
 COUNT = 20
 
@@ -124,7 +124,7 @@ def busy_locks(environments):
     for environment in environments:
         entry = environment._entry()
         for path in (entry.check_lock, entry.write_lock):
-            lock = _store._try_lock(path)
+            lock = _locks.try_lock(path)
             if lock is None:
                 busy.append(path)
             else:

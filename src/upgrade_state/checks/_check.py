@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from upgrade_state._environment import EnvironmentState
+    from upgrade_state._guard import CheckGuard
     from upgrade_state._policy import Freshness
-    from upgrade_state._store import CheckGuard
 
     from ._cancel import Cancellation
     from ._recipe import Recipe
