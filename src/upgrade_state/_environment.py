@@ -51,7 +51,7 @@ class StateStore:
             user's cache directory. It need not exist; `~` is not expanded.
 
     Raises:
-        ValueError: *cache_dir* is relative or empty.
+        ValueError: *cache_dir* is relative, empty or contains a NUL character.
     """
 
     __slots__ = ("_problem", "_root")
@@ -180,7 +180,10 @@ class StateStore:
 
     def place(self) -> str:
         """
-        Return the directory ``v1``, or raise what keeps it from being known.
+        Return the directory ``v1`` that all is in; it need not exist.
+
+        Raises:
+            StateReadError: No cache directory can be determined.
         """
         if self._problem is not None:
             raise self._problem
@@ -324,7 +327,8 @@ class EnvironmentState:
         """
         Answer like `claim_notice`, but record nothing.
 
-        Who speaks on this answer may repeat what another process has said.
+        Arguments, answers and errors are the same. Who speaks on this answer may
+        repeat what another process has said.
         """
         try:
             failing = _seconds(could_not_check, None, "could_not_check")
@@ -381,11 +385,11 @@ class EnvironmentState:
         is started at most, and none while an earlier one runs.
 
         It has a session of its own and outlives this process and its terminal;
-        its input and output are empty, and what it writes to stderr is kept in
-        a log, of which only the end grows old. Nothing is inherited but the
-        environment variables, where ``UPGRADE_STATE_CACHE_DIR`` names this
-        store. It runs in the root directory, so that it keeps
-        no other busy and imports nothing from one that was merely entered.
+        its input and output are empty. The last 32 to 64 KiB that it writes to
+        stderr are kept in ``logs/<key>.log`` until the next start. Nothing is
+        inherited but the environment variables, where ``UPGRADE_STATE_CACHE_DIR``
+        names this store. It runs in the root directory, so that it keeps no
+        other busy and imports nothing from one that was merely entered.
 
         This asks whether a check is due, not whether the user wants one: whoever
         calls it because a directory was merely *entered* has to ask first whether
