@@ -529,6 +529,26 @@ class TestFailures:
         assert is_gone(int(Path(environment.path, "pid").read_text()))
         assert not Path(environment.path, "woke").exists()
 
+    @pytest.mark.parametrize(
+        ("status", "words"),
+        [
+            (0, "reached nobody, and answered from its cache"),
+            (1, "failed with exit status 1: 5 ms (stale), no such host"),
+        ],
+    )
+    def test_offline(self, environment, python, status, words):
+        """
+        Who answers from its cache since nobody else did has failed.
+        """
+        code = f"print('5 ms (stale), no such host'); raise SystemExit({status})"
+        command = Command(python(code), offline=b"(stale)")
+        name = Path(sys.executable).name
+
+        message = self.error_of(command, environment)
+
+        assert f"{name!r} {words}" == message.partition(";")[0]
+        assert (status == 0) == message.endswith("; check the network and the proxy")
+
     def test_left_nothing(self, environment, python):
         """
         A command that removes the lockfile has left none.

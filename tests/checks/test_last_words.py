@@ -240,6 +240,19 @@ class TestLastWords:
 
         assert "KeyError: 1" == last_words(output)
 
+    def test_tried_again(self):
+        """
+        A request that did not get through at first is no reason to look there.
+        """
+        output = (
+            b"npm http fetch GET https://a.example/x attempt 1 failed with ECONNRESET\n"
+            b"npm http fetch GET 200 https://a.example/x 318ms (cache miss)\n"
+            b"npm error code ERESOLVE\nnpm error ERESOLVE could not resolve\n"
+        )
+
+        assert "error: code ERESOLVE; ERESOLVE could not resolve" == last_words(output)
+        assert "" == advice(output, is_late=False, needs=NEEDS)
+
     def test_drawn(self):
         """
         Neither what was drawn over is quoted, nor how it was drawn.

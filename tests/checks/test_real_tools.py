@@ -13,6 +13,8 @@ import re
 import shutil
 import socket
 import subprocess
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import import_module
 from pathlib import Path
 
@@ -316,6 +318,34 @@ def _checked(tool, dated, scratches):
     return check
 
 
+class Registry(BaseHTTPRequestHandler):
+    """
+    A registry with one version of each package, which nobody may keep for long.
+    """
+
+    def do_GET(self):
+        name = self.path.strip("/")
+        facts = {"name": name, "version": "1.0.0"}
+        facts["dist"] = {"tarball": f"http://{self.headers['Host']}/{name}.tgz"}
+        versions = {"1.0.0": facts}
+        answer = {"name": name, "dist-tags": {"latest": "1.0.0"}, "versions": versions}
+        self.send_response(200)
+        self.send_header("Cache-Control", "public, max-age=0")
+        self.send_header("Content-Type", "application/json")
+        self.send_header("ETag", '"1"')
+        self.end_headers()
+        self.wfile.write(json.dumps(answer).encode())
+
+    def log_message(self, *_):
+        pass
+
+
+def check_npm(directory):
+    environment = StateStore().environment(directory, "package-lock.json")
+    recipe = checks.RECIPES["npm"]
+    return checks.check(environment, recipe.resolver(environment), recipe="npm")
+
+
 class TestRealTools:
     @pytest.mark.parametrize("name", REPORTS)
     def test_rows(self, name, checked, dated, tmp_path):
@@ -381,6 +411,28 @@ class TestRealTools:
         assert 1 == len(message.splitlines())
         assert before == contents(shop)
         assert [] == list(scratches.iterdir())
+
+    def test_registry_gone(self, tool, tmp_path):
+        """
+        What npm has in its cache is no answer, once the registry is gone.
+        """
+        tool("npm")
+        (tmp_path / "shop").mkdir()
+        wishes = {"name": "shop", "dependencies": {"idna": "^1.0.0"}}
+        (tmp_path / "shop" / "package.json").write_text(json.dumps(wishes))
+        with ThreadingHTTPServer(("127.0.0.1", 0), Registry) as registry:
+            place = f"http://127.0.0.1:{registry.server_port}/"
+            (tmp_path / "shop" / ".npmrc").write_text(f"registry={place}\n")
+            threading.Thread(target=registry.serve_forever).start()
+            before = check_npm(tmp_path / "shop")
+            registry.shutdown()
+        after = check_npm(tmp_path / "shop")
+
+        assert checks.Outcome("checked") == before
+        assert (
+            "'npm' reached nobody, and answered from its cache;"
+            " check the network and the proxy"
+        ) == after.error.message
 
     @pytest.mark.parametrize("name", REPORTS)
     def test_proxy_that_hangs(self, name, tool, dated, scratches, proxy):

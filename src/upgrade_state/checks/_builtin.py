@@ -215,6 +215,8 @@ _NPM: Final = Recipe(
         "--package-lock",
         "--no-global",
         "--no-dry-run",
+        # Says which answers are old ones: see below.
+        "--loglevel=http",
     ),
     manifests=("package.json",),
     beside=(".npmrc",),
@@ -234,6 +236,9 @@ _NPM: Final = Recipe(
         *_GIT,
     ),
     caches=("npm_config_cache", "NPM_CONFIG_CACHE"),
+    # Where the registry does not answer, npm takes what its cache has, however
+    # old, finds nothing new in it, and exits with status 0.
+    offline=b"(cache stale)",
     needs="install npm 7 or newer",
     upgrade="npm update",
     details="npm update --dry-run",

@@ -16,7 +16,7 @@ import attrs
 from upgrade_state import _text
 from upgrade_state.exceptions import ResolverError
 
-from ._last_words import LENGTH, advice, last_words
+from ._last_words import LENGTH, NO_NETWORK, advice, last_words
 from ._process import LIMITS, size, supervised
 from ._sandbox import is_hidden, refusal, sandboxed
 from ._scratch import copied_name, scratch, scratch_name
@@ -105,6 +105,10 @@ class Command:
             above as well. Where one lies there, nothing is run: anybody may
             have put it there.
 
+        offline: What it prints, in the last 8 KiB, where it reached nobody and
+            answered from its cache. That is a failure, whatever its exit status.
+            Empty: it does no such thing.
+
         needs: What to do if there is no such command, or one that does not
             know what it is asked for.
 
@@ -131,6 +135,7 @@ class Command:
     )
     fence: tuple[str, bytes] | None = attrs.field(default=None, kw_only=True)
     searches: tuple[str, ...] = attrs.field(default=(), converter=_names, kw_only=True)
+    offline: bytes = attrs.field(default=b"", kw_only=True)
     needs: str = attrs.field(default=_NEEDS, kw_only=True)
     sandbox: bool = attrs.field(default=False, kw_only=True)
 
@@ -232,6 +237,9 @@ class Command:
 
     def _demand_success(self, ended: Ended, place: Scratch, directory: str) -> None:
         if ended.status == 0:
+            if self.offline and self.offline in ended.output:
+                message = f"{self._name} reached nobody, and answered from its cache"
+                raise ResolverError(f"{message}; {NO_NETWORK}", directory)
             return
         no_sandbox = refusal(ended.output) if self.sandbox else ""
         raise ResolverError(no_sandbox or self._failure(ended, place), directory)
@@ -250,9 +258,12 @@ class Command:
         return f"{message}; {todo}" if todo else message
 
     def _said(self, ended: Ended, fate: str) -> str:
-        name = _text.message_of(os.path.basename(self.argv[0]), LENGTH)
         last = last_words(ended.output)
-        return f"{name!r} {fate}{last and ': '}{last}"
+        return f"{self._name} {fate}{last and ': '}{last}"
+
+    @property
+    def _name(self) -> str:
+        return repr(_text.message_of(os.path.basename(self.argv[0]), LENGTH))
 
     @property
     def _needs(self) -> str:

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from typing import Final
 
 LENGTH: Final = 400
+
+# What to do about it.
+NO_NETWORK: Final = "check the network and the proxy"
+
 _LINES: Final = 4
 
 # Colours and the like, titles of windows, links: a message is read in places
@@ -21,6 +25,9 @@ _STYLE: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x
 
 # What npm and mise begin each line of an error with, behind which they say it.
 _PREFIX: Final = re.compile(r"(?:npm (?:error|ERR!)|mise ERROR)\s?")
+
+# Each of npm's requests: one that has failed is made again.
+_REQUEST: Final = "npm http "
 
 # What follows it is for those who wrote the tool.
 _TRACE: Final = "Traceback (most recent call last):"
@@ -44,7 +51,7 @@ _TROUBLE: Final = re.compile(
     re.IGNORECASE,
 )
 
-_NO_NETWORK: Final = re.compile(
+_UNREACHED: Final = re.compile(
     r"Connection refused|Connection reset|ECONNREFUSED|ECONNRESET|ENOTFOUND"
     r"|EAI_AGAIN|ETIMEDOUT|Network is unreachable|ENETUNREACH|No route to host"
     r"|Name or service not known|name resolution|Could not resolve|dns error"
@@ -98,7 +105,8 @@ def _said(output: bytes) -> list[str]:
 def _plain(output: bytes) -> str:
     text = _STYLE.sub("", output.decode(errors="backslashreplace"))
     # What was drawn over, as by a progress display, is not there any more.
-    return "\n".join(line.rstrip("\r").split("\r")[-1] for line in text.split("\n"))
+    lines = [line.rstrip("\r").split("\r")[-1] for line in text.split("\n")]
+    return "\n".join(line for line in lines if not line.startswith(_REQUEST))
 
 
 def _lines(text: str) -> list[str]:
@@ -128,7 +136,7 @@ def advice(output: bytes, *, is_late: bool, needs: str) -> str:
     """
     text, said = _plain(output), _said(output)
     if is_late and not (said and said[-1].endswith(_PROMPTS)):
-        return "check the network and the proxy, or give it more time"
+        return f"{NO_NETWORK}, or give it more time"
     if is_late or _ASKED.search(text):
         return "it asked a question: run it once where it can be answered"
     if _NO_SPACE.search(text):
@@ -136,4 +144,4 @@ def advice(output: bytes, *, is_late: bool, needs: str) -> str:
     # Elsewhere it may be the word of another tool, a compiler's for example.
     if any(map(_OTHER_VERSION.search, said)):
         return needs
-    return "check the network and the proxy" if _NO_NETWORK.search(text) else ""
+    return NO_NETWORK if _UNREACHED.search(text) else ""

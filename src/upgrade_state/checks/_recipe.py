@@ -86,6 +86,7 @@ _is_name: Final = _like(r"[A-Za-z0-9][A-Za-z0-9._-]{0,55}(?:\+sandbox)?")
 _is_variable: Final = _like("[A-Za-z_][A-Za-z0-9_]*")
 _is_pass: Final = _like(r"[A-Za-z_][A-Za-z0-9_]*\*?")
 
+_BYTES: Final = _must("bytes", _is_bytes)
 _TEXT: Final = _must("one line of text", _is_text)
 _PATH: Final = _must("a path below a directory, without detours", _is_path)
 _PATHS: Final = _must("a tuple of paths below a directory", _are(_is_path))
@@ -111,7 +112,8 @@ class Recipe:
         beside: Other files to copy where they are, as glob patterns, of the
             environment's directory and of each package that a manifest names.
 
-        result, changes, passes, caches, fence, searches, sandbox: See `Command`.
+        result, changes, passes, caches, fence, searches, offline, sandbox: See
+            `Command`.
 
         format: The lockfile's format, where another one than its name says, or
             where that says none.
@@ -159,10 +161,11 @@ class Recipe:
         ),
     )
     searches: tuple[str, ...] = attrs.field(default=(), validator=_PATHS)
+    offline: bytes = attrs.field(default=b"", validator=_BYTES)
     format: str | None = attrs.field(
         default=None, validator=attrs.validators.optional(_TEXT)
     )
-    mark: bytes = attrs.field(default=b"", validator=_must("bytes", _is_bytes))
+    mark: bytes = attrs.field(default=b"", validator=_BYTES)
     needs: str = attrs.field(validator=_TEXT)
     upgrade: str = attrs.field(validator=_TEXT)
     details: str = attrs.field(default="upgrade-state show --all", validator=_TEXT)
@@ -224,6 +227,7 @@ class Recipe:
             caches=self.caches,
             fence=self.fence,
             searches=self.searches,
+            offline=self.offline,
             needs=self.needs,
             sandbox=self.sandbox,
         )
