@@ -15,7 +15,7 @@ from upgrade_state.cli import _if_due
 from upgrade_state.cli._all import check_all
 from upgrade_state.cli._outcomes import BUSY, OVERTAKEN, trouble
 from upgrade_state.cli._output import err, out, progress, raw
-from upgrade_state.cli._parser import UsageError
+from upgrade_state.cli._parser import UsageError, refuse
 from upgrade_state.cli._select import name_of, no_lockfile, present, the_one
 from upgrade_state.cli._view import View, print_upgrades
 from upgrade_state.exceptions import ResolverError, StateReadError
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
     Plan = list[tuple[EnvironmentState, Resolver, Recipe | None]]
 
 
-# Where an option does not go by its own name.
-_SHOWN: Final = {"env": "ENV", "pass_on": "--env"}
-
 # The consent goes with the recipe.
 _NO_MORE: Final = (
     "its checks do not start by themselves any more, as a COMMAND is never repeated;"
@@ -50,7 +47,7 @@ def check(options: Namespace) -> int:
     """
     if options.all:
         return check_all(options, _command_for_all(options))
-    _refuse(options, "jobs", "on_error", "restart", words="is for --all")
+    refuse(options, "jobs", "on_error", "restart", words="is for --all")
     options.env = "." if options.env is None else options.env
     if not os.path.exists(options.env):
         raise UsageError(f"there is no such directory or lockfile: {options.env!r}")
@@ -91,22 +88,15 @@ def _command_for_all(options: Namespace) -> Resolver | None:
     Make the resolver for all environments; None: each has its own recipe.
     """
     words = "makes no sense with --all"
-    _refuse(options, "env", "lockfile", "recipe", "format", "if_due", words=words)
+    refuse(options, "env", "lockfile", "recipe", "format", "if_due", words=words)
     if options.argv is None:
         words = "with --all needs a COMMAND"
-        _refuse(options, "copy", "pass_on", "sandbox", words=words)
+        refuse(options, "copy", "pass_on", "sandbox", words=words)
         return None
     try:
         return _command_of(options, None)
     except ValueError as error:
         raise UsageError(str(error)) from error
-
-
-def _refuse(options: Namespace, *names: str, words: str) -> None:
-    for name in names:
-        if vars(options).get(name) not in (None, False, []):
-            shown = _SHOWN.get(name, f"--{name.replace('_', '-')}")
-            raise UsageError(f"{shown} {words}")
 
 
 def _command(options: Namespace) -> Plan:

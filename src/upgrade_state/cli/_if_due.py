@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from upgrade_state import checks
 from upgrade_state.cli._outcomes import trouble
 from upgrade_state.cli._output import err, raw
-from upgrade_state.cli._parser import UsageError
+from upgrade_state.cli._parser import refuse
 from upgrade_state.cli._select import name_of, no_lockfile, present
 from upgrade_state.cli._view import View
 
@@ -30,10 +30,9 @@ def check(options: Namespace) -> int:
     """
     Make a check of each environment where one is due and wanted.
     """
-    if options.argv is not None or options.copy or options.limit or options.format:
-        raise UsageError(
-            "--if-due goes by the record: no COMMAND, and no options of it"
-        )
+    words = "makes no sense with --if-due, which goes by the record"
+    refuse(options, "argv", "recipe", "format", words=words)
+    refuse(options, "limit", "copy", "pass_on", "sandbox", words=words)
     environments = present(options)
     if not environments:
         err(no_lockfile(options))
