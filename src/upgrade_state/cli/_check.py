@@ -4,10 +4,8 @@ The commands `check` and `record`: what makes something known.
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import os
-import signal
 from typing import TYPE_CHECKING
 
 from upgrade_state import _current, checks
@@ -17,13 +15,12 @@ from upgrade_state.cli._outcomes import BUSY, OVERTAKEN, trouble
 from upgrade_state.cli._output import err, out, progress, raw
 from upgrade_state.cli._parser import UsageError, refuse
 from upgrade_state.cli._select import name_of, no_lockfile, present, the_one
+from upgrade_state.cli._signals import ENDING, ended_by
 from upgrade_state.cli._view import View, print_upgrades
 from upgrade_state.exceptions import ResolverError, StateReadError
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Iterator
-    from types import FrameType
     from typing import Final
 
     from upgrade_state._environment import EnvironmentState
@@ -52,28 +49,8 @@ def check(options: Namespace) -> int:
     if not os.path.exists(options.env):
         raise UsageError(f"there is no such directory or lockfile: {options.env!r}")
     if options.if_due:
-        with _ended_by_signals():
-            return _if_due.check(options)
-    plan = _plan(options)
-    with _ended_by_signals():
-        return max(_check(*planned, options) for planned in plan)
-
-
-@contextlib.contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """
-    Leave in order when asked to: with processes ended and locks released.
-    """
-    previous = {s: signal.signal(s, _leave) for s in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-
-def _leave(number: int, _frame: FrameType | None) -> None:
-    raise SystemExit(128 + number)
+        return _if_due.check(options)
+    return max([_check(*planned, options) for planned in _plan(options)])
 
 
 def _plan(options: Namespace) -> Plan:
@@ -229,12 +206,14 @@ def _check(
     options: Namespace,
 ) -> int:
     before = environment.read()
-    with progress(f"checking {name_of(environment)}"):
+    doing = progress(f"checking {name_of(environment)}")
+    with ended_by(*ENDING) as cancellation, doing:
         outcome = checks.check(
             environment,
             resolver,
             recipe=recipe.name if recipe else None,
             format=options.format or (recipe.format if recipe else None),
+            cancellation=cancellation,
         )
     _report(environment, outcome, options)
     if outcome.state == "checked" and recipe is None and before and before.recipe:

@@ -14,6 +14,7 @@ from upgrade_state.cli._outcomes import trouble
 from upgrade_state.cli._output import err, raw
 from upgrade_state.cli._parser import refuse
 from upgrade_state.cli._select import name_of, no_lockfile, present
+from upgrade_state.cli._signals import ENDING, ended_by
 from upgrade_state.cli._view import View
 
 if TYPE_CHECKING:
@@ -41,7 +42,13 @@ def check(options: Namespace) -> int:
 
 
 def _check(environment: EnvironmentState, options: Namespace) -> int:
-    outcome = checks.check(environment, only_if_due=True, max_age=options.max_age)
+    with ended_by(*ENDING) as cancellation:
+        outcome = checks.check(
+            environment,
+            only_if_due=True,
+            max_age=options.max_age,
+            cancellation=cancellation,
+        )
     err(f"{name_of(environment)}: {_words(outcome)}")
     if options.json:
         raw(View(environment, options).as_json(outcome=outcome.state))
