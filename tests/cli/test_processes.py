@@ -237,6 +237,34 @@ class TestOutput:
 
 
 class TestPlaces:
+    GONE = 'mkdir gone; cd gone; rmdir ../gone; exec "$0" -m upgrade_state "$@"'
+
+    @pytest.mark.parametrize(
+        ("words", "status", "message"),
+        [
+            (("notify", "uv.lock"), 0, "the working directory is gone: '.'"),
+            (("show", "x/uv.lock"), 2, "the working directory is gone: 'x'"),
+            (("check", "..", "--", "x"), 2, "The working directory is gone: '..'"),
+            (("check", "{shop}", "--", "./x"), 2, "[Errno 2] No such file"),
+        ],
+    )
+    def test_deleted(self, shop, words, status, message):
+        """
+        In a directory that was deleted, that is the trouble, and no other.
+        """
+        words = [word.format(shop=shop) for word in words]
+        process = subprocess.run(
+            ["sh", "-c", self.GONE, sys.executable, *words],
+            check=False,
+            timeout=60,
+            capture_output=True,
+            text=True,
+        )
+
+        assert (status, "") == (process.returncode, process.stdout)
+        assert process.stderr.startswith(f"upgrade-state: {message}")
+        assert 1 == len(process.stderr.splitlines())
+
     @pytest.mark.parametrize("name", ["list", "show", "prune", "path"])
     def test_no_cache_directory(self, shop, run, monkeypatch, name):
         """
