@@ -14,7 +14,7 @@ from upgrade_state.cli._all import check_all
 from upgrade_state.cli._outcomes import BUSY, OVERTAKEN, trouble
 from upgrade_state.cli._output import err, out, progress, raw
 from upgrade_state.cli._parser import UsageError, refuse
-from upgrade_state.cli._select import name_of, no_lockfile, present, the_one
+from upgrade_state.cli._select import each, name_of, no_lockfile, present, the_one
 from upgrade_state.cli._signals import ENDING, ended_by
 from upgrade_state.cli._view import View, print_upgrades
 from upgrade_state.exceptions import ResolverError, StateReadError
@@ -50,7 +50,7 @@ def check(options: Namespace) -> int:
         raise UsageError(f"there is no such directory or lockfile: {options.env!r}")
     if options.if_due:
         return _if_due.check(options)
-    return max([_check(*planned, options) for planned in _plan(options)])
+    return max(each(_plan(options), lambda planned: _check(*planned, options)))
 
 
 def _plan(options: Namespace) -> Plan:

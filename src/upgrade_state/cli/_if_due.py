@@ -13,7 +13,7 @@ from upgrade_state import checks
 from upgrade_state.cli._outcomes import trouble
 from upgrade_state.cli._output import err, raw
 from upgrade_state.cli._parser import refuse
-from upgrade_state.cli._select import name_of, no_lockfile, present
+from upgrade_state.cli._select import each, name_of, no_lockfile, present
 from upgrade_state.cli._signals import ENDING, ended_by
 from upgrade_state.cli._view import View
 
@@ -38,7 +38,7 @@ def check(options: Namespace) -> int:
     if not environments:
         err(no_lockfile(options))
         return 1
-    return max([_check(environment, options) for environment in environments])
+    return max(each(environments, lambda environment: _check(environment, options)))
 
 
 def _check(environment: EnvironmentState, options: Namespace) -> int:
