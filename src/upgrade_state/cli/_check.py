@@ -4,7 +4,6 @@ The commands `check` and `record`: what makes something known.
 
 from __future__ import annotations
 
-import datetime as dt
 import os
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ from upgrade_state.cli._view import View, print_upgrades
 from upgrade_state.exceptions import ResolverError, StateReadError
 
 if TYPE_CHECKING:
+    import datetime as dt
     from argparse import Namespace
     from typing import Final
 
@@ -31,11 +31,9 @@ if TYPE_CHECKING:
 
 # The consent goes with the recipe.
 _NO_MORE: Final = (
-    "its checks do not start by themselves any more, as a COMMAND is never repeated;"
-    " 'upgrade-state check' without one takes that back"
+    "its checks do not start by themselves any more, as this one was by no recipe;"
+    " 'upgrade-state check' without a COMMAND takes that back"
 )
-
-_NO_INTERVAL: Final = dt.timedelta()
 
 
 def check(options: Namespace) -> int:
@@ -246,12 +244,16 @@ def record(options: Namespace) -> int:
         if guard is None:
             err(f"{name_of(environment)}: {BUSY}")
             return 1
+        known = guard.recipe
         stored = guard.commit(new, format=options.format)
     if not stored:
         err(f"{name_of(environment)}: {OVERTAKEN}")
-    elif environment.verdict(interval=_NO_INTERVAL).reason == "lockfile-changed":
+        return 1
+    if environment.freshness().reason == "lockfile-changed":
         err(f"{name_of(environment)}: its lockfile is another one than {options.old}")
-    return 0 if stored else 1
+    if known is not None:
+        err(f"{name_of(environment)}: {_NO_MORE}")
+    return 0
 
 
 def _read(path: str) -> bytes:
