@@ -421,20 +421,32 @@ class TestIfDue:
         assert "another process is checking it" in result.err
 
     @pytest.mark.parametrize(
-        "words",
+        ("refused", "words"),
         [
-            ("--", "true"),
-            ("--copy", "README.md"),
-            ("--timeout", "1m"),
-            ("--format", "uv"),
-            ("/no/such/directory",),
+            ("COMMAND", ("--", "true")),
+            ("--copy", ("--copy", "README.md")),
+            ("--timeout", ("--timeout", "1m")),
+            ("--format", ("--format", "uv")),
+            ("--recipe", ("--recipe", "uv")),
+            ("--env", ("--env", "TOKEN")),
+            ("--sandbox", ("--sandbox",)),
         ],
     )
-    def test_mistakes(self, desk, run, words):
+    def test_mistakes(self, desk, run, refused, words):
         """
-        What it runs is what the record names, and nothing else.
+        What it runs is what the record names, as that says, and nothing else.
         """
-        assert 2 == run("check", "--if-due", *words).status
+        result = run("check", "--if-due", *words)
+
+        assert (2, "") == (result.status, result.out)
+        assert f"{refused} makes no sense with --if-due" in result.err
+        assert not desk.is_running()
+
+    def test_missing(self, desk, run):
+        """
+        What is not there is a mistake.
+        """
+        assert 2 == run("check", "--if-due", "/no/such/directory").status
 
     def test_no_lockfile(self, desk, run, tmp_path):
         """

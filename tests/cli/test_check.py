@@ -477,6 +477,35 @@ class TestRecord:
         assert 0 == result.status
         assert "its lockfile is another one than old" in result.err
 
+    @pytest.mark.parametrize("silent", ["snoozed", "switched-off", "no-upgrades"])
+    def test_silent(self, environment, shop, run, monkeypatch, silent):
+        """
+        So it is where nothing would be told anyway.
+        """
+        current = (shop / "uv.lock").read_text()
+        (shop / "old").write_text(current.replace("24.2.0", "24.1.0"))
+        new = "old" if silent == "no-upgrades" else "uv.lock"
+        if silent == "snoozed":
+            run("record", "--old", "uv.lock", "--new", "uv.lock")
+            run("snooze", "--for", "1d")
+        elif silent == "switched-off":
+            monkeypatch.setenv("CI", "1")
+
+        result = run("record", "--old", "old", "--new", new)
+
+        assert "its lockfile is another one than old" in result.err
+        assert silent == environment.verdict().reason
+
+    def test_consent_ends(self, environment, run, commit):
+        """
+        Who withdraws the consent by a result of elsewhere is told so, once.
+        """
+        commit(environment, b"", recipe="uv")
+        words = ("record", "--old", "uv.lock", "--new", "uv.lock")
+
+        told = "its checks do not start by themselves any more"
+        assert [True, False] == [told in run(*words).err for _ in range(2)]
+
     def test_busy(self, environment, run):
         """
         Where a check is running, the answer is no.

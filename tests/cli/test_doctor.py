@@ -250,14 +250,20 @@ class TestDoctor:
         path = f"{root}/tmp/{checked.key}.1"
         assert [f"was left behind; the next writer removes it: '{path}'"] == findings()
 
-    def test_full(self, findings, root, monkeypatch):
+    @pytest.mark.parametrize("files", [(0, 0), (9, 0), (9, 9)])
+    @pytest.mark.parametrize("blocks", [(0, 0), (9, 0), (999, 999)])
+    def test_full(self, findings, root, monkeypatch, blocks, files):
         """
-        So is a file system that takes nothing more.
+        So is a file system that takes nothing more; of none, it does not count.
         """
-        full = SimpleNamespace(f_bavail=0)
-        monkeypatch.setattr("os.statvfs", lambda _: full)
+        words = ("f_blocks", "f_bavail", "f_files", "f_favail")
+        fields = dict(zip(words, (*blocks, *files), strict=True))
+        space = SimpleNamespace(f_frsize=4096, **fields)
+        monkeypatch.setattr("os.statvfs", lambda _: space)
 
-        assert [f"the file system is full: '{root}'"] == findings()
+        is_full = (9, 0) in {blocks, files}
+        full = f"the file system is full: '{root}'"
+        assert [full if is_full else "all is well"] == findings()
 
     def test_below_a_file(self, run, cache):
         """

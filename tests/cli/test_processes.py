@@ -18,6 +18,22 @@ SLOW = (
     "f.write(f'{os.getpid()} {p.pid}\\n'); f.close(); time.sleep(600)"
 )
 
+# A signal at a place where Python prints what is raised, and goes on.
+FINALISER = """
+import os, signal, sys
+from upgrade_state import checks
+from upgrade_state.cli import main
+class Finalised:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+call = checks.Command.__call__
+def late(*arguments):
+    Finalised()
+    return call(*arguments)
+checks.Command.__call__ = late
+sys.exit(main())
+"""
+
 
 def wait_for(path, seconds=60):
     """
@@ -75,6 +91,45 @@ class TestSignals:
         assert None is environment.read()
         with environment.try_check() as guard:
             assert guard is not None
+
+    @pytest.mark.parametrize("number", ["HUP", "TERM", "INT"])
+    @pytest.mark.parametrize("words", [("check",), ("check", "--all")])
+    def test_ignored(self, checked, shop, python, words, number):
+        """
+        What is ignored, as `nohup` and a script's & have it, ends no check.
+        """
+        checked.expire()
+        code = (
+            "import os, time; place = os.environ['UPGRADE_STATE_ENV'];"
+            "f = open(f'{place}/pids', 'w'); f.write('begun\\n'); f.close()\n"
+            "while not os.path.exists(f'{place}/go'): time.sleep(0.01)"
+        )
+        script = f'trap \'\' {number}; exec "$0" -m upgrade_state "$@"'
+        process = subprocess.Popen(
+            ["sh", "-c", script, sys.executable, *words, *python(code)],
+            stdout=subprocess.DEVNULL,
+        )
+        wait_for(shop / "pids")
+
+        process.send_signal(getattr(signal, f"SIG{number}"))
+        (shop / "go").touch()
+
+        assert 0 == process.wait(60)
+        assert 2 == StateStore().environment(shop, "uv.lock").read().generation
+
+    def test_finaliser(self, environment, python):
+        """
+        What comes while Python finalises an object ends a check all the same.
+        """
+        process = subprocess.run(
+            [sys.executable, "-c", FINALISER, "check", *python("")],
+            check=False,
+            timeout=60,
+            capture_output=True,
+        )
+
+        assert (143, b"", b"") == (process.returncode, process.stdout, process.stderr)
+        assert None is environment.read()
 
     def test_interrupt_elsewhere(self, checked, run, monkeypatch):
         """
@@ -182,6 +237,34 @@ class TestOutput:
 
 
 class TestPlaces:
+    GONE = 'mkdir gone; cd gone; rmdir ../gone; exec "$0" -m upgrade_state "$@"'
+
+    @pytest.mark.parametrize(
+        ("words", "status", "message"),
+        [
+            (("notify", "uv.lock"), 0, "the working directory is gone: '.'"),
+            (("show", "x/uv.lock"), 2, "the working directory is gone: 'x'"),
+            (("check", "..", "--", "x"), 2, "The working directory is gone: '..'"),
+            (("check", "{shop}", "--", "./x"), 2, "[Errno 2] No such file"),
+        ],
+    )
+    def test_deleted(self, shop, words, status, message):
+        """
+        In a directory that was deleted, that is the trouble, and no other.
+        """
+        words = [word.format(shop=shop) for word in words]
+        process = subprocess.run(
+            ["sh", "-c", self.GONE, sys.executable, *words],
+            check=False,
+            timeout=60,
+            capture_output=True,
+            text=True,
+        )
+
+        assert (status, "") == (process.returncode, process.stdout)
+        assert process.stderr.startswith(f"upgrade-state: {message}")
+        assert 1 == len(process.stderr.splitlines())
+
     @pytest.mark.parametrize("name", ["list", "show", "prune", "path"])
     def test_no_cache_directory(self, shop, run, monkeypatch, name):
         """

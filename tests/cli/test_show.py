@@ -448,6 +448,21 @@ class TestProblem:
         expected = f"could only be compared as a whole; the {side} lockfile: unsupp"
         assert expected in run("show").out
 
+    def test_of_an_unknown_format(self, environment, run):
+        """
+        Where the reader of its format is not installed any more, that is why.
+        """
+        with environment.try_check() as guard:
+            guard.commit(b"version = 99")
+        path = Path(environment.record_path)
+        path.write_text(path.read_text().replace('"uv"', '"gone"'))
+
+        result = run("show")
+
+        expected = "could only be compared as a whole; Unknown format 'gone', choose"
+        assert (0, "") == (result.status, result.err)
+        assert expected in result.out
+
     def test_of_no_format(self, environment, run):
         """
         Where nobody could have read it, nothing went wrong.

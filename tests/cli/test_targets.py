@@ -84,6 +84,25 @@ class TestPresent:
         monkeypatch.chdir(below)
         assert expected == names("manifest.lock")
 
+    def test_lockfile_below_a_symlink(self, place, tmp_path):
+        """
+        A symlink on the way leads where it leads, also for ``..`` after it.
+        """
+        below = place / ".flox" / "env"
+        below.mkdir(parents=True)
+        (below / "manifest.lock").write_text("")
+        (place / "sub").mkdir()
+        (tmp_path / "other").mkdir()
+        (tmp_path / "other" / "link").symlink_to(place / "sub")
+        (tmp_path / "other" / ".flox").symlink_to(place / ".flox")
+        lockfile = ".flox/env/manifest.lock"
+
+        for where, environment in (
+            (tmp_path / "other/link/.." / lockfile, place),
+            (tmp_path / "other" / lockfile, tmp_path / "other"),
+        ):
+            assert [(str(environment), lockfile)] == names(where)
+
     def test_symlink_to_a_lockfile(self, place, tmp_path):
         """
         A symlink is a lockfile where it lies, not where it leads.

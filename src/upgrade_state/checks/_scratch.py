@@ -115,10 +115,7 @@ class Scratch:
         """
         Tell whether there is no space left for anything.
         """
-        space = os.statvfs(os.path.dirname(self.above))
-        # Some file systems do not count.
-        has_bytes = not space.f_blocks or space.f_bavail * space.f_frsize >= _LITTLE
-        return not (has_bytes and (not space.f_files or space.f_favail))
+        return is_full(os.path.dirname(self.above))
 
     @property
     def remedy(self) -> str:
@@ -139,6 +136,16 @@ class Scratch:
             if error.errno in {errno.ENOSPC, errno.EDQUOT}:
                 message += f"; {self.remedy}"
             raise ResolverError(message, self._environment) from error
+
+
+def is_full(path: str) -> bool:
+    """
+    Tell whether the file system of *path* has no space left for anything.
+    """
+    space = os.statvfs(path)
+    # Some file systems do not count.
+    has_bytes = not space.f_blocks or space.f_bavail * space.f_frsize >= _LITTLE
+    return not (has_bytes and (not space.f_files or space.f_favail))
 
 
 def copied_name(name: str) -> str:

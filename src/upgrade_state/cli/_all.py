@@ -4,7 +4,6 @@ The command `check --all`: every environment that the store knows.
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import json
 import signal
@@ -16,19 +15,17 @@ from upgrade_state.cli._live import Live
 from upgrade_state.cli._outcomes import trouble
 from upgrade_state.cli._output import err, flush, give_up, out, raw
 from upgrade_state.cli._select import name_of, store_of
+from upgrade_state.cli._signals import ENDING, ended_by
 from upgrade_state.cli._view import View
 from upgrade_state.exceptions import UpgradeStateError
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Callable, Iterator
-    from types import FrameType
+    from collections.abc import Callable
     from typing import Final
 
     from upgrade_state._environment import EnvironmentState
-    from upgrade_state.checks import Cancellation, Resolver, Result
-
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    from upgrade_state.checks import Resolver, Result
 
 # In this order, and with these words, the outcomes are counted at the end.
 _COUNTED: Final = {
@@ -65,7 +62,7 @@ def _check_all(options: Namespace, resolver: Resolver | None) -> int:
     environments = sorted(
         store_of(options), key=lambda e: (e.path or "", e.lockfile_name or "")
     )
-    with checks.Cancellation() as cancellation, _cancelled_by(cancellation) as came:
+    with ended_by(signal.SIGINT, *ENDING) as cancellation:
         with Live(len(environments), json=options.json) as live:
             results = checks.check_all(
                 environments,
@@ -79,8 +76,6 @@ def _check_all(options: Namespace, resolver: Resolver | None) -> int:
                 observe=_observer(live, options),
             )
         err(_summary(results))
-        if came:
-            return 128 + came[0]
     return 0 if all(result.outcome.state in _DONE for result in results) else 1
 
 
@@ -93,25 +88,6 @@ def _observer(
             _report(result, options)
 
     return observe
-
-
-@contextlib.contextmanager
-def _cancelled_by(cancellation: Cancellation) -> Iterator[list[int]]:
-    """
-    Let signals only cancel; give a list of those that came.
-    """
-    came: list[int] = []
-
-    def cancel(number: int, _: FrameType | None) -> None:
-        came.append(number)
-        cancellation.cancel()
-
-    previous = {number: signal.signal(number, cancel) for number in _SIGNALS}
-    try:
-        yield came
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def _report(result: Result, options: Namespace) -> None:

@@ -4,10 +4,7 @@ The commands `check` and `record`: what makes something known.
 
 from __future__ import annotations
 
-import contextlib
-import datetime as dt
 import os
-import signal
 from typing import TYPE_CHECKING
 
 from upgrade_state import _current, checks
@@ -15,15 +12,15 @@ from upgrade_state.cli import _if_due
 from upgrade_state.cli._all import check_all
 from upgrade_state.cli._outcomes import BUSY, OVERTAKEN, trouble
 from upgrade_state.cli._output import err, out, progress, raw
-from upgrade_state.cli._parser import UsageError
-from upgrade_state.cli._select import name_of, no_lockfile, present, the_one
+from upgrade_state.cli._parser import UsageError, refuse
+from upgrade_state.cli._select import each, name_of, no_lockfile, present, the_one
+from upgrade_state.cli._signals import ENDING, ended_by
 from upgrade_state.cli._view import View, print_upgrades
 from upgrade_state.exceptions import ResolverError, StateReadError
 
 if TYPE_CHECKING:
+    import datetime as dt
     from argparse import Namespace
-    from collections.abc import Iterator
-    from types import FrameType
     from typing import Final
 
     from upgrade_state._environment import EnvironmentState
@@ -32,16 +29,11 @@ if TYPE_CHECKING:
     Plan = list[tuple[EnvironmentState, Resolver, Recipe | None]]
 
 
-# Where an option does not go by its own name.
-_SHOWN: Final = {"env": "ENV", "pass_on": "--env"}
-
 # The consent goes with the recipe.
 _NO_MORE: Final = (
-    "its checks do not start by themselves any more, as a COMMAND is never repeated;"
-    " 'upgrade-state check' without one takes that back"
+    "its checks do not start by themselves any more, as this one was by no recipe;"
+    " 'upgrade-state check' without a COMMAND takes that back"
 )
-
-_NO_INTERVAL: Final = dt.timedelta()
 
 
 def check(options: Namespace) -> int:
@@ -50,33 +42,13 @@ def check(options: Namespace) -> int:
     """
     if options.all:
         return check_all(options, _command_for_all(options))
-    _refuse(options, "jobs", "on_error", "restart", words="is for --all")
+    refuse(options, "jobs", "on_error", "restart", words="is for --all")
     options.env = "." if options.env is None else options.env
     if not os.path.exists(options.env):
         raise UsageError(f"there is no such directory or lockfile: {options.env!r}")
     if options.if_due:
-        with _ended_by_signals():
-            return _if_due.check(options)
-    plan = _plan(options)
-    with _ended_by_signals():
-        return max(_check(*planned, options) for planned in plan)
-
-
-@contextlib.contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """
-    Leave in order when asked to: with processes ended and locks released.
-    """
-    previous = {s: signal.signal(s, _leave) for s in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-
-def _leave(number: int, _frame: FrameType | None) -> None:
-    raise SystemExit(128 + number)
+        return _if_due.check(options)
+    return max(each(_plan(options), lambda planned: _check(*planned, options)))
 
 
 def _plan(options: Namespace) -> Plan:
@@ -91,22 +63,15 @@ def _command_for_all(options: Namespace) -> Resolver | None:
     Make the resolver for all environments; None: each has its own recipe.
     """
     words = "makes no sense with --all"
-    _refuse(options, "env", "lockfile", "recipe", "format", "if_due", words=words)
+    refuse(options, "env", "lockfile", "recipe", "format", "if_due", words=words)
     if options.argv is None:
         words = "with --all needs a COMMAND"
-        _refuse(options, "copy", "pass_on", "sandbox", words=words)
+        refuse(options, "copy", "pass_on", "sandbox", words=words)
         return None
     try:
         return _command_of(options, None)
     except ValueError as error:
         raise UsageError(str(error)) from error
-
-
-def _refuse(options: Namespace, *names: str, words: str) -> None:
-    for name in names:
-        if vars(options).get(name) not in (None, False, []):
-            shown = _SHOWN.get(name, f"--{name.replace('_', '-')}")
-            raise UsageError(f"{shown} {words}")
 
 
 def _command(options: Namespace) -> Plan:
@@ -239,12 +204,14 @@ def _check(
     options: Namespace,
 ) -> int:
     before = environment.read()
-    with progress(f"checking {name_of(environment)}"):
+    doing = progress(f"checking {name_of(environment)}")
+    with ended_by(*ENDING) as cancellation, doing:
         outcome = checks.check(
             environment,
             resolver,
             recipe=recipe.name if recipe else None,
             format=options.format or (recipe.format if recipe else None),
+            cancellation=cancellation,
         )
     _report(environment, outcome, options)
     if outcome.state == "checked" and recipe is None and before and before.recipe:
@@ -277,12 +244,16 @@ def record(options: Namespace) -> int:
         if guard is None:
             err(f"{name_of(environment)}: {BUSY}")
             return 1
+        known = guard.recipe
         stored = guard.commit(new, format=options.format)
     if not stored:
         err(f"{name_of(environment)}: {OVERTAKEN}")
-    elif environment.verdict(interval=_NO_INTERVAL).reason == "lockfile-changed":
+        return 1
+    if environment.freshness().reason == "lockfile-changed":
         err(f"{name_of(environment)}: its lockfile is another one than {options.old}")
-    return 0 if stored else 1
+    if known is not None:
+        err(f"{name_of(environment)}: {_NO_MORE}")
+    return 0
 
 
 def _read(path: str) -> bytes:

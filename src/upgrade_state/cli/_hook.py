@@ -37,8 +37,11 @@ def hook(options: "Namespace") -> int:
     """
     Print the code for a shell's start-up file.
     """
+    from upgrade_state.cli._output import writing  # noqa: PLC0415 - see the top
+
     where = options.cache_dir
-    _write(options.shell, [] if where is None else ["--cache-dir", where])
+    with writing():
+        _write(options.shell, [] if where is None else ["--cache-dir", where])
     return 0
 
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from upgrade_state import checks
 from upgrade_state.cli._outcomes import trouble
 from upgrade_state.cli._output import err, raw
-from upgrade_state.cli._parser import UsageError
-from upgrade_state.cli._select import name_of, no_lockfile, present
+from upgrade_state.cli._parser import refuse
+from upgrade_state.cli._select import each, name_of, no_lockfile, present
+from upgrade_state.cli._signals import ENDING, ended_by
 from upgrade_state.cli._view import View
 
 if TYPE_CHECKING:
@@ -30,19 +31,24 @@ def check(options: Namespace) -> int:
     """
     Make a check of each environment where one is due and wanted.
     """
-    if options.argv is not None or options.copy or options.limit or options.format:
-        raise UsageError(
-            "--if-due goes by the record: no COMMAND, and no options of it"
-        )
+    words = "makes no sense with --if-due, which goes by the record"
+    refuse(options, "argv", "recipe", "format", words=words)
+    refuse(options, "limit", "copy", "pass_on", "sandbox", words=words)
     environments = present(options)
     if not environments:
         err(no_lockfile(options))
         return 1
-    return max([_check(environment, options) for environment in environments])
+    return max(each(environments, lambda environment: _check(environment, options)))
 
 
 def _check(environment: EnvironmentState, options: Namespace) -> int:
-    outcome = checks.check(environment, only_if_due=True, max_age=options.max_age)
+    with ended_by(*ENDING) as cancellation:
+        outcome = checks.check(
+            environment,
+            only_if_due=True,
+            max_age=options.max_age,
+            cancellation=cancellation,
+        )
     err(f"{name_of(environment)}: {_words(outcome)}")
     if options.json:
         raw(View(environment, options).as_json(outcome=outcome.state))

@@ -32,22 +32,30 @@ def run(words: list[str]) -> int:
     """
     _output.prepare()
     try:
-        status = _run(words)
+        status = _status(words)
         _output.flush()
-    except (UsageError, UpgradeStateError) as error:
-        _output.err(str(error))
-        status = 2
     except BrokenPipeError:  # who read it has had enough
         _output.give_up()
         status = 0
-    except OSError as error:
+    except _output.OutputError as error:
         _output.give_up()
-        _output.err(f"Could not write the output ({error.strerror})")
+        _output.err(str(error))
         status = 2
-    except SystemExit as leaving:  # of argparse, and of SIGTERM
-        status = leaving.code if isinstance(leaving.code, int) else 0
+    except OSError as error:
+        _output.err(str(error))
+        status = 2
     # The shell's prompt depends on it.
     return 0 if words[:1] == ["notify"] else status
+
+
+def _status(words: list[str]) -> int:
+    try:
+        return _run(words)
+    except (UsageError, UpgradeStateError) as error:
+        _output.err(str(error))
+        return 2
+    except SystemExit as leaving:  # of argparse, and of SIGTERM
+        return leaving.code if isinstance(leaving.code, int) else 0
 
 
 def _run(words: list[str]) -> int:

@@ -17,6 +17,30 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+class OutputError(Exception):
+    """
+    What was asked for cannot be written.
+    """
+
+
+@contextlib.contextmanager
+def writing() -> Iterator[None]:
+    """
+    Tell trouble with stdout from all other.
+
+    Raises:
+        OutputError: There was some.
+        BrokenPipeError: Nobody reads it any more.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        message = f"Could not write the output ({error.strerror})"
+        raise OutputError(message) from error
+
+
 def prepare() -> None:
     """
     Keep a terminal that knows few characters from being an error.
@@ -36,7 +60,8 @@ def raw(line: str) -> None:
     """
     Write a line for other programs, as it is.
     """
-    print(line)  # noqa: T201 - what stdout is for
+    with writing():
+        print(line)  # noqa: T201 - what stdout is for
 
 
 def err(line: str) -> None:
@@ -51,7 +76,8 @@ def flush() -> None:
     Write what is buffered, so that what goes wrong goes wrong now.
     """
     if sys.stdout is not None:
-        sys.stdout.flush()
+        with writing():
+            sys.stdout.flush()
 
 
 def give_up() -> None:

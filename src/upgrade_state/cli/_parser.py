@@ -25,6 +25,14 @@ if TYPE_CHECKING:
 
 _ENV: Final = "a directory (default: the current one) or a lockfile"
 
+# Where an option does not go by the name of what it sets.
+_SHOWN: Final = {
+    "argv": "COMMAND",
+    "env": "ENV",
+    "limit": "--timeout",
+    "pass_on": "--env",
+}
+
 _EPILOG: Final = """\
 exit status: 0 done; 1 the answer is no (nothing known, busy, check failed);
 2 usage or error; 130 ended by Ctrl-C; notify always 0
@@ -407,3 +415,16 @@ def _absolute(path: str) -> str:
     if not os.path.isabs(path):
         raise argparse.ArgumentTypeError(f"not an absolute path: {path!r}")
     return path
+
+
+def refuse(options: argparse.Namespace, *names: str, words: str) -> None:
+    """
+    Refuse options that would have no effect together with others.
+
+    Raises:
+        UsageError: One of *names* is given; *words* say why not.
+    """
+    for name in names:
+        if vars(options).get(name) not in (None, False, []):
+            shown = _SHOWN.get(name, f"--{name.replace('_', '-')}")
+            raise UsageError(f"{shown} {words}")

@@ -9,10 +9,17 @@ from typing import TYPE_CHECKING
 
 from upgrade_state._environment import StateStore
 from upgrade_state.cli import _targets
+from upgrade_state.cli._output import err
 from upgrade_state.cli._parser import UsageError
+from upgrade_state.exceptions import UpgradeStateError
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Callable, Iterable
+    from typing import TypeVar
+
+    T = TypeVar("T")
+    Answer = TypeVar("Answer")
 
     from upgrade_state._environment import EnvironmentState
 
@@ -61,6 +68,25 @@ def known(options: Namespace) -> list[EnvironmentState]:
 def _belongs(environment: EnvironmentState, bare: EnvironmentState) -> bool:
     # The key is there also where a corrupt record does not tell the path.
     return environment.path == bare.path or environment.key == bare.key
+
+
+def each(things: Iterable[T], do: Callable[[T], Answer]) -> list[Answer]:
+    """
+    Do something about each environment: trouble with one is no reason to stop.
+
+    Raises:
+        SystemExit: There was some, which was said; when all the others are done.
+    """
+    answers, is_well = [], True
+    for thing in things:
+        try:
+            answers.append(do(thing))
+        except UpgradeStateError as error:
+            err(str(error))
+            is_well = False
+    if not is_well:
+        raise SystemExit(2)
+    return answers
 
 
 def the_one(options: Namespace) -> EnvironmentState:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from upgrade_state._text import clean
 from upgrade_state.cli._output import err, out, raw
-from upgrade_state.cli._select import has_record, known, nothing_known, store_of
+from upgrade_state.cli._select import each, has_record, known, nothing_known, store_of
 from upgrade_state.cli._view import View, ago, print_view
 from upgrade_state.exceptions import UpgradeStateError
 
@@ -24,17 +24,20 @@ def show(options: Namespace) -> int:
     """
     environments = known(options)
     something = any(map(has_record, environments))
-    for number, environment in enumerate(environments):
-        view = View(environment, options)
-        if options.json:
-            raw(view.as_json())
-            continue
-        if number:
-            out()
-        print_view(view, every=options.all)
+    each(enumerate(environments), lambda numbered: _show(*numbered, options))
     if not something:
         err(nothing_known(options))
     return 0 if something else 1
+
+
+def _show(number: int, environment: EnvironmentState, options: Namespace) -> None:
+    view = View(environment, options)
+    if options.json:
+        raw(view.as_json())
+        return
+    if number:
+        out()
+    print_view(view, every=options.all)
 
 
 def list(options: Namespace) -> int:  # noqa: A001 - the command's name

@@ -55,18 +55,30 @@ def split(where: str) -> "tuple[str, str | None]":
     Return directory and lockfile's name; no name for what is a directory.
 
     What is not there is a lockfile if its name is one.
+
+    Raises:
+        ValueError: It is no path, or a relative one where the working directory
+            is gone.
     """
     if not where:
         raise ValueError("a directory or a lockfile is needed, not ''")
     name = os.path.basename(where)
     if os.path.isdir(where) or not (os.path.isfile(where) or format_of(name)):
         return where, None
-    path = os.path.abspath(where)
-    for below in _BELOW:
-        if path.endswith(f"/{below}"):
-            return path[: -len(below)], below
-    # Not `dirname` of the absolute path: "link/../uv.lock" is for realpath.
-    return os.path.dirname(where) or ".", name
+    directory = os.path.dirname(where) or "."
+    # As it is given first: on the way to a lockfile below may be symlinks, too.
+    for path in (where, f"{_real(directory)}/{name}"):
+        for below in _BELOW:
+            if f"/{path}".endswith(f"/{below}"):
+                return path[: -len(below)] or ".", below
+    return directory, name
+
+
+def _real(directory: str) -> str:
+    try:
+        return os.path.realpath(directory)
+    except OSError as error:
+        raise ValueError(f"the working directory is gone: {directory!r}") from error
 
 
 def _known(directory: str) -> "list[str]":

@@ -11,6 +11,7 @@ from upgrade_state._words import moment
 from upgrade_state.cli._output import err, out, raw
 from upgrade_state.cli._parser import UsageError
 from upgrade_state.cli._select import (
+    each,
     has_record,
     known,
     name_of,
@@ -30,12 +31,17 @@ def snooze(options: Namespace) -> int:
     """
     until = None if options.off else _later(options.length)
     words = "speaks again" if until is None else f"is silent until {moment(until)}"
-    environments = [e for e in known(options) if e.snooze(until)]
-    for environment in environments:
-        out(f"{name_of(environment)} {words}")
-    if not environments:
-        err(nothing_known(options))
-    return 0 if environments else 1
+
+    def snooze_one(environment: EnvironmentState) -> bool:
+        done = environment.snooze(until)
+        if done:
+            out(f"{name_of(environment)} {words}")
+        return done
+
+    if any(each(known(options), snooze_one)):
+        return 0
+    err(nothing_known(options))
+    return 1
 
 
 def _later(length: dt.timedelta) -> dt.datetime:
@@ -53,8 +59,7 @@ def forget(options: Namespace) -> int:
     if not environments:
         err(nothing_known(options))
         return 1
-    results = [_forget(environment) for environment in environments]
-    return 0 if all(results) else 1
+    return 0 if all(each(environments, _forget)) else 1
 
 
 def _forget(environment: EnvironmentState) -> bool:

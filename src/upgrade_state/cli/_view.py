@@ -98,7 +98,10 @@ class View:
             return None
         for which in _SIDES:
             content = self.environment.kept_lockfile(which) or b""
-            problem = lockfiles.read(content, format=result["format"]).problem
+            try:
+                problem = lockfiles.read(content, format=result["format"]).problem
+            except ValueError as error:  # who could read it is not installed any more
+                return str(error)
             if problem is not None:
                 return f"the {which} lockfile: {problem}"
         return None

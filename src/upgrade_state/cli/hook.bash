@@ -17,8 +17,7 @@ __upgrade_state_prompt() {
         __upgrade_state_look || :
     fi
     # What comes later in the same string sees the status that it expects.
-    # Under `set -e` it would end the shell.
-    [[ $- == *e* ]] || \builtin return "${1-0}"
+    \builtin return "${1-0}"
 }
 
 __upgrade_state_look() {
@@ -48,8 +47,9 @@ if [[ $- == *i* && ${PROMPT_COMMAND[*]-} != *__upgrade_state_prompt* ]]; then
         [[ -n ${PROMPT_COMMAND-} && ${PROMPT_COMMAND@a} != *x* ]]; then
         PROMPT_COMMAND+=(__upgrade_state_prompt)
     else
-        # A line of its own, whatever the one before ends with.
+        # A line of its own, whatever the one before ends with. Before && a status
+        # is no error: `set -e` would end the shell, and a trap for ERR be told twice.
         # shellcheck disable=SC2128,SC2178  # it is no array here
-        PROMPT_COMMAND=${PROMPT_COMMAND:+$PROMPT_COMMAND$'\n'}'__upgrade_state_prompt "$?"'
+        PROMPT_COMMAND=${PROMPT_COMMAND:+$PROMPT_COMMAND$'\n'}'__upgrade_state_prompt "$?" && \builtin :'
     fi
 fi

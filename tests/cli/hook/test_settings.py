@@ -125,6 +125,19 @@ class TestPromptCommand:
         assert "[7|7]" in shown
         assert 1 == len(stand_in.calls)
 
+    @pytest.mark.parametrize("form", ["PROMPT_COMMAND=", *FORMS])
+    @pytest.mark.parametrize("inherited", ["", "set -E;"])
+    def test_errors(self, bash, terminal, form, inherited):
+        """
+        An error is told to those who watch for errors as often as without the hook.
+        """
+        setting = f"{inherited} trap 'echo TRAPPED' ERR; {self.USERS}; {form}"
+        tty = terminal(bash, before=setting)
+
+        assert "TRAPPED" not in tty.first
+        for line, count in (("cd shop; false", 1), ("(exit 3)", 1), ("true", 0)):
+            assert count == tty.run(line).count("TRAPPED")
+
     def test_none(self, bash, terminal, stand_in):
         """
         Nothing there is nothing lost.
