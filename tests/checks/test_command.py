@@ -104,6 +104,24 @@ class TestCommand:
             Command(["tool"], copies=["tool"])(environment, b"")
         assert b"/usr/bin:/bin /usr/bin:/bin\n" == seen(environment, b"")
 
+    @pytest.mark.parametrize("path", ["", ".", "bin:.:", None])
+    def test_nowhere_else_to_search(self, environment, directory, monkeypatch, path):
+        """
+        Nor where PATH has nothing else: the system's own directories are searched.
+        """
+        (directory / "tool").write_text("#!/bin/sh\n")
+        (directory / "tool").chmod(0o755)
+        for name in ("PATH", "LD_LIBRARY_PATH"):
+            monkeypatch.delenv(name, raising=False)
+            if path is not None:
+                monkeypatch.setenv(name, path)
+        seen = Command(["sh", "-c", "env > uv.lock"])(environment, b"").split(b"\n")
+
+        with pytest.raises(ResolverError, match="There is no command 'tool'"):
+            Command(["tool"], copies=["tool"])(environment, b"")
+        assert f"PATH={os.defpath}".encode() in seen
+        assert not any(line.startswith(b"LD_LIBRARY_PATH") for line in seen)
+
     def test_no_old_lockfile(self, environment, python):
         """
         Where there is no lockfile, none is found.
