@@ -661,6 +661,17 @@ class TestFailures:
         )
         assert [] == os.listdir(small_disk)
 
+    def test_no_disk_any_more(self, environment, scratches):
+        """
+        Nobody knows whether what a command has removed was full.
+        """
+        argv = ["sh", "-c", f"rm -r '{scratches}'; exit 3"]
+
+        assert (
+            "'sh' failed with exit status 3; it did not say why: run it once by hand"
+            == self.error_of(Command(argv), environment)
+        )
+
     def test_no_files_left(self, environment, python, small_disk):
         """
         A disk is full, too, that takes no more files.

@@ -279,6 +279,24 @@ class TestBounds:
         above = len(directory.parts)
         assert 1000 * (above + 1) > len(looked_at)
 
+    def test_gone_just_now(self, directory, monkeypatch):
+        """
+        A file that goes while it is looked at is none, or is missed later.
+        """
+        make(directory, **{"requirements.in": "-r more.in"})
+        look = os.stat
+
+        def look_and_remove(path, **more):
+            status = look(path, **more)
+            if str(path).endswith("more.in"):
+                os.unlink(path)
+            return status
+
+        monkeypatch.setattr(os, "stat", look_and_remove)
+        make(directory, **{"more.in": ""})
+
+        assert "requirements.in" in copied(directory, "pip")
+
     def test_cancelled(self, directory):
         """
         The walk ends when its check is cancelled.

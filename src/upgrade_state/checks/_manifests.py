@@ -15,6 +15,7 @@ import glob
 import itertools
 import os
 import re
+import stat
 from typing import TYPE_CHECKING
 
 from upgrade_state import _current
@@ -168,14 +169,17 @@ class _Walk:
         """
         Take a file; False where there is none, or no room for it.
         """
-        there = os.path.join(self._directory, path)
-        if not os.path.isfile(there) or not self._is_inside(path):
+        try:
+            status = os.stat(os.path.join(self._directory, path))
+        except OSError:
             return False
-        size = os.path.getsize(there)
-        if len(self.files) >= _MAX_FILES or self._bytes + size > _MAX_BYTES:
+        if not stat.S_ISREG(status.st_mode) or not self._is_inside(path):
+            return False
+        size = self._bytes + status.st_size
+        if len(self.files) >= _MAX_FILES or size > _MAX_BYTES:
             return False
         self.files[copied_name(path)] = None
-        self._bytes += size
+        self._bytes = size
         return True
 
     def _matches(self, package: str, pattern: str) -> Iterator[str]:

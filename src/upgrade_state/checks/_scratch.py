@@ -115,7 +115,10 @@ class Scratch:
         """
         Tell whether there is no space left for anything.
         """
-        space = os.statvfs(os.path.dirname(self.above))
+        try:
+            space = os.statvfs(os.path.dirname(self.above))
+        except OSError:  # the command may have removed that, too
+            return False
         # Some file systems do not count.
         has_bytes = not space.f_blocks or space.f_bavail * space.f_frsize >= _LITTLE
         return not (has_bytes and (not space.f_files or space.f_favail))
