@@ -142,7 +142,7 @@ class TestCommand:
 
     def test_copies(self, environment, directory, python):
         """
-        Other files are copied with their paths and permissions.
+        Other files are copied with their paths, and programs are programs.
         """
         (directory / "tools").mkdir()
         script = directory / "tools/relock"
@@ -160,6 +160,19 @@ class TestCommand:
         command = Command(python(""), copies=["uv.lock"])
 
         assert OLD == command(environment, OLD)
+
+    def test_read_only(self, environment, directory, python):
+        """
+        A copy can be written to, whatever it is a copy of; the lockfile can.
+        """
+        (directory / "tool").touch()
+        (directory / "tool").chmod(0o555)
+        (directory / "uv.lock").chmod(0o444)
+        modes = "*(oct(os.stat(name).st_mode & 0o777) for name in ('uv.lock', 'tool'))"
+        code = f"import os; print({modes}, file=open('modes', 'w'))"
+
+        command = Command(python(code), copies=["uv.lock", "tool"], result="modes")
+        assert b"0o600 0o700\n" == command(environment, OLD)
 
     @pytest.mark.parametrize("name", ["", "..", "../x", "/etc/passwd", "a/../../x"])
     def test_copy_leads_elsewhere(self, name):

@@ -71,7 +71,9 @@ class Scratch:
         if not _is_below(source, self._environment) or not os.path.isfile(source):
             raise ResolverError(f"There is no file {name!r} to copy", self._environment)
         with self._filling(name) as target:
-            shutil.copy(source, target)
+            shutil.copyfile(source, target)
+            # To be written to, perhaps by the very next copy.
+            os.chmod(target, 0o600 | os.stat(source).st_mode & stat.S_IXUSR)
 
     def write(self, name: str, content: bytes) -> None:
         """
