@@ -183,6 +183,8 @@ class TestCommand:
             Command(["x"], copies=[name])
         with pytest.raises(ValueError, match="not a file below"):
             Command(["x"], result=name)
+        with pytest.raises(ValueError, match="not a file below"):
+            Command(["x"], fence=(name, b""))
 
     def test_copy_is_a_symlink_to_elsewhere(self, environment, directory, tmp_path):
         """
