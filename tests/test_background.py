@@ -590,7 +590,18 @@ class TestProgram:
         assert "unavailable" == freshness.reason
         assert "this is no Python" in str(freshness)
 
-    @pytest.mark.parametrize("executable", [None, "", "./python", "/usr/sbin/uwsgi"])
+    @pytest.mark.parametrize("name", ["python", "python3.13t", "PyPy3", "graalpy"])
+    def test_pythons(self, monkeypatch, name):
+        """
+        Those that are one say so.
+        """
+        monkeypatch.setattr("sys.executable", f"/opt/{name}")
+
+        assert f"/opt/{name}" == _background.python()
+
+    @pytest.mark.parametrize(
+        "executable", [None, "", "./python", "/usr/sbin/uwsgi", "/usr/bin/spyder"]
+    )
     def test_no_python(self, shop, monkeypatch, tmp_path, executable):
         """
         Nor does one that says so, or that would be looked for nearby.

@@ -72,6 +72,25 @@ class TestMain:
         """
         assert words == run(code)[-1].partition(" ")[2]
 
+    def test_relative_directories(self, run, tmp_path):
+        """
+        What was relative to where it was started does not begin at the root.
+        """
+        (tmp_path / "planted.py").write_text("print('planted', file=sys.stderr)")
+        below_root = os.path.relpath(tmp_path, "/")
+        path = os.pathsep.join((below_root, "", *sys.path))
+        code = (
+            "import importlib.util\n"
+            "names = ('PATH', 'LD_LIBRARY_PATH')\n"
+            "print(importlib.util.find_spec('planted'), file=sys.stderr)\n"
+            "print([os.environ.get(name) for name in names], file=sys.stderr)\n"
+        )
+        env = {"PYTHONPATH": path, "PATH": below_root, "LD_LIBRARY_PATH": below_root}
+
+        lines = run(code, env=os.environ | env)
+
+        assert ["None", str([os.defpath, None])] == lines[1:3]
+
     def test_no_program(self, tmp_path):
         """
         So is that it could not be run.

@@ -58,6 +58,11 @@ class TestWithoutUrls:
             ("a://b://c d://e", "<URL><URL> <URL>"),
             ("://", "<URL>"),
             ("(see file:///home/ana)", "(see <URL>)"),
+            ("['a://b', 'a://c'].", "['<URL>', '<URL>']."),
+            ("from https://bob:s3,cret@index.example/x", "from <URL>"),
+            ("https://b;o'b:{pa}(ss)|\\^@index.example: no", "<URL>: no"),
+            ("https://[2001:db8::1]:8443/private/token.", "<URL>."),
+            (r'{"url":"https:\/\/bob:token@index.example\/x"}', '{"url":"<URL>"}'),
         ],
     )
     def test_replaced(self, text, bare):

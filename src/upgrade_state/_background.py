@@ -46,6 +46,8 @@ _OPEN = _record.READ | _record.NO_LINKS | os.O_RDWR | os.O_CREAT
 _WRAPPER = "import sys; sys.path.append(sys.argv.pop(1)); import upgrade_state._logged"
 _WRAPPER += " as logged; logged.main(sys.argv[1:])"
 
+_PYTHONS = ("python", "pypy", "graalpy")
+
 # Where this library lies; nowhere else is looked for it.
 _HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -85,17 +87,23 @@ def _wrapper() -> "list[str | bytes]":
     """
     if os.name == "nt":
         raise _error("No check starts by itself on Windows", None)
-    if getattr(sys, "frozen", False) or not _is_python(sys.executable or ""):
+    program = python()
+    if not program:
         message = "No check starts by itself: this is no Python that could run one"
         raise _error(message, sys.executable or None)
-    return [sys.executable, "-I", "-S", "-c", _WRAPPER, _HERE]
+    return [program, "-I", "-S", "-c", _WRAPPER, _HERE]
 
 
-def _is_python(path: str) -> bool:
+def python() -> str:
+    """
+    Return the path of the Python that this is; "": there is none to be run.
+    """
+    path = sys.executable or ""
     # A relative one would be looked for in the directory that was entered, and
     # what an embedded interpreter calls itself is the application.
-    name = os.path.basename(path).lower()
-    return os.path.isabs(path) and ("py" in name or "ython" in name)
+    is_python = os.path.basename(path).lower().startswith(_PYTHONS)
+    is_other = not os.path.isabs(path) or getattr(sys, "frozen", False)
+    return path if is_python and not is_other else ""
 
 
 def _program(name: bytes) -> bytes:
@@ -222,11 +230,10 @@ def _spawn(command: "list[str | bytes]", environ: "dict[str, str]", log: int) ->
         "setsigmask": (),
         "setsigdef": range(1, 32),
     }
-    program = sys.executable
     try:
-        child = os.posix_spawn(program, command, environ, setsid=True, **how)
+        child = os.posix_spawn(command[0], command, environ, setsid=True, **how)
     except NotImplementedError:  # an old system; the wrapper makes up for it
-        child = os.posix_spawn(program, command, environ, **how)
+        child = os.posix_spawn(command[0], command, environ, **how)
     _children.add(child)
 
 

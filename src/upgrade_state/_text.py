@@ -7,8 +7,12 @@ from __future__ import annotations
 # What a record keeps of an error, at most.
 MESSAGE_LENGTH = 500
 
-# What may stand in a URL (RFC 3986), and what ends one in a tool's output.
-_URL_ENDS = frozenset(" \t\r\n\"'`<>()[]{}|\\^,;")
+# What ends a URL in a tool's output. Whatever else has no place in one may stand
+# in a password all the same: rather too much goes than a part of it stays.
+_URL_ENDS = frozenset(' \t\n\v\f\r"`<>')
+
+# What follows a URL in a sentence, where nothing of a URL comes after it.
+_AFTER_URL = "')]},.;:"
 
 
 def clean(text: str) -> str:
@@ -35,13 +39,18 @@ def without_urls(text: str) -> str:
     """
     Replace every URL in *text*, since credentials and private paths live there.
     """
-    head, *tails = text.split("://")
+    # JSON may write it the first way.
+    head, *tails = text.replace(r":\/\/", "://").split("://")
     parts = [head]
     for tail in tails:
         parts[-1] = parts[-1][: _scheme_start(parts[-1])]
-        end = next((i for i, char in enumerate(tail) if char in _URL_ENDS), len(tail))
-        parts += ["<URL>", tail[end:]]
+        parts += ["<URL>", tail[_url_end(tail) :]]
     return "".join(parts)
+
+
+def _url_end(tail: str) -> int:
+    end = next((i for i, char in enumerate(tail) if char in _URL_ENDS), len(tail))
+    return len(tail[:end].rstrip(_AFTER_URL))
 
 
 def _scheme_start(head: str) -> int:

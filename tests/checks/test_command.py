@@ -104,6 +104,24 @@ class TestCommand:
             Command(["tool"], copies=["tool"])(environment, b"")
         assert b"/usr/bin:/bin /usr/bin:/bin\n" == seen(environment, b"")
 
+    @pytest.mark.parametrize("path", ["", ".", "bin:.:", None])
+    def test_nowhere_else_to_search(self, environment, directory, monkeypatch, path):
+        """
+        Nor where PATH has nothing else: the system's own directories are searched.
+        """
+        (directory / "tool").write_text("#!/bin/sh\n")
+        (directory / "tool").chmod(0o755)
+        for name in ("PATH", "LD_LIBRARY_PATH"):
+            monkeypatch.delenv(name, raising=False)
+            if path is not None:
+                monkeypatch.setenv(name, path)
+        seen = Command(["sh", "-c", "env > uv.lock"])(environment, b"").split(b"\n")
+
+        with pytest.raises(ResolverError, match="There is no command 'tool'"):
+            Command(["tool"], copies=["tool"])(environment, b"")
+        assert f"PATH={os.defpath}".encode() in seen
+        assert not any(line.startswith(b"LD_LIBRARY_PATH") for line in seen)
+
     def test_no_old_lockfile(self, environment, python):
         """
         Where there is no lockfile, none is found.
@@ -124,7 +142,7 @@ class TestCommand:
 
     def test_copies(self, environment, directory, python):
         """
-        Other files are copied with their paths and permissions.
+        Other files are copied with their paths, and programs are programs.
         """
         (directory / "tools").mkdir()
         script = directory / "tools/relock"
@@ -143,6 +161,19 @@ class TestCommand:
 
         assert OLD == command(environment, OLD)
 
+    def test_read_only(self, environment, directory, python):
+        """
+        A copy can be written to, whatever it is a copy of; the lockfile can.
+        """
+        (directory / "tool").touch()
+        (directory / "tool").chmod(0o555)
+        (directory / "uv.lock").chmod(0o444)
+        modes = "*(oct(os.stat(name).st_mode & 0o777) for name in ('uv.lock', 'tool'))"
+        code = f"import os; print({modes}, file=open('modes', 'w'))"
+
+        command = Command(python(code), copies=["uv.lock", "tool"], result="modes")
+        assert b"0o600 0o700\n" == command(environment, OLD)
+
     @pytest.mark.parametrize("name", ["", "..", "../x", "/etc/passwd", "a/../../x"])
     def test_copy_leads_elsewhere(self, name):
         """
@@ -152,6 +183,8 @@ class TestCommand:
             Command(["x"], copies=[name])
         with pytest.raises(ValueError, match="not a file below"):
             Command(["x"], result=name)
+        with pytest.raises(ValueError, match="not a file below"):
+            Command(["x"], fence=(name, b""))
 
     def test_copy_is_a_symlink_to_elsewhere(self, environment, directory, tmp_path):
         """
@@ -662,6 +695,17 @@ class TestFailures:
             f" '{small_disk}': free some, or set TMPDIR"
         )
         assert [] == os.listdir(small_disk)
+
+    def test_no_disk_any_more(self, environment, scratches):
+        """
+        Nobody knows whether what a command has removed was full.
+        """
+        argv = ["sh", "-c", f"rm -r '{scratches}'; exit 3"]
+
+        assert (
+            "'sh' failed with exit status 3; it did not say why: run it once by hand"
+            == self.error_of(Command(argv), environment)
+        )
 
     def test_no_files_left(self, environment, python, small_disk):
         """

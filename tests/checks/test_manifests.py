@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from upgrade_state.checks import RECIPES, _manifests
+from upgrade_state.checks import RECIPES, Cancellation, _cancel, _manifests
 
 
 def make(directory, **files):
@@ -230,6 +230,84 @@ class TestBounds:
         make(directory, **{"package.json": content})
 
         assert {"package.json", "a/package.json"} <= set(copied(directory, "npm"))
+
+    @pytest.mark.parametrize(
+        ("path", "pattern"),
+        [("a/" * 60, "a/" * 60 + "*"), ("a" * 200 + "/", "[a]" * 200)],
+    )
+    def test_patterns_that_take_long(self, directory, path, pattern):
+        """
+        A pattern that nobody would write is none, whatever there is.
+        """
+        wishes = {"workspaces": [pattern, "b*", "a/" * 120_000 + "*", "[" * 9999 + "*"]}
+        make(directory, **{f"{path}b/package.json": "", "b/package.json": ""})
+        make(directory, **{f"{path}package.json": "", "package.json": "{}"})
+        (directory / "package.json").write_text(json.dumps(wishes))
+
+        assert ["b/package.json", "package.json"] == copied(directory, "npm")
+
+    def test_too_many_patterns(self, directory, monkeypatch):
+        """
+        There is an end to patterns, too.
+        """
+        monkeypatch.setattr(_manifests, "_MAX_PATTERNS", 2)
+        make(directory, **{f"{n}-/package.json": "{}" for n in "abc"})
+        wishes = {"workspaces": ["a*", "b*", "c*"]}
+        make(directory, **{"package.json": json.dumps(wishes)})
+
+        assert ["a-/package.json", "b-/package.json", "package.json"] == copied(
+            directory, "npm"
+        )
+
+    @pytest.mark.parametrize("pattern", ["**/" * 40 + "{}?", "*/a/" * 20 + "{}?"])
+    def test_too_many_searches(self, directory, monkeypatch, pattern):
+        """
+        And to what is looked at because of them.
+        """
+        monkeypatch.setattr(_manifests, "_MAX_ENTRIES", 1000)
+        looked_at = []
+        for name in ("scandir", "lstat"):
+            look = getattr(os, name)
+            monkeypatch.setattr(
+                os, name, lambda p, look=look: looked_at.append(p) or look(p)
+            )
+        (directory / ("a/" * 45)).mkdir(parents=True)
+        patterns = [pattern.format(n) for n in range(100)]
+        make(directory, **{"package.json": json.dumps({"workspaces": patterns})})
+
+        assert ["package.json"] == copied(directory, "npm")
+        above = len(directory.parts)
+        assert 1000 * (above + 1) > len(looked_at)
+
+    def test_gone_just_now(self, directory, monkeypatch):
+        """
+        A file that goes while it is looked at is none, or is missed later.
+        """
+        make(directory, **{"requirements.in": "-r more.in"})
+        look, looked_at = os.stat, []
+
+        def look_and_remove(path, **more):
+            status = look(path, **more)
+            if str(path).endswith("more.in"):
+                looked_at.append(path)
+                if len(looked_at) == 2:  # it is no directory, and it is a file
+                    os.unlink(path)
+            return status
+
+        monkeypatch.setattr(os, "stat", look_and_remove)
+        make(directory, **{"more.in": ""})
+
+        assert "requirements.in" in copied(directory, "pip")
+
+    def test_cancelled(self, directory):
+        """
+        The walk ends when its check is cancelled.
+        """
+        make(directory, **{"package.json": ""})
+        with Cancellation() as cancellation, _cancel.ended_by(cancellation):
+            cancellation.cancel()
+            with pytest.raises(_cancel.Cancelled):
+                copied(directory, "npm")
 
     def test_many_symlinks(self, directory):
         """

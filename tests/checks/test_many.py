@@ -320,6 +320,40 @@ class TestAtOnce:
         with pytest.raises(UpgradeStateError, match="Too many open files"):
             checks.check_all(few, newer)
 
+    def test_few_descriptors(self, monkeypatch):
+        """
+        Whichever is the one that is missing, none of the others is kept.
+        """
+        # What measures coverage would need descriptors of its own.
+        monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+        code = (
+            "import os, resource\n"
+            "from upgrade_state.checks import Cancellation, check_all\n"
+            "from upgrade_state.exceptions import UpgradeStateError\n"
+            "former = resource.getrlimit(resource.RLIMIT_NOFILE)\n"
+            "outer = Cancellation()\n"
+            "before = os.listdir('/dev/fd')\n"
+            "for more in range(6):\n"
+            "    limit = len(before) - 1 + more\n"
+            "    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, former[1]))\n"
+            "    try:\n"
+            "        print('begun', check_all([], cancellation=outer))\n"
+            "    except UpgradeStateError as error:\n"
+            "        print(error)\n"
+            "    resource.setrlimit(resource.RLIMIT_NOFILE, former)\n"
+            "    assert before == os.listdir('/dev/fd'), more\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+            timeout=60,
+        )
+
+        refused = "Could not begin to check (Too many open files)"
+        assert [*[refused] * 5, "begun []"] == done.stdout.splitlines()
+
     def test_no_more_threads(self, few, monkeypatch):
         """
         Where the system gives no thread, that is the failure of one check.

@@ -470,7 +470,9 @@ class TestStart:
 
         assert b"1000009" == ended.output.strip()
 
-    @pytest.mark.parametrize("name", ["", "/usr/sbin/uwsgi", "/no/such/python"])
+    @pytest.mark.parametrize(
+        "name", [None, "", "/usr/sbin/uwsgi", "/usr/bin/copyq", "/no/such/python"]
+    )
     def test_no_python(self, run, monkeypatch, name):
         """
         Where there is no Python, nothing is run instead.

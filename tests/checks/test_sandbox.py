@@ -118,16 +118,31 @@ class TestSandbox:
 
         assert ["ProcessLookupError", "True"] == results[:2]
 
-    def test_sockets(self, attempt):
+    @pytest.mark.parametrize(
+        ("home", "way"),
+        [
+            ("/home/ana", "/tmp"),
+            ("/tmp/", "/tmp"),
+            ("//tmp/.", "/tmp"),
+            ("/tmp/../tmp", "/tmp"),
+            ("{link}", "{link}/tmp"),
+            ("{link}/tmp", "{link}/tmp"),
+        ],
+    )
+    def test_sockets(self, attempt, monkeypatch, tmp_path, home, way):
         """
-        Who listens on a socket among temporary files is not there.
+        Who listens on a socket among temporary files is not there, whatever is shown.
         """
-        path = Path(os.environ.get("TMPDIR", "/tmp"), f"socket-{os.getpid()}")
+        (link := tmp_path / "link").symlink_to("/")
+        monkeypatch.setenv("HOME", home.format(link=link))
+        monkeypatch.setenv("PATH", f"{os.environ['PATH']}:{home.format(link=link)}")
+        path = Path(f"/tmp/socket-{os.getpid()}")
         server = socket.socket(socket.AF_UNIX)
         server.bind(str(path))
         server.listen()
+        there = f"{way.format(link=link)}/{path.name}"
         try:
-            results = attempt(f"socket.socket(socket.AF_UNIX).connect({str(path)!r})")
+            results = attempt(f"socket.socket(socket.AF_UNIX).connect({there!r})")
         finally:
             path.unlink()
             server.close()
@@ -217,6 +232,14 @@ class TestFailures:
             "Could not make a sandbox (No permissions); allow user namespaces, or do"
             " without" == self.error_of(Command(["true"], sandbox=True), environment)
         )
+
+    def test_no_words(self, environment):
+        """
+        Who says nothing about it is quoted with nothing.
+        """
+        command = Command(["sh", "-c", "printf 'bwrap: '; exit 1"], sandbox=True)
+
+        assert "Could not make a sandbox ()" in self.error_of(command, environment)
 
     def test_no_command(self, environment):
         """

@@ -59,6 +59,10 @@ def _name(name: str | None) -> str | None:
     return None if name is None else copied_name(name)
 
 
+def _fence(fence: tuple[str, bytes] | None) -> tuple[str, bytes] | None:
+    return None if fence is None else (copied_name(fence[0]), fence[1])
+
+
 def _is_command(_self: object, _field: object, argv: tuple[str, ...]) -> None:
     if not argv or not argv[0] or any("\0" in part for part in argv):
         raise ValueError("not a command: " + " ".join(map(repr, argv)))
@@ -116,7 +120,7 @@ class Command:
 
     Raises:
         TypeError: A list is one text.
-        ValueError: A file to copy is not below the environment's directory,
+        ValueError: A file to copy, the result or the fence leads elsewhere,
             something is no name, there is no command, or no time for it.
     """
 
@@ -133,7 +137,9 @@ class Command:
     caches: tuple[str, ...] = attrs.field(
         default=(), converter=checked_names, kw_only=True
     )
-    fence: tuple[str, bytes] | None = attrs.field(default=None, kw_only=True)
+    fence: tuple[str, bytes] | None = attrs.field(
+        default=None, converter=_fence, kw_only=True
+    )
     searches: tuple[str, ...] = attrs.field(default=(), converter=_names, kw_only=True)
     offline: bytes = attrs.field(default=b"", kw_only=True)
     needs: str = attrs.field(default=_NEEDS, kw_only=True)

@@ -15,12 +15,14 @@ import glob
 import itertools
 import os
 import re
+import stat
 from typing import TYPE_CHECKING
 
 from upgrade_state import _current
 from upgrade_state.exceptions import StateReadError
 from upgrade_state.lockfiles import _parse
 
+from ._cancel import current_cancellation
 from ._scratch import copied_name
 
 if TYPE_CHECKING:
@@ -35,8 +37,15 @@ _MAX_BYTES: Final = 256 * 1024 * 1024
 # Of one manifest.
 _MAX_NAMES: Final = 50_000
 
-# Of what lies in directories that are searched, in all.
+# Of what lies in directories that are searched, and of directories on the way
+# there, in all.
 _MAX_ENTRIES: Final = 100_000
+
+# Of patterns, in all; and of each of them, with the path of its package: names
+# and characters. Each takes time, whether there is anything like it or not.
+_MAX_PATTERNS: Final = 500
+_MAX_DEPTH: Final = 50
+_MAX_LENGTH: Final = 500
 
 # Only what stands under one of these keys may be a pattern for packages.
 _PATTERNS: Final = frozenset({"members", "workspaces", "packages"})
@@ -64,10 +73,16 @@ def collect(directory: str, names: Sequence[str], beside: Iterable[str]) -> list
         names: The manifests' names.
 
         beside: Patterns of what belongs to each package as well.
+
+    Raises:
+        Cancelled: The check was cancelled.
     """
     walk = _Walk(directory, names, beside)
     walk.package(".")
+    cancellation = current_cancellation()
     while walk.rest:
+        if cancellation is not None:
+            cancellation.raise_if_cancelled()
         walk.read(walk.rest.pop())
     return list(dict.fromkeys((names[0], *walk.files)))
 
@@ -93,6 +108,7 @@ class _Walk:
         self._packages: Final[set[str]] = set()
         self._bytes = 0
         self._entries_left = _MAX_ENTRIES
+        self._patterns_left = _MAX_PATTERNS
 
     def package(self, path: str) -> None:
         """
@@ -128,7 +144,8 @@ class _Walk:
             name = _AFTER.sub("", _BEFORE.sub("", word, count=1))
             if name:
                 yield os.path.join(package, name)
-        if is_pattern and glob.has_magic(text):
+        if is_pattern and self._patterns_left and glob.has_magic(text):
+            self._patterns_left -= 1
             yield from self._matches(package, text)
 
     def _follow(self, path: str) -> None:
@@ -152,14 +169,17 @@ class _Walk:
         """
         Take a file; False where there is none, or no room for it.
         """
-        there = os.path.join(self._directory, path)
-        if not os.path.isfile(there) or not self._is_inside(path):
+        try:
+            status = os.stat(os.path.join(self._directory, path))
+        except OSError:
             return False
-        size = os.path.getsize(there)
-        if len(self.files) >= _MAX_FILES or self._bytes + size > _MAX_BYTES:
+        if not stat.S_ISREG(status.st_mode) or not self._is_inside(path):
+            return False
+        size = self._bytes + status.st_size
+        if len(self.files) >= _MAX_FILES or size > _MAX_BYTES:
             return False
         self.files[copied_name(path)] = None
-        self._bytes += size
+        self._bytes = size
         return True
 
     def _matches(self, package: str, pattern: str) -> Iterator[str]:
@@ -169,6 +189,8 @@ class _Walk:
         try:
             whole = copied_name(os.path.join(glob.escape(package), pattern))
         except ValueError:  # elsewhere
+            return
+        if len(whole) > _MAX_LENGTH or whole.count("/") >= _MAX_DEPTH:
             return
         rest = [(".", tuple(whole.split("/")))]
         while rest:
@@ -185,7 +207,12 @@ class _Walk:
         Stream where the first part of a pattern leads, and what is left of it.
         """
         if not glob.has_magic(part):
-            yield os.path.join(path, part), parts
+            names = (part, *itertools.takewhile(_is_name, parts))
+            path, parts = os.path.join(path, *names), parts[len(names) - 1 :]
+            if parts:
+                self._spend(path.count("/"))
+            if not parts or self._is_inside(path):
+                yield path, parts
             return
         if part == "**":
             yield path, parts
@@ -198,17 +225,19 @@ class _Walk:
 
     def _entries(self, path: str) -> list[os.DirEntry[str]]:
         """
-        List a directory that lies inside, without what is hidden or installed.
+        List a directory, without what is hidden or installed.
         """
-        if not self._is_inside(path):
-            return []
+        self._spend(1)
         try:
             with os.scandir(os.path.join(self._directory, path)) as entries:
                 found = list(itertools.islice(entries, self._entries_left))
         except OSError:
             return []
-        self._entries_left -= len(found)
+        self._spend(len(found))
         return [e for e in found if e.name[0] != "." and e.name != _INSTALLED]
+
+    def _spend(self, number: int) -> None:
+        self._entries_left = max(self._entries_left - number, 0)
 
     def _is_inside(self, path: str) -> bool:
         real = os.path.realpath(os.path.join(self._directory, path))
@@ -245,6 +274,10 @@ def _texts_in(document: object) -> Iterator[tuple[str, bool]]:
         elif isinstance(item, list):
             # What stands first comes first: there may be more than is read.
             rest += [(value, is_pattern) for value in reversed(item)]
+
+
+def _is_name(part: str) -> bool:
+    return not glob.has_magic(part)
 
 
 def _matched(word: re.Match[str]) -> str:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from upgrade_state import _background
 from upgrade_state.exceptions import ResolverError
 
 from . import _supervisor
@@ -53,10 +54,6 @@ _GLANCE_SECONDS: Final = 1.0
 
 # As a script, without anything that others have installed.
 _SUPERVISOR: Final = ("-I", "-S", os.path.abspath(_supervisor.__file__))
-
-# What an embedded interpreter calls itself is the application: it would be run.
-_PYTHON: Final = re.compile(r"py|ython", re.IGNORECASE)
-
 
 _NO_SUPERVISOR: Final = "Could not start a supervisor for the command"
 
@@ -229,14 +226,14 @@ def _pipe(
 
 def _interpreter() -> str:
     """
-    Return the path of a Python; where there is none it would be the application.
+    Return the path of a Python.
     """
     if os.name == "nt":
         raise ResolverError("Commands are not run on Windows", None)
-    python = sys.executable
-    if getattr(sys, "frozen", False) or not _PYTHON.search(os.path.basename(python)):
+    python = _background.python()
+    if not python:
         message = f"{_NO_SUPERVISOR}: this application has no Python to run it with"
-        raise ResolverError(message, python or None)
+        raise ResolverError(message, sys.executable or None)
     return python
 
 

@@ -100,8 +100,15 @@ def _hidings(tmp: str) -> Iterator[str]:
 
 def _showings(paths: Sequence[str]) -> Iterator[str]:
     for path in paths:
-        if is_hidden(path) and os.path.isdir(path):
-            yield from ("--ro-bind", path, path)
+        # However it is written, and whatever it leads to.
+        real = os.path.realpath(path)
+        if is_hidden(path) and os.path.isdir(real) and not _would_unhide(real):
+            yield from ("--ro-bind", real, path)
+
+
+def _would_unhide(real: str) -> bool:
+    above = os.path.join(real, "")
+    return any(f"{hidden}/".startswith(above) for hidden in _HIDDEN)
 
 
 def is_hidden(path: str) -> bool:
@@ -117,7 +124,8 @@ def refusal(output: bytes) -> str:
     """
     if not output.startswith(_PREFIX):
         return ""
-    words = output[len(_PREFIX) :].decode(errors="replace").splitlines()[0]
+    line = output[len(_PREFIX) :].partition(b"\n")[0]
+    words = line.decode(errors="replace")
     if words.startswith("execvp"):
         return f"Could not start the command in a sandbox ({words})"
     return f"Could not make a sandbox ({words}); allow user namespaces, or do without"

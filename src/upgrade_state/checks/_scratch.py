@@ -71,7 +71,9 @@ class Scratch:
         if not _is_below(source, self._environment) or not os.path.isfile(source):
             raise ResolverError(f"There is no file {name!r} to copy", self._environment)
         with self._filling(name) as target:
-            shutil.copy(source, target)
+            shutil.copyfile(source, target)
+            # To be written to, perhaps by the very next copy.
+            os.chmod(target, 0o600 | os.stat(source).st_mode & stat.S_IXUSR)
 
     def write(self, name: str, content: bytes) -> None:
         """
@@ -141,8 +143,13 @@ class Scratch:
 def is_full(path: str) -> bool:
     """
     Tell whether the file system of *path* has no space left for anything.
+
+    False where there is no such path: a command may have removed it.
     """
-    space = os.statvfs(path)
+    try:
+        space = os.statvfs(path)
+    except OSError:
+        return False
     # Some file systems do not count.
     has_bytes = not space.f_blocks or space.f_bavail * space.f_frsize >= _LITTLE
     return not (has_bytes and (not space.f_files or space.f_favail))

@@ -40,12 +40,16 @@ class Threads(Generic[T]):
     def __init__(self, alarm: Cancellation | None) -> None:
         self._threads: dict[int, threading.Thread] = {}
         self._ended: queue.SimpleQueue[tuple[int, T]] = queue.SimpleQueue()
-        # A queue cannot be waited for together with an alarm. A pipe can.
-        self._reader, self._writer = os.pipe()
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(self._reader, selectors.EVENT_READ)
-        if alarm is not None:
-            self._selector.register(alarm, selectors.EVENT_READ)
+        with contextlib.ExitStack() as stack:
+            self._selector: Final = stack.enter_context(selectors.DefaultSelector())
+            # A queue cannot be waited for together with an alarm. A pipe can.
+            self._reader, self._writer = os.pipe()
+            stack.callback(os.close, self._reader)
+            stack.callback(os.close, self._writer)
+            for source in (self._reader, alarm):
+                if source is not None:
+                    self._selector.register(source, selectors.EVENT_READ)
+            self._open: Final = stack.pop_all()
 
     def __len__(self) -> int:
         """
@@ -95,9 +99,7 @@ class Threads(Generic[T]):
     def __exit__(self, *_: object) -> None:
         for thread in self._threads.values():
             thread.join()
-        self._selector.close()
-        os.close(self._reader)
-        os.close(self._writer)
+        self._open.close()
 
 
 @contextlib.contextmanager

@@ -102,6 +102,8 @@ def selected(environ: Mapping[str, str], passes: Iterable[str]) -> dict[str, str
         if name in exact or name.startswith(stems)
     }
     for name in chosen.keys() & _LISTS:
-        parts = chosen[name].split(os.pathsep)
-        chosen[name] = os.pathsep.join(filter(os.path.isabs, parts))
-    return chosen | _SET
+        parts = chosen.pop(name).split(os.pathsep)
+        if absolute := os.pathsep.join(filter(os.path.isabs, parts)):
+            chosen[name] = absolute
+    # An empty one means the current directory, and to some shells none at all does.
+    return {"PATH": os.defpath} | chosen | _SET
