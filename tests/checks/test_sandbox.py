@@ -2,11 +2,15 @@
 What a command can do to the world outside of its sandbox: nothing.
 """
 
+import contextlib
+import datetime as dt
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import tempfile
+import uuid
 from pathlib import Path
 
 import pytest
@@ -53,6 +57,11 @@ def attempt(environment, python):
     return attempt_
 
 
+def name_of(pid):
+    with contextlib.suppress(OSError):  # it has ended
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+
+
 class TestSandbox:
     def test_result(self, environment, python):
         """
@@ -72,15 +81,18 @@ class TestSandbox:
         home = tmp_path / "home"
         home.mkdir()
         monkeypatch.setenv("HOME", str(home))
+        name = uuid.uuid4()
         places = [home, environment.path, "/", "/etc", "/var", "/usr", "/dev"]
         # A place that is nobody's is made up, and goes with the sandbox.
         ours = ["/tmp", "/var/tmp", "/dev/shm"]
 
         assert ["OSError"] * len(places) == attempt(
-            *(f"open('{place}/x', 'w').close()" for place in places)
+            *(f"open('{place}/{name}', 'w').close()" for place in places)
         )
-        assert ["None"] * 3 == attempt(*(f"open('{p}/x', 'w').close()" for p in ours))
-        assert not any(os.path.exists(f"{place}/x") for place in (*places, *ours))
+        assert ["None"] * 3 == attempt(
+            *(f"open('{p}/{name}', 'w').close()" for p in ours)
+        )
+        assert not any(os.path.exists(f"{place}/{name}") for place in (*places, *ours))
 
     def test_changes(self, attempt, environment):
         """
@@ -122,15 +134,15 @@ class TestSandbox:
         """
         Who listens on a socket among temporary files is not there.
         """
-        path = Path(os.environ.get("TMPDIR", "/tmp"), f"socket-{os.getpid()}")
-        server = socket.socket(socket.AF_UNIX)
-        server.bind(str(path))
-        server.listen()
-        try:
-            results = attempt(f"socket.socket(socket.AF_UNIX).connect({str(path)!r})")
-        finally:
-            path.unlink()
-            server.close()
+        with (
+            # Not below the directory of the test: the path of a socket is short.
+            tempfile.TemporaryDirectory() as directory,
+            socket.socket(socket.AF_UNIX) as server,
+        ):
+            path = f"{directory}/socket"
+            server.bind(path)
+            server.listen()
+            results = attempt(f"socket.socket(socket.AF_UNIX).connect({path!r})")
 
         assert ["FileNotFoundError"] == results
 
@@ -248,12 +260,12 @@ class TestFailures:
             "was killed by SIGSEGV"
         )
 
-    def test_too_long(self, environment, marked):
+    def test_too_long(self, environment, marked, late):
         """
         A command in a sandbox that ends too late is ended with it.
         """
-        import datetime as dt  # noqa: PLC0415 - only here
-
+        mark = f"MARK={environment.path}"
+        late(lambda: [n for p in marked(mark) if (n := name_of(p)) == "sleep"][1:])
         command = Command(
             ["sh", "-c", "trap '' TERM; sleep 600 & sleep 600"],
             timeout=dt.timedelta(seconds=1),
