@@ -337,7 +337,10 @@ class TestTerminal:
         see = more.pop("see", bytes)
         if more.get("stdout") == "terminal":
             more["stdout"] = theirs
-        env = os.environ | {"TERM": "xterm", "COLUMNS": "500"} | more.pop("env", {})
+        env = {"TERM": "xterm", "COLUMNS": "500"} | more.pop("env", {})
+        # What makes a terminal of everything.
+        forcing = {"FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"}
+        env = {k: v for k, v in os.environ.items() if k not in forcing} | env
         with subprocess.Popen(
             [sys.executable, *words],
             **{"stdout": subprocess.DEVNULL, "env": env} | more,
