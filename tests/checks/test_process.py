@@ -357,6 +357,18 @@ class TestClocks:
 
         assert _process.Ended(None, b"", "did not end within 0.1 s") == ended
 
+    def test_not_even_begun(self, run, supervisor, monkeypatch):
+        """
+        So is one whose supervisor has not come to it by then.
+        """
+        monkeypatch.setattr(_process, "_GRACE_SECONDS", 0.1)
+        monkeypatch.setattr(_process, "_PATIENCE_SECONDS", 0.1)
+        supervisor("import time; time.sleep(600);")
+
+        ended = run(["true"], 0.1)
+
+        assert _process.Ended(None, b"", "did not end within 0.1 s") == ended
+
     def test_machine_slept(self, run):
         """
         So is one that has slept for as long, with the machine.
