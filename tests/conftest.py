@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -52,6 +53,15 @@ def _surround(patch: pytest.MonkeyPatch, home: Path) -> None:
     ):
         patch.delenv(name, raising=False)
     patch.setenv("HOME", str(home))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _interruptible() -> None:
+    """
+    Let Ctrl-C mean what it does, also where a shell has started this with an &.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

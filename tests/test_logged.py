@@ -135,7 +135,19 @@ class TestMain:
         """
         A program that closes its stderr goes on, and is waited for.
         """
-        lines = run("os.close(2); time.sleep(0.2); os._exit(5)")
+        # Its parent, which is woken by that, is asleep again.
+        code = """
+def state():
+    with open(f"/proc/{os.getppid()}/stat") as file:
+        return file.read().rpartition(")")[2].split()[0]
+while state() != "S":
+    time.sleep(0.01)
+os.close(2)
+while state() != "S":
+    pass
+os._exit(5)
+"""
+        lines = run(code)
 
         assert "it ended with exit status 5" == lines[-1].partition(" ")[2]
 

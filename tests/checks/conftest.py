@@ -11,6 +11,9 @@ from upgrade_state.checks import _process
 # What a test may wait for at most: only ends a hang.
 _LIMIT = 60
 
+# Longer than any command may take.
+_LONG = 10_000.0
+
 # The supervisor as a module, so that what it executes can be measured.
 _MEASURED = """
 import importlib.util, sys
@@ -35,19 +38,21 @@ def wait_for(condition, seconds=_LIMIT):
     return found
 
 
+def state_of(pid):
+    """
+    The state of a process, one letter; a zombie, and what is not there: Z.
+    """
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return "Z"
+
+
 def is_gone(pid):
     """
     Tell whether a process ends in time; a zombie has ended.
     """
-    path = Path(f"/proc/{pid}/stat")
-
-    def has_ended():
-        try:
-            return path.read_text().rpartition(")")[2].split()[0] == "Z"
-        except (FileNotFoundError, ProcessLookupError):
-            return True
-
-    return wait_for(has_ended)
+    return wait_for(lambda: state_of(pid) == "Z")
 
 
 def marked(mark):
@@ -99,6 +104,33 @@ def supervisor(monkeypatch):
     if "COVERAGE_PROCESS_CONFIG" in os.environ:
         start("")
     return start
+
+
+@pytest.fixture
+def late(monkeypatch):
+    """
+    Let the time for commands be over once something is so, and not before.
+
+    Whatever a command does until then, it has done it, on a busy machine too.
+    """
+
+    def late_(is_so):
+        end = time.monotonic() + _LIMIT
+
+        def now():
+            return _LONG if is_so() or time.monotonic() > end else 0.0
+
+        clocks = (now, lambda: 0.0)
+        run = _process.Supervisor.run
+        monkeypatch.setitem(run.__kwdefaults__, "clocks", clocks)
+        monkeypatch.setattr(_process, "_GLANCE_SECONDS", 0.01)
+
+    return late_
+
+
+@pytest.fixture(name="state_of")
+def _state_of():
+    return state_of
 
 
 @pytest.fixture(name="wait_for")

@@ -460,11 +460,13 @@ class TestFailures:
 
         assert "No such device or address" in self.error_of(Command(argv), environment)
 
-    def test_waits_for_an_answer(self, environment):
+    def test_waits_for_an_answer(self, environment, directory, late):
         """
         Or at the deadline, with its question.
         """
-        argv = ["sh", "-c", "printf 'Password: '; read x || sleep 600"]
+        ask = "printf 'Password: '; : > $UPGRADE_STATE_ENV/asked"
+        argv = ["sh", "-c", f"{ask}; read x || sleep 600"]
+        late((directory / "asked").exists)
 
         words = "it asked a question: run it once where it can be answered"
         assert f"'sh' did not end within 1 s: Password:; {words}" == self.error_of(
@@ -529,37 +531,45 @@ class TestFailures:
             f"was killed by {name}"
         )
 
-    def test_too_long(self, environment, python, scratches, is_gone):
+    @pytest.fixture
+    def pids(self, directory, late):
+        """
+        A file in which a command says what runs; it is too late after that.
+        """
+        path = directory / "pids"
+        late(lambda: path.exists() and path.read_text())
+        return path
+
+    def test_too_long(self, environment, python, pids, scratches, is_gone):
         """
         A command that does not end in time is ended, with its children.
         """
         code = (
             "import os, subprocess, time;"
-            "p = subprocess.Popen(['sleep', '60']);"
+            "p = subprocess.Popen(['sleep', '600']);"
             "open(os.environ['UPGRADE_STATE_ENV'] + '/pids', 'w')"
-            ".write(f'{os.getpid()} {p.pid}'); time.sleep(60)"
+            ".write(f'{os.getpid()} {p.pid}'); time.sleep(600)"
         )
         message = self.error_of(Command(python(code), timeout=SECOND), environment)
 
-        pids = map(int, Path(environment.path, "pids").read_text().split())
         assert "did not end within 1 s; check the network" in message
-        assert [True, True] == [is_gone(pid) for pid in pids]
+        assert [True, True] == [is_gone(pid) for pid in pids.read_text().split()]
         assert [] == list(scratches.iterdir())
 
-    def test_deaf(self, environment, python, monkeypatch, is_gone):
+    def test_deaf(self, environment, python, pids, monkeypatch, is_gone):
         """
         What does not listen to SIGTERM is killed.
         """
         monkeypatch.setattr(_process, "_GRACE_SECONDS", 0.2)
         code = (
             "import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
-            "open(os.environ['UPGRADE_STATE_ENV'] + '/pid', 'w')"
-            ".write(str(os.getpid())); print('ready'); time.sleep(10);"
+            "open(os.environ['UPGRADE_STATE_ENV'] + '/pids', 'w')"
+            ".write(str(os.getpid())); time.sleep(60);"
             "open(os.environ['UPGRADE_STATE_ENV'] + '/woke', 'w')"
         )
         self.error_of(Command(python(code), timeout=SECOND), environment)
 
-        assert is_gone(int(Path(environment.path, "pid").read_text()))
+        assert is_gone(int(pids.read_text()))
         assert not Path(environment.path, "woke").exists()
 
     @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -783,10 +784,19 @@ class TestRetry:
 
 
 class TestEnding:
-    def test_deadline(self, make, waiting):
+    def test_deadline(self, make, waiting, monkeypatch):
         """
         At the deadline what runs is cancelled, and nothing begins any more.
         """
+        begin, seen = time.monotonic(), set()
+
+        def now():
+            # No time goes by until three of them run.
+            seen.add(waiting.running)
+            return time.monotonic() if 3 in seen else begin
+
+        monkeypatch.setattr(_many, "time", SimpleNamespace(monotonic=now))
+
         results = checks.check_all(
             make(10), waiting, jobs=3, timeout=dt.timedelta(seconds=1)
         )

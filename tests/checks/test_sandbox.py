@@ -2,11 +2,15 @@
 What a command can do to the world outside of its sandbox: nothing.
 """
 
+import contextlib
+import datetime as dt
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import tempfile
+import uuid
 from pathlib import Path
 
 import pytest
@@ -53,6 +57,11 @@ def attempt(environment, python):
     return attempt_
 
 
+def name_of(pid):
+    with contextlib.suppress(OSError):  # it has ended
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+
+
 class TestSandbox:
     def test_result(self, environment, python):
         """
@@ -72,15 +81,18 @@ class TestSandbox:
         home = tmp_path / "home"
         home.mkdir()
         monkeypatch.setenv("HOME", str(home))
+        name = uuid.uuid4()
         places = [home, environment.path, "/", "/etc", "/var", "/usr", "/dev"]
         # A place that is nobody's is made up, and goes with the sandbox.
         ours = ["/tmp", "/var/tmp", "/dev/shm"]
 
         assert ["OSError"] * len(places) == attempt(
-            *(f"open('{place}/x', 'w').close()" for place in places)
+            *(f"open('{place}/{name}', 'w').close()" for place in places)
         )
-        assert ["None"] * 3 == attempt(*(f"open('{p}/x', 'w').close()" for p in ours))
-        assert not any(os.path.exists(f"{place}/x") for place in (*places, *ours))
+        assert ["None"] * 3 == attempt(
+            *(f"open('{p}/{name}', 'w').close()" for p in ours)
+        )
+        assert not any(os.path.exists(f"{place}/{name}") for place in (*places, *ours))
 
     def test_changes(self, attempt, environment):
         """
@@ -136,16 +148,15 @@ class TestSandbox:
         (link := tmp_path / "link").symlink_to("/")
         monkeypatch.setenv("HOME", home.format(link=link))
         monkeypatch.setenv("PATH", f"{os.environ['PATH']}:{home.format(link=link)}")
-        path = Path(f"/tmp/socket-{os.getpid()}")
-        server = socket.socket(socket.AF_UNIX)
-        server.bind(str(path))
-        server.listen()
-        there = f"{way.format(link=link)}/{path.name}"
-        try:
+        with (
+            # Not below the directory of the test: the path of a socket is short.
+            tempfile.TemporaryDirectory(dir="/tmp") as directory,
+            socket.socket(socket.AF_UNIX) as server,
+        ):
+            server.bind(f"{directory}/socket")
+            server.listen()
+            there = f"{way.format(link=link)}/{os.path.basename(directory)}/socket"
             results = attempt(f"socket.socket(socket.AF_UNIX).connect({there!r})")
-        finally:
-            path.unlink()
-            server.close()
 
         assert ["FileNotFoundError"] == results
 
@@ -271,12 +282,12 @@ class TestFailures:
             "was killed by SIGSEGV"
         )
 
-    def test_too_long(self, environment, marked):
+    def test_too_long(self, environment, marked, late):
         """
         A command in a sandbox that ends too late is ended with it.
         """
-        import datetime as dt  # noqa: PLC0415 - only here
-
+        mark = f"MARK={environment.path}"
+        late(lambda: [n for p in marked(mark) if (n := name_of(p)) == "sleep"][1:])
         command = Command(
             ["sh", "-c", "trap '' TERM; sleep 600 & sleep 600"],
             timeout=dt.timedelta(seconds=1),

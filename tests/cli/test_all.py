@@ -1,15 +1,18 @@
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from upgrade_state import StateStore
+from upgrade_state.checks import _many
 
 # What upgrades anything: the new lockfile is the old one and a line.
 UPGRADE = "open('pins.lock', 'a').write('new')"
@@ -192,11 +195,19 @@ class TestAll:
         assert "another check was faster; its result is kept" in result.err
         assert "upgrade-state: 5 overtaken" in result.err
 
-    def test_deadline(self, many, run, python):
+    def test_deadline(self, many, run, python, monkeypatch):
         """
         The limit is one for the whole run.
         """
         words = ("check", "--all", "--timeout=1s", "-j2", *python(WAIT))
+        begin = time.monotonic()
+
+        def now():
+            # No time goes by until two of them run.
+            begun = sum(os.path.exists(f"{e.path}/begun") for e in many)
+            return time.monotonic() if begun == 2 else begin
+
+        monkeypatch.setattr(_many, "time", SimpleNamespace(monotonic=now))
 
         result = run(*words)
 
@@ -318,11 +329,18 @@ class TestTerminal:
     def run_in_terminal(self, words, **more):
         """
         Run with a terminal as stderr, and return what arrives there.
+
+        Args:
+            see: Is called with all that has arrived, time and again.
         """
         ours, theirs = pty.openpty()
+        see = more.pop("see", bytes)
         if more.get("stdout") == "terminal":
             more["stdout"] = theirs
-        env = os.environ | {"TERM": "xterm", "COLUMNS": "500"} | more.pop("env", {})
+        env = {"TERM": "xterm", "COLUMNS": "500"} | more.pop("env", {})
+        # What makes a terminal of everything.
+        forcing = {"FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"}
+        env = {k: v for k, v in os.environ.items() if k not in forcing} | env
         with subprocess.Popen(
             [sys.executable, *words],
             **{"stdout": subprocess.DEVNULL, "env": env} | more,
@@ -333,24 +351,35 @@ class TestTerminal:
             try:
                 while data := os.read(ours, 1024):
                     seen += data
+                    see(seen)
             except OSError:  # the other side is closed
                 pass
             os.close(ours)
         assert process.returncode in {0, 1}
         return seen
 
-    def test_progress(self, many, python):
+    def test_progress(self, many, python, tmp_path):
         """
         Somebody at a terminal sees what runs and what is left.
         """
         pytest.importorskip("rich", reason="needs the extra [cli]")
         words = ["-m", "upgrade_state", "check", "--all", "-j2"]
-        code = f"import time; time.sleep(.5); {FAIL_IN_001}{UPGRADE}"
+        goon = tmp_path / "goon"
+        code = (
+            "import os, time\n"
+            f"while not os.path.exists({str(goon)!r}): time.sleep(.01)\n"
+            f"{FAIL_IN_001}{UPGRADE}"
+        )
 
-        seen = self.run_in_terminal([*words, *python(code)], stdout="terminal")
+        def see(seen):
+            if b"2 running, 3 left" in seen:
+                goon.touch()
+
+        words += python(code)
+        seen = self.run_in_terminal(words, stdout="terminal", see=see)
 
         assert b"2 running, 3 left" in seen
-        assert f"0 s  {many[0].path} (pins.lock)".encode() in seen
+        assert re.search(rf"\d s  {many[0].path} \(pins\.lock\)".encode(), seen)
         assert f"{many[0].path} (pins.lock): Upgrades".encode() in seen
         assert b"failed with exit status 1: no route" in seen
 

@@ -27,8 +27,8 @@ LONG_AGO = dt.datetime(2001, 1, 1, tzinfo=dt.UTC)
 # Stands in for uv: says that it runs, waits until it may end, and upgrades.
 UV = """\
 #!/bin/sh
-echo ran >> {runs}
-while [ -e {hold} ]; do sleep 0.01; done
+echo ran >> '{runs}'
+while [ -e '{hold}' ]; do sleep 0.01; done
 sed -i.bak s/3.9/3.10/ uv.lock
 """
 

@@ -369,7 +369,7 @@ class Supervisor:
         number = self._told("errno")
         if number is not None:
             raise OSError(number, os.strerror(number))
-        if self._told("pid") is None:
+        if not reason and self._told("pid") is None:
             words = last_words(self._output) or "it said nothing"
             raise ResolverError(f"{_NO_SUPERVISOR}: {words}", sys.executable)
         status = self._told("status")

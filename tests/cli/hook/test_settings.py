@@ -323,7 +323,7 @@ class TestFish:
         """
         What a shell remembers is its own.
         """
-        for_all = f"set -U __upgrade_state_dir {desk}/shop"
+        for_all = f"set -U __upgrade_state_dir '{desk}/shop'"
         command = [fish.program, "-c", for_all]
         subprocess.run(command, env=fish.environment(), check=True, timeout=60)
         terminal(fish, cwd=desk / "shop")

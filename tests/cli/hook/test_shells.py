@@ -3,6 +3,7 @@ The hook in real, interactive shells on a tty.
 """
 
 import re
+import shlex
 import subprocess
 
 import pytest
@@ -71,7 +72,7 @@ class TestTelling:
         deep = desk.joinpath("shop", *"abcdefghijklmnopqrstuvwxyz" * 2)
         deep.mkdir(parents=True)
         tty = terminal(shell)
-        tty.run(f"cd {deep}")
+        tty.run(f"cd '{deep}'")
 
         assert [str(desk / "shop")] == stand_in.directories
 
@@ -140,7 +141,7 @@ class TestTelling:
         for place, name in zip(places, fixed_names(), strict=True):
             (place / name).parent.mkdir(parents=True)
             (place / name).touch()
-        terminal(shell).run(*(f"cd {place}" for place in places))
+        terminal(shell).run(*(f"cd '{place}'" for place in places))
 
         assert [str(place) for place in places] == stand_in.directories
 
@@ -407,6 +408,6 @@ class TestPlaces:
         before = everything.get(shell.name, "")
         export = "set -gx START 100" if shell.is_fish else "export START=100"
         tty = terminal(shell, before)
-        tty.run("cd shop", export, " ".join(shell.argv(before)))
+        tty.run("cd shop", export, shlex.join(shell.argv(before)))
 
         assert [str(desk / "shop")] * 2 == stand_in.directories
