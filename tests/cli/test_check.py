@@ -275,6 +275,8 @@ class TestCheck:
             (["--env", "A=1", "--", "true"], "not the name of an environment variable"),
             (["--timeout", "0"], "argument --timeout: nothing ends in no time: '0'"),
             (["missing"], "there is no such directory or lockfile: 'missing'"),
+            (["--interval", "0"], "unrecognized arguments: --interval"),
+            (["--could-not-check", "1d"], "unrecognized arguments: --could-not-check"),
             (["uv.lock2", "--recipe", "uv"], "there is no such directory or lockfile"),
             (["x/uv.lock", "--recipe", "uv"], "there is no such directory or lockfile"),
             (["--"], "there is no COMMAND after --"),
