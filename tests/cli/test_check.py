@@ -25,6 +25,7 @@ def fake_uv(tmp_path, monkeypatch, shop):
     (bin_ / "uv").chmod(0o755)
     (shop / "pyproject.toml").write_text("")
     monkeypatch.setenv("PATH", str(bin_))
+    return bin_ / "uv"
 
 
 class TestCheck:
@@ -66,6 +67,21 @@ class TestCheck:
 
         assert (0, "") == (result.status, result.err)
         assert "uv" == environment.read().recipe
+
+    def test_lockfile_to_be_made(self, environment, shop, run, lock_of, fake_uv):
+        """
+        A lockfile that a recipe is to make need not be there, its manifest must.
+        """
+        (shop / "uv.lock").unlink()
+        made = lock_of(attrs="1.0").decode()
+        fake_uv.write_text(f"#!/bin/sh\necho '{made}' > uv.lock\n")
+        words = ("check", "--recipe", "uv")
+
+        results = [run(*words, where) for where in (shop / "uv.lock", "uv.lock")]
+        assert [(0, ""), (0, "")] == [(r.status, r.err) for r in results]
+        assert 2 == environment.read().generation
+        (shop / "pyproject.toml").unlink()
+        assert "neither uv.lock nor pyproject.toml" in run(*words, "uv.lock").err
 
     def test_list_of_wishes(self, environment, shop, run, fake_uv):
         """
@@ -259,6 +275,10 @@ class TestCheck:
             (["--env", "A=1", "--", "true"], "not the name of an environment variable"),
             (["--timeout", "0"], "argument --timeout: nothing ends in no time: '0'"),
             (["missing"], "there is no such directory or lockfile: 'missing'"),
+            (["--interval", "0"], "unrecognized arguments: --interval"),
+            (["--could-not-check", "1d"], "unrecognized arguments: --could-not-check"),
+            (["uv.lock2", "--recipe", "uv"], "there is no such directory or lockfile"),
+            (["x/uv.lock", "--recipe", "uv"], "there is no such directory or lockfile"),
             (["--"], "there is no COMMAND after --"),
             (["--", ""], "not a command"),
             (["--copy", "../x", "--", "true"], "not a file below"),

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from upgrade_state import _current, checks
+from upgrade_state import _current, checks, lockfiles
 from upgrade_state.cli import _if_due
 from upgrade_state.cli._all import check_all
 from upgrade_state.cli._outcomes import BUSY, OVERTAKEN, trouble
@@ -44,11 +44,20 @@ def check(options: Namespace) -> int:
         return check_all(options, _command_for_all(options))
     refuse(options, "jobs", "on_error", "restart", words="is for --all")
     options.env = "." if options.env is None else options.env
-    if not os.path.exists(options.env):
+    if not os.path.exists(options.env) and not _is_to_be_made(options):
         raise UsageError(f"there is no such directory or lockfile: {options.env!r}")
     if options.if_due:
         return _if_due.check(options)
     return max(each(_plan(options), lambda planned: _check(*planned, options)))
+
+
+def _is_to_be_made(options: Namespace) -> bool:
+    """
+    Tell whether ENV is a lockfile that a recipe may make where there is none.
+    """
+    directory, name = os.path.split(options.env)
+    is_lockfile = lockfiles.format_of(name) is not None
+    return bool(options.recipe) and is_lockfile and os.path.isdir(directory or ".")
 
 
 def _plan(options: Namespace) -> Plan:

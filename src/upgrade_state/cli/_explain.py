@@ -4,7 +4,6 @@ The command `notify`, where its arguments are not the plain ones.
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import TYPE_CHECKING
 
 from upgrade_state import _policy
@@ -14,6 +13,7 @@ from upgrade_state.cli._doctor import obstacles
 from upgrade_state.cli._output import out
 from upgrade_state.cli._parser import UsageError
 from upgrade_state.cli._select import has_record, known, name_of, store_of
+from upgrade_state.cli._view import time_of
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -85,5 +85,5 @@ def _failing(record: Record, limit: int) -> str:
         return f"{words}; told after {duration(limit)} of it"
     if told is None:
         return words
-    when = moment(dt.datetime.fromisoformat(told))
+    when = moment(time_of(told))
     return f"{words}; told {when}, and a week later if it goes on"

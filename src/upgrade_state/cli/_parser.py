@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _ENV: Final = "a directory (default: the current one) or a lockfile"
 
+_WEEK: Final = dt.timedelta(days=7)
+
 # Where an option does not go by the name of what it sets.
 _SHOWN: Final = {
     "argv": "COMMAND",
@@ -132,18 +134,21 @@ def _duration(parser: Parser, option: str, words: str, **more: Any) -> None:
     )
 
 
-def _asking(parser: Parser, *, platform_only: bool = False) -> None:
+def _asking(parser: Parser) -> None:
     """
     Add what a verdict and a freshness are asked with.
     """
+    _platform(parser)
+    _interval(parser)
+    _max_age(parser)
+
+
+def _platform(parser: Parser) -> None:
     parser.add_argument(
         "--platform",
         metavar="NAME",
         help="look at this platform only, in the lockfile format's own word",
     )
-    if not platform_only:
-        _interval(parser)
-        _max_age(parser)
 
 
 def _max_age(parser: Parser) -> None:
@@ -154,7 +159,7 @@ def _interval(parser: Parser) -> None:
     words = "minimum time between two notices (default: 1d; 0: none)"
     _duration(parser, "--interval", words)
     words = "tell, once a week, that checks fail for so long (default: 7d)"
-    _duration(parser, "--could-not-check", words, default=dt.timedelta(days=7))
+    _duration(parser, "--could-not-check", words, default=_WEEK)
 
 
 def _json(parser: Parser) -> None:
@@ -271,7 +276,10 @@ def _check(commands: Commands) -> None:
         help="let it write nowhere but in its scratch directory (needs bwrap)",
     )
     _format(parser)
-    _asking(parser)
+    _platform(parser)
+    _max_age(parser)
+    # A check tells nobody by itself: its verdict is as the defaults have it.
+    parser.set_defaults(interval=None, could_not_check=_WEEK)
     _json(parser)
     parser.description = """\
 Make a check now: find out what an upgrade would change, and remember it. The
@@ -312,7 +320,7 @@ def _notify(commands: Commands) -> None:
 The exit status is always 0: mistakes in its arguments are one line on stderr.
 """
     _environment(parser)
-    _asking(parser, platform_only=True)
+    _platform(parser)
     _interval(parser)
     parser.add_argument(
         "--explain", action="store_true", help="say why (not), and claim nothing"

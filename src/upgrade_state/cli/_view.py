@@ -202,7 +202,7 @@ def _remembered(record: Record, summary: str) -> Iterator[tuple[str, str]]:
         yield "found", summary
     yield "told", _when(record["last_notified"])
     if record["snoozed_until"] is not None:
-        yield "snoozed", f"until {moment(_time(record['snoozed_until']))}"
+        yield "snoozed", f"until {moment(time_of(record['snoozed_until']))}"
     failure = record["failure"]
     if failure is not None:
         last = f"last {_when(failure['at'])}: {failure['message']}"
@@ -213,16 +213,19 @@ def _times(failure: Record) -> str:
     if failure["attempts"] == 1:
         return "once"
     since = failure.get("since")
-    begun = f" since {moment(_time(since))}" if since else ""
+    begun = f" since {moment(time_of(since))}" if since else ""
     return f"{failure['attempts']} times{begun}"
 
 
-def _time(text: str) -> dt.datetime:
+def time_of(text: str) -> dt.datetime:
+    """
+    Return a time of a record (aware).
+    """
     return dt.datetime.fromisoformat(text)
 
 
 def _when(text: str | None) -> str:
-    return "never" if text is None else f"{moment(_time(text))} ({ago(text)})"
+    return "never" if text is None else f"{moment(time_of(text))} ({ago(text)})"
 
 
 def ago(text: str, now: dt.datetime | None = None) -> str:
@@ -233,7 +236,7 @@ def ago(text: str, now: dt.datetime | None = None) -> str:
         now: Current time (aware). None: ask the clock.
     """
     now = now or dt.datetime.now(dt.UTC)
-    seconds = (now - _time(text)) // dt.timedelta(seconds=1)
+    seconds = (now - time_of(text)) // dt.timedelta(seconds=1)
     if seconds < -1:
         return "in the future"
     return f"{duration(seconds)} ago" if seconds >= 60 else "just now"
