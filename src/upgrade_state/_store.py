@@ -62,6 +62,10 @@ if TYPE_CHECKING:
     from upgrade_state.lockfiles import Upgrade
 
 
+# The fields of a result that name a file.
+KEPT: Final = ("old_lockfile", "new_lockfile", "upgrades")
+
+
 class Entry(_files.Place):
     """
     One environment in a store: its files, and what its record says it is.
@@ -262,7 +266,7 @@ def named_files(record: Record) -> list[str]:
     Return the digests of the files that *record* names.
     """
     result = record["result"] or {}
-    files = (result.get(f) for f in ("old_lockfile", "new_lockfile", "upgrades"))
+    files = (result.get(field) for field in KEPT)
     return [file["digest"] for file in files if file is not None]
 
 

@@ -165,11 +165,35 @@ class TestDoctor:
             f"was no record and has been set aside; remove it: '{path}.corrupt'",
         ] == sorted(findings())
 
+    def test_kept_files(self, findings, root, checked):
+        """
+        What a record names and what is gone, or damaged, is named.
+        """
+        results = root / "results" / checked.key
+        kept = checked.kept_lockfile("new")
+        for path in results.iterdir():
+            if path.read_bytes() == kept:
+                path.write_bytes(kept[::-1])
+                damaged = path
+            else:
+                path.unlink()
+
+        gone = "The file that was kept as {} is gone; a new check heals that: '{}'"
+        assert [
+            f"A kept file is damaged; a new check heals that: '{damaged}'",
+            gone.format("old_lockfile", results),
+            gone.format("upgrades", results),
+        ] == sorted(findings())
+
     def test_forgotten_meanwhile(self, findings, root, checked, monkeypatch):
         """
         What goes away during the look is no trouble.
         """
-        monkeypatch.setattr("upgrade_state._store.read", lambda _: checked.forget())
+
+        def forget(_):
+            checked.forget()
+
+        monkeypatch.setattr("upgrade_state._store.read", forget)
 
         assert ["all is well"] == findings()
 

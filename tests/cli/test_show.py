@@ -1,5 +1,6 @@
 import datetime as dt
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -186,6 +187,22 @@ class TestShow:
         assert 0 == result.status
         assert f"{shop} (uv.lock)" in result.out
         assert "attrs" in result.out
+
+    def test_list_is_gone(self, checked, run):
+        """
+        Where the list of upgrades is gone, everything else is shown.
+        """
+        results = Path(checked.record_path).parent / "results" / checked.key
+        shutil.rmtree(results)
+
+        result = run("show")
+
+        assert 0 == result.status
+        assert (
+            "    The file that was kept as upgrades is gone; a new check heals that:"
+            f" '{results}'"
+        ) in result.out.splitlines()
+        assert "\n  notice:   notify: 1 version change available\n" in result.out
 
     def test_many(self, environment, commit, run):
         """
@@ -376,6 +393,22 @@ class TestList:
             f"{shop} (uv.lock): 1 version change, checked just now",
             f"{shop}: nothing is known, last check failed just now",
         ] == sorted(result.out.splitlines())
+
+    def test_no_more(self, checked, shop, run, lock_of):
+        """
+        What was checked may be another one by now, or gone.
+        """
+        name, words = f"{shop} (uv.lock)", "checked just now"
+        (shop / "uv.lock").write_bytes(lock_of(attrs="25", idna="3.9"))
+        upgraded = run("list").out
+        (shop / "uv.lock").unlink()
+        no_lockfile = run("list").out
+        shop.rename(shop.with_name("elsewhere"))
+        no_directory = run("list").out
+
+        assert f"{name}: its lockfile has changed since, {words}\n" == upgraded
+        assert f"{name}: its lockfile has changed since, {words}\n" == no_lockfile
+        assert f"{name}: its directory is gone, {words}\n" == no_directory
 
     def test_empty(self, run):
         """

@@ -163,13 +163,18 @@ def _records(root: str) -> Iterator[str]:
 
 
 def _record_findings(root: str, key: str, path: str) -> Iterator[str]:
+    entry = _store.Entry(root, key, None, None)
     try:
-        record = _store.read(_store.Entry(root, key, None, None))
+        if _store.read(entry) is None and os.path.lexists(path):
+            yield f"is no record; a check, or prune in time, removes it: '{path}'"
     except UpgradeStateError as error:
         yield str(error)
         return
-    if record is None and os.path.lexists(path):
-        yield f"is no record; a check, or prune in time, removes it: '{path}'"
+    for field in _store.KEPT:
+        try:
+            _store.kept(entry, field)
+        except UpgradeStateError as error:
+            yield str(error)
 
 
 def _leftovers(root: str) -> Iterator[str]:

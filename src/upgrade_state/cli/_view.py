@@ -17,6 +17,7 @@ from upgrade_state._words import duration, moment
 from upgrade_state.cli._hints import upgrade_hint
 from upgrade_state.cli._output import out
 from upgrade_state.cli._select import has_record, name_of
+from upgrade_state.exceptions import UpgradeStateError
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -87,6 +88,21 @@ class View:
             switch=None,
             directory="",
         ).summary
+
+    @property
+    def since(self) -> str:
+        """
+        What has become of what was checked, in words; "": nothing, as far as known.
+
+        Raises:
+            StateReadError: The lockfile cannot be read.
+        """
+        result = self.record and self.record["result"]
+        if not os.path.isdir(self.environment.path or ""):
+            return "its directory is gone"
+        if not result or self.environment._matches(None)(result["old_lockfile"]):  # noqa: SLF001
+            return ""
+        return "its lockfile has changed since"
 
     @property
     def problem(self) -> str | None:
@@ -171,7 +187,10 @@ def print_view(view: View, *, every: bool) -> None:
     for label, text in _facts(view):
         out(f"  {label + ':':<9} {text}")
         if label == "found":
-            print_upgrades(view, every=every)
+            try:
+                print_upgrades(view, every=every)
+            except UpgradeStateError as error:  # a file is gone, or damaged
+                out(f"    {error}")
 
 
 def _facts(view: View) -> Iterator[tuple[str, str]]:
