@@ -213,11 +213,11 @@ class _Plan:
             return Outcome("failed", _unreadable(environment))
         if _is_gone(environment.path):
             return Outcome("gone")
-        # A handle remembers what it has read, and the results keep theirs.
-        freshness = copy.copy(environment).freshness(max_age=self.max_age)
+        handle = another(environment)
+        freshness = handle.freshness(max_age=self.max_age)
         if freshness.reason in ("fresh", "backing-off"):
             return Outcome(freshness.reason, None, freshness)
-        if not self._has_resolver(environment):
+        if not self._has_resolver(handle):
             return Outcome("no-recipe", None, freshness)
         return None
 
@@ -226,15 +226,15 @@ class _Plan:
         Tell whether a check can be made, be it due or not.
         """
         path = environment.path
-        return (
-            path is not None and not _is_gone(path) and self._has_resolver(environment)
-        )
+        if path is None or _is_gone(path):
+            return False
+        return self._has_resolver(another(environment))
 
-    def _has_resolver(self, environment: EnvironmentState) -> bool:
+    def _has_resolver(self, handle: EnvironmentState) -> bool:
         if self.resolver is not None:
             return True
         try:
-            known = copy.copy(environment).read()
+            known = handle.read()
         except UpgradeStateError:  # the check will say it
             return True
         return known is not None and known.recipe is not None
@@ -265,6 +265,15 @@ class _Plan:
             if time.monotonic() + pause >= self.deadline:
                 return  # what is known by then says more than "cancelled"
             yield pause
+
+
+def another(environment: EnvironmentState) -> EnvironmentState:
+    """
+    Return another handle to look with, since results are kept, with theirs.
+
+    A handle remembers what it has read.
+    """
+    return copy.copy(environment)
 
 
 def _is_gone(path: str) -> bool:
