@@ -12,7 +12,8 @@ from upgrade_state import _text
 if TYPE_CHECKING:
     from typing import Final
 
-LENGTH: Final = 400
+# Of a message: there is room left to say who said it, and what to do.
+LENGTH: Final = _text.MESSAGE_LENGTH - 100
 _LINES: Final = 4
 
 # Colours and the like, titles of windows, links: a message is read in places

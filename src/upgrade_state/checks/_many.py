@@ -58,8 +58,6 @@ _JOBS_PER_CORE: Final = 4
 # index was overwhelmed, is not tried again together.
 _PAUSES: Final = (2.0, 4.0)
 
-_MESSAGE_LENGTH: Final = 400
-
 
 @attrs.frozen
 class Result:
@@ -303,7 +301,7 @@ def _failed(environment: EnvironmentState, error: BaseException) -> Outcome:
     """
     if not isinstance(error, UpgradeStateError):
         words = "".join(traceback.format_exception_only(error))
-        message = _text.message_of(words, _MESSAGE_LENGTH)
+        message = _text.message_of(words, _text.MESSAGE_LENGTH)
         bug, error = error, ResolverError(message, environment.path)
         error.__cause__ = bug
     return Outcome("failed", error)
