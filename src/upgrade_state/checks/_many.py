@@ -109,7 +109,8 @@ def check_all(  # noqa: PLR0913 - what a scope depends on
         jobs: How many checks may run at once. None: 4 for each core, at most 8.
 
         timeout: After that what runs is cancelled, and nothing begins any more.
-            None: no such limit, other than the resolvers' own.
+            Zero: nothing begins. None: no such limit, other than the resolvers'
+            own.
 
         on_error: ``continue``: one failure is none of the others' business.
             ``stop``: the first one cancels everything. ``retry``: a resolver
