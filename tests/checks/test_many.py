@@ -616,6 +616,20 @@ class TestFailures:
         assert bug is error.__cause__
         assert (few[1].path, f"{type(bug).__name__}: x") == (error.path, error.message)
 
+    def test_long_words(self, few):
+        """
+        What a bug says is told in as many words as are remembered.
+        """
+
+        def bug(*_):
+            raise ZeroDivisionError("no " * 150 + "way")
+
+        (result,) = checks.check_all(few[:1], bug)
+
+        message = few[0].read().failure.message
+        assert 450 < len(message)
+        assert message == result.outcome.error.message
+
     def test_store_refuses(self, few, monkeypatch):
         """
         Nor a record that cannot be written.

@@ -196,6 +196,7 @@ class TestChanges:
             ("pip-tools", "PIP_EDITABLE"),
             ("npm", "npm_config_workspace"),
             ("npm", "NPM_CONFIG_OFFLINE"),
+            ("npm", "NPM_CONFIG_FETCH_RETRY_MINTIMEOUT"),
             ("cargo", "CARGO_NET_OFFLINE"),
             ("pixi", "PIXI_FROZEN"),
             ("mise", "MISE_LOCKED"),

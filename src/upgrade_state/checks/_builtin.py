@@ -191,13 +191,19 @@ _PIP_TOOLS: Final = Recipe(
     upgrade="pip-compile --upgrade requirements.in",
 )
 
-# npm knows variables in capitals, too.
-_NPM_MISLEADING: Final = (
-    "npm_config_location",
-    "npm_config_offline",
-    "npm_config_workspace",
-    "npm_config_workspaces",
-)
+_NPM_CHANGES: Final[dict[str, str | None]] = {
+    "npm_config_location": None,
+    "npm_config_offline": None,
+    "npm_config_workspace": None,
+    "npm_config_workspaces": None,
+    # Milliseconds. Where nothing answers, its own pauses of 10 and 60 seconds
+    # keep somebody waiting for two minutes. A failed check is tried again anyway.
+    "npm_config_fetch_retry_mintimeout": "1000",
+    "npm_config_fetch_retry_maxtimeout": "5000",
+    "npm_config_logs_max": "0",
+    "npm_config_progress": "false",
+    "npm_config_update_notifier": "false",
+}
 
 _NPM: Final = Recipe(
     name="npm",
@@ -220,14 +226,11 @@ _NPM: Final = Recipe(
     ),
     manifests=("package.json",),
     beside=(".npmrc",),
-    changes=dict.fromkeys((*_NPM_MISLEADING, *map(str.upper, _NPM_MISLEADING)))
-    | {
-        # No check downloads an npm, where that is one of corepack.
-        "COREPACK_ENABLE_PROJECT_SPEC": "0",
-        "npm_config_logs_max": "0",
-        "npm_config_progress": "false",
-        "npm_config_update_notifier": "false",
-    },
+    # npm knows variables in capitals, too.
+    changes=dict.fromkeys(map(str.upper, _NPM_CHANGES))
+    | _NPM_CHANGES
+    # No check downloads an npm, where that is one of corepack.
+    | {"COREPACK_ENABLE_PROJECT_SPEC": "0"},
     passes=(
         "npm_config_*",
         "NPM_CONFIG_*",

@@ -5,6 +5,7 @@ One whole check: take the guard, resolve, judge, commit.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 import attrs
@@ -17,7 +18,7 @@ from ._recipes import recipe_named
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from upgrade_state._environment import EnvironmentState
     from upgrade_state._guard import CheckGuard
@@ -116,7 +117,8 @@ def check(  # noqa: PLR0913 - what a check depends on
         max_age: For how long a check is good, if that is asked. None: a day.
 
         retries: After how many seconds a resolver that has failed is tried
-            again, and after how many more; all of them are one check.
+            again, and after how many more; all of them are one check. An
+            iterator is asked once they are needed, not before.
 
         cancellation: What ends the check. None: nothing but an exception. A
             resolver that does not look at `current_cancellation` is waited for,
@@ -129,10 +131,12 @@ def check(  # noqa: PLR0913 - what a check depends on
         UpgradeStateError: Something could not be read, locked or stored. What
             an earlier check found stays.
         ValueError: There is no such format, *recipe* is no name, or *max_age*
-            is negative. Nothing was run.
+            or one of *retries* is negative. Nothing was run.
+        Exception: Whatever else *resolver* has raised, once it is remembered as
+            the check's failure.
         KeyboardInterrupt: Nothing is recorded, and nothing is left behind.
     """
-    _refuse_mistakes(recipe, format, max_age)
+    _refuse_mistakes(recipe, format, max_age, retries)
     freshness = None
     try:
         if cancellation is not None:
@@ -163,6 +167,7 @@ def _refuse_mistakes(
     recipe: str | None,
     format: str | None,  # noqa: A002
     max_age: dt.timedelta | None,
+    retries: Iterable[float],
 ) -> None:
     """
     Refuse what the caller got wrong before that could pass for a failed check.
@@ -173,6 +178,10 @@ def _refuse_mistakes(
         lockfiles.read(b"", format=format)
     if max_age is not None:
         _times.seconds_of(max_age, "max_age")
+    if not isinstance(retries, Iterator):
+        for seconds in retries:
+            if not seconds >= 0:
+                raise ValueError(f"retries must be seconds, zero or more: {seconds!r}")
 
 
 def _format_of(recipe: Recipe) -> str | None:

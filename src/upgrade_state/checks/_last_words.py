@@ -12,7 +12,8 @@ from upgrade_state import _text
 if TYPE_CHECKING:
     from typing import Final
 
-LENGTH: Final = 400
+# Of a message: there is room left to say who said it, and what to do.
+LENGTH: Final = _text.MESSAGE_LENGTH - 100
 
 # What to do about it.
 NO_NETWORK: Final = "check the network and the proxy"

@@ -58,8 +58,6 @@ _JOBS_PER_CORE: Final = 4
 # index was overwhelmed, is not tried again together.
 _PAUSES: Final = (2.0, 4.0)
 
-_MESSAGE_LENGTH: Final = 400
-
 
 @attrs.frozen
 class Result:
@@ -111,7 +109,8 @@ def check_all(  # noqa: PLR0913 - what a scope depends on
         jobs: How many checks may run at once. None: 4 for each core, at most 8.
 
         timeout: After that what runs is cancelled, and nothing begins any more.
-            None: no such limit, other than the resolvers' own.
+            Zero: nothing begins. None: no such limit, other than the resolvers'
+            own.
 
         on_error: ``continue``: one failure is none of the others' business.
             ``stop``: the first one cancels everything. ``retry``: a resolver
@@ -213,11 +212,11 @@ class _Plan:
             return Outcome("failed", _unreadable(environment))
         if _is_gone(environment.path):
             return Outcome("gone")
-        # A handle remembers what it has read, and the results keep theirs.
-        freshness = copy.copy(environment).freshness(max_age=self.max_age)
+        handle = another(environment)
+        freshness = handle.freshness(max_age=self.max_age)
         if freshness.reason in ("fresh", "backing-off"):
             return Outcome(freshness.reason, None, freshness)
-        if not self._has_resolver(environment):
+        if not self._has_resolver(handle):
             return Outcome("no-recipe", None, freshness)
         return None
 
@@ -226,15 +225,15 @@ class _Plan:
         Tell whether a check can be made, be it due or not.
         """
         path = environment.path
-        return (
-            path is not None and not _is_gone(path) and self._has_resolver(environment)
-        )
+        if path is None or _is_gone(path):
+            return False
+        return self._has_resolver(another(environment))
 
-    def _has_resolver(self, environment: EnvironmentState) -> bool:
+    def _has_resolver(self, handle: EnvironmentState) -> bool:
         if self.resolver is not None:
             return True
         try:
-            known = copy.copy(environment).read()
+            known = handle.read()
         except UpgradeStateError:  # the check will say it
             return True
         return known is not None and known.recipe is not None
@@ -267,6 +266,15 @@ class _Plan:
             yield pause
 
 
+def another(environment: EnvironmentState) -> EnvironmentState:
+    """
+    Return another handle to look with, since results are kept, with theirs.
+
+    A handle remembers what it has read.
+    """
+    return copy.copy(environment)
+
+
 def _is_gone(path: str) -> bool:
     """
     Tell whether there is no such directory.
@@ -294,7 +302,7 @@ def _failed(environment: EnvironmentState, error: BaseException) -> Outcome:
     """
     if not isinstance(error, UpgradeStateError):
         words = "".join(traceback.format_exception_only(error))
-        message = _text.message_of(words, _MESSAGE_LENGTH)
+        message = _text.message_of(words, _text.MESSAGE_LENGTH)
         bug, error = error, ResolverError(message, environment.path)
         error.__cause__ = bug
     return Outcome("failed", error)

@@ -143,23 +143,20 @@ class _Bounds:
     How long a command may run, and how much it may write.
     """
 
-    def __init__(
-        self, timeout: float, output: int, clocks: Sequence[Callable[[], float]]
-    ) -> None:
+    def __init__(self, timeout: float, output: int) -> None:
+        self._timeout = timeout
         self._output = output
-        self._spans = (timeout, 2 * timeout)
-        self._clocks = clocks
-        self._starts = [now() for now in clocks]
+        self._end = time.monotonic() + timeout
+        self._end_with_sleep = awake_and_asleep() + 2 * timeout
 
     def overstepped(self, written: int) -> str:
         """
         Say what was overstepped; "": nothing yet.
         """
-        for span, rest, words in zip(
-            self._spans, self._rests(), ("", ", sleep included"), strict=True
-        ):
-            if rest <= 0:
-                return f"{_LATE} {span:g} s{words}"
+        if time.monotonic() >= self._end:
+            return f"{_LATE} {self._timeout:g} s"
+        if awake_and_asleep() >= self._end_with_sleep:
+            return f"{_LATE} {2 * self._timeout:g} s, sleep included"
         return self.too_much(written)
 
     def too_much(self, written: int) -> str:
@@ -173,15 +170,9 @@ class _Bounds:
         """
         Return for how many seconds there is no need to look again.
         """
-        return max(min(*self._rests(), _GLANCE_SECONDS), 0.0)
-
-    def _rests(self) -> list[float]:
-        return [
-            start + span - now()
-            for start, span, now in zip(
-                self._starts, self._spans, self._clocks, strict=True
-            )
-        ]
+        rest = self._end - time.monotonic()
+        rest_with_sleep = self._end_with_sleep - awake_and_asleep()
+        return max(min(rest, rest_with_sleep, _GLANCE_SECONDS), 0.0)
 
 
 def size(number: int) -> str:
@@ -270,7 +261,6 @@ class Supervisor:
         cwd: str,
         env: Mapping[str, str],
         timeout: float,
-        clocks: Sequence[Callable[[], float]] = (time.monotonic, awake_and_asleep),
     ) -> Ended:
         """
         Run *argv* without input, in a session of its own; once at most.
@@ -283,8 +273,6 @@ class Supervisor:
             timeout: In seconds, on a clock that nobody sets. Twice as many on
                 one that goes on while the machine sleeps: what a tool was
                 connected to is gone by then.
-
-            clocks: These two.
 
         Raises:
             OSError: It could not be started, or not with such a variable.
@@ -299,7 +287,7 @@ class Supervisor:
             "memory": LIMITS.memory,
             "file": LIMITS.file,
         }
-        bounds = _Bounds(timeout, LIMITS.output, clocks)
+        bounds = _Bounds(timeout, LIMITS.output)
         cancellation = current_cancellation()
         try:
             try:

@@ -4,13 +4,13 @@ The command `check --all`: every environment that the store knows.
 
 from __future__ import annotations
 
-import copy
 import json
 import signal
 from collections import Counter
 from typing import TYPE_CHECKING
 
 from upgrade_state import checks
+from upgrade_state.checks._many import another
 from upgrade_state.cli._live import Live
 from upgrade_state.cli._outcomes import trouble
 from upgrade_state.cli._output import err, flush, give_up, out, raw
@@ -107,8 +107,7 @@ def _report(result: Result, options: Namespace) -> None:
 
 
 def _view(result: Result, options: Namespace) -> View:
-    # A handle remembers what it has read, and the results keep theirs.
-    return View(copy.copy(result.environment), options)
+    return View(another(result.environment), options)
 
 
 def _found(result: Result, options: Namespace) -> str:
