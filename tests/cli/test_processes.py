@@ -11,6 +11,8 @@ import pytest
 
 from upgrade_state import StateStore
 from upgrade_state.cli import main
+from upgrade_state.cli._signals import ended_by
+from upgrade_state.exceptions import UpgradeStateError
 
 SLOW = (
     "import os, time, subprocess; p = subprocess.Popen(['sleep', '600']);"
@@ -131,6 +133,19 @@ class TestSignals:
         assert (143, b"", b"") == (process.returncode, process.stdout, process.stderr)
         assert None is environment.read()
 
+    def test_trouble(self):
+        """
+        Trouble on the way to the end does not hide that the end was asked for.
+        """
+
+        def fail():
+            with ended_by(signal.SIGTERM):
+                os.kill(os.getpid(), signal.SIGTERM)
+                raise UpgradeStateError("no lock in time", "/x")
+
+        with pytest.raises(SystemExit, match="143"):
+            fail()
+
     def test_interrupt_elsewhere(self, checked, run, monkeypatch):
         """
         Ctrl-C is an exit status everywhere.
@@ -179,6 +194,20 @@ class TestOutput:
 
         assert "" == process.communicate(timeout=60)[1]
         assert 0 == process.returncode
+
+    def test_closed_pipe_and_trouble(self, environment, start):
+        """
+        The answer is the same if nobody reads it in the end.
+        """
+        read, write = os.pipe()
+        os.close(read)
+        env = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
+        process = start("show", stdout=write, env=env)
+        os.close(write)
+
+        told = "upgrade-state: nothing is known of it\n"
+        assert told == process.communicate(timeout=60)[1]
+        assert 1 == process.returncode
 
     def test_full_disk(self, checked, start):
         """

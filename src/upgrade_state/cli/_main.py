@@ -31,12 +31,12 @@ def run(words: list[str]) -> int:
     Run the command in *words* and return the exit status.
     """
     _output.prepare()
+    status = 0
     try:
         status = _status(words)
         _output.flush()
     except BrokenPipeError:  # who read it has had enough
         _output.give_up()
-        status = 0
     except _output.OutputError as error:
         _output.give_up()
         _output.err(str(error))

@@ -36,10 +36,12 @@ def ended_by(*numbers: signal.Signals) -> Iterator[checks.Cancellation]:
         came.append(number)
         cancellation.cancel()
 
-    with checks.Cancellation() as cancellation, contextlib.ExitStack() as stack:
-        for number in numbers:
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                stack.callback(signal.signal, number, signal.signal(number, cancel))
-        yield cancellation
-    if came:
-        raise SystemExit(128 + came[0])
+    try:
+        with checks.Cancellation() as cancellation, contextlib.ExitStack() as stack:
+            for number in numbers:
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    stack.callback(signal.signal, number, signal.signal(number, cancel))
+            yield cancellation
+    finally:  # whatever was in trouble meanwhile
+        if came:
+            raise SystemExit(128 + came[0])
