@@ -250,6 +250,19 @@ class TestOutside:
         assert "did not end within 1 s" == run(python(DEAF), SECOND).reason
         assert set() == left()
 
+    def test_deaf_straggler(self, run, python, left, monkeypatch):
+        """
+        So is what does not listen and is left when the command has ended.
+        """
+        monkeypatch.setattr(_process, "_GRACE_SECONDS", 0.1)
+        code = (
+            "import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
+            "os.fork() or time.sleep(600)"
+        )
+
+        assert _process.Ended(0, b"") == run(python(code))
+        assert set() == left()
+
 
 class TestLimits:
     def set(self, monkeypatch, **limits):
