@@ -723,6 +723,16 @@ def recipe_of(environment: EnvironmentState) -> "str | None":
     return None if record is None else record["recipe"]
 
 
+def is_known(environment: EnvironmentState) -> bool:
+    """
+    Tell whether there is a record that can be read.
+    """
+    try:
+        return environment._record() is not None  # noqa: SLF001 - a friend
+    except _troubles():
+        return False
+
+
 def switch() -> "str | None":
     """
     Return the environment variable that silences, if one is set.

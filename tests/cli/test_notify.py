@@ -54,6 +54,48 @@ class TestNotify:
 
         assert ("for details" in run("notify").err) == (recipe != "gone")
 
+    @pytest.mark.parametrize("words", [(), ("--platform=a", "--platform=b")])
+    def test_or_above(self, checked, shop, run, words):
+        """
+        Where nothing is known, the project around it may be spoken of.
+        """
+        (shop / "docs").mkdir()
+        (shop / "docs" / "requirements.txt").write_text("sphinx\n")
+
+        asked = ("notify", *words, str(shop / "docs"))
+
+        assert ["", LINE, ""] == [
+            run(*asked).err,
+            run(*asked, "--or-above").err,
+            run(*asked, "--or-above").err,
+        ]
+
+    def test_not_above(self, checked, shop, commit, run):
+        """
+        Where something is known, and silent, nothing else is spoken of.
+        """
+        (shop / "docs").mkdir()
+        (shop / "docs" / "uv.lock").write_bytes(b"")
+        inner = StateStore().environment(shop / "docs", "uv.lock")
+        commit(inner, b"")
+
+        assert "" == run("notify", "--or-above", str(shop / "docs")).err
+
+    def test_nothing_above(self, environment, run):
+        """
+        Where nothing is known anywhere, nothing is said.
+        """
+        assert "" == run("notify", "--or-above").err
+
+    def test_from_below(self, checked, shop, run, monkeypatch):
+        """
+        Without a directory it is the nearest one with a lockfile.
+        """
+        (shop / "src").mkdir()
+        monkeypatch.chdir(shop / "src")
+
+        assert LINE == run("notify").err
+
     def test_interval(self, checked, run):
         """
         Without an interval the user is told each time.

@@ -205,7 +205,7 @@ class TestOutput:
         process = start("show", stdout=write, env=env)
         os.close(write)
 
-        told = "upgrade-state: nothing is known of it\n"
+        told = f"upgrade-state: nothing is known of {environment.path} (uv.lock)\n"
         assert told == process.communicate(timeout=60)[1]
         assert 1 == process.returncode
 

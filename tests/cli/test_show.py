@@ -21,7 +21,8 @@ class TestShow:
         assert 1 == result.status
         assert f"{environment.path} (uv.lock)\n" in result.out
         assert "check:    never-checked" in result.out
-        assert "upgrade-state: nothing is known of it\n" == result.err
+        told = f"upgrade-state: nothing is known of {environment.path} (uv.lock)\n"
+        assert told == result.err
 
     def test_known(self, checked, run):
         """

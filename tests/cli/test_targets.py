@@ -133,3 +133,38 @@ class TestPresent:
         os.chmod(place, 0)
 
         assert [] == names(place)
+
+
+class TestNearest:
+    @pytest.mark.parametrize(
+        ("here", "lockfile", "expected"),
+        [
+            ("a/b", None, "./.."),
+            ("a/b", "x.lock", "./../.."),
+            ("a/b", "y.lock", "."),
+            ("a", None, "."),
+            ("a/c", None, "."),
+            (".", None, "."),
+        ],
+    )
+    def test_upward(self, place, monkeypatch, here, lockfile, expected):
+        """
+        The nearest one upward counts; names that need a pattern only at hand.
+        """
+        (place / "a/b").mkdir(parents=True)
+        (place / "a/c").mkdir()
+        for name in ("x.lock", "a/uv.lock", "a/c/dev-requirements.txt"):
+            (place / name).write_text("")
+        (place / "dev-requirements.txt").write_text("")
+        monkeypatch.chdir(place / here)
+
+        assert expected == _targets.nearest(lockfile)
+
+    def test_deleted(self, place, monkeypatch):
+        """
+        Nothing is above a directory that has been deleted.
+        """
+        monkeypatch.chdir(place)
+        place.rmdir()
+
+        assert "." == _targets.nearest(None)

@@ -26,17 +26,31 @@ class TestSnooze:
         result = run("snooze", "--for", "7d")
 
         assert (1, "") == (result.status, result.out)
-        assert "upgrade-state: nothing is known of it\n" == result.err
+        told = f"upgrade-state: nothing is known of {environment.path} (uv.lock)\n"
+        assert told == result.err
+
+    @pytest.mark.parametrize("words", [("show",), ("snooze", "--for=7d"), ("forget",)])
+    def test_from_below(self, checked, shop, run, monkeypatch, words):
+        """
+        What somebody is told below the lockfile's directory works there.
+        """
+        (shop / "src" / "deep").mkdir(parents=True)
+        monkeypatch.chdir(shop / "src" / "deep")
+
+        result = run(*words)
+
+        assert (0, "") == (result.status, result.err)
+        assert result.out.startswith(f"{shop} (uv.lock)")
 
     @pytest.mark.parametrize("words", [("show",), ("snooze", "--for=7d"), ("forget",)])
     def test_below(self, checked, shop, run, monkeypatch, words):
         """
-        Who was told below the lockfile's directory is sent to it.
+        Who names a directory below is sent to the lockfile's.
         """
         (shop / "src").mkdir()
         monkeypatch.chdir(shop / "src")
 
-        result = run(*words)
+        result = run(*words, ".")
 
         where = f"no known lockfile is in '{shop / 'src'}', but one is in '{shop}'\n"
         assert 1 == result.status

@@ -33,7 +33,10 @@ def notify(options: Namespace) -> int:
         return 0
     try:
         environments = _notify.environments_in(
-            store_of(options), options.env, options.lockfile
+            store_of(options),
+            options.env,
+            options.lockfile,
+            or_above=options.or_above,
         )
     except ValueError as error:
         raise UsageError(str(error)) from error

@@ -61,7 +61,7 @@ def code(shell: str, options: "list[str]") -> str:
     """
     program = _program()
     path = _python_path([_ROOT] if "-m" in program else [])
-    words = [*program, "notify", "--check", *options]
+    words = [*program, "notify", "--check", "--or-above", *options]
     quote = _quoted_for_fish if shell == "fish" else _quoted
     text = _with_names(_template(shell))
     for name, value in (

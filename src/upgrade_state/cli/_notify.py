@@ -8,7 +8,7 @@ import os
 import sys
 
 from upgrade_state import _policy
-from upgrade_state._environment import StateStore, recipe_of
+from upgrade_state._environment import StateStore, is_known, recipe_of
 from upgrade_state.cli import _targets
 
 TYPE_CHECKING = False  # typing takes longer to load than this whole module
@@ -39,8 +39,9 @@ def try_run(words: "list[str]") -> bool:
         return False
     try:
         store = StateStore(options.get("--cache-dir"))
-        where, lockfile = options.get("ENV", "."), options.get("--lockfile")
-        environments = environments_in(store, where, lockfile)
+        where, lockfile = options.get("ENV"), options.get("--lockfile")
+        or_above = "--or-above" in options
+        environments = environments_in(store, where, lockfile, or_above=or_above)
         interval = _duration(options.get("--interval"))
         failing = _duration(options.get("--could-not-check"))
         max_age = _duration(options.get("--max-age"))
@@ -58,12 +59,24 @@ def try_run(words: "list[str]") -> bool:
 
 
 def environments_in(
-    store: "StateStore", where: str, lockfile: "str | None"
+    store: "StateStore", where: "str | None", lockfile: "str | None", *, or_above: bool
 ) -> "list[EnvironmentState]":
     """
     Return the environments to speak of: a directory has one at least.
+
+    Args:
+        where: A directory, or a lockfile; None: the nearest directory with one.
+
+        or_above: Where nothing is known of them, return the nearest ones above
+            that something is known of.
     """
+    if where is None:
+        where = _targets.nearest(lockfile)
     found = _targets.present(store, where, lockfile)
+    if or_above and not any(map(is_known, found)):
+        for others in _targets.upward_from(store, where, lockfile):
+            if any(map(is_known, others)):
+                return others
     return found or [store.environment(where)]
 
 
@@ -143,7 +156,7 @@ def _read(words: "list[str]") -> "dict[str, str] | None":
             name, value = "ENV", word
         elif word == "--":
             name, value = "ENV", next(rest, "-")
-        elif word == "--check":
+        elif word in ("--check", "--or-above"):
             value = ""
         elif name not in _OPTIONS:
             return None

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     # argparse has no public name for what holds its commands.
     Commands = argparse._SubParsersAction["Parser"]  # noqa: SLF001
 
-_ENV: Final = "a directory (default: the current one) or a lockfile"
-
 _WEEK: Final = dt.timedelta(days=7)
 
 # Where an option does not go by the name of what it sets.
@@ -121,8 +119,14 @@ def _command(commands: Commands, name: str, words: str, example: str) -> Parser:
     return parser
 
 
-def _environment(parser: Parser) -> None:
-    parser.add_argument("env", metavar="ENV", nargs="?", default=".", help=_ENV)
+def _environment(parser: Parser, *, here: bool = False) -> None:
+    """
+    Add ENV; *here*: where none is given, nothing else than here is meant.
+    """
+    which = "the current one" if here else "upward, the nearest with a lockfile"
+    words = f"a directory (default: {which}) or a lockfile"
+    default = "." if here else None
+    parser.add_argument("env", metavar="ENV", nargs="?", default=default, help=words)
     parser.add_argument(
         "--lockfile", metavar="NAME", help="the lockfile's name in the directory"
     )
@@ -235,7 +239,7 @@ def _some_time(text: str) -> dt.timedelta:
 def _check(commands: Commands) -> None:
     words = "make a check now, with the recipe for the lockfile or with COMMAND"
     parser = _command(commands, "check", words, "check --copy Makefile -- make relock")
-    _environment(parser)
+    _environment(parser, here=True)
     parser.add_argument(
         "--recipe",
         metavar="NAME",
@@ -303,7 +307,7 @@ def _record(commands: Commands) -> None:
     words = "store the result of a check that was made elsewhere"
     example = "record --old uv.lock --new /tmp/uv.lock"
     parser = _command(commands, "record", words, example)
-    _environment(parser)
+    _environment(parser, here=True)
     _format(parser)
     for name, what in (("old", "that was checked"), ("new", "the upgrade leads to")):
         parser.add_argument(
@@ -330,6 +334,12 @@ The exit status is always 0: mistakes in its arguments are one line on stderr.
         action="store_true",
         help="start a check in the background, if one is due and you have run a"
         " recipe here before",
+    )
+    parser.add_argument(
+        "--or-above",
+        action="store_true",
+        help="where nothing is known of ENV, speak of the nearest directory above"
+        " that something is known of",
     )
     _max_age(parser)
 

@@ -34,12 +34,22 @@ def store_of(options: Namespace) -> StateStore:
         raise UsageError(str(error)) from error
 
 
+def where(options: Namespace) -> str:
+    """
+    Return ENV; the nearest directory with a lockfile where none was given.
+    """
+    if options.env is None:
+        return _targets.nearest(options.lockfile)
+    env: str = options.env
+    return env
+
+
 def present(options: Namespace) -> list[EnvironmentState]:
     """
     Return the environments whose lockfiles are there or named.
     """
     try:
-        return _targets.present(store_of(options), options.env, options.lockfile)
+        return _targets.present(store_of(options), where(options), options.lockfile)
     except ValueError as error:
         raise UsageError(str(error)) from error
 
@@ -52,7 +62,7 @@ def known(options: Namespace) -> list[EnvironmentState]:
     For that, all records are read: nothing for an activation.
     """
     found = present(options)
-    directory, name = _targets.split(options.env)
+    directory, name = _targets.split(where(options))
     if name is None and options.lockfile is None:
         bare = store_of(options).environment(directory)
         keys = {environment.key for environment in found}
@@ -99,7 +109,7 @@ def the_one(options: Namespace) -> EnvironmentState:
         raise UsageError(f"several lockfiles are here: {names}; pick one (--lockfile)")
     if found:
         return found[0]
-    directory, _ = _targets.split(options.env)
+    directory, _ = _targets.split(where(options))
     return store_of(options).environment(directory)
 
 
@@ -110,13 +120,13 @@ def no_lockfile(options: Namespace) -> str:
     Raises:
         UsageError: Nobody can tell, since it cannot be looked into.
     """
+    env = where(options)
     try:
-        os.listdir(options.env)
-        where = os.path.abspath(options.env)
+        os.listdir(env)
+        path = os.path.abspath(env)
     except OSError as error:  # also where the working directory is gone
-        line = f"could not look into {options.env!r} ({error.strerror})"
-        raise UsageError(line) from error
-    return f"no known lockfile is in {where!r}{_above(where, options)}"
+        raise UsageError(f"could not look into {env!r} ({error.strerror})") from error
+    return f"no known lockfile is in {path!r}{_above(path, options)}"
 
 
 def _above(path: str, options: Namespace) -> str:
@@ -133,8 +143,10 @@ def nothing_known(options: Namespace) -> str:
     """
     Say that nothing is known, and why, where the reason is the wrong directory.
     """
-    line = "nothing is known of it"
-    return line if present(options) else f"{line}: {no_lockfile(options)}"
+    found = present(options)
+    if found:
+        return f"nothing is known of {', '.join(map(name_of, found))}"
+    return f"nothing is known of it: {no_lockfile(options)}"
 
 
 def name_of(environment: EnvironmentState) -> str:

@@ -11,6 +11,8 @@ from upgrade_state.lockfiles._names import NAMES
 
 TYPE_CHECKING = False  # typing takes longer to load than this whole module
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from upgrade_state._environment import EnvironmentState, StateStore
 
 # Lockfiles that lie below their environment's directory.
@@ -22,6 +24,55 @@ def fixed_names() -> "tuple[str, ...]":
     Return the names of lockfiles that need no pattern, as a shell looks for them.
     """
     return (*NAMES, *_BELOW)
+
+
+def nearest(lockfile: "str | None") -> str:
+    """
+    Return the nearest directory with a lockfile, from the current one upward.
+
+    Further up, names that need a pattern are not looked for: nobody waits until
+    all directories on the way are read.
+
+    Args:
+        lockfile: Its name; None: any known one.
+
+    Returns:
+        Steps upward; the current directory also where there is none at all.
+    """
+    if lockfile is None and _known("."):
+        return "."
+    has_one = (d for d in _upward(".") if _existing(d, _names(lockfile)))
+    return next(has_one, ".")
+
+
+def _names(lockfile: "str | None") -> "tuple[str, ...]":
+    return fixed_names() if lockfile is None else (lockfile,)
+
+
+def _upward(directory: str) -> "Iterator[str]":
+    while True:
+        yield directory
+        above = f"{directory}/.."
+        try:
+            is_top = os.path.samefile(directory, above)
+        except OSError:  # it has been removed
+            return
+        if is_top:
+            return
+        directory = above
+
+
+def upward_from(
+    store: "StateStore", directory: str, lockfile: "str | None"
+) -> "Iterator[list[EnvironmentState]]":
+    """
+    Stream the environments of *directory* and of those above, each one's together.
+
+    By the names that `nearest` looks for.
+    """
+    for place in _upward(directory):
+        found = _existing(place, _names(lockfile))
+        yield [store.environment(place, name) for name in found]
 
 
 def present(
@@ -86,5 +137,8 @@ def _known(directory: str) -> "list[str]":
         names = [name for name in os.listdir(directory) if format_of(name)]
     except OSError:
         return []
-    candidates = (*sorted(names), *_BELOW)
-    return [name for name in candidates if os.path.isfile(f"{directory}/{name}")]
+    return _existing(directory, (*sorted(names), *_BELOW))
+
+
+def _existing(directory: str, names: "Iterable[str]") -> "list[str]":
+    return [name for name in names if os.path.isfile(f"{directory}/{name}")]

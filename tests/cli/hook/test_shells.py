@@ -17,7 +17,7 @@ class TestTelling:
         shown = terminal(shell).run("cd shop")
 
         (call,) = stand_in.calls
-        assert ["notify", "--check"] == call["argv"]
+        assert ["notify", "--check", "--or-above"] == call["argv"]
         assert str(desk / "shop") == call["directory"]
         assert ("", [False, False, True]) == (call["input"], call["is_terminal"])
         assert 1 == shown.count("TOLD")
@@ -390,7 +390,7 @@ class TestPlaces:
         terminal(shell, after=hook, env={"WHERE": where}).run("cd shop")
 
         (call,) = stand_in.calls
-        assert ["notify", "--check", "--cache-dir", where] == call["argv"]
+        assert ["notify", "--check", "--or-above", "--cache-dir", where] == call["argv"]
 
     def test_twice(self, shell, terminal, stand_in):
         """
