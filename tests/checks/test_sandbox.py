@@ -214,7 +214,7 @@ class TestFailures:
         (directory / "bwrap").write_text('#!/bin/sh\ntouch "$OLDPWD/ran"\n')
         (directory / "bwrap").chmod(0o755)
         monkeypatch.chdir(directory)
-        monkeypatch.setenv("PATH", ":.")
+        monkeypatch.setenv("PATH", ":.:/no/such/directory")
 
         with pytest.raises(ResolverError, match="There is no command 'bwrap'"):
             checks.Command(["/bin/true"], sandbox=True)(environment, b"")
