@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from upgrade_state import StateStore
 
@@ -20,6 +21,18 @@ if TYPE_CHECKING:
     from upgrade_state import EnvironmentState
 
 _WORKERS = Path(__file__).with_name("workers.py")
+
+# How long an example takes is a matter of what else the machine does.
+settings.register_profile(
+    "patient",
+    settings.default,
+    deadline=None,
+    suppress_health_check=[
+        *settings.default.suppress_health_check,
+        HealthCheck.too_slow,
+    ],
+)
+settings.load_profile("patient")
 
 # Only ends a hang; what is worth a longer one says so.
 _LIMIT = 120
