@@ -499,7 +499,7 @@ class TestSkipped:
             [sys.executable, "-c", FRESH, *map(str, (store.place(), 1000))],
             capture_output=True,
             text=True,
-            timeout=LIMIT,
+            timeout=5 * LIMIT,
             check=False,
         )
 
