@@ -42,6 +42,16 @@ def read(path: str) -> "bytes | None":
     return None if size == _NO_LOCKFILE else _read(path, MAX_SIZE)
 
 
+def is_there(path: str) -> bool:
+    """
+    Tell whether a lockfile is there: a regular file, or a symlink to one.
+
+    Raises:
+        StateReadError: Nobody can tell.
+    """
+    return _size(path) != _NO_LOCKFILE
+
+
 def _size(path: str) -> int:
     """
     Return the size of a regular file.

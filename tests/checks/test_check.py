@@ -79,6 +79,39 @@ class TestCheck:
         assert "checked" == outcome.state
         assert "expired" == outcome.freshness.reason
 
+    def test_no_lockfile_any_more(self, environment, directory):
+        """
+        What is made from nothing is no upgrade of a lockfile that is gone.
+        """
+        checks.check(environment, lambda _, old: old)
+        (directory / "uv.lock").unlink()
+        before = environment.read()
+
+        outcome = checks.check(
+            environment, failing, only_if_due=True, max_age=dt.timedelta(0)
+        )
+
+        assert checks.Outcome("gone") == outcome
+        assert before == environment.read()
+
+    def test_first_lockfile(self, environment, directory, lock_of):
+        """
+        On purpose one may be made, and where none was there, if that is due.
+        """
+        checks.check(environment, lambda _, old: old)
+        (directory / "uv.lock").unlink()
+
+        on_purpose = checks.check(environment, lambda *_: lock_of(attrs="24.3.0"))
+        due = checks.check(
+            environment,
+            lambda *_: lock_of(attrs="25.0"),
+            only_if_due=True,
+            max_age=dt.timedelta(0),
+        )
+
+        assert ("checked", "checked") == (on_purpose.state, due.state)
+        assert lock_of(attrs="25.0") == environment.kept_lockfile("new")
+
     def test_dropped(self, environment, monkeypatch):
         """
         Where another check was faster, its result is kept.

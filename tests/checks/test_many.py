@@ -450,6 +450,58 @@ class TestSkipped:
         assert checks.Outcome("gone") == result.outcome
         assert before == (record.read_bytes(), record.stat().st_mtime_ns)
 
+    @pytest.mark.parametrize("restart", [False, True])
+    def test_no_lockfile_any_more(self, few, restart):
+        """
+        So it is where the lockfile is gone; nothing is begun, and no thread.
+        """
+        commit(few[0])
+        before = Path(few[0].record_path).read_bytes()
+        Path(few[0].path, "pins.lock").unlink()
+        seen = []
+
+        (result,) = checks.check_all(
+            few[:1],
+            failing,
+            max_age=dt.timedelta(),
+            restart=restart,
+            observe=lambda *event: seen.append(event),
+        )
+
+        assert checks.Outcome("gone") == result.outcome
+        assert [(few[0], result)] == seen
+        assert before == Path(few[0].record_path).read_bytes()
+
+    def test_first_lockfile(self, few):
+        """
+        What never had a lockfile may get one.
+        """
+        Path(few[0].path, "pins.lock").unlink()
+
+        (result,) = checks.check_all(few[:1], lambda *_: b"new")
+
+        assert "checked" == result.outcome.state
+
+    def test_hidden_lockfile(self, few, monkeypatch):
+        """
+        Where nobody can tell whether the lockfile is there, a check says so.
+        """
+        commit(few[0])
+        lockfile = os.path.join(few[0].path, "pins.lock")
+        stat = os.stat
+
+        def refuse(path, *args, **more):
+            if path == lockfile:
+                raise PermissionError(13, "Permission denied")
+            return stat(path, *args, **more)
+
+        monkeypatch.setattr(os, "stat", refuse)
+
+        (result,) = checks.check_all(few[:1], failing, max_age=dt.timedelta())
+
+        assert "failed" == result.outcome.state
+        assert "Could not read the lockfile" in result.outcome.error.message
+
     def test_hidden(self, few, monkeypatch):
         """
         Where nobody can tell whether the directory is there, a check does.

@@ -598,6 +598,27 @@ class TestDetached:
         assert str(shop) not in directories
 
 
+class TestGone:
+    def test_lockfile(self, environment, shop, run, commit, lock_of):
+        """
+        Where the lockfile is gone no check starts, and what was found is kept.
+        """
+        commit(environment, lock_of(attrs="24.3.0", idna="3.9"), recipe="uv")
+        (shop / "uv.lock").unlink()
+        before = Path(environment.record_path).read_bytes()
+
+        due = run("check", "--if-due", "--max-age=0", "--lockfile=uv.lock")
+        every = run("check", "--all", "--max-age=0")
+        shown = run("show").out
+
+        line = f"upgrade-state: {shop} (uv.lock): its lockfile is gone\n"
+        assert (1, line) == (due.status, due.err)
+        assert (0, "upgrade-state: 1 gone\n") == (every.status, every.err)
+        assert "  checks:   none: its lockfile is gone\n" in shown
+        assert json.loads(run("show", "--json").out)["background"] is False
+        assert before == Path(environment.record_path).read_bytes()
+
+
 class TestShow:
     def test_by_itself(self, desk, run):
         """

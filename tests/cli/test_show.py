@@ -408,7 +408,7 @@ class TestList:
         no_directory = run("list").out
 
         assert f"{name}: its lockfile has changed since, {words}\n" == upgraded
-        assert f"{name}: its lockfile has changed since, {words}\n" == no_lockfile
+        assert f"{name}: its lockfile is gone, {words}\n" == no_lockfile
         assert f"{name}: its directory is gone, {words}\n" == no_directory
 
     def test_empty(self, run):

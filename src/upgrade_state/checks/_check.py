@@ -14,6 +14,7 @@ from upgrade_state import _record, _times, lockfiles
 from upgrade_state.exceptions import ResolverError, UpgradeStateError
 
 from ._cancel import Cancelled, current_cancellation, ended_by
+from ._gone import had_lockfile
 from ._recipes import recipe_named
 
 if TYPE_CHECKING:
@@ -73,8 +74,9 @@ class Outcome:
             another process is checking. ``dropped``: another check was
             committed meanwhile. ``failed``: no new lockfile; that is
             remembered. ``cancelled``: nothing is recorded. ``no-recipe``: the
-            record names none, so nothing was run. ``gone``: its directory is
-            not there any more (only `check_all` asks).
+            record names none, so nothing was run. ``gone``: the lockfile
+            that the last check was about is not there any more, or, in
+            `check_all`, the directory (only it and *only_if_due* ask).
 
         error: Why it has failed.
 
@@ -111,8 +113,8 @@ def check(  # noqa: PLR0913 - what a check depends on
         format: The lockfile's format. None: by its name. Where *resolver* is
             None, the recipe knows.
 
-        only_if_due: Ask first whether a check is due. A person's own check
-            does not.
+        only_if_due: Ask first whether a check is due, and whether what was
+            checked last is there at all. A person's own check does not.
 
         max_age: For how long a check is good, if that is asked. None: a day.
 
@@ -146,8 +148,9 @@ def check(  # noqa: PLR0913 - what a check depends on
                 return Outcome("busy")
             if only_if_due:
                 freshness = guard.freshness(max_age=max_age)
-                if not freshness.due:
-                    return _not_due(freshness)
+                skipped = _skipped(environment, guard, freshness)
+                if skipped is not None:
+                    return skipped
             if resolver is None:
                 recipe = guard.recipe
                 if recipe is None:
@@ -192,7 +195,14 @@ def _format_of(recipe: Recipe) -> str | None:
     return recipe.format
 
 
-def _not_due(freshness: Freshness) -> Outcome:
+def _skipped(
+    environment: EnvironmentState, guard: CheckGuard, freshness: Freshness
+) -> Outcome | None:
+    # Made anew from nothing it would pass for one that has no upgrades.
+    if guard.old_lockfile is None and had_lockfile(environment):
+        return Outcome("gone")
+    if freshness.due:
+        return None
     is_fresh = freshness.reason == "fresh"
     return Outcome("fresh" if is_fresh else "backing-off", None, freshness)
 

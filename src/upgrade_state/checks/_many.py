@@ -34,6 +34,7 @@ from upgrade_state.exceptions import (
 
 from ._cancel import Cancellation
 from ._check import Outcome, check
+from ._gone import gone
 from ._threads import Threads, handlers_raise_later
 
 if TYPE_CHECKING:
@@ -210,9 +211,9 @@ class _Plan:
         """
         if environment.path is None:
             return Outcome("failed", _unreadable(environment))
-        if _is_gone(environment.path):
-            return Outcome("gone")
         handle = another(environment)
+        if gone(handle):
+            return Outcome("gone")
         freshness = handle.freshness(max_age=self.max_age)
         if freshness.reason in ("fresh", "backing-off"):
             return Outcome(freshness.reason, None, freshness)
@@ -224,10 +225,8 @@ class _Plan:
         """
         Tell whether a check can be made, be it due or not.
         """
-        path = environment.path
-        if path is None or _is_gone(path):
-            return False
-        return self._has_resolver(another(environment))
+        handle = another(environment)
+        return not gone(handle) and self._has_resolver(handle)
 
     def _has_resolver(self, handle: EnvironmentState) -> bool:
         if self.resolver is not None:
@@ -273,22 +272,6 @@ def another(environment: EnvironmentState) -> EnvironmentState:
     A handle remembers what it has read.
     """
     return copy.copy(environment)
-
-
-def _is_gone(path: str) -> bool:
-    """
-    Tell whether there is no such directory.
-
-    A failure would be written into its record then, time and again, which
-    would keep `prune` from ever taking it for old.
-    """
-    try:
-        os.stat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except OSError:  # nobody knows
-        return False
-    return False
 
 
 def _unreadable(environment: EnvironmentState) -> StateReadError:

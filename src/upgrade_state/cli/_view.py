@@ -14,6 +14,7 @@ from upgrade_state import _policy, _record, lockfiles
 from upgrade_state._environment import switch
 from upgrade_state._text import clean
 from upgrade_state._words import duration, moment
+from upgrade_state.checks._gone import gone
 from upgrade_state.cli._hints import upgrade_hint
 from upgrade_state.cli._output import out
 from upgrade_state.cli._select import has_record, name_of
@@ -90,6 +91,13 @@ class View:
         ).summary
 
     @property
+    def gone(self) -> str:
+        """
+        What of what was checked is not there any more, in words; "": nothing.
+        """
+        return "" if self.record is None else gone(self.environment)
+
+    @property
     def since(self) -> str:
         """
         What has become of what was checked, in words; "": nothing, as far as known.
@@ -98,8 +106,8 @@ class View:
             StateReadError: The lockfile cannot be read.
         """
         result = self.record and self.record["result"]
-        if not os.path.isdir(self.environment.path or ""):
-            return "its directory is gone"
+        if self.gone:
+            return self.gone
         if not result or self.environment._matches(None)(result["old_lockfile"]):  # noqa: SLF001
             return ""
         return "its lockfile has changed since"
@@ -127,6 +135,8 @@ class View:
         """
         Why no check starts by itself; None: where one is due, it does.
         """
+        if self.gone:
+            return self.gone
         off = switch()
         if off is not None:
             return f"{off} is set in the process environment"
@@ -211,7 +221,8 @@ def _background(view: View) -> str:
     if view.record is not None and why_not is None:
         how = f"by the recipe {view.record['recipe']}"
         return f"start by themselves (hook, notify --check), {how}"
-    return f"only when you run upgrade-state check: {why_not}"
+    when = "none" if view.gone else "only when you run upgrade-state check"
+    return f"{when}: {why_not}"
 
 
 def _remembered(record: Record, summary: str) -> Iterator[tuple[str, str]]:
