@@ -448,13 +448,37 @@ class TestRecord:
 
         assert b"other" == environment.kept_lockfile("old")
 
-    def test_no_lockfile(self, tmp_path, run, shop):
+    @pytest.mark.parametrize(
+        ("words", "message"),
+        [
+            (["none"], "there is no such directory or lockfile: 'none'"),
+            (["none/uv.lock"], "there is no such directory or lockfile: 'none/uv"),
+            (["none", "--lockfile=x"], "there is no such directory or lockfile: 'no"),
+            (["src"], ", but one is in '{shop}'; name it with --lockfile"),
+        ],
+    )
+    def test_nothing_there(self, shop, run, words, message):
         """
-        Also of an environment without a lockfile.
+        What could never be told is a mistake, and nothing is stored.
         """
-        run("record", tmp_path, "--old=uv.lock", "--new=uv.lock", "--format=uv")
+        (shop / "src").mkdir()
+        result = run("record", *words, "--old=uv.lock", "--new=uv.lock")
 
-        assert "uv" == StateStore().environment(tmp_path).read().result.format
+        assert 2 == result.status
+        assert message.format(shop=shop) in result.err
+        assert 1 == len(result.err.splitlines())
+        assert "" == run("list").out
+
+    def test_a_name_of_its_own(self, shop, run):
+        """
+        A lockfile that nobody knows by its name is named.
+        """
+        (shop / "src").mkdir()
+        (shop / "src" / "x").write_bytes((shop / "uv.lock").read_bytes())
+        words = ("src", "--lockfile=x", "--old=src/x", "--new=src/x", "--format=uv")
+
+        assert (0, "") == (run("record", *words).status, run("record", *words).err)
+        assert "uv" == StateStore().environment("src", "x").read().result.format
 
     def test_missing(self, shop, run):
         """

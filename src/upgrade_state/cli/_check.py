@@ -44,11 +44,16 @@ def check(options: Namespace) -> int:
         return check_all(options, _command_for_all(options))
     refuse(options, "jobs", "on_error", "restart", words="is for --all")
     options.env = "." if options.env is None else options.env
-    if not os.path.exists(options.env) and not _is_to_be_made(options):
-        raise UsageError(f"there is no such directory or lockfile: {options.env!r}")
+    if not _is_to_be_made(options):
+        _refuse_missing(options)
     if options.if_due:
         return _if_due.check(options)
     return max(each(_plan(options), lambda planned: _check(*planned, options)))
+
+
+def _refuse_missing(options: Namespace) -> None:
+    if not os.path.exists(options.env):
+        raise UsageError(f"there is no such directory or lockfile: {options.env!r}")
 
 
 def _is_to_be_made(options: Namespace) -> bool:
@@ -86,10 +91,17 @@ def _command_for_all(options: Namespace) -> Resolver | None:
 def _command(options: Namespace) -> Plan:
     if options.recipe:
         raise UsageError("either --recipe or a COMMAND, not both")
+    return [(_the_one(options), _command_of(options, options.limit), None)]
+
+
+def _the_one(options: Namespace) -> EnvironmentState:
+    """
+    Return the only environment; one without a lockfile could never be told of.
+    """
     environment = the_one(options)
     if environment.lockfile_name is None:
         raise UsageError(f"{no_lockfile(options)}; name it with --lockfile")
-    return [(environment, _command_of(options, options.limit), None)]
+    return environment
 
 
 def _command_of(options: Namespace, limit: dt.timedelta | None) -> checks.Command:
@@ -246,7 +258,8 @@ def record(options: Namespace) -> int:
     """
     Store the result of a check that was made elsewhere.
     """
-    environment = the_one(options)
+    _refuse_missing(options)
+    environment = _the_one(options)
     old, new = _read(options.old), _read(options.new)
     checks.judge(environment, old, new, format=options.format)
     with environment.try_check(old) as guard:
