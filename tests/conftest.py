@@ -37,11 +37,6 @@ settings.load_profile("patient")
 # Only ends a hang; what is worth a longer one says so.
 _LIMIT = 120
 
-# How long an example takes says something about the machine.
-_ANY_MACHINE = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
-settings.register_profile("any-machine", **_ANY_MACHINE)
-settings.load_profile("any-machine")
-
 
 @pytest.fixture(autouse=True)
 def _plain_surroundings(tmp_path: Path) -> Iterator[None]:
