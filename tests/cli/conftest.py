@@ -1,4 +1,5 @@
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -26,6 +27,23 @@ def cache(monkeypatch, tmp_path):
     path = tmp_path / "cache"
     monkeypatch.setenv("UPGRADE_STATE_CACHE_DIR", str(path))
     return path
+
+
+@pytest.fixture
+def required():
+    """
+    Find a program, or skip; where it must be there, as in CI, fail.
+    """
+
+    def find(program):
+        found = shutil.which(program)
+        if found is None and os.environ.get("UPGRADE_STATE_NEEDS_SHELLS"):
+            pytest.fail(f"{program} is not installed")
+        if found is None:
+            pytest.skip(f"{program} is not installed")
+        return found
+
+    return find
 
 
 @pytest.fixture

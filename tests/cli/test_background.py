@@ -519,14 +519,14 @@ class TestDetached:
         ],
     )
     @pytest.mark.parametrize("shell", ["sh", "bash", "zsh"])
-    def test_returns(self, desk, script, shell):
+    def test_returns(self, desk, required, script, shell):
         """
         Nobody waits for the check: not even who waits for the end of the output.
         """
         desk.hold.touch()
 
         done = subprocess.run(
-            [shell, "-c", script],
+            [required(shell), "-c", script],
             check=True,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

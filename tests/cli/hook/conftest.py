@@ -6,7 +6,6 @@ import os
 import pty
 import re
 import select
-import shutil
 import signal
 import struct
 import subprocess
@@ -74,23 +73,6 @@ print("nobody is to see this")
 print("TOLD", file=sys.stderr, flush=True)
 {more}
 """
-
-
-def required(program: str) -> str:
-    """
-    Find a program, or skip; where it must be there, as in CI, fail.
-    """
-    found = shutil.which(program)
-    if found is None and os.environ.get("UPGRADE_STATE_NEEDS_SHELLS"):
-        pytest.fail(f"{program} is not installed")
-    if found is None:
-        pytest.skip(f"{program} is not installed")
-    return found
-
-
-@pytest.fixture(name="required")
-def _required() -> Callable[[str], str]:
-    return required
 
 
 class Terminal:
@@ -173,11 +155,11 @@ class Shell:
     One of the shells, with a start-up file of its own.
     """
 
-    def __init__(self, name: str, home: Path, command: Path) -> None:
-        self.name, self.home, self.command = name, home, command
+    def __init__(self, program: str, home: Path, command: Path) -> None:
+        self.program, self.home, self.command = program, home, command
+        self.name = Path(program).name
         self.tracer: list[str] = []
         self.rewrite = ""
-        self.program = required(name)
         # Else a fish that starts for the first time reads all manuals there are.
         (home / ".data/fish/generated_completions").mkdir(parents=True)
 
@@ -224,43 +206,43 @@ class Shell:
 
 
 @pytest.fixture(params=["bash", "zsh", "fish"])
-def shell(request, tmp_path, stand_in):
+def shell(request, required, tmp_path, stand_in):
     """
     Each of the shells.
     """
     home = tmp_path / "home"
     home.mkdir()
-    return Shell(request.param, home, stand_in.path)
+    return Shell(required(request.param), home, stand_in.path)
 
 
 @pytest.fixture
-def bash(tmp_path, stand_in):
+def bash(required, tmp_path, stand_in):
     """
     Bash, for what only bash has.
     """
     home = tmp_path / "home"
     home.mkdir()
-    return Shell("bash", home, stand_in.path)
+    return Shell(required("bash"), home, stand_in.path)
 
 
 @pytest.fixture
-def zsh(tmp_path, stand_in):
+def zsh(required, tmp_path, stand_in):
     """
     Zsh, likewise.
     """
     home = tmp_path / "home"
     home.mkdir()
-    return Shell("zsh", home, stand_in.path)
+    return Shell(required("zsh"), home, stand_in.path)
 
 
 @pytest.fixture
-def fish(tmp_path, stand_in):
+def fish(required, tmp_path, stand_in):
     """
     Fish, likewise.
     """
     home = tmp_path / "home"
     home.mkdir()
-    return Shell("fish", home, stand_in.path)
+    return Shell(required("fish"), home, stand_in.path)
 
 
 class StandIn:
