@@ -1,3 +1,4 @@
+import math
 import os
 import sys
 import time
@@ -115,14 +116,16 @@ def late(monkeypatch):
     """
 
     def late_(is_so):
-        end = time.monotonic() + _LIMIT
+        limit = time.monotonic() + _LIMIT
 
-        def now():
-            return _LONG if is_so() or time.monotonic() > end else 0.0
+        class Bounds(_process._Bounds):
+            def overstepped(self, written):
+                is_over = is_so() or time.monotonic() > limit
+                self._end = 0.0 if is_over else math.inf
+                self._end_with_sleep = math.inf
+                return super().overstepped(written)
 
-        clocks = (now, lambda: 0.0)
-        run = _process.Supervisor.run
-        monkeypatch.setitem(run.__kwdefaults__, "clocks", clocks)
+        monkeypatch.setattr(_process, "_Bounds", Bounds)
         monkeypatch.setattr(_process, "_GLANCE_SECONDS", 0.01)
 
     return late_
