@@ -507,6 +507,16 @@ class TestFailures:
             "exit status 1: error: a; b; hint: c"
         )
 
+    def test_hint(self, environment):
+        """
+        What the caller suspects is told where the command's words tell no remedy.
+        """
+        silent = Command(["false"], hint="look at it")
+        telling = Command(["sh", "-c", "echo ENOSPC; exit 1"], hint="look at it")
+
+        assert self.error_of(silent, environment).endswith("status 1; look at it")
+        assert "look at it" not in self.error_of(telling, environment)
+
     def test_silent(self, environment, python):
         """
         A command that says nothing is quoted with nothing.

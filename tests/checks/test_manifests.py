@@ -22,10 +22,13 @@ def make(directory, **files):
         path.write_text(text)
 
 
-def copied(directory, name):
+def collected(directory, name):
     recipe = RECIPES[name]
-    found = _manifests.collect(str(directory), recipe.manifests, recipe.beside)
-    return sorted(found)
+    return _manifests.collect(str(directory), recipe.manifests, recipe.beside)
+
+
+def copied(directory, name):
+    return sorted(collected(directory, name)[0])
 
 
 class TestManagers:
@@ -218,6 +221,28 @@ class TestBounds:
 
         assert ["package.json"] == copied(directory, "npm")
 
+    def test_outside(self, directory, tmp_path):
+        """
+        What lies elsewhere is told, the first of it, and from a package, too.
+        """
+        make(tmp_path, **{"lib/setup.py": "", "more/setup.py": ""})
+        make(directory, **{"requirements.in": "-e in\n", "in/requirements.in": ""})
+        (directory / "in/requirements.in").write_text("-e ../../lib\n-e ../../more\n")
+
+        assert "../lib" == collected(directory, "pip")[1]
+
+    @pytest.mark.parametrize("word", ["../none", "/bin/sh", ".", "../{}/in", "../m*"])
+    def test_nothing_outside(self, directory, tmp_path, word):
+        """
+        Unless nothing is there, or it is no place beside the environment.
+        """
+        make(tmp_path, **{"more/package.json": "{}"})
+        make(directory, **{"in/package.json": "{}"})
+        words = [word.format(directory.name)]
+        make(directory, **{"package.json": json.dumps({"workspaces": words})})
+
+        assert "" == collected(directory, "npm")[1]
+
     @pytest.mark.parametrize("pattern", ["**", "**/x", "*/" * 40 + "x"])
     def test_loop(self, directory, pattern):
         """
@@ -319,7 +344,7 @@ class TestBounds:
         wishes = {"workspaces": ["a", "*/" * 6 + "x", "s*/" * 6 + "a"]}
         make(directory, **{"package.json": json.dumps(wishes)})
 
-        found = _manifests.collect(str(directory), ("package.json",), ())
+        found, _ = _manifests.collect(str(directory), ("package.json",), ())
         assert {"package.json", "a/package.json"} <= set(found)
         assert _manifests._MAX_FILES >= len(found)
 
@@ -404,7 +429,7 @@ class TestInside:
             with pytest.MonkeyPatch.context() as patch:
                 scan = os.scandir
                 patch.setattr(os, "scandir", lambda p: listed.append(p) or scan(p))
-                found = _manifests.collect(
+                found, _ = _manifests.collect(
                     str(shop), ("package.json",), ("*.toml", "up/*", "**/secret")
                 )
 

@@ -55,7 +55,7 @@ def manifests_of(directory, name="uv"):
     What a recipe copies.
     """
     recipe = checks.RECIPES[name]
-    return _manifests.collect(str(directory), recipe.manifests, recipe.beside)
+    return _manifests.collect(str(directory), recipe.manifests, recipe.beside)[0]
 
 
 class TestRecipes:
@@ -128,6 +128,23 @@ class TestRecipes:
         outcome = checks.check(environment, checks.RECIPES["uv"].resolver(environment))
 
         assert "There is no file 'pyproject.toml' to copy" == outcome.error.message
+
+    def test_outside(self, environment, directory, fake_uv):
+        """
+        What lies outside is named where the command fails, and not its own way.
+        """
+        source = 'libp = { path = "../lib", editable = true }'
+        wishes = f"{PROJECT}[tool.uv.sources]\n{source}\n"
+        make(directory, **{"pyproject.toml": wishes, "../lib/pyproject.toml": ""})
+        words = "error: Distribution not found at: file:///tmp/x/lib"
+        Path(fake_uv.parent, "bin/uv").write_text(f"#!/bin/sh\necho {words}\nexit 1\n")
+
+        outcome = checks.check(environment, checks.RECIPES["uv"].resolver(environment))
+
+        assert (
+            "'uv' failed with exit status 1: error: Distribution not found at: <URL>;"
+            " '../lib' lies outside of the environment's directory, and is not copied"
+        ) == outcome.error.message
 
     def test_no_uv(self, environment, directory, monkeypatch):
         """

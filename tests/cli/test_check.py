@@ -282,6 +282,9 @@ class TestCheck:
             (["--"], "there is no COMMAND after --"),
             (["--", ""], "not a command"),
             (["--copy", "../x", "--", "true"], "not a file below"),
+            (["--copy", "x", "--", "true"], "There is no file 'x' to copy: '/"),
+            (["--copy", "out", "--", "true"], "There is no file 'out' to copy: '/"),
+            (["--copy", "x"], "There is no file 'x' to copy: '/"),
             (["--timeout", "soon"], "argument --timeout: not a duration: 'soon'"),
             (["--format", "x"], "Unknown format 'x'"),
             (["--recipe", "x"], f"There is no recipe 'x'; recipes: {CHOICES}"),
@@ -300,13 +303,16 @@ class TestCheck:
     )
     def test_usage(self, shop, run, words, message):
         """
-        Mistakes are one line, and exit status 2.
+        Mistakes are one line, and exit status 2; nothing is recorded.
         """
+        (shop / "pyproject.toml").touch()
+        (shop / "out").symlink_to("/etc/passwd")
         result = run("check", *words)
 
         assert (2, "") == (result.status, result.out)
         assert 1 == len(result.err.splitlines())
         assert message in result.err
+        assert [] == list(StateStore())
 
     @pytest.mark.parametrize("words", [(), ("--", "true")])
     def test_below(self, shop, run, monkeypatch, words):

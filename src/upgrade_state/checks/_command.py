@@ -116,6 +116,9 @@ class Command:
         needs: What to do if there is no such command, or one that does not
             know what it is asked for.
 
+        hint: What may be the reason where it fails, and its words tell nobody
+            what to do. Empty: nobody knows.
+
         sandbox: Let it write nowhere but in the scratch directory.
 
     Raises:
@@ -143,6 +146,7 @@ class Command:
     searches: tuple[str, ...] = attrs.field(default=(), converter=_names, kw_only=True)
     offline: bytes = attrs.field(default=b"", kw_only=True)
     needs: str = attrs.field(default=_NEEDS, kw_only=True)
+    hint: str = attrs.field(default="", kw_only=True)
     sandbox: bool = attrs.field(default=False, kw_only=True)
 
     def __call__(
@@ -277,8 +281,9 @@ class Command:
 
     def _advice(self, ended: Ended) -> str:
         if (self._status(ended) or 0) > 0 and not ended.output.strip():
-            return "it did not say why: run it once by hand"
-        return advice(ended.output, is_late=ended.is_late, needs=self._needs)
+            return self.hint or "it did not say why: run it once by hand"
+        known = advice(ended.output, is_late=ended.is_late, needs=self._needs)
+        return known or self.hint
 
     def _status(self, ended: Ended) -> int | None:
         status = ended.status

@@ -63,11 +63,15 @@ _BEFORE: Final = re.compile(
 _AFTER: Final = re.compile(r"[?#].*", re.DOTALL)
 
 
-def collect(directory: str, names: Sequence[str], beside: Iterable[str]) -> list[str]:
+def collect(
+    directory: str, names: Sequence[str], beside: Iterable[str]
+) -> tuple[list[str], str]:
     """
     Return what to copy, as paths below *directory*; what is missing is not listed.
 
-    The first manifest always is, so that its absence is noticed.
+    The first manifest always is, so that its absence is noticed. Besides, the
+    first path that is named and leads out of *directory*, to where something
+    is; "": none does.
 
     Args:
         names: The manifests' names.
@@ -84,7 +88,7 @@ def collect(directory: str, names: Sequence[str], beside: Iterable[str]) -> list
         if cancellation is not None:
             cancellation.raise_if_cancelled()
         walk.read(walk.rest.pop())
-    return list(dict.fromkeys((names[0], *walk.files)))
+    return list(dict.fromkeys((names[0], *walk.files))), walk.outside
 
 
 class _Walk:
@@ -95,6 +99,8 @@ class _Walk:
         files: What was found, in order.
 
         rest: Of these the manifests that have not been read yet.
+
+        outside: What was found first that is elsewhere; "": nothing.
     """
 
     def __init__(
@@ -102,6 +108,7 @@ class _Walk:
     ) -> None:
         self.files: dict[str, None] = {}
         self.rest: list[str] = []
+        self.outside = ""
         self._directory: Final = directory
         self._names: Final = names
         self._beside: Final = tuple(beside)
@@ -155,6 +162,7 @@ class _Walk:
         try:
             path = copied_name(path)
         except ValueError:  # elsewhere: the tool will say that it is missing
+            self._look_outside(path)
             return
         # Most words are no names at all.
         there = os.path.join(self._directory, path)
@@ -164,6 +172,13 @@ class _Walk:
             self.package(path)
         elif path not in self.files and self._take(path) and path.endswith(_LISTS):
             self.rest.append(path)
+
+    def _look_outside(self, path: str) -> None:
+        if self.outside or os.path.isabs(path):  # an interpreter's, for example
+            return
+        is_there = os.path.lexists(os.path.join(self._directory, path))
+        if is_there and not self._is_inside(path):
+            self.outside = os.path.normpath(path)
 
     def _take(self, path: str) -> bool:
         """

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 # Ends the name of a recipe in a record: run in a sandbox.
 IN_SANDBOX: Final = "+sandbox"
 
+_OUTSIDE: Final = "lies outside of the environment's directory, and is not copied"
+
 
 def _must(be: str, test: Callable[[Any], bool]) -> Callable[..., None]:
     """
@@ -216,7 +218,9 @@ class Recipe:
             ValueError: One of *copies* is not below the environment's directory,
                 or one of *passes* is no name.
         """
-        found = _manifests.collect(environment.path or "", self.manifests, self.beside)
+        found, outside = _manifests.collect(
+            environment.path or "", self.manifests, self.beside
+        )
         return Command(
             self.argv,
             copies=(*found, *copies),
@@ -229,5 +233,6 @@ class Recipe:
             searches=self.searches,
             offline=self.offline,
             needs=self.needs,
+            hint=outside and f"{outside!r} {_OUTSIDE}",
             sandbox=self.sandbox,
         )

@@ -64,12 +64,9 @@ class Scratch:
         Copy a file, *name* being its path below the environment's directory.
 
         Raises:
-            ResolverError: There is no regular file of that name, or a symlink
-                leads out of the environment's directory.
+            ResolverError: See `source_of`.
         """
-        source = os.path.realpath(os.path.join(self._environment, name))
-        if not _is_below(source, self._environment) or not os.path.isfile(source):
-            raise ResolverError(f"There is no file {name!r} to copy", self._environment)
+        source = source_of(name, self._environment)
         with self._filling(name) as target:
             shutil.copyfile(source, target)
             # To be written to, perhaps by the very next copy.
@@ -153,6 +150,20 @@ def is_full(path: str) -> bool:
     # Some file systems do not count.
     has_bytes = not space.f_blocks or space.f_bavail * space.f_frsize >= _LITTLE
     return not (has_bytes and (not space.f_files or space.f_favail))
+
+
+def source_of(name: str, directory: str) -> str:
+    """
+    Return the file that is copied as *name* of an environment's *directory*.
+
+    Raises:
+        ResolverError: There is no regular file of that name, or a symlink leads
+            out of the directory.
+    """
+    source = os.path.realpath(os.path.join(directory, name))
+    if not _is_below(source, directory) or not os.path.isfile(source):
+        raise ResolverError(f"There is no file {name!r} to copy", directory)
+    return source
 
 
 def copied_name(name: str) -> str:

@@ -8,6 +8,7 @@ import os
 from typing import TYPE_CHECKING
 
 from upgrade_state import _current, checks, lockfiles
+from upgrade_state.checks._scratch import copied_name, source_of
 from upgrade_state.cli import _if_due
 from upgrade_state.cli._all import check_all
 from upgrade_state.cli._outcomes import BUSY, OVERTAKEN, trouble
@@ -48,7 +49,10 @@ def check(options: Namespace) -> int:
         _refuse_missing(options)
     if options.if_due:
         return _if_due.check(options)
-    return max(each(_plan(options), lambda planned: _check(*planned, options)))
+    plan = _plan(options)
+    for name in options.copy:  # of the one directory, before any failure is recorded
+        source_of(copied_name(name), plan[0][0].path or "")
+    return max(each(plan, lambda planned: _check(*planned, options)))
 
 
 def _refuse_missing(options: Namespace) -> None:
