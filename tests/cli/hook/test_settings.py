@@ -306,6 +306,17 @@ class TestZsh:
         assert "TOLD" in shown
         assert "BROKEN" not in shown
 
+    def test_trace(self, zsh, terminal):
+        """
+        Who traces commands sees one line of it, and goes on tracing.
+        """
+        tty = terminal(zsh, after="set -x")
+        shown = tty.run("cd shop")
+
+        assert "TOLD" in shown
+        assert 1 == shown.count("\n+__upgrade_state_")
+        assert "> echo a\r\n" in tty.run("echo a")
+
     def test_patterns(self, zsh, terminal, stand_in, desk):
         """
         A name is no pattern, even where the user wants values to be some.
