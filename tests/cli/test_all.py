@@ -100,7 +100,7 @@ class TestAll:
 
     def test_failure(self, many, run, python):
         """
-        A failure is a line and the exit status 1; later it is backing off.
+        A failure is a line and the exit status 1; so it is later, while backing off.
         """
         words = ("check", "--all", *python(FAIL_IN_001 + UPGRADE))
         first, second = run(*words), run(*words)
@@ -110,7 +110,7 @@ class TestAll:
         assert failure.startswith(f"upgrade-state: {many[1].path} (pins.lock): ")
         assert failure.endswith("failed with exit status 1: no route")
         assert "upgrade-state: 4 checked, 1 failed" == summary
-        assert 0 == second.status
+        assert 1 == second.status
         assert "upgrade-state: 4 fresh, 1 backing off\n" == second.err
 
     def test_stop(self, many, run, python):

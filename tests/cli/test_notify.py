@@ -151,6 +151,16 @@ class TestNotify:
 
         assert [TROUBLE, ""] == [run("notify").err, run("notify").err]
 
+    def test_cannot_check_by_a_recipe(self, shop, environment, commit, failing, run):
+        """
+        The tool may be what is missing: nobody is told to run it.
+        """
+        commit(environment, (shop / "uv.lock").read_bytes(), recipe="uv")
+        failing(0)
+
+        told = run("notify", "--could-not-check=0").err
+        assert TROUBLE.replace(" for 9 days", "") == told
+
     def test_cannot_check_yet(self, failing, run):
         """
         Before that he is not, unless he wants to.

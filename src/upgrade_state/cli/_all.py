@@ -40,8 +40,9 @@ _COUNTED: Final = {
     "cancelled": "cancelled",
 }
 
-# Nothing has gone wrong, and nothing is left to do now.
-_DONE: Final = frozenset({"checked", "fresh", "backing-off", "no-recipe", "gone"})
+# Nothing has gone wrong, and nothing is left to do now. What is backing off has
+# failed, and a monitor is not to take that for mended.
+_DONE: Final = frozenset({"checked", "fresh", "no-recipe", "gone"})
 
 
 def check_all(options: Namespace, resolver: Resolver | None) -> int:

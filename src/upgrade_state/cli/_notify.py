@@ -96,7 +96,9 @@ def claim(
         verdict = environment._claim(  # noqa: SLF001 - a friend
             None, interval, platform, could_not_check, None
         )
-        if verdict:
+        if verdict.reason == "cannot-check":  # the tool may be what is missing
+            say(verdict.message)
+        elif verdict:
             # Only who speaks has the time to look recipes up.
             from upgrade_state.cli import _hints  # noqa: PLC0415 - see above
 

@@ -47,9 +47,13 @@ if [[ $- == *i* && ${PROMPT_COMMAND[*]-} != *__upgrade_state_prompt* ]]; then
         [[ -n ${PROMPT_COMMAND-} && ${PROMPT_COMMAND@a} != *x* ]]; then
         PROMPT_COMMAND+=(__upgrade_state_prompt)
     else
-        # A line of its own, whatever the one before ends with. Before && a status
-        # is no error: `set -e` would end the shell, and a trap for ERR be told twice.
-        # shellcheck disable=SC2128,SC2178  # it is no array here
-        PROMPT_COMMAND=${PROMPT_COMMAND:+$PROMPT_COMMAND$'\n'}'__upgrade_state_prompt "$?" && \builtin :'
+        # A line of its own, whatever the one before ends with. A shell that inherits
+        # the text alone makes itself a function, as nothing else keeps a status.
+        # Before && that is no error: `set -e` would end the shell, and a trap for
+        # ERR be told twice.
+        # shellcheck disable=SC2128,SC2154,SC2178  # it is no array here
+        PROMPT_COMMAND=${PROMPT_COMMAND:+$PROMPT_COMMAND$'\n'}'__upgrade_state_status=$?
+\builtin type -p __upgrade_state_prompt || __upgrade_state_prompt() { \builtin return "$1"; }
+__upgrade_state_prompt "$__upgrade_state_status" && \builtin :'
     fi
 fi

@@ -10,8 +10,8 @@
 \builtin typeset -g __upgrade_state_dir=
 
 __upgrade_state_prompt() {
-    # Whatever the user has set. What follows inherits it.
-    \builtin emulate -L zsh
+    # Whatever the user has set, `set -x` included. What follows inherits it.
+    \builtin emulate -L zsh -o no_xtrace
     if [[ ${PWD-} != "${__upgrade_state_dir-}" && -t 2 ]]; then
         __upgrade_state_dir=${PWD-}
         __upgrade_state_look || :

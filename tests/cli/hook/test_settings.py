@@ -187,7 +187,7 @@ class TestPromptCommand:
         tty = terminal(bash, after=f"{bash.hook()}\n{bash.hook()}")
         shown = tty.run('printf "<%s>" "${PROMPT_COMMAND[@]}"')
 
-        assert 1 == shown.count("_prompt")
+        assert 1 == shown.count('_prompt "$')
 
     def test_exported(self, bash, terminal):
         """
@@ -196,6 +196,38 @@ class TestPromptCommand:
         tty = terminal(bash, before="export PROMPT_COMMAND=':   :'")
 
         assert ":   :" in tty.run("env | grep '^PROMPT_COMM[A]ND='")
+
+    INHERITED = (
+        "set -eu -o pipefail",
+        "set -E; trap 'echo BROKEN' ERR",
+        "set -o posix; set -r",
+        "shopt -s nocasematch; IFS=01",
+        "alias type=BROKEN return=BROKEN builtin=BROKEN",
+    )
+
+    @pytest.mark.parametrize("setting", INHERITED)
+    def test_inherited(self, bash, terminal, setting):
+        """
+        A shell that inherits the text alone sees nothing of it, and the same status.
+        """
+        after = "PROMPT_COMMAND+='; seen=$?'; export PS1 n"
+        tty = terminal(bash, "export PROMPT_COMMAND=", after)
+        shown = tty.run(f"{bash.program} --norc")
+        tty.run(f"{setting}; unset -f __upgrade_state_prompt")
+        shown += tty.run(":", "! true") + tty.run('echo "<$seen>"')
+
+        assert "<1>" in shown
+        assert "BROKEN" not in shown
+        assert "bash:" not in shown
+
+    def test_inherited_and_hooked(self, bash, terminal, stand_in):
+        """
+        One that is given the hook later on works.
+        """
+        tty = terminal(bash, "export PROMPT_COMMAND=", "export PS1 n")
+        tty.run(f"{bash.program} --norc", bash.hook(), "cd shop")
+
+        assert 1 == len(stand_in.calls)
 
 
 class TestZsh:
@@ -273,6 +305,17 @@ class TestZsh:
 
         assert "TOLD" in shown
         assert "BROKEN" not in shown
+
+    def test_trace(self, zsh, terminal):
+        """
+        Who traces commands sees one line of it, and goes on tracing.
+        """
+        tty = terminal(zsh, after="set -x")
+        shown = tty.run("cd shop")
+
+        assert "TOLD" in shown
+        assert 1 == shown.count("\n+__upgrade_state_")
+        assert "> echo a\r\n" in tty.run("echo a")
 
     def test_patterns(self, zsh, terminal, stand_in, desk):
         """
