@@ -293,6 +293,17 @@ class TestPlaces:
         assert process.stderr.startswith(f"upgrade-state: {message}")
         assert 1 == len(process.stderr.splitlines())
 
+    def test_refused(self, shop, run, monkeypatch):
+        """
+        What the system refuses is said as it is.
+        """
+        monkeypatch.setattr("os.getcwd", lambda: os.stat("/no/such/directory"))
+        result = run("check", shop, "--", "./x")
+
+        message = "upgrade-state: [Errno 2] No such file or directory"
+        assert (2, "") == (result.status, result.out)
+        assert result.err.startswith(message)
+
     @pytest.mark.parametrize("name", ["list", "show", "prune", "path"])
     def test_no_cache_directory(self, shop, run, monkeypatch, name):
         """

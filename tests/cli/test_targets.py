@@ -119,6 +119,15 @@ class TestPresent:
         with pytest.raises(ValueError, match="a lockfile already"):
             names(place / "uv.lock", "x.lock")
 
+    def test_deleted(self, monkeypatch):
+        """
+        Where the working directory is gone nothing starts at it.
+        """
+        monkeypatch.setattr("os.getcwd", lambda: os.stat("/no/such/directory"))
+
+        with pytest.raises(ValueError, match="directory is gone: 'sub'"):
+            names("sub/uv.lock")
+
     def test_empty(self):
         """
         Nothing stands for nothing.
