@@ -403,7 +403,7 @@ class TestDetached:
         assert "" == facts["ignored"]
         assert "a b" == facts["variable"]
 
-    def test_from_the_beginning(self, shop, command, tmp_path):
+    def test_from_the_beginning(self, shop, tmp_path, monkeypatch):
         """
         So it is before anything of ours runs in it.
         """
@@ -414,10 +414,12 @@ class TestDetached:
         pipe = os.readlink(f"/proc/self/fd/{write}")
         hold = tmp_path / "hold"
         hold.touch()
-        waiting = f"while os.path.exists({str(hold)!r}): time.sleep(0.01)"
+        waiting = "import os, time\n"
+        waiting += f"while os.path.exists({str(hold)!r}): time.sleep(0.01)"
+        monkeypatch.setattr(_background, "_WRAPPER", waiting)
         try:
             _background._children.clear()
-            shop.start_check(command(waiting))
+            shop.start_check(["true"])
             (child,) = _background._children
             status = Path(f"/proc/{child}/status").read_text().splitlines()
             targets = set(open_files(child))
