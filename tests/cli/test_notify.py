@@ -1,4 +1,5 @@
 import datetime as dt
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -78,6 +79,16 @@ class TestNotify:
         (shop / "docs" / "uv.lock").write_bytes(b"")
         inner = StateStore().environment(shop / "docs", "uv.lock")
         commit(inner, b"")
+
+        assert "" == run("notify", "--or-above", str(shop / "docs")).err
+
+    def test_unreadable(self, checked, shop, run):
+        """
+        What cannot be read is not known; whose it is does not matter then.
+        """
+        (shop / "docs").mkdir()
+        (shop / "docs" / "uv.lock").write_bytes(b"")
+        os.chmod(checked.store.place(), 0o777)
 
         assert "" == run("notify", "--or-above", str(shop / "docs")).err
 

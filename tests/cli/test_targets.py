@@ -169,11 +169,28 @@ class TestNearest:
 
         assert expected == _targets.nearest(lockfile)
 
-    def test_deleted(self, place, monkeypatch):
+    def test_not_permitted(self, place, monkeypatch):
         """
-        Nothing is above a directory that has been deleted.
+        Where nobody may look, nothing is.
         """
-        monkeypatch.chdir(place)
-        place.rmdir()
+
+        def refuse(*_):
+            raise PermissionError
+
+        (place / "a").mkdir()
+        (place / "uv.lock").write_text("")
+        monkeypatch.chdir(place / "a")
+        monkeypatch.setattr("os.path.samefile", refuse)
 
         assert "." == _targets.nearest(None)
+
+    def test_deleted(self, place, monkeypatch):
+        """
+        A directory that has been deleted still has one above it.
+        """
+        (place / "a").mkdir()
+        (place / "uv.lock").write_text("")
+        monkeypatch.chdir(place / "a")
+        (place / "a").rmdir()
+
+        assert "./.." == _targets.nearest(None)

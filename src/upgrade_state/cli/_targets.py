@@ -55,7 +55,7 @@ def _upward(directory: str) -> "Iterator[str]":
         above = f"{directory}/.."
         try:
             is_top = os.path.samefile(directory, above)
-        except OSError:  # it has been removed
+        except OSError:  # nobody may look there
             return
         if is_top:
             return
