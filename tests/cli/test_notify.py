@@ -98,14 +98,25 @@ class TestNotify:
         """
         assert "" == run("notify", "--or-above").err
 
-    def test_from_below(self, checked, shop, run, monkeypatch):
+    @pytest.mark.parametrize("env", ["docs", "docs/requirements.txt"])
+    def test_explain_above(self, checked, shop, run, env):
         """
-        Without a directory it is the nearest one with a lockfile.
+        Which project would be spoken of is explained, of a lockfile as well.
         """
-        (shop / "src").mkdir()
-        monkeypatch.chdir(shop / "src")
+        (shop / "docs").mkdir()
+        (shop / "docs" / "requirements.txt").write_text("sphinx\n")
+        asked = ("notify", "--or-above", str(shop / env))
 
-        assert LINE == run("notify").err
+        assert f"{shop} (uv.lock): notify: " in run(*asked, "--explain").out
+        assert LINE == run(*asked).err
+
+    def test_explain_mistake(self, shop, run):
+        """
+        A mistake is said also where it is only to be explained.
+        """
+        words = ("--or-above", "--explain", "--lockfile", "../x")
+
+        assert "not a lockfile's name" in run("notify", *words).err
 
     def test_interval(self, checked, run):
         """

@@ -49,6 +49,15 @@ class TestPresent:
 
         assert [(str(place), "x.lock")] == names(place, "x.lock")
 
+    def test_no_name(self, place):
+        """
+        What could not be the name of a lockfile hides no other one.
+        """
+        for name in ("requirements.txt", "requirements-\\x.txt"):
+            (place / name).write_text("")
+
+        assert [(str(place), "requirements.txt")] == names(place)
+
     def test_lockfile(self, place):
         """
         A lockfile stands for its directory and its name, known or not.
@@ -144,45 +153,46 @@ class TestPresent:
         assert [] == names(place)
 
 
-class TestNearest:
-    @pytest.mark.parametrize(
-        ("here", "lockfile", "expected"),
-        [
-            ("a/b", None, "./.."),
-            ("a/b", "x.lock", "./../.."),
-            ("a/b", "y.lock", "."),
-            ("a", None, "."),
-            ("a/c", None, "."),
-            (".", None, "."),
-        ],
-    )
-    def test_upward(self, place, monkeypatch, here, lockfile, expected):
+class TestUpward:
+    def names(self, lockfile=None):
         """
-        The nearest one upward counts; names that need a pattern only at hand.
+        What is found upward from here: per directory, names of lockfiles.
+        """
+        store = StateStore()
+        found = _targets.above(store, ".", lockfile)
+        return [[e.lockfile_name for e in environments] for environments in found]
+
+    def test_above(self, place, monkeypatch):
+        """
+        Each directory has its own; names that need a pattern are not looked for.
         """
         (place / "a/b").mkdir(parents=True)
-        (place / "a/c").mkdir()
-        for name in ("x.lock", "a/uv.lock", "a/c/dev-requirements.txt"):
+        for name in ("x.lock", "a/uv.lock", "a/b/dev-requirements.txt"):
             (place / name).write_text("")
-        (place / "dev-requirements.txt").write_text("")
-        monkeypatch.chdir(place / here)
+        monkeypatch.chdir(place / "a/b")
 
-        assert expected == _targets.nearest(lockfile)
+        assert [[], ["uv.lock"], []] == self.names()[:3]
+        assert [[], [], ["x.lock"]] == self.names("x.lock")[:3]
+
+    def test_top(self, monkeypatch):
+        """
+        The root is the end.
+        """
+        monkeypatch.chdir("/")
+
+        assert ["."] == list(_targets.upward("."))
 
     def test_not_permitted(self, place, monkeypatch):
         """
-        Where nobody may look, nothing is.
+        Where nobody may look, it goes no further.
         """
 
         def refuse(*_):
             raise PermissionError
 
-        (place / "a").mkdir()
-        (place / "uv.lock").write_text("")
-        monkeypatch.chdir(place / "a")
         monkeypatch.setattr("os.path.samefile", refuse)
 
-        assert "." == _targets.nearest(None)
+        assert [str(place)] == list(_targets.upward(str(place)))
 
     def test_deleted(self, place, monkeypatch):
         """
@@ -193,4 +203,4 @@ class TestNearest:
         monkeypatch.chdir(place / "a")
         (place / "a").rmdir()
 
-        assert "./.." == _targets.nearest(None)
+        assert [[], ["uv.lock"]] == self.names()[:2]

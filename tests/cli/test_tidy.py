@@ -5,6 +5,75 @@ import pytest
 from upgrade_state import StateStore
 
 
+@pytest.fixture
+def below(checked, shop, monkeypatch):
+    """
+    A directory below what is known, and the current one.
+    """
+    path = shop / "src"
+    path.mkdir()
+    monkeypatch.chdir(path)
+    return path
+
+
+class TestBelow:
+    @pytest.mark.parametrize("words", [("show",), ("snooze", "--for=7d")])
+    @pytest.mark.parametrize("lockfile", [None, "requirements.txt"])
+    def test_found(self, below, run, words, lockfile):
+        """
+        What somebody is told below a project works there.
+        """
+        if lockfile is not None:
+            (below / lockfile).write_text("sphinx\n")
+
+        result = run(*words)
+
+        assert (0, "") == (result.status, result.err)
+        assert result.out.startswith(f"{below.parent} (uv.lock)")
+
+    @pytest.mark.parametrize("name", ["x.lock", "pdm.lock", None])
+    def test_known_here(self, below, run, commit, name):
+        """
+        Nothing above counts where something is known: of another name, or gone.
+        """
+        commit(StateStore().environment(below, name), b"new")
+
+        assert run("show").out.startswith(f"{below}{f' ({name})' if name else ''}\n")
+
+    def test_corrupt_here(self, below, run, commit):
+        """
+        Nor where a record was one.
+        """
+        (below / "uv.lock").write_bytes(b"")
+        inner = StateStore().environment(below, "uv.lock")
+        commit(inner, b"new")
+        with open(inner.record_path, "wb"):
+            pass
+
+        assert run("show").out.startswith(f"{below} (uv.lock)\n")
+
+    def test_named(self, below, checked, run):
+        """
+        A lockfile that is named is looked for likewise.
+        """
+        assert checked.record_path == run("path", "--lockfile=uv.lock").out.strip()
+        assert 1 == run("snooze", "--off", "--lockfile=x.lock").status
+        assert 2 == run("show", "--lockfile=../x.lock").status
+
+    @pytest.mark.parametrize(
+        "words", [("show", "."), ("snooze", "--for=7d", "."), ("forget",)]
+    )
+    def test_here_alone(self, below, run, words):
+        """
+        Who names the directory is sent to the lockfile's; who forgets, too.
+        """
+        result = run(*words)
+
+        where = f"no known lockfile is in '{below}', but one is in '{below.parent}'\n"
+        assert 1 == result.status
+        assert f"upgrade-state: nothing is known of it: {where}" == result.err
+
+
 class TestSnooze:
     def test_silent(self, checked, run):
         """
@@ -28,33 +97,6 @@ class TestSnooze:
         assert (1, "") == (result.status, result.out)
         told = f"upgrade-state: nothing is known of {environment.path} (uv.lock)\n"
         assert told == result.err
-
-    @pytest.mark.parametrize("words", [("show",), ("snooze", "--for=7d"), ("forget",)])
-    def test_from_below(self, checked, shop, run, monkeypatch, words):
-        """
-        What somebody is told below the lockfile's directory works there.
-        """
-        (shop / "src" / "deep").mkdir(parents=True)
-        monkeypatch.chdir(shop / "src" / "deep")
-
-        result = run(*words)
-
-        assert (0, "") == (result.status, result.err)
-        assert result.out.startswith(f"{shop} (uv.lock)")
-
-    @pytest.mark.parametrize("words", [("show",), ("snooze", "--for=7d"), ("forget",)])
-    def test_below(self, checked, shop, run, monkeypatch, words):
-        """
-        Who names a directory below is sent to the lockfile's.
-        """
-        (shop / "src").mkdir()
-        monkeypatch.chdir(shop / "src")
-
-        result = run(*words, ".")
-
-        where = f"no known lockfile is in '{shop / 'src'}', but one is in '{shop}'\n"
-        assert 1 == result.status
-        assert f"upgrade-state: nothing is known of it: {where}" == result.err
 
     def test_too_long(self, checked, run):
         """

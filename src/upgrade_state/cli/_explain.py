@@ -28,18 +28,10 @@ def notify(options: Namespace) -> int:
     Claim the notice, or explain the verdict and claim nothing.
     """
     if options.explain:
-        for environment in known(options):
+        for environment in _spoken_of(options) if options.or_above else known(options):
             _explain(environment, options)
         return 0
-    try:
-        environments = _notify.environments_in(
-            store_of(options),
-            options.env,
-            options.lockfile,
-            or_above=options.or_above,
-        )
-    except ValueError as error:
-        raise UsageError(str(error)) from error
+    environments = _spoken_of(options)
     _notify.claim(
         environments,
         interval=options.interval,
@@ -51,8 +43,18 @@ def notify(options: Namespace) -> int:
     return 0
 
 
+def _spoken_of(options: Namespace) -> list[EnvironmentState]:
+    store, env, lockfile = store_of(options), options.env, options.lockfile
+    try:
+        return _notify.environments_in(store, env, lockfile, or_above=options.or_above)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
 def _explain(environment: EnvironmentState, options: Namespace) -> None:
-    name = environment.lockfile_name or name_of(environment)
+    name = name_of(environment)
+    if not options.or_above:  # it is known where it is
+        name = environment.lockfile_name or name
     verdict = environment.verdict(
         interval=options.interval,
         platform=options.platform,

@@ -39,7 +39,7 @@ def try_run(words: "list[str]") -> bool:
         return False
     try:
         store = StateStore(options.get("--cache-dir"))
-        where, lockfile = options.get("ENV"), options.get("--lockfile")
+        where, lockfile = options.get("ENV", "."), options.get("--lockfile")
         or_above = "--or-above" in options
         environments = environments_in(store, where, lockfile, or_above=or_above)
         interval = _duration(options.get("--interval"))
@@ -59,22 +59,19 @@ def try_run(words: "list[str]") -> bool:
 
 
 def environments_in(
-    store: "StateStore", where: "str | None", lockfile: "str | None", *, or_above: bool
+    store: "StateStore", where: str, lockfile: "str | None", *, or_above: bool
 ) -> "list[EnvironmentState]":
     """
     Return the environments to speak of: a directory has one at least.
 
     Args:
-        where: A directory, or a lockfile; None: the nearest directory with one.
-
         or_above: Where nothing is known of them, return the nearest ones above
             that something is known of.
     """
-    if where is None:
-        where = _targets.nearest(lockfile)
     found = _targets.present(store, where, lockfile)
     if or_above and not any(map(is_known, found)):
-        for others in _targets.upward_from(store, where, lockfile):
+        directory, _ = _targets.split(where)
+        for others in _targets.above(store, directory, lockfile):
             if any(map(is_known, others)):
                 return others
     return found or [store.environment(where)]

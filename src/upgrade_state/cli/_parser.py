@@ -123,7 +123,7 @@ def _environment(parser: Parser, *, here: bool = False) -> None:
     """
     Add ENV; *here*: where none is given, nothing else than here is meant.
     """
-    which = "the current one" if here else "upward, the nearest with a lockfile"
+    which = "the current one" if here else "upward, the nearest that is known"
     words = f"a directory (default: {which}) or a lockfile"
     default = "." if here else None
     parser.add_argument("env", metavar="ENV", nargs="?", default=default, help=words)
@@ -323,7 +323,7 @@ def _notify(commands: Commands) -> None:
 
 The exit status is always 0: mistakes in its arguments are one line on stderr.
 """
-    _environment(parser)
+    _environment(parser, here=True)
     _platform(parser)
     _interval(parser)
     parser.add_argument(
@@ -357,7 +357,7 @@ def _snooze(commands: Commands) -> None:
 
 def _forget(commands: Commands) -> None:
     words = "forget all that is known of an environment, your consent to checks too"
-    _environment(_command(commands, "forget", words, "forget ~/src/shop"))
+    _environment(_command(commands, "forget", words, "forget ~/src/shop"), here=True)
 
 
 def _prune(commands: Commands) -> None:

@@ -34,22 +34,18 @@ def store_of(options: Namespace) -> StateStore:
         raise UsageError(str(error)) from error
 
 
-def where(options: Namespace) -> str:
-    """
-    Return ENV; the nearest directory with a lockfile where none was given.
-    """
-    if options.env is None:
-        return _targets.nearest(options.lockfile)
-    env: str = options.env
-    return env
-
-
 def present(options: Namespace) -> list[EnvironmentState]:
     """
     Return the environments whose lockfiles are there or named.
     """
+    return _present(store_of(options), options.env, options.lockfile)
+
+
+def _present(
+    store: StateStore, env: str, lockfile: str | None
+) -> list[EnvironmentState]:
     try:
-        return _targets.present(store_of(options), where(options), options.lockfile)
+        return _targets.present(store, env, lockfile)
     except ValueError as error:
         raise UsageError(str(error)) from error
 
@@ -61,8 +57,10 @@ def known(options: Namespace) -> list[EnvironmentState]:
     Also lockfiles of other names, and those that are gone, have been checked.
     For that, all records are read: nothing for an activation.
     """
+    if options.env is None:
+        options.env = _nearest(options)
     found = present(options)
-    directory, name = _targets.split(where(options))
+    directory, name = _targets.split(options.env)
     if name is None and options.lockfile is None:
         bare = store_of(options).environment(directory)
         keys = {environment.key for environment in found}
@@ -73,6 +71,26 @@ def known(options: Namespace) -> list[EnvironmentState]:
         )
         return found or [bare]
     return found
+
+
+def _nearest(options: Namespace) -> str:
+    """
+    Return the nearest directory, from the current one upward, that is known.
+
+    The current one where none is. What the hook tells of below a project is
+    found so.
+    """
+    store = store_of(options)
+    environments = list(store)
+    keys = {environment.key for environment in environments}
+    for directory in _targets.upward("."):
+        found = _present(store, directory, options.lockfile)
+        if options.lockfile is None:
+            bare = store.environment(directory)
+            found += [e for e in environments if _belongs(e, bare)]
+        if any(environment.key in keys for environment in found):
+            return directory
+    return "."
 
 
 def _belongs(environment: EnvironmentState, bare: EnvironmentState) -> bool:
@@ -109,7 +127,7 @@ def the_one(options: Namespace) -> EnvironmentState:
         raise UsageError(f"several lockfiles are here: {names}; pick one (--lockfile)")
     if found:
         return found[0]
-    directory, _ = _targets.split(where(options))
+    directory, _ = _targets.split(options.env)
     return store_of(options).environment(directory)
 
 
@@ -120,7 +138,7 @@ def no_lockfile(options: Namespace) -> str:
     Raises:
         UsageError: Nobody can tell, since it cannot be looked into.
     """
-    env = where(options)
+    env = options.env
     try:
         os.listdir(env)
         path = os.path.abspath(env)

@@ -6,6 +6,7 @@ Activations ask this, so it imports only what a bare interpreter has loaded.
 
 import os
 
+from upgrade_state import _record
 from upgrade_state.lockfiles import format_of
 from upgrade_state.lockfiles._names import NAMES
 
@@ -26,30 +27,25 @@ def fixed_names() -> "tuple[str, ...]":
     return (*NAMES, *_BELOW)
 
 
-def nearest(lockfile: "str | None") -> str:
+def above(
+    store: "StateStore", directory: str, lockfile: "str | None"
+) -> "Iterator[list[EnvironmentState]]":
     """
-    Return the nearest directory with a lockfile, from the current one upward.
-
-    Further up, names that need a pattern are not looked for: nobody waits until
-    all directories on the way are read.
+    Stream the environments of *directory* and of those above, each one's together.
 
     Args:
-        lockfile: Its name; None: any known one.
-
-    Returns:
-        Steps upward; the current directory also where there is none at all.
+        lockfile: The name of the lockfile; None: any that needs no pattern.
+            Nobody waits until all directories on the way are read.
     """
-    if lockfile is None and _known("."):
-        return "."
-    has_one = (d for d in _upward(".") if _existing(d, _names(lockfile)))
-    return next(has_one, ".")
+    names = fixed_names() if lockfile is None else (lockfile,)
+    for place in upward(directory):
+        yield [store.environment(place, name) for name in _existing(place, names)]
 
 
-def _names(lockfile: "str | None") -> "tuple[str, ...]":
-    return fixed_names() if lockfile is None else (lockfile,)
-
-
-def _upward(directory: str) -> "Iterator[str]":
+def upward(directory: str) -> "Iterator[str]":
+    """
+    Stream *directory* and those above it, by steps from there.
+    """
     while True:
         yield directory
         above = f"{directory}/.."
@@ -60,19 +56,6 @@ def _upward(directory: str) -> "Iterator[str]":
         if is_top:
             return
         directory = above
-
-
-def upward_from(
-    store: "StateStore", directory: str, lockfile: "str | None"
-) -> "Iterator[list[EnvironmentState]]":
-    """
-    Stream the environments of *directory* and of those above, each one's together.
-
-    By the names that `nearest` looks for.
-    """
-    for place in _upward(directory):
-        found = _existing(place, _names(lockfile))
-        yield [store.environment(place, name) for name in found]
 
 
 def present(
@@ -134,10 +117,15 @@ def _real(directory: str) -> str:
 
 def _known(directory: str) -> "list[str]":
     try:
-        names = [name for name in os.listdir(directory) if format_of(name)]
+        names = [name for name in os.listdir(directory) if _is_known(name)]
     except OSError:
         return []
     return _existing(directory, (*sorted(names), *_BELOW))
+
+
+def _is_known(name: str) -> bool:
+    # With a backslash in it, it would be no name of a lockfile anywhere.
+    return format_of(name) is not None and _record.is_lockfile_name(name)
 
 
 def _existing(directory: str, names: "Iterable[str]") -> "list[str]":
