@@ -208,7 +208,7 @@ _NPM_CHANGES: Final[dict[str, str | None]] = {
 _NPM: Final = Recipe(
     name="npm",
     lockfile="package-lock.json",
-    # The last three undo what a user's configuration may say.
+    # Most of these undo what a user's configuration may say.
     argv=(
         "npm",
         "update",
@@ -221,6 +221,8 @@ _NPM: Final = Recipe(
         "--package-lock",
         "--no-global",
         "--no-dry-run",
+        "--no-offline",
+        "--no-prefer-offline",
         # Says which answers are old ones: see below.
         "--loglevel=http",
     ),

@@ -176,8 +176,10 @@ class _Walk:
     def _look_outside(self, path: str) -> None:
         if self.outside or os.path.isabs(path):  # an interpreter's, for example
             return
-        is_there = os.path.lexists(os.path.join(self._directory, path))
-        if is_there and not self._is_inside(path):
+        # By its text alone: a manifest may have any number of them.
+        there = os.path.normpath(os.path.join(self._directory, path))
+        inside = os.path.join(self._directory, "")
+        if not os.path.join(there, "").startswith(inside) and os.path.lexists(there):
             self.outside = os.path.normpath(path)
 
     def _take(self, path: str) -> bool:
