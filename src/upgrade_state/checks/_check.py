@@ -14,7 +14,6 @@ from upgrade_state import _record, _times, lockfiles
 from upgrade_state.exceptions import ResolverError, UpgradeStateError
 
 from ._cancel import Cancelled, current_cancellation, ended_by
-from ._gone import had_lockfile
 from ._recipes import recipe_named
 
 if TYPE_CHECKING:
@@ -207,8 +206,10 @@ def _skipped(
         is_file: What is checked is a file that can be gone, no manager's own bytes.
     """
     # Made anew from nothing it would pass for one that has no upgrades.
-    if is_file and guard.old_lockfile is None and had_lockfile(guard._record):  # noqa: SLF001
-        return Outcome("gone")
+    if is_file and guard.old_lockfile is None:
+        record = guard._record  # noqa: SLF001 - a friend
+        if _record.had_lockfile(record):
+            return Outcome("gone")
     if freshness.due:
         return None
     is_fresh = freshness.reason == "fresh"

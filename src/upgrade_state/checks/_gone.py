@@ -7,12 +7,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from upgrade_state import _current
+from upgrade_state import _current, _record
 from upgrade_state.exceptions import UpgradeStateError
 
 if TYPE_CHECKING:
     from upgrade_state._environment import EnvironmentState
-    from upgrade_state._record import Record
 
 
 def gone(environment: EnvironmentState) -> str:
@@ -28,17 +27,10 @@ def gone(environment: EnvironmentState) -> str:
     try:
         if name and not _current.is_there(os.path.join(directory, name)):
             record = environment._record()  # noqa: SLF001 - a friend
-            return "its lockfile is gone" if had_lockfile(record) else ""
+            return "its lockfile is gone" if _record.had_lockfile(record) else ""
     except UpgradeStateError:
         pass
     return ""
-
-
-def had_lockfile(record: Record | None) -> bool:
-    """
-    Tell whether the last check was about a lockfile, or what stands for one.
-    """
-    return bool(record and record["result"] and record["result"]["old_lockfile"])
 
 
 def directory_is_gone(environment: EnvironmentState) -> bool:
