@@ -716,10 +716,7 @@ def recipe_of(environment: EnvironmentState) -> "str | None":
 
     None where no check may start by itself: also where nothing can be read.
     """
-    try:
-        record = environment._record()  # noqa: SLF001 - a friend
-    except _troubles():
-        return None
+    record = record_of(environment)
     return None if record is None else record["recipe"]
 
 
@@ -727,10 +724,17 @@ def is_known(environment: EnvironmentState) -> bool:
     """
     Tell whether there is a record that can be read.
     """
+    return record_of(environment) is not None
+
+
+def record_of(environment: EnvironmentState) -> "Record | None":
+    """
+    Return the record; None for nothing, and where nothing can be read.
+    """
     try:
-        return environment._record() is not None  # noqa: SLF001 - a friend
+        return environment._record()  # noqa: SLF001 - a friend
     except _troubles():
-        return False
+        return None
 
 
 def switch() -> "str | None":

@@ -421,6 +421,13 @@ def parse(data: bytes) -> "Record | None":
     return value if type(value) is dict else None
 
 
+def had_lockfile(record: "Record | None") -> bool:
+    """
+    Tell whether the last check was about a lockfile, or what stands for one.
+    """
+    return bool(record and record["result"] and record["result"]["old_lockfile"])
+
+
 def _nesting(data: bytes) -> int:
     """
     Count how deep the brackets of JSON *data* are nested; no further than it takes.

@@ -83,16 +83,46 @@ class TestCheck:
         """
         What is made from nothing is no upgrade of a lockfile that is gone.
         """
-        checks.check(environment, lambda _, old: old)
+        checks.check(environment, lambda _, old: old, recipe="uv")
         (directory / "uv.lock").unlink()
         before = environment.read()
 
-        outcome = checks.check(
-            environment, failing, only_if_due=True, max_age=dt.timedelta(0)
-        )
+        outcome = checks.check(environment, only_if_due=True, max_age=dt.timedelta(0))
 
         assert checks.Outcome("gone") == outcome
         assert before == environment.read()
+
+    @pytest.mark.parametrize("name", [None, "state.json"])
+    def test_never_a_file(self, store, directory, name):
+        """
+        What a manager's own check was about need not be a file that can be gone.
+        """
+        environment = store.environment(directory, name)
+        with environment.try_check(b"canonical 1") as guard:
+            guard.commit(b"canonical 2")
+        age = dt.timedelta(0)
+
+        outcome = checks.check(
+            environment, lambda *_: b"canonical 3", only_if_due=True, max_age=age
+        )
+        (result,) = checks.check_all(
+            [environment], lambda *_: b"canonical 4", max_age=age
+        )
+
+        assert ("checked", "checked") == (outcome.state, result.outcome.state)
+        assert b"canonical 4" == environment.kept_lockfile("new")
+
+    def test_no_lockfile_s_name(self, store, directory):
+        """
+        Nor can a lockfile be gone that has no name, whatever recipe was named.
+        """
+        environment = store.environment(directory)
+        with environment.try_check(b"canonical 1") as guard:
+            guard.commit(b"canonical 2", recipe="a manager's own")
+
+        outcome = checks.check(environment, only_if_due=True, max_age=dt.timedelta(0))
+
+        assert "There is no recipe" in outcome.error.message
 
     def test_first_lockfile(self, environment, directory, lock_of):
         """

@@ -517,11 +517,13 @@ class TestFailures:
         assert self.error_of(silent, environment).endswith("status 1; look at it")
         assert "look at it" not in self.error_of(telling, environment)
 
-    def test_silent(self, environment, python):
+    @pytest.mark.parametrize("words", ["", "npm http fetch GET 200 index.example"])
+    def test_silent(self, environment, python, words):
         """
-        A command that says nothing is quoted with nothing.
+        A command that says nothing of its trouble is quoted with nothing.
         """
-        message = self.error_of(Command(python("raise SystemExit(1)")), environment)
+        code = f"print({words!r}); raise SystemExit(1)"
+        message = self.error_of(Command(python(code)), environment)
 
         assert message.endswith(
             "failed with exit status 1; it did not say why: run it once by hand"

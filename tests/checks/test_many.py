@@ -455,14 +455,13 @@ class TestSkipped:
         """
         So it is where the lockfile is gone; nothing is begun, and no thread.
         """
-        commit(few[0])
+        commit(few[0], recipe="uv")
         before = Path(few[0].record_path).read_bytes()
         Path(few[0].path, "pins.lock").unlink()
         seen = []
 
         (result,) = checks.check_all(
             few[:1],
-            failing,
             max_age=dt.timedelta(),
             restart=restart,
             observe=lambda *event: seen.append(event),

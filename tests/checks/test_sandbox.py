@@ -160,6 +160,46 @@ class TestSandbox:
 
         assert ["FileNotFoundError"] == results
 
+    @pytest.mark.parametrize(
+        "home",
+        [
+            "{hidden}/home",
+            "/{hidden}/home/",
+            "{hidden}/../hidden/home",
+            "{above}/./hidden/home",
+            "{above}/link",
+            "{hidden}/link",
+        ],
+    )
+    def test_home(self, attempt, monkeypatch, tmp_path, home):
+        """
+        What the user has among hidden files is there, however one comes to it.
+        """
+        hidden = tmp_path / "hidden"
+        (hidden / "home").mkdir(parents=True)
+        (hidden / "home" / "settings").write_text("mine")
+        for link in (tmp_path / "link", hidden / "link"):
+            link.symlink_to(hidden / "home")
+        (hidden / "other").touch()
+        monkeypatch.setattr(_sandbox, "_HIDDEN", (str(hidden),))
+        monkeypatch.setenv("HOME", home.format(hidden=hidden, above=tmp_path))
+
+        assert ["mine", "False"] == attempt(
+            "open(os.environ['HOME'] + '/settings').read()",
+            f"os.path.exists({str(hidden / 'other')!r})",
+        )
+
+    def test_no_home(self, attempt, monkeypatch, tmp_path):
+        """
+        No home is not the directory that the check was begun in.
+        """
+        (hidden := tmp_path / "hidden" / "here").mkdir(parents=True)
+        monkeypatch.setattr(_sandbox, "_HIDDEN", (str(hidden.parent),))
+        monkeypatch.setenv("HOME", "")
+        monkeypatch.chdir(hidden)
+
+        assert ["False"] == attempt(f"os.path.exists({str(hidden)!r})")
+
     def test_caches(self, attempt, environment):
         """
         Caches are in the scratch directory, and other temporary files.

@@ -245,6 +245,28 @@ class TestConsent:
         assert (0, "") == (result.status, result.out)
         assert not desk.log.exists()
 
+    def test_no_lockfile_any_more(self, desk, run, shop):
+        """
+        Where the lockfile that was checked is gone no process is started.
+        """
+        (shop / "uv.lock").unlink()
+
+        run("notify", "--check", "--lockfile=uv.lock", shop)
+
+        assert not desk.log.exists()
+
+    def test_first_lockfile(self, desk, run, shop, commit):
+        """
+        Where none was there a check may make the first one.
+        """
+        (shop / "uv.lock").unlink()
+        commit(desk.environment, b"x", recipe="uv", now=LONG_AGO)
+
+        run("notify", "--check", "--lockfile=uv.lock", shop)
+
+        desk.ended()
+        assert desk.starts.exists()
+
     def test_unknown(self, desk, run, tmp_path, monkeypatch):
         """
         Entering a directory that nobody has checked starts nothing.

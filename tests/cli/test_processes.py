@@ -12,7 +12,6 @@ import pytest
 
 from upgrade_state import StateStore
 from upgrade_state.cli import main
-from upgrade_state.cli._signals import ended_by
 from upgrade_state.exceptions import UpgradeStateError
 
 SLOW = (
@@ -132,18 +131,40 @@ class TestSignals:
         assert (143, b"", b"") == (process.returncode, process.stdout, process.stderr)
         assert None is environment.read()
 
-    def test_trouble(self):
+    @pytest.fixture
+    def fail(self, monkeypatch):
         """
-        Trouble on the way to the end does not hide that the end was asked for.
+        Let SIGTERM and then an error come in a check.
         """
 
-        def fail():
-            with ended_by(signal.SIGTERM):
+        def fail_(error):
+            def check(*_, **__):
                 os.kill(os.getpid(), signal.SIGTERM)
-                raise UpgradeStateError("no lock in time", "/x")
+                raise error
 
-        with pytest.raises(SystemExit, match="143"):
-            fail()
+            monkeypatch.setattr("upgrade_state.checks.check", check)
+
+        return fail_
+
+    def test_trouble(self, fail, environment, run):
+        """
+        Trouble on the way to the end is said, and hides not that it was asked for.
+        """
+        fail(UpgradeStateError("no lock in time", "/x"))
+
+        result = run("check", "--", "true")
+
+        assert 143 == result.status
+        assert "upgrade-state: no lock in time: '/x'\n" == result.err
+
+    def test_bug(self, fail, environment, run):
+        """
+        A bug on the way to the end is not hidden by it.
+        """
+        fail(AssertionError("a bug"))
+
+        with pytest.raises(AssertionError, match="a bug"):
+            run("check", "--", "true")
 
     def test_interrupt_elsewhere(self, checked, run, monkeypatch):
         """

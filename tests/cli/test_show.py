@@ -399,7 +399,7 @@ class TestList:
         """
         What was checked may be another one by now, or gone.
         """
-        name, words = f"{shop} (uv.lock)", "checked just now"
+        name = f"{shop} (uv.lock)"
         (shop / "uv.lock").write_bytes(lock_of(attrs="25", idna="3.9"))
         upgraded = run("list").out
         (shop / "uv.lock").unlink()
@@ -407,9 +407,30 @@ class TestList:
         shop.rename(shop.with_name("elsewhere"))
         no_directory = run("list").out
 
-        assert f"{name}: its lockfile has changed since, {words}\n" == upgraded
-        assert f"{name}: its lockfile is gone, {words}\n" == no_lockfile
-        assert f"{name}: its directory is gone, {words}\n" == no_directory
+        line = f"{name}: 1 version change, {{}}, checked just now\n"
+        assert line.format("its lockfile has changed since") == upgraded
+        assert line.format("its lockfile is gone") == no_lockfile
+        assert line.format("its directory is gone") == no_directory
+
+    def test_canonical(self, shop, commit, run):
+        """
+        What was found for a manager's own bytes, which are no file, is listed.
+        """
+        environment = StateStore().environment(shop)
+        with environment.try_check(b"canonical 1") as guard:
+            guard.commit(b"canonical 2")
+
+        assert f"{shop}: Upgrades, checked just now\n" == run("list").out
+
+    def test_hidden_lockfile(self, checked, shop, run):
+        """
+        A lockfile that cannot be read does not hide what was found.
+        """
+        (shop / "uv.lock").unlink()
+        (shop / "uv.lock").symlink_to("uv.lock")
+
+        line = f"{shop} (uv.lock): 1 version change, checked just now\n"
+        assert line == run("list").out
 
     def test_empty(self, run):
         """

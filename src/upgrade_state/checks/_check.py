@@ -14,7 +14,6 @@ from upgrade_state import _record, _times, lockfiles
 from upgrade_state.exceptions import ResolverError, UpgradeStateError
 
 from ._cancel import Cancelled, current_cancellation, ended_by
-from ._gone import had_lockfile
 from ._recipes import recipe_named
 
 if TYPE_CHECKING:
@@ -75,8 +74,9 @@ class Outcome:
             committed meanwhile. ``failed``: no new lockfile; that is
             remembered. ``cancelled``: nothing is recorded. ``no-recipe``: the
             record names none, so nothing was run. ``gone``: the lockfile
-            that the last check was about is not there any more, or, in
-            `check_all`, the directory (only it and *only_if_due* ask).
+            that the last check was about is not there any more (asked where
+            a check by the recipe of the record has to be due), or, in
+            `check_all`, the directory.
 
         error: Why it has failed.
 
@@ -113,8 +113,8 @@ def check(  # noqa: PLR0913 - what a check depends on
         format: The lockfile's format. None: by its name. Where *resolver* is
             None, the recipe knows.
 
-        only_if_due: Ask first whether a check is due, and whether what was
-            checked last is there at all. A person's own check does not.
+        only_if_due: Ask first whether a check is due and, where *resolver* is
+            None, whether the lockfile that was checked last is still there.
 
         max_age: For how long a check is good, if that is asked. None: a day.
 
@@ -148,7 +148,8 @@ def check(  # noqa: PLR0913 - what a check depends on
                 return Outcome("busy")
             if only_if_due:
                 freshness = guard.freshness(max_age=max_age)
-                skipped = _skipped(environment, guard, freshness)
+                is_file = resolver is None and environment.lockfile_name is not None
+                skipped = _skipped(guard, freshness, is_file=is_file)
                 if skipped is not None:
                     return skipped
             if resolver is None:
@@ -196,11 +197,19 @@ def _format_of(recipe: Recipe) -> str | None:
 
 
 def _skipped(
-    environment: EnvironmentState, guard: CheckGuard, freshness: Freshness
+    guard: CheckGuard, freshness: Freshness, *, is_file: bool
 ) -> Outcome | None:
+    """
+    Return the outcome where no check is to be made; None: one is.
+
+    Args:
+        is_file: What is checked is a file that can be gone, no manager's own bytes.
+    """
     # Made anew from nothing it would pass for one that has no upgrades.
-    if guard.old_lockfile is None and had_lockfile(environment):
-        return Outcome("gone")
+    if is_file and guard.old_lockfile is None:
+        record = guard._record  # noqa: SLF001 - a friend
+        if _record.had_lockfile(record):
+            return Outcome("gone")
     if freshness.due:
         return None
     is_fresh = freshness.reason == "fresh"

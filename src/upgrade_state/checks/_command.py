@@ -280,10 +280,10 @@ class Command:
         return "" if self.needs == _NEEDS else self.needs
 
     def _advice(self, ended: Ended) -> str:
-        if (self._status(ended) or 0) > 0 and not ended.output.strip():
-            return self.hint or "it did not say why: run it once by hand"
         known = advice(ended.output, is_late=ended.is_late, needs=self._needs)
-        return known or self.hint
+        is_silent = (self._status(ended) or 0) > 0 and not last_words(ended.output)
+        todo = "it did not say why: run it once by hand" if is_silent else ""
+        return known or self.hint or todo
 
     def _status(self, ended: Ended) -> int | None:
         status = ended.status

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from upgrade_state import _current
+from upgrade_state import _current, _record
 from upgrade_state.exceptions import UpgradeStateError
 
 if TYPE_CHECKING:
@@ -22,30 +22,23 @@ def gone(environment: EnvironmentState) -> str:
     would keep `prune` from ever taking it for old.
     """
     directory, name = environment.path or "", environment.lockfile_name
-    if _is_missing(directory):
+    if directory_is_gone(environment):
         return "its directory is gone"
     try:
         if name and not _current.is_there(os.path.join(directory, name)):
-            return "its lockfile is gone" if had_lockfile(environment) else ""
+            record = environment._record()  # noqa: SLF001 - a friend
+            return "its lockfile is gone" if _record.had_lockfile(record) else ""
     except UpgradeStateError:
         pass
     return ""
 
 
-def had_lockfile(environment: EnvironmentState) -> bool:
+def directory_is_gone(environment: EnvironmentState) -> bool:
     """
-    Tell whether the last check was about a lockfile that was there.
-
-    Raises:
-        StateReadError: The record cannot be read.
+    Tell whether the directory is gone; False also where nobody knows.
     """
-    known = environment.read()
-    return bool(known and known.result and known.result.old_lockfile)
-
-
-def _is_missing(path: str) -> bool:
     try:
-        os.stat(path)
+        os.stat(environment.path or "")
     except (FileNotFoundError, NotADirectoryError):
         return True
     except OSError:  # nobody knows

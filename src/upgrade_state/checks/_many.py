@@ -34,7 +34,7 @@ from upgrade_state.exceptions import (
 
 from ._cancel import Cancellation
 from ._check import Outcome, check
-from ._gone import gone
+from ._gone import directory_is_gone, gone
 from ._threads import Threads, handlers_raise_later
 
 if TYPE_CHECKING:
@@ -212,7 +212,7 @@ class _Plan:
         if environment.path is None:
             return Outcome("failed", _unreadable(environment))
         handle = another(environment)
-        if gone(handle):
+        if self._is_gone(handle):
             return Outcome("gone")
         freshness = handle.freshness(max_age=self.max_age)
         if freshness.reason in ("fresh", "backing-off"):
@@ -226,7 +226,13 @@ class _Plan:
         Tell whether a check can be made, be it due or not.
         """
         handle = another(environment)
-        return not gone(handle) and self._has_resolver(handle)
+        return not self._is_gone(handle) and self._has_resolver(handle)
+
+    def _is_gone(self, handle: EnvironmentState) -> bool:
+        # What a resolver of one's own is about need not be a file.
+        if self.resolver is not None:
+            return directory_is_gone(handle)
+        return gone(handle) != ""
 
     def _has_resolver(self, handle: EnvironmentState) -> bool:
         if self.resolver is not None:

@@ -99,11 +99,12 @@ def _hidings(tmp: str) -> Iterator[str]:
 
 
 def _showings(paths: Sequence[str]) -> Iterator[str]:
-    for path in paths:
-        # However it is written, and whatever it leads to.
+    for path in filter(os.path.isabs, paths):
         real = os.path.realpath(path)
-        if is_hidden(path) and os.path.isdir(real) and not _would_unhide(real):
-            yield from ("--ro-bind", real, path)
+        if os.path.isdir(real) and not _would_unhide(real):
+            # A symlink that is seen may lead to where nothing is.
+            for place in filter(is_hidden, {path, real}):
+                yield from ("--ro-bind", real, place)
 
 
 def _would_unhide(real: str) -> bool:
@@ -113,8 +114,9 @@ def _would_unhide(real: str) -> bool:
 
 def is_hidden(path: str) -> bool:
     """
-    Tell whether *path* lies in a directory that a command does not see.
+    Tell whether *path*, however it is written, lies in a directory that is not seen.
     """
+    path = os.path.normpath("/" + path.lstrip("/"))
     return any(path.startswith(f"{hidden}/") for hidden in _HIDDEN)
 
 

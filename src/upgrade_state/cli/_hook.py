@@ -27,7 +27,7 @@ def try_run(words: "list[str]") -> bool:
     if len(words) != 1 or words[0] not in SHELLS:
         return False
     try:
-        _write(words[0], [])
+        _write(code(words[0], []))
     except OSError:  # the parser's way knows what to say
         return False
     return True
@@ -40,15 +40,16 @@ def hook(options: "Namespace") -> int:
     from upgrade_state.cli._output import writing  # noqa: PLC0415 - see the top
 
     where = options.cache_dir
+    text = code(options.shell, [] if where is None else ["--cache-dir", where])
     with writing():
-        _write(options.shell, [] if where is None else ["--cache-dir", where])
+        _write(text)
     return 0
 
 
-def _write(shell: str, options: "list[str]") -> None:
+def _write(text: str) -> None:
     # Bytes: the paths in it may be no text.
     if sys.stdout is not None:
-        sys.stdout.buffer.write(os.fsencode(code(shell, options)))
+        sys.stdout.buffer.write(os.fsencode(text))
         sys.stdout.buffer.flush()
 
 

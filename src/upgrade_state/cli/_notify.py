@@ -7,8 +7,8 @@ Whatever is unusual is left to the parser, which knows the same options.
 import os
 import sys
 
-from upgrade_state import _policy
-from upgrade_state._environment import StateStore, is_known, recipe_of
+from upgrade_state import _policy, _record
+from upgrade_state._environment import StateStore, is_known, record_of
 from upgrade_state.cli import _targets
 
 TYPE_CHECKING = False  # typing takes longer to load than this whole module
@@ -109,9 +109,18 @@ def start_checks(
     Start the checks that are due, of what its user has checked on purpose.
     """
     for environment in environments:
-        # To enter a directory is no consent: resolving can run code from it.
-        if recipe_of(environment) is not None:
+        if _is_wanted(environment):
             environment.start_check(_argv(environment, max_age), max_age=max_age)
+
+
+def _is_wanted(environment: "EnvironmentState") -> bool:
+    record = record_of(environment)
+    # To enter a directory is no consent: resolving can run code from it.
+    if record is None or record["recipe"] is None:
+        return False
+    path = environment._lockfile_path  # noqa: SLF001 - a friend
+    # A check would only say that it is gone, in a process of its own.
+    return not path or os.path.exists(path) or not _record.had_lockfile(record)
 
 
 def _argv(

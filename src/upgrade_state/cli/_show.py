@@ -69,13 +69,14 @@ def _line(environment: EnvironmentState, options: Namespace) -> str | None:
         return clean(f"corrupt or not readable: {environment.record_path}")
     try:
         view = View(environment, options)
-        found = view.since or view.summary
     except UpgradeStateError as error:
         return f"not readable: {error}"
     record = view.record
     if record is None:  # forgotten just now
         return None
-    parts = [found]
+    parts = [view.summary]
+    if view.since:
+        parts.append(view.since)
     if record["last_checked"] is not None:
         parts.append(f"checked {ago(record['last_checked'])}")
     if record["failure"] is not None:

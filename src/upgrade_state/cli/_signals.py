@@ -9,6 +9,8 @@ import signal
 from typing import TYPE_CHECKING
 
 from upgrade_state import checks
+from upgrade_state.cli._output import err
+from upgrade_state.exceptions import UpgradeStateError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +29,8 @@ def ended_by(*numbers: signal.Signals) -> Iterator[checks.Cancellation]:
     What a handler raises is lost where it interrupts a finaliser. A signal that is
     ignored stays so: who has begun this by `nohup` wants it to go on.
 
+    Trouble of ours meanwhile is said, and all other goes on.
+
     Raises:
         SystemExit: One has come; at the end, and with the status that says which.
     """
@@ -36,12 +40,15 @@ def ended_by(*numbers: signal.Signals) -> Iterator[checks.Cancellation]:
         came.append(number)
         cancellation.cancel()
 
-    try:
-        with checks.Cancellation() as cancellation, contextlib.ExitStack() as stack:
-            for number in numbers:
-                if signal.getsignal(number) is not signal.SIG_IGN:
-                    stack.callback(signal.signal, number, signal.signal(number, cancel))
+    with checks.Cancellation() as cancellation, contextlib.ExitStack() as stack:
+        for number in numbers:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                stack.callback(signal.signal, number, signal.signal(number, cancel))
+        try:
             yield cancellation
-    finally:  # whatever was in trouble meanwhile
-        if came:
-            raise SystemExit(128 + came[0])
+        except UpgradeStateError as error:
+            if not came:
+                raise
+            err(str(error))
+    if came:
+        raise SystemExit(128 + came[0])

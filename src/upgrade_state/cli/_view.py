@@ -101,16 +101,15 @@ class View:
     def since(self) -> str:
         """
         What has become of what was checked, in words; "": nothing, as far as known.
-
-        Raises:
-            StateReadError: The lockfile cannot be read.
         """
         result = self.record and self.record["result"]
-        if self.gone:
+        if self.gone or not result or self.environment.lockfile_name is None:
             return self.gone
-        if not result or self.environment._matches(None)(result["old_lockfile"]):  # noqa: SLF001
+        try:
+            is_same = self.environment._matches(None)(result["old_lockfile"])  # noqa: SLF001
+        except UpgradeStateError:
             return ""
-        return "its lockfile has changed since"
+        return "" if is_same else "its lockfile has changed since"
 
     @property
     def problem(self) -> str | None:

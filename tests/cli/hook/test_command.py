@@ -53,6 +53,19 @@ class TestCommand:
 
         assert (0, "") == (done.returncode, done.stderr)
 
+    def test_incomplete(self, run, monkeypatch, tmp_path):
+        """
+        What was not installed with it is named, and no trouble with the output.
+        """
+        monkeypatch.setattr(_hook, "_HERE", str(tmp_path))
+
+        result = run("hook", "bash")
+
+        assert 2 == result.status
+        assert result.err.endswith(
+            f"No such file or directory: '{tmp_path}/hook.bash'\n"
+        )
+
     @pytest.mark.parametrize("words", [[], ["csh"], ["bash", "zsh"], ["--", "csh"]])
     def test_mistake(self, run, words):
         """
