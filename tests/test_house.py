@@ -32,7 +32,7 @@ LAYERS = (
     ("_policy", "_times"),
     ("_record", "_words", "_logged"),
     ("exceptions",),
-    ("_entry_points", "_text"),
+    ("_entry_points", "_search_paths", "_text"),
 )
 
 # Modules that an activation which stays silent may load.

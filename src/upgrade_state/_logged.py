@@ -18,6 +18,7 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
+from upgrade_state._search_paths import only_absolute
 from upgrade_state._text import clean
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ LIMIT: Final = 1 << 16
 
 _CUT: Final = b"[...]\n"
 
-# Lists of directories that programs, their libraries and modules come from.
+# What of these is relative would begin at the root now.
 _LISTS: Final = ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH")
 
 # Whoever started this has closed what could be listed; there is no telling.
@@ -117,7 +118,7 @@ def _run(argv: list[str], log: Log) -> int:
     child = os.posix_spawn(
         argv[0],
         argv,
-        _variables(),
+        only_absolute(os.environ, _LISTS),
         file_actions=[(os.POSIX_SPAWN_DUP2, writer, 2)],
         setsigmask=(),
         setsigdef=signal.valid_signals(),
@@ -138,19 +139,6 @@ def _run(argv: list[str], log: Log) -> int:
                     ready.unregister(reader)
         if has_ended:
             return os.waitstatus_to_exitcode(status)
-
-
-def _variables() -> dict[str, str]:
-    """
-    Return the environment variables, without what would begin at the root now.
-    """
-    variables = dict(os.environ)
-    for name in variables.keys() & _LISTS:
-        parts = variables.pop(name).split(os.pathsep)
-        if absolute := os.pathsep.join(filter(os.path.isabs, parts)):
-            variables[name] = absolute
-    # Without any, and with an empty one, the working directory may be searched.
-    return {"PATH": os.defpath} | variables
 
 
 def _pipe_of(number: int) -> int:

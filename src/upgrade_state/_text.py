@@ -7,8 +7,9 @@ from __future__ import annotations
 # What a record keeps of an error, at most.
 MESSAGE_LENGTH = 500
 
-# What ends a URL in a tool's output. Whatever else has no place in one may stand
-# in a password all the same: rather too much goes than a part of it stays.
+# What ends a URL in a tool's output: white space, and what tools write around one;
+# of a password with such a character in it, the rest stays. Whatever else has no
+# place in a URL may stand in a password as well: rather too much goes than that.
 _URL_ENDS = frozenset(' \t\n\v\f\r"`<>')
 
 # What follows a URL in a sentence, where nothing of a URL comes after it.

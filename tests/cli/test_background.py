@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from upgrade_state import checks
+
 LINE = (
     "1 version change available in 'shop'."
     " Run 'uv lock --upgrade --dry-run' for details.\n"
@@ -639,6 +641,26 @@ class TestGone:
         assert "  checks:   none: its lockfile is gone\n" in shown
         assert json.loads(run("show", "--json").out)["background"] is False
         assert before == Path(environment.record_path).read_bytes()
+
+    def test_back_again(self, environment, shop, run, commit, monkeypatch):
+        """
+        That it is back by then does not leave the user without a reason.
+        """
+        commit(environment, b"x", recipe="uv")
+        content = (shop / "uv.lock").read_bytes()
+        (shop / "uv.lock").unlink()
+        check = checks.check
+
+        def check_(*arguments, **more):
+            outcome = check(*arguments, **more)
+            (shop / "uv.lock").write_bytes(content)
+            return outcome
+
+        monkeypatch.setattr(checks, "check", check_)
+
+        result = run("check", "--if-due", "--lockfile=uv.lock")
+
+        assert result.err.endswith(" (uv.lock): its lockfile was gone\n")
 
 
 class TestShow:

@@ -412,6 +412,20 @@ class TestList:
         assert line.format("its lockfile is gone") == no_lockfile
         assert line.format("its directory is gone") == no_directory
 
+    @pytest.mark.parametrize("command", ["show", "list"])
+    def test_looks_once(self, checked, run, monkeypatch, command):
+        """
+        Whether something is gone is looked for once.
+        """
+        asked = []
+        monkeypatch.setattr(
+            "upgrade_state.cli._view.gone", lambda e: asked.append(e) or ""
+        )
+
+        run(command)
+
+        assert 1 == len(asked)
+
     def test_canonical(self, shop, commit, run):
         """
         What was found for a manager's own bytes, which are no file, is listed.

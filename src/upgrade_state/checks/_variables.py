@@ -7,8 +7,9 @@ name, since a check can run code of the project.
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
+
+from upgrade_state._search_paths import only_absolute
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -60,8 +61,7 @@ USUAL: Final = (
     "GIT_CONFIG_GLOBAL",
 )
 
-# Lists of directories. A command runs among files that come from a directory one
-# may have merely entered: what is relative, or empty, would lead there.
+# A command runs among files that come from a directory one may have merely entered.
 _LISTS: Final = ("PATH", "LD_LIBRARY_PATH")
 
 # Messages are read where there are no colours, and nobody answers.
@@ -101,9 +101,4 @@ def selected(environ: Mapping[str, str], passes: Iterable[str]) -> dict[str, str
         for name, value in environ.items()
         if name in exact or name.startswith(stems)
     }
-    for name in chosen.keys() & _LISTS:
-        parts = chosen.pop(name).split(os.pathsep)
-        if absolute := os.pathsep.join(filter(os.path.isabs, parts)):
-            chosen[name] = absolute
-    # An empty one means the current directory, and to some shells none at all does.
-    return {"PATH": os.defpath} | chosen | _SET
+    return only_absolute(chosen, _LISTS) | _SET

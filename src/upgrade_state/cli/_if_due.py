@@ -62,5 +62,5 @@ def _words(environment: EnvironmentState, outcome: Outcome) -> str:
     if outcome.state == "no-recipe":
         return _NO_RECIPE
     if outcome.state == "gone":
-        return gone(environment) or outcome.state
+        return gone(environment) or "its lockfile was gone"
     return trouble(outcome) or outcome.state

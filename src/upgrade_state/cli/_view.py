@@ -8,6 +8,7 @@ import datetime as dt
 import json
 import os
 import re
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from upgrade_state import _policy, _record, lockfiles
@@ -90,14 +91,14 @@ class View:
             directory="",
         ).summary
 
-    @property
+    @cached_property
     def gone(self) -> str:
         """
         What of what was checked is not there any more, in words; "": nothing.
         """
         return "" if self.record is None else gone(self.environment)
 
-    @property
+    @cached_property
     def since(self) -> str:
         """
         What has become of what was checked, in words; "": nothing, as far as known.
