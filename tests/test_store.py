@@ -459,7 +459,7 @@ class TestGuard:
 
     def test_unreadable_lockfile(self, shop, monkeypatch):
         """
-        What keeps a check from beginning leaves the lock free.
+        It is remembered as a failure, and leaves the lock free.
         """
 
         def refuse(path):
@@ -470,6 +470,8 @@ class TestGuard:
             pass
         monkeypatch.undo()
 
+        assert "no" == shop.read().failure.message
+        assert "backing-off" == shop.freshness().reason
         with shop.try_check() as check:
             assert check is not None
 

@@ -62,6 +62,8 @@ class TestWithoutUrls:
             ("from https://bob:s3,cret@index.example/x", "from <URL>"),
             ("https://b;o'b:{pa}(ss)|\\^@index.example: no", "<URL>: no"),
             ("https://[2001:db8::1]:8443/private/token.", "<URL>."),
+            ('url = "https://bob:s"3<c`t@index.example/x"', 'url = "<URL>"'),
+            ("<https://index.example/a>, b@index.example", "<<URL>>, b@index.example"),
             (r'{"url":"https:\/\/bob:token@index.example\/x"}', '{"url":"<URL>"}'),
         ],
     )

@@ -461,7 +461,8 @@ class EnvironmentState:
             process or thread is checking. It does not wait.
 
         Raises:
-            StateReadError: On entering: record or lockfile cannot be read.
+            StateReadError: On entering: the record cannot be read, or the
+                lockfile, which is remembered as the failure of the check.
             StateWriteError: On entering: the store's directories cannot be
                 made, or are not to be trusted.
             StateLockError: On entering: the system refuses the lock.

@@ -23,7 +23,7 @@ from upgrade_state import (
     _text,
     _times,
 )
-from upgrade_state.exceptions import StateLockError, UpgradeStateError
+from upgrade_state.exceptions import StateLockError, StateReadError, UpgradeStateError
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -289,8 +289,16 @@ def _begin(
     try:
         record = _store.read(entry)
         if lockfile is None and lockfile_path is not None:
-            lockfile = _current.read(lockfile_path)
+            lockfile = _read(lockfile_path, CheckGuard(entry, lock, record, None))
     except BaseException:
         _locks.release(lock)
         raise
     return CheckGuard(entry, lock, record, lockfile)
+
+
+def _read(path: str, guard: CheckGuard) -> bytes | None:
+    try:
+        return _current.read(path)
+    except StateReadError as error:
+        guard._fail(error)  # noqa: SLF001 - a friend
+        raise

@@ -7,10 +7,12 @@ from __future__ import annotations
 # What a record keeps of an error, at most.
 MESSAGE_LENGTH = 500
 
-# What ends a URL in a tool's output: white space, and what tools write around one;
-# of a password with such a character in it, the rest stays. Whatever else has no
-# place in a URL may stand in a password as well: rather too much goes than that.
-_URL_ENDS = frozenset(' \t\n\v\f\r"`<>')
+_SPACE = frozenset(" \t\n\v\f\r")
+
+# What ends a URL in a tool's output. Whatever else has no place in one may stand
+# in a password all the same, and so may these, if not a space: up to an @ rather
+# too much goes than a part of it stays.
+_URL_ENDS = _SPACE | frozenset('"`<>')
 
 # What follows a URL in a sentence, where nothing of a URL comes after it.
 _AFTER_URL = "')]},.;:"
@@ -50,8 +52,14 @@ def without_urls(text: str) -> str:
 
 
 def _url_end(tail: str) -> int:
-    end = next((i for i, char in enumerate(tail) if char in _URL_ENDS), len(tail))
+    at = tail.rfind("@", 0, _first(_SPACE, tail))
+    end = _first(_URL_ENDS, tail, max(at, 0))
     return len(tail[:end].rstrip(_AFTER_URL))
+
+
+def _first(chars: frozenset[str], text: str, start: int = 0) -> int:
+    found = (i for i in range(start, len(text)) if text[i] in chars)
+    return next(found, len(text))
 
 
 def _scheme_start(head: str) -> int:

@@ -253,6 +253,14 @@ class TestLastWords:
         assert "error: code ERESOLVE; ERESOLVE could not resolve" == last_words(output)
         assert "" == advice(output, is_late=False, needs=NEEDS)
 
+    def test_no_port(self):
+        """
+        A password that was taken for a port is not quoted.
+        """
+        output = b"ValueError: Port could not be cast to integer value as 's3cr'"
+
+        assert "could not be cast to integer value as '...'" in last_words(output)
+
     def test_drawn(self):
         """
         Neither what was drawn over is quoted, nor how it was drawn.

@@ -169,7 +169,9 @@ class TestAll:
         result = run("check", "--all", *python(UPGRADE))
 
         assert 1 == result.status
-        assert f"{many[2].key}: The record is corrupt or may not be read" in result.err
+        path = many[2].record_path
+        line = f"The record is corrupt or may not be read: '{path}' (upgrade-state"
+        assert line in result.err
 
     def test_busy(self, many, run, python):
         """

@@ -30,6 +30,9 @@ _PREFIX: Final = re.compile(r"(?:npm (?:error|ERR!)|mise ERROR)\s?")
 # Each of npm's requests: one that has failed is made again.
 _REQUEST: Final = "npm http "
 
+# What Python says of a password that has a slash in it, if not a port.
+_NO_PORT: Final = re.compile(r"(to integer value as )'.*'")
+
 # What follows it is for those who wrote the tool.
 _TRACE: Final = "Traceback (most recent call last):"
 
@@ -89,7 +92,8 @@ def last_words(output: bytes) -> str:
     tells of trouble on; else the last line.
     """
     # Each line alone: a URL ends where its line does.
-    return _text.message_of("; ".join(_said(output)), LENGTH)
+    said = "; ".join(_said(output))
+    return _text.message_of(_NO_PORT.sub(r"\1'...'", said), LENGTH)
 
 
 def _said(output: bytes) -> list[str]:

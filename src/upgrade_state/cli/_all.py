@@ -100,6 +100,8 @@ def _report(result: Result, options: Namespace) -> None:
         raw(_json(result, options))
     elif outcome.state == "checked":
         out(f"{name}: {_found(result, options)}")
+    elif result.environment.path is None:  # all that is known is where the record is
+        err(f"{outcome.error} (upgrade-state doctor says more)")
     elif (words := trouble(outcome)) is not None:
         err(f"{name}: {words}")
     elif outcome.state == "cancelled" and result.seconds:
