@@ -71,14 +71,14 @@ class TestNotify:
             run(*asked, "--or-above").err,
         ]
 
-    def test_not_above(self, checked, shop, commit, run):
+    @pytest.mark.parametrize("name", ["uv.lock", "dev-requirements.txt"])
+    def test_not_above(self, checked, shop, commit, run, name):
         """
         Where something is known, and silent, nothing else is spoken of.
         """
         (shop / "docs").mkdir()
-        (shop / "docs" / "uv.lock").write_bytes(b"")
-        inner = StateStore().environment(shop / "docs", "uv.lock")
-        commit(inner, b"")
+        (shop / "docs" / name).write_bytes(b"")
+        commit(StateStore().environment(shop / "docs", name), b"")
 
         assert "" == run("notify", "--or-above", str(shop / "docs")).err
 
