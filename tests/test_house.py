@@ -27,7 +27,7 @@ LAYERS = (
     ("_guard",),
     ("_store",),
     ("_background", "_locks", "_results"),
-    ("_codec", "_files"),
+    ("_codec", "_files", "_gone"),
     ("_model", "lockfiles", "_current"),
     ("_policy", "_times"),
     ("_record", "_words", "_logged"),

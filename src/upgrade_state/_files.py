@@ -43,6 +43,9 @@ _NEW_FILE: Final = (
 
 SUBDIRECTORIES: Final = ("locks", "logs", "results", "tmp")
 
+# Of a file system: with less of it tools fail in their own ways.
+_LITTLE: Final = 64 << 10
+
 
 def user_cache_dir() -> str:
     """
@@ -165,6 +168,21 @@ def is_usable(root: str) -> bool:
         return _record.is_trusted(root)
     except StateReadError:
         return False
+
+
+def is_full(path: str) -> bool:
+    """
+    Tell whether the file system of *path* has no space left for anything.
+
+    False where there is no such path: a command may have removed it.
+    """
+    try:
+        space = os.statvfs(path)
+    except OSError:
+        return False
+    # Some file systems do not count.
+    has_bytes = not space.f_blocks or space.f_bavail * space.f_frsize >= _LITTLE
+    return not (has_bytes and (not space.f_files or space.f_favail))
 
 
 def nearest(path: str) -> str:

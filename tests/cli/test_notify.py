@@ -400,6 +400,16 @@ class TestWeight:
         )
         return set(result.stdout.split())
 
+    @pytest.mark.parametrize("command", ["show", "list", "doctor"])
+    def test_looking(self, environment, command):
+        """
+        What only looks loads nothing that makes checks.
+        """
+        modules = self.modules_after(command)
+
+        assert "upgrade_state.cli._select" in modules
+        assert "upgrade_state.checks" not in modules
+
     def test_silent(self, checked, run):
         """
         A silent activation loads nothing but what it needs.

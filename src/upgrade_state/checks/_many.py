@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import attrs
 
 from upgrade_state import _text, _times
+from upgrade_state._gone import directory_is_gone, gone
 from upgrade_state.exceptions import (
     ResolverError,
     StateReadError,
@@ -34,7 +35,6 @@ from upgrade_state.exceptions import (
 
 from ._cancel import Cancellation
 from ._check import Outcome, check
-from ._gone import directory_is_gone, gone
 from ._threads import Threads, handlers_raise_later
 
 if TYPE_CHECKING:

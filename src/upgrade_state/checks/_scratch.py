@@ -12,16 +12,12 @@ import stat
 import tempfile
 from typing import TYPE_CHECKING
 
-from upgrade_state import _current, _record
+from upgrade_state import _current, _files, _record
 from upgrade_state.exceptions import ResolverError, StateReadError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Final
-
-
-# Of a file system: with less of it tools fail in their own ways.
-_LITTLE: Final = 64 << 10
 
 
 class Scratch:
@@ -114,7 +110,7 @@ class Scratch:
         """
         Tell whether there is no space left for anything.
         """
-        return is_full(os.path.dirname(self.above))
+        return _files.is_full(os.path.dirname(self.above))
 
     @property
     def remedy(self) -> str:
@@ -135,21 +131,6 @@ class Scratch:
             if error.errno in {errno.ENOSPC, errno.EDQUOT}:
                 message += f"; {self.remedy}"
             raise ResolverError(message, self._environment) from error
-
-
-def is_full(path: str) -> bool:
-    """
-    Tell whether the file system of *path* has no space left for anything.
-
-    False where there is no such path: a command may have removed it.
-    """
-    try:
-        space = os.statvfs(path)
-    except OSError:
-        return False
-    # Some file systems do not count.
-    has_bytes = not space.f_blocks or space.f_bavail * space.f_frsize >= _LITTLE
-    return not (has_bytes and (not space.f_files or space.f_favail))
 
 
 def source_of(name: str, directory: str) -> str:

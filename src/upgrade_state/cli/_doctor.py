@@ -9,7 +9,6 @@ import stat
 from typing import TYPE_CHECKING
 
 from upgrade_state import _environment, _files, _record, _store
-from upgrade_state.checks._scratch import is_full
 from upgrade_state.cli._output import out
 from upgrade_state.cli._select import store_of
 from upgrade_state.exceptions import UpgradeStateError
@@ -61,7 +60,7 @@ def obstacles(root: str) -> Iterator[str]:
     for path in (root, f"{root}/locks", f"{root}/tmp"):
         if os.path.isdir(path) and not _is_writable(path):
             yield f"cannot be written to: '{path}'"
-    if is_full(root):
+    if _files.is_full(root):
         yield f"the file system is full: '{root}'"
 
 

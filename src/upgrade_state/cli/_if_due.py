@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from upgrade_state import checks
-from upgrade_state.checks._gone import gone
+from upgrade_state._gone import gone
 from upgrade_state.cli._outcomes import trouble
 from upgrade_state.cli._output import err, raw
 from upgrade_state.cli._parser import refuse
