@@ -57,37 +57,56 @@ def known(options: Namespace) -> list[EnvironmentState]:
     Also lockfiles of other names, and those that are gone, have been checked.
     For that, all records are read: nothing for an activation.
     """
+    if options.env is not None and (options.lockfile is not None or _is_one(options)):
+        return present(options)
+    store = store_of(options)
+    recorded = list(store)
     if options.env is None:
-        options.env = _nearest(options)
-    found = present(options)
-    directory, name = _targets.split(options.env)
-    if name is None and options.lockfile is None:
-        bare = store_of(options).environment(directory)
-        keys = {environment.key for environment in found}
-        others = [e for e in store_of(options) if _belongs(e, bare)]
-        found += sorted(
-            (e for e in others if e.key not in keys),
-            key=lambda e: e.lockfile_name or "",
-        )
-        return found or [bare]
-    return found
+        options.env = _nearest(store, recorded, options.lockfile)
+    found = _in(store, recorded, options.env, options.lockfile)
+    return found or [store.environment(options.env)]
 
 
-def _nearest(options: Namespace) -> str:
+def _is_one(options: Namespace) -> bool:
+    """
+    Tell whether ENV is a lockfile.
+    """
+    try:
+        return _targets.split(options.env)[1] is not None
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def _in(
+    store: StateStore,
+    recorded: list[EnvironmentState],
+    directory: str,
+    lockfile: str | None,
+) -> list[EnvironmentState]:
+    """
+    Return the environments of a directory: present, or *recorded*.
+    """
+    found = _present(store, directory, lockfile)
+    if lockfile is not None:
+        return found
+    bare = store.environment(directory)
+    keys = {environment.key for environment in found}
+    others = [e for e in recorded if e.key not in keys and _belongs(e, bare)]
+    return found + sorted(others, key=lambda e: e.lockfile_name or "")
+
+
+def _nearest(
+    store: StateStore, recorded: list[EnvironmentState], lockfile: str | None
+) -> str:
     """
     Return the nearest directory, from the current one upward, that is known.
 
     The current one where none is. What the hook tells of below a project is
     found so.
     """
-    store = store_of(options)
-    environments = list(store)
-    keys = {environment.key for environment in environments}
+    keys = {environment.key for environment in recorded}
     for directory in _targets.upward("."):
-        found = _present(store, directory, options.lockfile)
-        if options.lockfile is None:
-            bare = store.environment(directory)
-            found += [e for e in environments if _belongs(e, bare)]
+        found = _in(store, recorded, directory, lockfile)
         if any(environment.key in keys for environment in found):
             return directory
     return "."
