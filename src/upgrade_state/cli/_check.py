@@ -95,10 +95,10 @@ def _command_for_all(options: Namespace) -> Resolver | None:
 def _command(options: Namespace) -> Plan:
     if options.recipe:
         raise UsageError("either --recipe or a COMMAND, not both")
-    return [(_the_one(options), _command_of(options, options.limit), None)]
+    return [(_with_lockfile(options), _command_of(options, options.limit), None)]
 
 
-def _the_one(options: Namespace) -> EnvironmentState:
+def _with_lockfile(options: Namespace) -> EnvironmentState:
     """
     Return the only environment; one without a lockfile could never be told of.
     """
@@ -263,7 +263,7 @@ def record(options: Namespace) -> int:
     Store the result of a check that was made elsewhere.
     """
     _refuse_missing(options)
-    environment = _the_one(options)
+    environment = _with_lockfile(options)
     old, new = _read(options.old), _read(options.new)
     checks.judge(environment, old, new, format=options.format)
     with environment.try_check(old) as guard:

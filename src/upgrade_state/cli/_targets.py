@@ -48,14 +48,14 @@ def upward(directory: str) -> "Iterator[str]":
     """
     while True:
         yield directory
-        above = f"{directory}/.."
+        parent = f"{directory}/.."
         try:
-            is_top = os.path.samefile(directory, above)
+            is_top = os.path.samefile(directory, parent)
         except OSError:  # nobody may look there
             return
         if is_top:
             return
-        directory = above
+        directory = parent
 
 
 def present(
