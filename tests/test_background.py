@@ -619,6 +619,20 @@ class TestProgram:
 
 
 class TestRefused:
+    def unmeasured(self, code, environment):
+        """
+        Run code in a process of its own, which opens nothing but what it needs.
+        """
+        cache = str(Path(environment.store.place()).parent)
+        words = (cache, environment.path, environment.lockfile_name)
+        return subprocess.run(
+            [sys.executable, "-c", code, *words],
+            check=True,
+            capture_output=True,
+            text=True,
+            env={k: v for k, v in os.environ.items() if not k.startswith("COVERAGE")},
+        )
+
     def refused(self, shop, command, words):
         freshness = shop.start_check(command())
 
@@ -763,15 +777,13 @@ class TestRefused:
         monkeypatch.setattr("os.open", refuse)
         self.refused(shop, command, f"(Read-only file system): '{log_of(shop)}'")
 
-    def test_no_descriptor_left(self, shop, monkeypatch):
+    def test_no_descriptor_left(self, shop):
         """
         With no descriptor left to load what starts it, there is a reason.
         """
-        for name in [name for name in os.environ if name.startswith("COVERAGE")]:
-            monkeypatch.delenv(name)
         code = (
             "import os, resource, sys, upgrade_state._environment as e\n"
-            "shop = e.StateStore(sys.argv[1]).environment(sys.argv[2])\n"
+            "shop = e.StateStore(sys.argv[1]).environment(*sys.argv[2:])\n"
             "former = resource.getrlimit(resource.RLIMIT_NOFILE)\n"
             "limit = len(os.listdir('/dev/fd')) - 1\n"
             "resource.setrlimit(resource.RLIMIT_NOFILE, (limit, former[1]))\n"
@@ -779,13 +791,7 @@ class TestRefused:
             "resource.setrlimit(resource.RLIMIT_NOFILE, former)\n"
             "print(freshness)"
         )
-        cache = str(Path(shop.store.place()).parent)
-        done = subprocess.run(
-            [sys.executable, "-c", code, cache, shop.path],
-            check=True,
-            capture_output=True,
-            text=True,
-        )
+        done = self.unmeasured(code, shop)
 
         assert done.stdout.startswith("unavailable: the system refuses everything")
 
@@ -803,12 +809,10 @@ class TestRefused:
         assert "unavailable" == shop.claim_notice(could_not_check=SECOND).reason
 
     @pytest.mark.parametrize("loaded", ["", "from upgrade_state import exceptions\n"])
-    def test_few_descriptors(self, shop, monkeypatch, loaded):
+    def test_few_descriptors(self, shop, loaded):
         """
         Whichever is the one that is missing, no answer of an activation raises.
         """
-        for name in [name for name in os.environ if name.startswith("COVERAGE")]:
-            monkeypatch.delenv(name)
         with shop.try_check() as check:
             check.commit(b"new", now=NOON)
         code = (
@@ -834,13 +838,7 @@ class TestRefused:
             "            os._exit(0)\n"
             "        os.wait()\n"
         )
-        cache = str(Path(shop.store.place()).parent)
-        done = subprocess.run(
-            [sys.executable, "-c", code, cache, shop.path, shop.lockfile_name],
-            check=True,
-            capture_output=True,
-            text=True,
-        )
+        done = self.unmeasured(code, shop)
         ended(shop)
 
         assert "" == done.stderr
