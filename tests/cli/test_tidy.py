@@ -73,6 +73,16 @@ class TestBelow:
         assert 1 == result.status
         assert f"upgrade-state: nothing is known of it: {where}" == result.err
 
+    @pytest.mark.parametrize("command", ["show", "forget", "path"])
+    def test_no_path(self, checked, run, command):
+        """
+        What is no path is a mistake.
+        """
+        result = run(command, "")
+
+        line = "upgrade-state: a directory or a lockfile is needed, not ''\n"
+        assert (2, "", line) == (result.status, result.out, result.err)
+
 
 class TestSnooze:
     def test_silent(self, checked, run):
