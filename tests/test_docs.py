@@ -195,10 +195,10 @@ class TestReference:
         """
         Every reason is explained in the concepts, and in words.
         """
-        from upgrade_state import _words  # noqa: PLC0415 - only here
+        from upgrade_state import _messages  # noqa: PLC0415 - only here
 
         text = (ROOT / "docs" / "concepts.md").read_text()
-        reasons = {*_words.FRESHNESS, *_words.VERDICTS}
+        reasons = {*_messages.FRESHNESS, *_messages.VERDICTS}
 
         assert {reason for reason in reasons if f"`{reason}`" not in text} == set()
 

@@ -28,15 +28,15 @@ LAYERS = (
     ("_store",),
     ("_background", "_locks", "_results"),
     ("_codec", "_files", "_gone"),
-    ("_model", "lockfiles", "_current"),
-    ("_policy", "_times"),
-    ("_record", "_words", "_logged"),
+    ("_model", "lockfiles", "_lockfile"),
+    ("_policy", "_durations"),
+    ("_record", "_messages", "_log_runner"),
     ("exceptions",),
-    ("_entry_points", "_search_paths", "_text"),
+    ("_plugins", "_search_paths", "_redact"),
 )
 
 # Modules that an activation which stays silent may load.
-LIGHT = ("__init__", "_background", "_current", "_environment", "_policy", "_record")
+LIGHT = ("__init__", "_background", "_lockfile", "_environment", "_policy", "_record")
 
 # Heavy things, and the one module that may import each.
 OWNERS = {"cattrs": "_codec", "filelock": "_locks", "platformdirs": "_files"}

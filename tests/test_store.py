@@ -12,7 +12,7 @@ import time
 import filelock
 import pytest
 
-from upgrade_state import _current, _locks, _policy, _record, _store
+from upgrade_state import _lockfile, _locks, _policy, _record, _store
 from upgrade_state.exceptions import (
     ResolverError,
     StateLockError,
@@ -465,7 +465,7 @@ class TestGuard:
         def refuse(path):
             raise StateReadError("no", path)
 
-        monkeypatch.setattr(_current, "read", refuse)
+        monkeypatch.setattr(_lockfile, "read", refuse)
         with pytest.raises(StateReadError), shop.try_check():
             pass
         monkeypatch.undo()
@@ -899,7 +899,7 @@ class TestClaim:
         failing(shop)
         look = first_look(shop, could_not_check=0)
         commit(shop)
-        monkeypatch.setattr(_current, "_size", None)
+        monkeypatch.setattr(_lockfile, "_size", None)
 
         verdict = _store.claim(shop._entry(), *look)
         assert ("busy", True) == (verdict.reason, verdict.opaque)

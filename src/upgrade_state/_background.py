@@ -43,7 +43,9 @@ _OPEN = _record.READ | _record.NO_LINKS | os.O_RDWR | os.O_CREAT
 
 # Not from the current directory, and independent of how this one was started.
 # What is appended cannot hide anything of the standard library.
-_WRAPPER = "import sys; sys.path.append(sys.argv.pop(1)); import upgrade_state._logged"
+_WRAPPER = (
+    "import sys; sys.path.append(sys.argv.pop(1)); import upgrade_state._log_runner"
+)
 _WRAPPER += " as logged; logged.main(sys.argv[1:])"
 
 _PYTHONS = ("python", "pypy", "graalpy")

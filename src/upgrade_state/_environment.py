@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import Any, Final, Literal, TypeVar
 
-    from upgrade_state import _background, _current, _guard, _store
+    from upgrade_state import _background, _guard, _lockfile, _store
     from upgrade_state._model import UpgradeInformation
     from upgrade_state._policy import Freshness, Verdict
     from upgrade_state._record import Record
@@ -648,14 +648,14 @@ class EnvironmentState:
         """
         if content is not None and not isinstance(content, bytes):
             raise TypeError(f"lockfile must be bytes, not {type(content).__name__}")
-        current: _current.CurrentLockfile | None = None
+        current: _lockfile.CurrentLockfile | None = None
 
         def matches(recorded: "Mapping[str, Any] | None") -> bool:
             nonlocal current
             if current is None:
-                from upgrade_state import _current  # noqa: PLC0415 - see the top
+                from upgrade_state import _lockfile  # noqa: PLC0415 - see the top
 
-                current = _current.CurrentLockfile(self._lockfile_path, content)
+                current = _lockfile.CurrentLockfile(self._lockfile_path, content)
             return current.matches(recorded)
 
         return matches
@@ -763,17 +763,17 @@ def _arguments(
 def _seconds(duration: "dt.timedelta | None", default: "_T", name: str) -> "int | _T":
     if duration is None:
         return default
-    from upgrade_state import _times  # noqa: PLC0415 - see the top
+    from upgrade_state import _durations  # noqa: PLC0415 - see the top
 
-    return _times.seconds_of(duration, name)
+    return _durations.seconds_of(duration, name)
 
 
 def _second(moment: "dt.datetime | None", name: str = "now") -> int:
     if moment is None:
         return int(time.time())
-    from upgrade_state import _times  # noqa: PLC0415 - see the top
+    from upgrade_state import _durations  # noqa: PLC0415 - see the top
 
-    return _times.second_of(moment, name)
+    return _durations.second_of(moment, name)
 
 
 def _user_cache_dir() -> str:

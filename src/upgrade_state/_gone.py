@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from upgrade_state import _current, _record
+from upgrade_state import _lockfile, _record
 from upgrade_state.exceptions import UpgradeStateError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def gone(environment: EnvironmentState) -> str:
     if directory_is_gone(environment):
         return "its directory is gone"
     try:
-        if name and not _current.is_there(os.path.join(directory, name)):
+        if name and not _lockfile.is_there(os.path.join(directory, name)):
             record = environment._record()  # noqa: SLF001 - a friend
             return "its lockfile is gone" if _record.had_lockfile(record) else ""
     except UpgradeStateError:

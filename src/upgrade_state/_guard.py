@@ -14,14 +14,14 @@ import traceback
 from typing import TYPE_CHECKING
 
 from upgrade_state import (
-    _current,
+    _durations,
     _files,
+    _lockfile,
     _locks,
     _policy,
     _record,
+    _redact,
     _store,
-    _text,
-    _times,
 )
 from upgrade_state.exceptions import StateLockError, StateReadError, UpgradeStateError
 
@@ -90,10 +90,10 @@ class CheckGuard:
         self._must_be_open()
         return _policy.freshness(
             self._record,
-            matches=_current.CurrentLockfile(None, self.old_lockfile).matches,
+            matches=_lockfile.CurrentLockfile(None, self.old_lockfile).matches,
             max_age=_policy.DAY
             if max_age is None
-            else _times.seconds_of(max_age, "max_age"),
+            else _durations.seconds_of(max_age, "max_age"),
             now=_second(now),
             key=self._entry.key,
         )
@@ -200,7 +200,7 @@ class CheckGuard:
             return
         if isinstance(error, StateLockError):
             return  # it would only be waited for once more
-        message = _text.message_of(_what_happened(error), _text.MESSAGE_LENGTH)
+        message = _redact.message_of(_what_happened(error), _redact.MESSAGE_LENGTH)
         at = _record.text_of(_second(None))
         try:
             _store.merge_or_make(self._entry, lambda r: _one_more(r, at, message))
@@ -254,7 +254,7 @@ def _what_happened(error: Exception) -> str:
 
 
 def _second(now: dt.datetime | None) -> int:
-    return int(time.time()) if now is None else _times.second_of(now)
+    return int(time.time()) if now is None else _durations.second_of(now)
 
 
 @contextlib.contextmanager
@@ -298,7 +298,7 @@ def _begin(
 
 def _read(path: str, guard: CheckGuard) -> bytes | None:
     try:
-        return _current.read(path)
+        return _lockfile.read(path)
     except StateReadError as error:
         guard._fail(error)  # noqa: SLF001 - a friend
         raise

@@ -81,7 +81,7 @@ class _Answer:
             return None
 
     def _filled(self, words: str, **more: "str | None") -> str:
-        from upgrade_state._words import NO_ERROR, moment  # noqa: PLC0415 - rare
+        from upgrade_state._messages import NO_ERROR, moment  # noqa: PLC0415 - rare
 
         error = self.error or NO_ERROR
         return words.format(until=moment(self.until), error=error, **more)
@@ -137,7 +137,7 @@ class Freshness(_Answer):
         """
         Explain the answer in one line.
         """
-        from upgrade_state._words import FRESHNESS  # noqa: PLC0415 - rare
+        from upgrade_state._messages import FRESHNESS  # noqa: PLC0415 - rare
 
         words = self._filled(FRESHNESS[self.reason], switch=self.switch)
         return f"{self.reason}: {words}"
@@ -214,13 +214,13 @@ class Verdict(_Answer):
         question: also a silent verdict has a summary. If *reason* is
         ``cannot-check``: "could not check for 9 days: no route to host".
         """
-        from upgrade_state import _words  # noqa: PLC0415 - only who speaks
+        from upgrade_state import _messages  # noqa: PLC0415 - only who speaks
 
         if self._failure is not None:
-            return _words.could_not_check(*self._failure)
+            return _messages.could_not_check(*self._failure)
         if self.opaque:
             return "Upgrades"
-        return _words.summary(self.version_changes, self.rebuilds)
+        return _messages.summary(self.version_changes, self.rebuilds)
 
     @property
     def message(self) -> str:
@@ -229,17 +229,17 @@ class Verdict(_Answer):
 
         The summary and the name of the environment's directory.
         """
-        from upgrade_state import _words  # noqa: PLC0415 - only who speaks
+        from upgrade_state import _messages  # noqa: PLC0415 - only who speaks
 
         if self._failure is not None:
-            return _words.could_not_check_message(*self._failure, self._directory)
-        return _words.message(self.summary, self._directory) if self else ""
+            return _messages.could_not_check_message(*self._failure, self._directory)
+        return _messages.message(self.summary, self._directory) if self else ""
 
     def __str__(self) -> str:
         """
         Explain the verdict in one line.
         """
-        from upgrade_state._words import VERDICTS  # noqa: PLC0415 - rare
+        from upgrade_state._messages import VERDICTS  # noqa: PLC0415 - rare
 
         more = {"switch": self.switch, "summary": self.summary}
         return f"{self.reason}: {self._filled(VERDICTS[self.reason], **more)}"

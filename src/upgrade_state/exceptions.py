@@ -32,7 +32,7 @@ class UpgradeStateError(Exception):
         """
         Say what did not work, then the path, as one line fit for a terminal.
         """
-        from upgrade_state._text import clean  # noqa: PLC0415 - errors are rare
+        from upgrade_state._redact import clean  # noqa: PLC0415 - errors are rare
 
         if self.path is None:
             return clean(self.message)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from upgrade_state import StateStore
-from upgrade_state.checks import _process
+from upgrade_state.checks import _containment
 
 # What a test may wait for at most: only ends a hang.
 _LIMIT = 60
@@ -93,11 +93,11 @@ def supervisor(monkeypatch):
 
     They may be none; where coverage is measured, the supervisor's is, too.
     """
-    script = _process._SUPERVISOR[-1]
+    script = _containment._SUPERVISOR[-1]
 
     def start(code):
         words = ("-c", code + _MEASURED.format(script))
-        monkeypatch.setattr(_process, "_SUPERVISOR", words)
+        monkeypatch.setattr(_containment, "_SUPERVISOR", words)
 
     if "COVERAGE_PROCESS_CONFIG" in os.environ:
         start("")
@@ -114,7 +114,7 @@ def late(monkeypatch):
 
     def late_(is_so):
         end = time.monotonic() + _LIMIT
-        overstepped = _process._Bounds.overstepped
+        overstepped = _containment._Bounds.overstepped
 
         def overstepped_(bounds, written):
             is_over = is_so() or time.monotonic() > end
@@ -122,8 +122,8 @@ def late(monkeypatch):
             bounds._end_with_sleep = math.inf
             return overstepped(bounds, written)
 
-        monkeypatch.setattr(_process._Bounds, "overstepped", overstepped_)
-        monkeypatch.setattr(_process, "_GLANCE_SECONDS", 0.01)
+        monkeypatch.setattr(_containment._Bounds, "overstepped", overstepped_)
+        monkeypatch.setattr(_containment, "_GLANCE_SECONDS", 0.01)
 
     return late_
 

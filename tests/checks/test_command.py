@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from upgrade_state import StateStore, checks
-from upgrade_state.checks import Command, _process
+from upgrade_state.checks import Command, _containment
 from upgrade_state.exceptions import ResolverError
 
 SECOND = dt.timedelta(seconds=1)
@@ -444,8 +444,8 @@ class TestFailures:
         """
         A command that was killed for its files is told so.
         """
-        limits = _process.Limits(file=1 << 20)
-        monkeypatch.setattr(_process, "LIMITS", limits)
+        limits = _containment.Limits(file=1 << 20)
+        monkeypatch.setattr(_containment, "LIMITS", limits)
         monkeypatch.setattr("upgrade_state.checks._command.LIMITS", limits)
 
         assert "'sh' was killed by SIGXFSZ (a file larger than 1 MiB)" == self.error_of(
@@ -572,7 +572,7 @@ class TestFailures:
         """
         What does not listen to SIGTERM is killed.
         """
-        monkeypatch.setattr(_process, "_GRACE_SECONDS", 0.2)
+        monkeypatch.setattr(_containment, "_GRACE_SECONDS", 0.2)
         code = (
             "import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
             "open(os.environ['UPGRADE_STATE_ENV'] + '/pids', 'w')"
@@ -649,7 +649,7 @@ class TestFailures:
         """
         A lockfile beyond every size is refused.
         """
-        monkeypatch.setattr("upgrade_state._current.MAX_SIZE", 100)
+        monkeypatch.setattr("upgrade_state._lockfile.MAX_SIZE", 100)
         code = "open('uv.lock', 'w').write('x' * 101)"
 
         assert "The lockfile is larger than 100 bytes" == self.error_of(

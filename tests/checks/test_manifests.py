@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from upgrade_state.checks import RECIPES, Cancellation, _cancel, _manifests
+from upgrade_state.checks import RECIPES, Cancellation, _cancellation, _manifests
 
 
 def make(directory, **files):
@@ -329,9 +329,9 @@ class TestBounds:
         The walk ends when its check is cancelled.
         """
         make(directory, **{"package.json": ""})
-        with Cancellation() as cancellation, _cancel.ended_by(cancellation):
+        with Cancellation() as cancellation, _cancellation.ended_by(cancellation):
             cancellation.cancel()
-            with pytest.raises(_cancel.Cancelled):
+            with pytest.raises(_cancellation.Cancelled):
                 copied(directory, "npm")
 
     def test_many_symlinks(self, directory):

@@ -344,7 +344,7 @@ x = [1.5, true, 2026-11-20]
         """
         A manifest beyond every size is copied, not read.
         """
-        monkeypatch.setattr("upgrade_state._current.MAX_SIZE", 3)
+        monkeypatch.setattr("upgrade_state._lockfile.MAX_SIZE", 3)
         make(directory, **{"pyproject.toml": PROJECT})
 
         assert ["pyproject.toml"] == manifests_of(directory)

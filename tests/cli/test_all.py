@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from upgrade_state import StateStore
-from upgrade_state.checks import _many
+from upgrade_state.checks import _scope
 
 # What upgrades anything: the new lockfile is the old one and a line.
 UPGRADE = "open('pins.lock', 'a').write('new')"
@@ -209,7 +209,7 @@ class TestAll:
             begun = sum(os.path.exists(f"{e.path}/begun") for e in many)
             return time.monotonic() if begun == 2 else begin
 
-        monkeypatch.setattr(_many, "time", SimpleNamespace(monotonic=now))
+        monkeypatch.setattr(_scope, "time", SimpleNamespace(monotonic=now))
 
         result = run(*words)
 

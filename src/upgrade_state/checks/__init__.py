@@ -7,12 +7,12 @@ environment itself, and never prints.
 """
 
 from ._builtin import RECIPES
-from ._cancel import Cancellation, Cancelled, current_cancellation
+from ._cancellation import Cancellation, Cancelled, current_cancellation
 from ._check import Outcome, Resolver, check, judge
 from ._command import DEFAULT_TIMEOUT, Command
-from ._many import Result, check_all
 from ._recipe import Recipe
-from ._recipes import broken_recipes, recipe_for, recipe_named, recipe_names
+from ._registry import broken_recipes, recipe_for, recipe_named, recipe_names
+from ._scope import Result, check_all
 
 __all__ = [
     "DEFAULT_TIMEOUT",

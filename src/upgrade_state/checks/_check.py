@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 import attrs
 
-from upgrade_state import _record, _times, lockfiles
+from upgrade_state import _durations, _record, lockfiles
 from upgrade_state.exceptions import ResolverError, UpgradeStateError
 
-from ._cancel import Cancelled, current_cancellation, ended_by
-from ._recipes import recipe_named
+from ._cancellation import Cancelled, current_cancellation, ended_by
+from ._registry import recipe_named
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from upgrade_state._guard import CheckGuard
     from upgrade_state._policy import Freshness
 
-    from ._cancel import Cancellation
+    from ._cancellation import Cancellation
     from ._recipe import Recipe
 
 
@@ -181,7 +181,7 @@ def _refuse_mistakes(
     if format is not None:
         lockfiles.read(b"", format=format)
     if max_age is not None:
-        _times.seconds_of(max_age, "max_age")
+        _durations.seconds_of(max_age, "max_age")
     if not isinstance(retries, Iterator):
         for seconds in retries:
             if not seconds >= 0:

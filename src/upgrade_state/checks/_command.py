@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from upgrade_state import _text
+from upgrade_state import _redact
 from upgrade_state.exceptions import ResolverError
 
-from ._last_words import LENGTH, NO_NETWORK, advice, last_words
-from ._process import LIMITS, size, supervised
+from ._containment import LIMITS, size, supervised
+from ._diagnosis import LENGTH, NO_NETWORK, advice, last_words
+from ._environ import checked_names, selected
 from ._sandbox import is_hidden, refusal, sandboxed
 from ._scratch import copied_name, scratch, scratch_name
-from ._variables import checked_names, selected
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from upgrade_state._environment import EnvironmentState
 
-    from ._process import Ended, Supervisor
+    from ._containment import Ended, Supervisor
     from ._scratch import Scratch
 
 ENVIRONMENT_VARIABLE: Final = "UPGRADE_STATE_ENV"
@@ -237,7 +237,7 @@ class Command:
         return shutil.which(name, path=env.get("PATH", os.defpath))
 
     def _refusal(self, error: OSError, place: Scratch, env: Mapping[str, str]) -> str:
-        name = _text.message_of(self.argv[0], LENGTH)
+        name = _redact.message_of(self.argv[0], LENGTH)
         # A directory of PATH that may not be searched makes it another error.
         if self._found(place, env) is None:
             return f"There is no command {name!r}; {self.needs}"
@@ -273,7 +273,7 @@ class Command:
 
     @property
     def _name(self) -> str:
-        return repr(_text.message_of(os.path.basename(self.argv[0]), LENGTH))
+        return repr(_redact.message_of(os.path.basename(self.argv[0]), LENGTH))
 
     @property
     def _needs(self) -> str:

@@ -18,11 +18,11 @@ import re
 import stat
 from typing import TYPE_CHECKING
 
-from upgrade_state import _current
+from upgrade_state import _lockfile
 from upgrade_state.exceptions import StateReadError
 from upgrade_state.lockfiles import _parse
 
-from ._cancel import current_cancellation
+from ._cancellation import current_cancellation
 from ._scratch import copied_name
 
 if TYPE_CHECKING:
@@ -267,7 +267,7 @@ class _Walk:
         What the tool cannot read either is for the tool to say.
         """
         try:
-            content = _current.read(os.path.join(self._directory, manifest)) or b""
+            content = _lockfile.read(os.path.join(self._directory, manifest)) or b""
         except StateReadError:
             return None
         load = _parse.load_json if content[:1] == b"{" else _parse.load_toml

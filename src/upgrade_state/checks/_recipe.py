@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from upgrade_state import _current
+from upgrade_state import _lockfile
 from upgrade_state.exceptions import StateReadError
 
 from . import _manifests
@@ -180,7 +180,7 @@ class Recipe:
         if not self.mark:
             return True
         try:
-            content = _current.read(os.path.join(directory, self.lockfile))
+            content = _lockfile.read(os.path.join(directory, self.lockfile))
         except StateReadError:  # which the check will say
             return True
         return content is None or self.mark in content

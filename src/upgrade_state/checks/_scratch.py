@@ -12,7 +12,7 @@ import stat
 import tempfile
 from typing import TYPE_CHECKING
 
-from upgrade_state import _current, _files, _record
+from upgrade_state import _files, _lockfile, _record
 from upgrade_state.exceptions import ResolverError, StateReadError
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class Scratch:
         if not _is_regular(path) or os.path.realpath(path) != path:
             raise FileNotFoundError(name)
         try:
-            content = _current.read(path)
+            content = _lockfile.read(path)
         except StateReadError as error:
             raise ResolverError(error.message, self._environment) from error
         return content or b""

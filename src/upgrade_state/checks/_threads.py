@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Any, Final, Self
 
-    from ._cancel import Cancellation
+    from ._cancellation import Cancellation
 
 T = TypeVar("T")
 

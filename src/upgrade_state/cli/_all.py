@@ -10,7 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from upgrade_state import checks
-from upgrade_state.checks._many import another
+from upgrade_state.checks._scope import another
 from upgrade_state.cli._live import Live
 from upgrade_state.cli._outcomes import trouble
 from upgrade_state.cli._output import err, flush, give_up, out, raw

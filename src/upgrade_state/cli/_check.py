@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from upgrade_state import _current, checks, lockfiles
+from upgrade_state import _lockfile, checks, lockfiles
 from upgrade_state.checks._scratch import copied_name, source_of
 from upgrade_state.cli import _if_due
 from upgrade_state.cli._all import check_all
@@ -283,7 +283,7 @@ def record(options: Namespace) -> int:
 
 
 def _read(path: str) -> bytes:
-    content = _current.read(path)
+    content = _lockfile.read(path)
     if content is None:
         raise StateReadError("There is no regular file", path)
     return content

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from upgrade_state import _policy
-from upgrade_state._words import could_not_check, duration, moment
+from upgrade_state._messages import could_not_check, duration, moment
 from upgrade_state.cli import _notify
 from upgrade_state.cli._doctor import obstacles
 from upgrade_state.cli._output import out

@@ -11,7 +11,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from upgrade_state._text import clean
+from upgrade_state._redact import clean
 from upgrade_state.cli._output import err
 from upgrade_state.cli._select import name_of
 

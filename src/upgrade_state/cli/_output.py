@@ -10,7 +10,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from upgrade_state._text import clean
+from upgrade_state._redact import clean
 from upgrade_state.cli._notify import say
 
 if TYPE_CHECKING:

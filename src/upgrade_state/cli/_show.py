@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from upgrade_state._text import clean
+from upgrade_state._redact import clean
 from upgrade_state.cli._output import err, out, raw
 from upgrade_state.cli._select import each, has_record, known, nothing_known, store_of
 from upgrade_state.cli._view import View, ago, print_view

@@ -7,7 +7,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING
 
-from upgrade_state._words import moment
+from upgrade_state._messages import moment
 from upgrade_state.cli._output import err, out, raw
 from upgrade_state.cli._parser import UsageError
 from upgrade_state.cli._select import (

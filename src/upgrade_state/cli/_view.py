@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from upgrade_state import _policy, _record, lockfiles
 from upgrade_state._environment import switch
 from upgrade_state._gone import gone
-from upgrade_state._text import clean
-from upgrade_state._words import duration, moment
+from upgrade_state._messages import duration, moment
+from upgrade_state._redact import clean
 from upgrade_state.cli._hints import upgrade_hint
 from upgrade_state.cli._output import out
 from upgrade_state.cli._select import has_record, name_of

@@ -7,7 +7,7 @@ Their code is run for whoever names their format, and for nobody else.
 import logging
 from collections.abc import Iterable
 
-from upgrade_state import _entry_points
+from upgrade_state import _plugins
 from upgrade_state._record import is_short_name
 
 from ._model import Package, Reader
@@ -24,7 +24,7 @@ def names() -> set[str]:
     """
     Return the names of all formats that somebody has installed a reader of.
     """
-    return _entry_points.names(GROUP)
+    return _plugins.names(GROUP)
 
 
 def reader_of(name: str) -> Reader | None:
@@ -34,13 +34,13 @@ def reader_of(name: str) -> Reader | None:
     Raises:
         ValueError: It cannot be loaded, or is nothing that could be called.
     """
-    point = _entry_points.find(GROUP, name)
+    point = _plugins.find(GROUP, name)
     if point is None or not is_short_name(name):
         return None
-    reader: Reader = _entry_points.load(point)
+    reader: Reader = _plugins.load(point)
     if callable(reader):
         return _guarded(name, reader)
-    raise ValueError(f"Could not call {_entry_points.shown(point)}")
+    raise ValueError(f"Could not call {_plugins.shown(point)}")
 
 
 def _guarded(name: str, reader: Reader) -> Reader:

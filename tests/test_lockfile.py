@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from upgrade_state import _current, _record
+from upgrade_state import _lockfile, _record
 from upgrade_state.exceptions import StateReadError
 
 
@@ -45,7 +45,7 @@ class TestRead:
         """
         A lockfile is read as a whole.
         """
-        assert b"content" == _current.read(str(lockfile))
+        assert b"content" == _lockfile.read(str(lockfile))
 
     def test_symlink(self, lockfile, tmp_path):
         """
@@ -53,13 +53,13 @@ class TestRead:
         """
         (tmp_path / "link").symlink_to(lockfile)
 
-        assert b"content" == _current.read(str(tmp_path / "link"))
+        assert b"content" == _lockfile.read(str(tmp_path / "link"))
 
     def test_odd(self, odd):
         """
         What is no regular file is none, at once.
         """
-        assert _current.read(str(odd)) is None
+        assert _lockfile.read(str(odd)) is None
 
     def test_too_large(self, tmp_path):
         """
@@ -67,10 +67,10 @@ class TestRead:
         """
         path = tmp_path / "huge"
         with path.open("wb") as file:
-            file.truncate(_current.MAX_SIZE + 1)
+            file.truncate(_lockfile.MAX_SIZE + 1)
 
         with pytest.raises(StateReadError, match="larger than") as caught:
-            _current.read(str(path))
+            _lockfile.read(str(path))
         assert str(path) == caught.value.path
 
     @pytest.mark.parametrize("call", ["stat", "open"])
@@ -84,7 +84,7 @@ class TestRead:
 
         monkeypatch.setattr(os, call, refuse)
         with pytest.raises(StateReadError, match="Permission denied") as caught:
-            _current.read(str(lockfile))
+            _lockfile.read(str(lockfile))
         assert str(lockfile) == caught.value.path
 
     def test_gone_meanwhile(self, lockfile, monkeypatch):
@@ -95,7 +95,7 @@ class TestRead:
         lockfile.unlink()
         monkeypatch.setattr(os, "stat", lambda _: status)
 
-        assert _current.read(str(lockfile)) is None
+        assert _lockfile.read(str(lockfile)) is None
 
 
 class TestCurrentLockfile:
@@ -103,7 +103,7 @@ class TestCurrentLockfile:
         """
         The same bytes are the same lockfile, symlink or not.
         """
-        current = _current.CurrentLockfile(str(lockfile), None)
+        current = _lockfile.CurrentLockfile(str(lockfile), None)
 
         assert current.matches(file_of(b"content"))
 
@@ -112,7 +112,7 @@ class TestCurrentLockfile:
         """
         Other bytes are another one, of the same size or not.
         """
-        current = _current.CurrentLockfile(str(lockfile), None)
+        current = _lockfile.CurrentLockfile(str(lockfile), None)
 
         assert not current.matches(file_of(other))
 
@@ -120,7 +120,7 @@ class TestCurrentLockfile:
         """
         What is no regular file is another one, and none where none was.
         """
-        current = _current.CurrentLockfile(str(odd), None)
+        current = _lockfile.CurrentLockfile(str(odd), None)
 
         assert not current.matches(file_of(b""))
         assert current.matches(None)
@@ -129,13 +129,13 @@ class TestCurrentLockfile:
         """
         A lockfile where there was none is another one.
         """
-        assert not _current.CurrentLockfile(str(lockfile), None).matches(None)
+        assert not _lockfile.CurrentLockfile(str(lockfile), None).matches(None)
 
     def test_given(self, lockfile):
         """
         Given bytes count, and the file does not.
         """
-        current = _current.CurrentLockfile(str(lockfile), b"given")
+        current = _lockfile.CurrentLockfile(str(lockfile), b"given")
 
         assert current.matches(file_of(b"given"))
         assert not current.matches(file_of(b"content"))
@@ -144,7 +144,7 @@ class TestCurrentLockfile:
         """
         An environment without a lockfile has none, now as then.
         """
-        current = _current.CurrentLockfile(None, None)
+        current = _lockfile.CurrentLockfile(None, None)
 
         assert current.matches(None)
         assert not current.matches(file_of(b""))
@@ -153,7 +153,7 @@ class TestCurrentLockfile:
         """
         A second question, under a lock, does not touch the disk.
         """
-        current = _current.CurrentLockfile(str(lockfile), None)
+        current = _lockfile.CurrentLockfile(str(lockfile), None)
         current.matches(file_of(b"content"))
         monkeypatch.setattr(os, "stat", None)
         monkeypatch.setattr(os, "open", None)
@@ -167,7 +167,7 @@ class TestCurrentLockfile:
         Where the size says it all, nothing is read.
         """
         monkeypatch.setattr(os, "open", None)
-        current = _current.CurrentLockfile(str(lockfile), None)
+        current = _lockfile.CurrentLockfile(str(lockfile), None)
 
         assert not current.matches(file_of(b"other"))
 
@@ -182,7 +182,7 @@ class TestCurrentLockfile:
             lockfile.unlink()
         else:
             lockfile.write_bytes(then)
-        current = _current.CurrentLockfile(str(lockfile), None)
+        current = _lockfile.CurrentLockfile(str(lockfile), None)
 
         assert not current.matches(file_of(b"content"))
 
@@ -196,4 +196,4 @@ class TestCurrentLockfile:
 
         monkeypatch.setattr(os, "open", refuse)
         with pytest.raises(StateReadError, match="Permission denied"):
-            _current.CurrentLockfile(str(lockfile), None).matches(file_of(b"content"))
+            _lockfile.CurrentLockfile(str(lockfile), None).matches(file_of(b"content"))

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from upgrade_state import StateStore, checks
-from upgrade_state.checks import _many
+from upgrade_state.checks import _scope
 from upgrade_state.exceptions import (
     ResolverError,
     StateReadError,
@@ -758,7 +758,7 @@ class TestFailures:
 class TestRetry:
     @pytest.fixture(autouse=True)
     def _soon(self, monkeypatch):
-        monkeypatch.setattr(_many, "_PAUSES", (0.01, 0.02))
+        monkeypatch.setattr(_scope, "_PAUSES", (0.01, 0.02))
 
     def test_third_attempt(self, few):
         """
@@ -807,7 +807,7 @@ class TestRetry:
         """
         Who waits for another attempt hears that it is not wanted any more.
         """
-        monkeypatch.setattr(_many, "_PAUSES", (2 * LIMIT,))
+        monkeypatch.setattr(_scope, "_PAUSES", (2 * LIMIT,))
         with checks.Cancellation() as cancellation:
 
             def fail_once(*_):
@@ -825,7 +825,7 @@ class TestRetry:
         """
         What would be tried again only after the deadline has failed.
         """
-        monkeypatch.setattr(_many, "_PAUSES", (2 * LIMIT,))
+        monkeypatch.setattr(_scope, "_PAUSES", (2 * LIMIT,))
 
         results = checks.check_all(
             few, failing, on_error="retry", timeout=dt.timedelta(seconds=LIMIT)
@@ -860,7 +860,7 @@ class TestEnding:
             seen.add(waiting.running)
             return time.monotonic() if 3 in seen else begin
 
-        monkeypatch.setattr(_many, "time", SimpleNamespace(monotonic=now))
+        monkeypatch.setattr(_scope, "time", SimpleNamespace(monotonic=now))
 
         results = checks.check_all(
             make(10), waiting, jobs=3, timeout=dt.timedelta(seconds=1)

@@ -10,9 +10,11 @@ import time
 
 import pytest
 
-from upgrade_state import _logged
+from upgrade_state import _log_runner
 
-MAIN = "import sys; from upgrade_state import _logged; _logged.main(sys.argv[1:])"
+MAIN = (
+    "import sys; from upgrade_state import _log_runner; _log_runner.main(sys.argv[1:])"
+)
 
 
 @pytest.fixture
@@ -173,7 +175,7 @@ class TestLog:
     def log(self, tmp_path):
         fd = os.open(tmp_path / "log", os.O_RDWR | os.O_CREAT)
         os.write(fd, b"first\n")
-        yield _logged.Log(fd)
+        yield _log_runner.Log(fd)
         os.close(fd)
 
     @pytest.fixture
@@ -208,7 +210,7 @@ class TestLog:
             sizes.add((tmp_path / "log").stat().st_size)
         lines = (tmp_path / "log").read_text().splitlines()
 
-        assert max(sizes) <= _logged.LIMIT + len("first\n")
+        assert max(sizes) <= _log_runner.LIMIT + len("first\n")
         assert "first" == lines[0]
         assert f"{2999:099}" == lines[-1]
 
@@ -221,14 +223,14 @@ class TestLog:
 
         assert text().startswith("first\n[...]\nxxx")
         assert text().endswith("xxx\n" + text().splitlines()[-1] + "\n")
-        assert len(text()) < _logged.LIMIT
+        assert len(text()) < _log_runner.LIMIT
 
     def test_full_disk(self):
         """
         A disk that is full does not disturb the program.
         """
         fd = os.open("/dev/full", os.O_RDWR)
-        log = _logged.Log(fd)
+        log = _log_runner.Log(fd)
 
         log.add(b"words")
         os.close(fd)

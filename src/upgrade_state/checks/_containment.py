@@ -26,14 +26,14 @@ from upgrade_state import _background
 from upgrade_state.exceptions import ResolverError
 
 from . import _supervisor
-from ._cancel import current_cancellation
-from ._last_words import last_words
+from ._cancellation import current_cancellation
+from ._diagnosis import last_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Final
 
-    from ._cancel import Cancellation
+    from ._cancellation import Cancellation
 
 # Of its output only the end is kept: that is where tools say what went wrong.
 TAIL: Final = 8192

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from upgrade_state._text import MESSAGE_LENGTH, clean, message_of
+from upgrade_state._redact import MESSAGE_LENGTH, clean, message_of
 
 if TYPE_CHECKING:
     import datetime as dt

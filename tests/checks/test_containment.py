@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from upgrade_state import checks
-from upgrade_state.checks import _cancel, _process, _supervisor
+from upgrade_state.checks import _cancellation, _containment, _supervisor
 from upgrade_state.exceptions import ResolverError
 
 SECOND = 1.0
@@ -75,7 +75,7 @@ while os.fork() == 0:
 
 
 def run_one(argv, **more):
-    with _process.supervised() as supervisor:
+    with _containment.supervised() as supervisor:
         return supervisor.run(argv, **more)
 
 
@@ -121,7 +121,7 @@ def _patient(monkeypatch):
     """
     Leave it to the supervisor to end everything, also on a busy machine.
     """
-    monkeypatch.setattr(_process, "_PATIENCE_SECONDS", 60.0)
+    monkeypatch.setattr(_containment, "_PATIENCE_SECONDS", 60.0)
 
 
 class TestEnd:
@@ -131,7 +131,7 @@ class TestEnd:
         """
         ended = run(["sh", "-c", "echo out; echo err >&2; exit 7"])
 
-        assert _process.Ended(7, b"out\nerr\n") == ended
+        assert _containment.Ended(7, b"out\nerr\n") == ended
 
     def test_closed_output(self, run, python):
         """
@@ -139,7 +139,7 @@ class TestEnd:
         """
         code = "import os, time; os.close(1); os.close(2); time.sleep(.3); os._exit(7)"
 
-        assert _process.Ended(7, b"") == run(python(code))
+        assert _containment.Ended(7, b"") == run(python(code))
 
     def test_stragglers(self, run, left):
         """
@@ -154,7 +154,7 @@ class TestEnd:
         """
         So is a daemon in a session of its own that does not listen.
         """
-        monkeypatch.setattr(_process, "_GRACE_SECONDS", 0.1)
+        monkeypatch.setattr(_containment, "_GRACE_SECONDS", 0.1)
 
         assert 0 == run(python(DAEMON)).status
         assert set() == left()
@@ -173,7 +173,10 @@ class TestEnd:
             most.append(len(left()))
             cancellation.cancel()
 
-        with checks.Cancellation() as cancellation, _cancel.ended_by(cancellation):
+        with (
+            checks.Cancellation() as cancellation,
+            _cancellation.ended_by(cancellation),
+        ):
             thread = threading.Thread(target=cancel)
             thread.start()
             with contextlib.suppress(checks.Cancelled):
@@ -239,7 +242,7 @@ class TestOutside:
 
     @pytest.fixture
     def _late_once_deaf(self, place, late, monkeypatch):
-        monkeypatch.setattr(_process, "_GRACE_SECONDS", 0.1)
+        monkeypatch.setattr(_containment, "_GRACE_SECONDS", 0.1)
         late(lambda: len(list(place.glob("ready*"))) == 2)
 
     @pytest.mark.usefixtures("_late_once_deaf")
@@ -254,19 +257,19 @@ class TestOutside:
         """
         So is what does not listen and is left when the command has ended.
         """
-        monkeypatch.setattr(_process, "_GRACE_SECONDS", 0.1)
+        monkeypatch.setattr(_containment, "_GRACE_SECONDS", 0.1)
         code = (
             "import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
             "os.fork() or time.sleep(600)"
         )
 
-        assert _process.Ended(0, b"") == run(python(code))
+        assert _containment.Ended(0, b"") == run(python(code))
         assert set() == left()
 
 
 class TestLimits:
     def set(self, monkeypatch, **limits):
-        monkeypatch.setattr(_process, "LIMITS", _process.Limits(**limits))
+        monkeypatch.setattr(_containment, "LIMITS", _containment.Limits(**limits))
 
     def test_tail(self, run, python):
         """
@@ -277,7 +280,7 @@ class TestLimits:
         ended = run(python(code))
 
         assert ended.output.endswith(b"line 99999\n")
-        assert _process.TAIL == len(ended.output)
+        assert _containment.TAIL == len(ended.output)
 
     def test_output_without_end(self, run, left):
         """
@@ -353,7 +356,7 @@ class TestLimits:
         """
         Sizes are said as people say them.
         """
-        assert words == _process.size(number)
+        assert words == _containment.size(number)
 
 
 class TestClocks:
@@ -368,26 +371,28 @@ class TestClocks:
         """
         ended = run(["sleep", "600"], 0.1)
 
-        assert _process.Ended(None, b"", "did not end within 0.1 s") == ended
+        assert _containment.Ended(None, b"", "did not end within 0.1 s") == ended
 
     def test_not_even_begun(self, run, supervisor, monkeypatch):
         """
         So is one whose supervisor has not come to it by then.
         """
-        monkeypatch.setattr(_process, "_GRACE_SECONDS", 0.1)
-        monkeypatch.setattr(_process, "_PATIENCE_SECONDS", 0.1)
+        monkeypatch.setattr(_containment, "_GRACE_SECONDS", 0.1)
+        monkeypatch.setattr(_containment, "_PATIENCE_SECONDS", 0.1)
         supervisor("import time; time.sleep(600);")
 
         ended = run(["true"], 0.1)
 
-        assert _process.Ended(None, b"", "did not end within 0.1 s") == ended
+        assert _containment.Ended(None, b"", "did not end within 0.1 s") == ended
 
     def test_machine_slept(self, run, monkeypatch):
         """
         So is one that has slept for as long, with the machine.
         """
         slept = iter([0.0, 0.0])
-        monkeypatch.setattr(_process, "awake_and_asleep", lambda: next(slept, 2000.0))
+        monkeypatch.setattr(
+            _containment, "awake_and_asleep", lambda: next(slept, 2000.0)
+        )
 
         ended = run(["sleep", "600"], 1000.0)
 
@@ -398,7 +403,9 @@ class TestClocks:
         Some sleep is no reason.
         """
         slept = iter([0.0])
-        monkeypatch.setattr(_process, "awake_and_asleep", lambda: next(slept, 1999.0))
+        monkeypatch.setattr(
+            _containment, "awake_and_asleep", lambda: next(slept, 1999.0)
+        )
 
         assert 0 == run(["true"], 1000.0).status
 
@@ -409,7 +416,7 @@ class TestClocks:
         monkeypatch.delattr(time, "CLOCK_BOOTTIME")
         monkeypatch.setattr(time, "time", lambda: 5.0)
 
-        assert 5.0 == _process.awake_and_asleep()
+        assert 5.0 == _containment.awake_and_asleep()
 
 
 class TestSurroundings:
@@ -599,8 +606,8 @@ class TestSupervisor:
     def _hurry(self, monkeypatch):
         # Half a file of what it has executed is none.
         monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
-        monkeypatch.setattr(_process, "_GRACE_SECONDS", 0.1)
-        monkeypatch.setattr(_process, "_PATIENCE_SECONDS", 0.1)
+        monkeypatch.setattr(_containment, "_GRACE_SECONDS", 0.1)
+        monkeypatch.setattr(_containment, "_PATIENCE_SECONDS", 0.1)
 
     def test_killed(self, run, left, wait_for):
         """
@@ -679,7 +686,7 @@ class TestSupervisor:
         """
         Even if nobody else does anything the command goes with it.
         """
-        monkeypatch.setattr(_process.Supervisor, "_kill", lambda _: None)
+        monkeypatch.setattr(_containment.Supervisor, "_kill", lambda _: None)
 
         run(["sh", "-c", "kill -9 $PPID; exec sleep 600"])
 
@@ -694,7 +701,7 @@ class TestSupervisor:
             text = Path(f"/proc/{supervisor._process.pid}/status").read_text()
             return int(text.split(f"{word}:")[1].split()[0], base)
 
-        with _process.supervised() as supervisor:
+        with _containment.supervised() as supervisor:
             wait_for(lambda: status("SigCgt", 16) & 1 << (signal.SIGTERM - 1))
             before = status("voluntary_ctxt_switches")
             supervisor._process.terminate()
@@ -779,7 +786,10 @@ class TestCancellation:
             wait_for(place / "ready")
             cancellation.cancel()
 
-        with checks.Cancellation() as cancellation, _cancel.ended_by(cancellation):
+        with (
+            checks.Cancellation() as cancellation,
+            _cancellation.ended_by(cancellation),
+        ):
             thread = threading.Thread(target=cancel)
             thread.start()
             with pytest.raises(checks.Cancelled):
@@ -791,14 +801,17 @@ class TestCancellation:
         """
         A check that could have been cancelled is one like every other.
         """
-        with checks.Cancellation() as cancellation, _cancel.ended_by(cancellation):
+        with (
+            checks.Cancellation() as cancellation,
+            _cancellation.ended_by(cancellation),
+        ):
             assert 0 == run(["true"]).status
 
     def test_impatience(self, run, place, wait_for, left, monkeypatch):
         """
         A second Ctrl-C kills at once, and leaves nothing either.
         """
-        monkeypatch.setattr(_process, "_GRACE_SECONDS", LONG)
+        monkeypatch.setattr(_containment, "_GRACE_SECONDS", LONG)
         code = (
             "trap 'echo x > again' TERM; echo x > ready;"
             "while :; do sleep 600 & wait; done"
@@ -822,7 +835,7 @@ class TestCancellation:
 PROGRAM = """
 import datetime as dt, os, sys, tempfile, threading, time
 from upgrade_state import StateStore, checks
-from upgrade_state.checks import _process, _scratch
+from upgrade_state.checks import _containment, _scratch
 place, tempfile.tempdir, code, limit = sys.argv[1:]
 environment = StateStore().environment(place, "uv.lock")
 command = checks.Command(
@@ -846,7 +859,7 @@ threading.Thread(target=fork).start()
 
 WITHOUT_PIDFD = "import os; del os.pidfd_open"
 
-LONG_GRACE = "_process._GRACE_SECONDS = 600"
+LONG_GRACE = "_containment._GRACE_SECONDS = 600"
 
 WAITING = """
 import os, signal, time
@@ -877,7 +890,7 @@ class TestParent:
             if before:
                 supervisor(before)
             script = directory.parent / "program.py"
-            more = f"_process._SUPERVISOR = {_process._SUPERVISOR!r}\n{more}"
+            more = f"_containment._SUPERVISOR = {_containment._SUPERVISOR!r}\n{more}"
             script.write_text(PROGRAM.replace("{}", more))
             words = [script, directory, scratches, code, LONG]
             program = subprocess.Popen(
@@ -1019,7 +1032,7 @@ class TestOddities:
             "os.getppid = lambda: ask() if os.getpid() == me else 1"
         )
 
-        assert _process.Ended(127, b"") == run(["echo", "x"])
+        assert _containment.Ended(127, b"") == run(["echo", "x"])
 
     def test_faster_than_stopping(self, monkeypatch):
         """

@@ -7,13 +7,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from upgrade_state import _text
+from upgrade_state import _redact
 
 if TYPE_CHECKING:
     from typing import Final
 
 # Of a message: there is room left to say who said it, and what to do.
-LENGTH: Final = _text.MESSAGE_LENGTH - 100
+LENGTH: Final = _redact.MESSAGE_LENGTH - 100
 
 # What to do about it.
 NO_NETWORK: Final = "check the network and the proxy"
@@ -93,7 +93,7 @@ def last_words(output: bytes) -> str:
     """
     # Each line alone: a URL ends where its line does.
     said = "; ".join(_said(output))
-    return _text.message_of(_NO_PORT.sub(r"\1'...'", said), LENGTH)
+    return _redact.message_of(_NO_PORT.sub(r"\1'...'", said), LENGTH)
 
 
 def _said(output: bytes) -> list[str]:

@@ -2,7 +2,7 @@
 Which recipe is meant: by its name, or by a lockfile.
 
 Those that other distributions bring along are looked up where no built-in one
-is meant; see `_entry_points`.
+is meant; see `_plugins`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import logging
 import os
 from typing import TYPE_CHECKING
 
-from upgrade_state import _entry_points
+from upgrade_state import _plugins
 from upgrade_state.exceptions import ResolverError
 
 from ._builtin import RECIPES
@@ -70,7 +70,7 @@ def recipe_names() -> list[str]:
     """
     Return the names of all recipes, those that others bring along included.
     """
-    return sorted(RECIPES.keys() | _entry_points.names(GROUP))
+    return sorted(RECIPES.keys() | _plugins.names(GROUP))
 
 
 def broken_recipes() -> list[str]:
@@ -81,7 +81,7 @@ def broken_recipes() -> list[str]:
 
 
 def _others_names() -> list[str]:
-    return sorted(_entry_points.names(GROUP) - RECIPES.keys())
+    return sorted(_plugins.names(GROUP) - RECIPES.keys())
 
 
 def _others() -> Iterable[Recipe]:
@@ -105,14 +105,14 @@ def _load(name: str) -> Recipe | None:
     """
     Load the recipe that a distribution brings along; None: nobody brings it.
     """
-    point = _entry_points.find(GROUP, name)
+    point = _plugins.find(GROUP, name)
     if point is None:
         return None
     try:
-        recipe = _entry_points.load(point)
+        recipe = _plugins.load(point)
     except ValueError as error:
         raise ResolverError(str(error), None) from error
     if isinstance(recipe, Recipe) and recipe.name == name:
         return recipe
-    message = f"There is no recipe of that name in {_entry_points.shown(point)}"
+    message = f"There is no recipe of that name in {_plugins.shown(point)}"
     raise ResolverError(message, None)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from upgrade_state.checks import Command
-from upgrade_state.checks._last_words import advice, last_words
+from upgrade_state.checks._diagnosis import advice, last_words
 from upgrade_state.exceptions import ResolverError
 
 DATA = Path(__file__).parent / "data"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from upgrade_state import _text, exceptions
+from upgrade_state import _redact, exceptions
 
 
 class TestClean:
@@ -16,7 +16,7 @@ class TestClean:
         """
         Printable text of any language stays as it is.
         """
-        assert text == _text.clean(text)
+        assert text == _redact.clean(text)
 
     @pytest.mark.parametrize(
         ("text", "cleaned"),
@@ -34,14 +34,14 @@ class TestClean:
         """
         What a terminal would obey comes out as text.
         """
-        assert cleaned == _text.clean(text)
+        assert cleaned == _redact.clean(text)
 
     @given(st.text(st.characters()))
     def test_any_text(self, text):
         """
         Whatever comes in, what goes out can be printed.
         """
-        assert _text.clean(text).isprintable()
+        assert _redact.clean(text).isprintable()
 
 
 class TestWithoutUrls:
@@ -71,13 +71,13 @@ class TestWithoutUrls:
         """
         A URL goes as a whole, with its credentials and paths.
         """
-        assert bare == _text.without_urls(text)
+        assert bare == _redact.without_urls(text)
 
     def test_many(self):
         """
         A hundred thousand of them are no problem.
         """
-        assert "<URL> " * 100_000 == _text.without_urls("a://b " * 100_000)
+        assert "<URL> " * 100_000 == _redact.without_urls("a://b " * 100_000)
 
 
 class TestMessageOf:
@@ -87,14 +87,14 @@ class TestMessageOf:
         """
         text = "error:\n  no\t\x1b[1mroute\x1b[0m to https://index.example/\n"
 
-        line = _text.message_of(text, 100)
+        line = _redact.message_of(text, 100)
         assert "error: no \\x1b[1mroute\\x1b[0m to <URL>" == line
 
     def test_long(self):
         """
         Of a long one the beginning and the end are kept.
         """
-        line = _text.message_of("error " * 100 + "the end", 50)
+        line = _redact.message_of("error " * 100 + "the end", 50)
 
         assert line.startswith("error error")
         assert line.endswith("error the end")
@@ -105,7 +105,7 @@ class TestMessageOf:
         """
         In a record it takes a bounded number of bytes.
         """
-        line = _text.message_of(text, 60)
+        line = _redact.message_of(text, 60)
 
         assert line.isprintable()
         assert 2 + 2 * 60 >= len(json.dumps(line))

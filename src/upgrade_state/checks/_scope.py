@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import attrs
 
-from upgrade_state import _text, _times
+from upgrade_state import _durations, _redact
 from upgrade_state._gone import directory_is_gone, gone
 from upgrade_state.exceptions import (
     ResolverError,
@@ -33,7 +33,7 @@ from upgrade_state.exceptions import (
     UpgradeStateError,
 )
 
-from ._cancel import Cancellation
+from ._cancellation import Cancellation
 from ._check import Outcome, check
 from ._threads import Threads, handlers_raise_later
 
@@ -163,7 +163,7 @@ def _refuse_nonsense(
 ) -> None:
     for name, duration in durations.items():
         if duration is not None:
-            _times.seconds_of(duration, name)
+            _durations.seconds_of(duration, name)
     if jobs is not None and jobs < 1:
         raise ValueError(f"jobs must be 1 or more: {jobs!r}")
     if on_error not in ON_ERROR:
@@ -291,7 +291,7 @@ def _failed(environment: EnvironmentState, error: BaseException) -> Outcome:
     """
     if not isinstance(error, UpgradeStateError):
         words = "".join(traceback.format_exception_only(error))
-        message = _text.message_of(words, _text.MESSAGE_LENGTH)
+        message = _redact.message_of(words, _redact.MESSAGE_LENGTH)
         bug, error = error, ResolverError(message, environment.path)
         error.__cause__ = bug
     return Outcome("failed", error)

@@ -18,8 +18,8 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
+from upgrade_state._redact import clean
 from upgrade_state._search_paths import only_absolute
-from upgrade_state._text import clean
 
 if TYPE_CHECKING:
     from typing import Final

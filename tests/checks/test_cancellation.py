@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from upgrade_state.checks import Cancellation, Cancelled, current_cancellation
-from upgrade_state.checks._cancel import ended_by
+from upgrade_state.checks._cancellation import ended_by
 
 # Only ends a hang.
 LIMIT = 60
