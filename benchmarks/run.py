@@ -172,9 +172,9 @@ def told_shop(
     shop = StateStore(place / "cache").environment(directory, "uv.lock")
     commit(shop, b"+" * size, upgrades)
     if not shop.claim_notice():
-        raise RuntimeError(str(shop.verdict()))
-    if shop.verdict().reason != "told-recently":
-        raise RuntimeError(str(shop.verdict()))
+        raise RuntimeError(str(shop.look().verdict()))
+    if shop.look().verdict().reason != "told-recently":
+        raise RuntimeError(str(shop.look().verdict()))
     return shop
 
 
@@ -191,7 +191,7 @@ def starts(shop: EnvironmentState, start: Callable[[], object]) -> Measure:
     """
     Measure how long *start* keeps its caller; what it starts is waited for.
     """
-    log = _record.log_path(shop.store.place(), shop.key)
+    log = _record.log_path(shop.store._place(), shop.key)
 
     def measure() -> Cost:
         wall, cpu = time.perf_counter(), time.process_time()

@@ -42,7 +42,7 @@ def facts(shop: EnvironmentState) -> list[Any] | None:
     """
     Return what the record says, after a look at all that it names.
     """
-    information = shop.read()
+    information = shop.look().information
     if information is None:
         return None
     result = record_of(shop)["result"]
@@ -374,18 +374,26 @@ def attempt(shop: EnvironmentState) -> dict[str, Any]:
     answers: dict[str, Any] = {
         "claim": verdict.reason,
         "path": verdict.error and verdict.error.path,
-        "freshness": shop.freshness(now=NOON).reason,
+        "freshness": shop.look(now=NOON).freshness().reason,
     }
     for name, operate in (
         ("snooze", lambda: shop.snooze(NOON)),
         ("commit", lambda: commit(shop)),
-        ("read", lambda: facts(shop)),
+        ("read", lambda: demand_read(shop)),
     ):
         try:
             answers[name] = "nothing known" if operate() is False else "done"
         except UpgradeStateError as error:
             answers[name] = type(error).__name__ if error.path else "no path"
     return answers
+
+
+def demand_read(shop: EnvironmentState) -> None:
+    """
+    Raise the error that keeps the record from being read.
+    """
+    if (error := shop.look().error) is not None:
+        raise error
 
 
 def on_full_disk(base: str) -> dict[str, Any]:

@@ -140,7 +140,7 @@ class TestStart:
             freshness.reason,
             freshness.switch,
         )
-        assert not os.path.exists(shop.store.place())
+        assert not os.path.exists(shop.store._place())
 
     def test_arguments(self, shop, command, tmp_path):
         """
@@ -207,7 +207,7 @@ class TestStart:
         freshness = store.environment("shop").start_check(["true"])
 
         assert "unavailable" == freshness.reason
-        assert "The working directory is gone" == freshness.error.message
+        assert "The working directory was removed" == freshness.error.message
 
 
 class TestOne:
@@ -215,7 +215,7 @@ class TestOne:
         """
         Of a hundred that ask at once, one starts a check.
         """
-        cache = str(Path(shop.store.place()).parent)
+        cache = str(Path(shop.store._place()).parent)
 
         answers = run_at_once(100, "start_check", cache, shop.path, command())
         ended(shop)
@@ -335,7 +335,7 @@ class TestOne:
         """
         A check that starts checks of its own environment starts none.
         """
-        cache = str(Path(shop.store.place()).parent)
+        cache = str(Path(shop.store._place()).parent)
         code = (
             f"sys.path[:] = {sys.path!r}\nfrom upgrade_state import StateStore\n"
             f"shop = StateStore({cache!r}).environment({shop.path!r}, 'uv.lock')\n"
@@ -477,7 +477,7 @@ class TestDetached:
         """
         Streams that the caller has closed stay empty, and none is the log.
         """
-        cache = str(Path(shop.store.place()).parent)
+        cache = str(Path(shop.store._place()).parent)
         code = (
             "import sys; from upgrade_state import StateStore;"
             f"StateStore({cache!r}).environment({shop.path!r}, 'uv.lock')"
@@ -623,7 +623,7 @@ class TestRefused:
         """
         Run code in a process of its own, which opens nothing but what it needs.
         """
-        cache = str(Path(environment.store.place()).parent)
+        cache = str(Path(environment.store._place()).parent)
         words = (cache, environment.path, environment.lockfile_name)
         return subprocess.run(
             [sys.executable, "-c", code, *words],
@@ -736,7 +736,7 @@ class TestRefused:
         """
         with shop.try_check():
             pass
-        os.chmod(shop.store.place(), 0o777)
+        os.chmod(shop.store._place(), 0o777)
 
         self.refused(shop, command, "may be written to by others")
         assert not log_of(shop).exists()
@@ -805,7 +805,7 @@ class TestRefused:
         def refuse(*_):
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
-        monkeypatch.setattr("upgrade_state._environment._seconds", refuse)
+        monkeypatch.setattr("upgrade_state._look.whole_seconds", refuse)
         assert "unavailable" == shop.claim_notice(could_not_check=SECOND).reason
 
     @pytest.mark.parametrize("loaded", ["", "from upgrade_state import exceptions\n"])
@@ -824,8 +824,8 @@ class TestRefused:
             f"at = {{'now': dt.datetime.fromisoformat('{NOON + 2 * DAY}')}}\n"
             "for call in (\n"
             "    lambda: shop.claim_notice(interval=day, could_not_check=day, **at),\n"
-            "    lambda: shop.verdict(could_not_check=day, **at),\n"
-            "    lambda: shop.freshness(max_age=day, **at),\n"
+            "    lambda: shop.look(**at).verdict(could_not_check=day),\n"
+            "    lambda: shop.look(**at).freshness(max_age=day),\n"
             "    lambda: shop.start_check(['true'], max_age=day, **at),\n"
             "):\n"
             "    for limit in range(3, 10):\n"

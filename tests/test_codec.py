@@ -13,7 +13,7 @@ from upgrade_state import _codec, _record
 from upgrade_state._model import (
     CheckFailure,
     Counts,
-    KeptFile,
+    StoredFile,
     UpgradeInformation,
     UpgradeResult,
 )
@@ -121,9 +121,9 @@ class TestInformation:
             last_checked=moment(2026, 11, 20, 4, 18),
             result=UpgradeResult(
                 format="uv",
-                old_lockfile=KeptFile(digest, 48213),
-                new_lockfile=KeptFile(digest, 48240),
-                upgrades=KeptFile(digest, 812),
+                old_lockfile=StoredFile(digest, 48213),
+                new_lockfile=StoredFile(digest, 48240),
+                upgrades=StoredFile(digest, 812),
                 counts={"*": Counts(version=2, rebuild=1)},
             ),
             last_notified=moment(2026, 11, 20, 8, 2, 11),

@@ -121,7 +121,7 @@ class TestNothingIsLost:
         with holding("hold_check_and_commit", *place):
             assert checked.snooze(NOON)
 
-        information = checked.read()
+        information = checked.look().information
         assert information is not None
         assert 2 == information.generation
         assert NOON == information.snoozed_until
@@ -134,9 +134,9 @@ class TestNothingIsLost:
         """
         with holding("hold_check_and_commit", *place):
             assert checked.expire()
-            assert checked.freshness(now=NOON).due
+            assert checked.look(now=NOON).freshness().due
 
-        assert "fresh" == checked.freshness(b"old", now=NOON).reason
+        assert "fresh" == checked.look(b"old", now=NOON).freshness().reason
 
     def test_claim_during_check(
         self, checked: EnvironmentState, place: tuple[str, str], holding: Holding
@@ -147,7 +147,7 @@ class TestNothingIsLost:
         with holding("hold_check_and_commit", *place):
             assert "notify" == checked.claim_notice(now=NOON).reason
 
-        information = checked.read()
+        information = checked.look().information
         assert information is not None
         assert 2 == information.generation
         assert NOON == information.last_notified
@@ -468,7 +468,7 @@ class TestForget:
             Path(checked.record_path).unlink()
             assert check.commit(b"newer", upgrades=ROWS, now=NOON)
 
-        information = checked.read()
+        information = checked.look().information
         assert information is not None
         assert 2 == information.generation
         assert b"newer" == checked.kept_lockfile("new")
@@ -492,7 +492,7 @@ class TestPrune:
 
         with holding("hold_check", *place):
             assert () == store.prune()
-            assert checked.read() is not None
+            assert checked.look().information is not None
 
         assert [checked.key] == [gone.key for gone in store.prune()]
         assert [] == files_of(checked)

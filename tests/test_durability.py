@@ -495,6 +495,14 @@ def open_place() -> Iterator[Path]:
         shutil.rmtree(path)
 
 
+def demand_read(environment: EnvironmentState) -> None:
+    """
+    Raise the error that keeps the record from being read.
+    """
+    if (error := environment.look().error) is not None:
+        raise error
+
+
 class TestPermissions:
     def test_unreadable_record(self, open_place: Path) -> None:
         """
@@ -619,7 +627,7 @@ class TestDistrust:
         before = snapshot(root.parent)
 
         verdict = checked.claim_notice(now=NOON)
-        freshness = checked.freshness(now=NOON)
+        freshness = checked.look(now=NOON).freshness()
 
         assert "unavailable" == verdict.reason
         assert "unavailable" == freshness.reason
@@ -643,7 +651,7 @@ class TestDistrust:
         Everything else is refused with the path of the store, and changes nothing.
         """
         operate: dict[str, Callable[[], object]] = {
-            "read": checked.read,
+            "read": lambda: demand_read(checked),
             "upgrades": checked.upgrades,
             "kept_lockfile": lambda: checked.kept_lockfile("new"),
             "snooze": lambda: checked.snooze(NOON),

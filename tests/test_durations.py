@@ -24,7 +24,7 @@ class TestSecondsOf:
         """
         Times have no fractions, so a part of a second is over after a whole one.
         """
-        assert seconds == _durations.seconds_of(duration, "interval")
+        assert seconds == _durations.whole_seconds(duration, "interval")
 
     @pytest.mark.parametrize("duration", [dt.timedelta(seconds=-1), 3600, "1h"])
     def test_mistakes(self, duration):
@@ -32,7 +32,7 @@ class TestSecondsOf:
         A negative duration, or none at all, is the caller's mistake, named.
         """
         with pytest.raises(ValueError, match="interval must be a timedelta"):
-            _durations.seconds_of(duration, "interval")
+            _durations.whole_seconds(duration, "interval")
 
 
 class TestSecondOf:
@@ -42,7 +42,7 @@ class TestSecondOf:
         What is less than a second is cut, before 1970 as well.
         """
         whole = moment.replace(microsecond=0)
-        second = _durations.second_of(moment)
+        second = _durations.epoch_seconds(moment)
 
         assert whole == dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(
             seconds=second
@@ -55,7 +55,7 @@ class TestSecondOf:
         zone = dt.timezone(dt.timedelta(hours=5, minutes=45))
         moment = dt.datetime(2026, 11, 20, 4, 18, tzinfo=dt.UTC)
 
-        assert 1_795_148_280 == _durations.second_of(moment.astimezone(zone))
+        assert 1_795_148_280 == _durations.epoch_seconds(moment.astimezone(zone))
 
     @pytest.mark.parametrize(
         "moment",
@@ -66,7 +66,7 @@ class TestSecondOf:
         A time without a zone, or none at all, is the caller's mistake, named.
         """
         with pytest.raises(ValueError, match="until must be a datetime with a time"):
-            _durations.second_of(moment, "until")
+            _durations.epoch_seconds(moment, "until")
 
     @pytest.mark.parametrize(
         "moment",
@@ -80,7 +80,7 @@ class TestSecondOf:
         So is one whose text would have another width.
         """
         with pytest.raises(ValueError, match="in the years 1000 to 9999"):
-            _durations.second_of(moment)
+            _durations.epoch_seconds(moment)
 
     def test_limits(self):
         """
@@ -90,6 +90,6 @@ class TestSecondOf:
         last = dt.datetime(9999, 12, 31, 23, 59, 59, tzinfo=dt.UTC)
 
         assert [_record.FIRST_SECOND, _record.LAST_SECOND] == [
-            _durations.second_of(first),
-            _durations.second_of(last),
+            _durations.epoch_seconds(first),
+            _durations.epoch_seconds(last),
         ]

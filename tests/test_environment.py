@@ -36,8 +36,8 @@ class TestStateStore:
         To make a store and a handle, and to ask, leaves no trace.
         """
         shop.claim_notice()
-        shop.freshness()
-        shop.read()
+        shop.look().freshness()
+        _ = shop.look().information
         shop.forget()
         shop.snooze(NOW)
 
@@ -65,9 +65,9 @@ class TestStateStore:
         monkeypatch.setenv("UPGRADE_STATE_CACHE_DIR", "/variable")
         monkeypatch.setenv("XDG_CACHE_HOME", "/xdg")
 
-        places = [StateStore("/argument").place(), StateStore().place()]
+        places = [StateStore("/argument")._place(), StateStore()._place()]
         monkeypatch.delenv("UPGRADE_STATE_CACHE_DIR")
-        places.append(StateStore().place())
+        places.append(StateStore()._place())
 
         expected = ["/argument/v1", "/variable/v1", "/xdg/upgrade-state/v1"]
         assert expected == places
@@ -84,9 +84,7 @@ class TestStateStore:
         assert "UPGRADE_STATE_CACHE_DIR is not an absolute path: 'cache'" == str(
             verdict.error
         )
-        assert verdict.error is shop.freshness().error
-        with pytest.raises(StateReadError):
-            shop.read()
+        assert verdict.error is shop.look().freshness().error
         with pytest.raises(StateReadError):
             _ = shop.record_path
 
@@ -99,7 +97,7 @@ class TestStateStore:
         shop = StateStore().environment(tmp_path)
 
         assert "There is no home directory; set HOME or XDG_CACHE_HOME" == str(
-            shop.verdict().error
+            shop.look().verdict().error
         )
 
     def test_repr(self):
@@ -142,7 +140,7 @@ class TestStateStore:
         """
         A record that is forgotten meanwhile does not come as a corrupt one.
         """
-        names = list(_files.names_in(store.place()))
+        names = list(_files.names_in(store._place()))
         checked.forget()
         monkeypatch.setattr(_files, "names_in", lambda _: names)
 
@@ -158,7 +156,7 @@ class TestStateStore:
         (handle,) = store
 
         assert "nothing-known" == handle.claim_notice().reason
-        assert handle.read() is None
+        assert handle.look().information is None
         with pytest.raises(ValueError, match="without a path"), handle.try_check():
             pass
         assert handle.forget()
@@ -301,7 +299,7 @@ class TestEnvironment:
         (found,) = store
         assert os.fsdecode(path) == shop.path == found.path
         assert shop.key == found.key
-        assert shop.path == shop.read().environment
+        assert shop.path == shop.look().information.environment
 
     def test_working_directory_gone(self, store, tmp_path, monkeypatch):
         """
@@ -313,7 +311,7 @@ class TestEnvironment:
         shop = store.environment("shop")
 
         assert "nothing-known" == shop.claim_notice().reason
-        with pytest.raises(StateReadError, match="working directory is gone"):
+        with pytest.raises(StateReadError, match="working directory was removed"):
             shop.snooze(NOW)
 
     def test_two_in_one_directory(self, store, tmp_path):
@@ -349,27 +347,27 @@ class TestClaimNotice:
         assert [True, False, False, True] == [
             bool(checked.claim_notice(now=moment)) for moment in moments
         ]
-        assert NOW + DAY == checked.read().last_notified
+        assert NOW + DAY == checked.look().information.last_notified
 
     def test_nothing_else_changes(self, checked):
         """
         A claim changes when the user was told, and nothing else.
         """
-        before = checked.read()
+        before = checked.look().information
         checked.claim_notice(now=NOW)
 
         import attrs  # noqa: PLC0415 - only here
 
-        assert attrs.evolve(before, last_notified=NOW) == checked.read()
+        assert attrs.evolve(before, last_notified=NOW) == checked.look().information
 
     def test_verdict_claims_nothing(self, checked):
         """
         A verdict may be asked for any number of times.
         """
-        verdicts = [checked.verdict(now=NOW) for _ in range(3)]
+        verdicts = [checked.look(now=NOW).verdict() for _ in range(3)]
 
         assert [True] * 3 == list(map(bool, verdicts))
-        assert checked.read().last_notified is None
+        assert checked.look().information.last_notified is None
 
     def test_upgraded(self, checked, tmp_path):
         """
@@ -391,7 +389,7 @@ class TestClaimNotice:
         """
         Anything but bytes is the caller's mistake.
         """
-        for ask in (checked.claim_notice, checked.verdict, checked.freshness):
+        for ask in (checked.claim_notice, checked.look):
             with pytest.raises(TypeError, match="lockfile must be bytes"):
                 ask(content)
         with pytest.raises(TypeError, match="lockfile must be bytes"):
@@ -404,12 +402,12 @@ class TestClaimNotice:
         with pytest.raises(ValueError, match="interval"):
             checked.claim_notice(interval=-DAY)
         with pytest.raises(ValueError, match="now"):
-            checked.verdict(now=dt.datetime(2026, 11, 20))  # noqa: DTZ001
+            checked.look(now=dt.datetime(2026, 11, 20)).verdict()  # noqa: DTZ001
         for falsy in (0, "", False):
             with pytest.raises(ValueError, match="now"):
                 checked.claim_notice(now=falsy)
         with pytest.raises(ValueError, match="max_age"):
-            checked.freshness(max_age=-DAY)
+            checked.look().freshness(max_age=-DAY)
         with pytest.raises(ValueError, match="until"):
             checked.snooze(dt.datetime(2026, 11, 20))  # noqa: DTZ001
 
@@ -443,19 +441,19 @@ class TestClaimNotice:
         checked.claim_notice()
 
         after = dt.datetime.now(dt.UTC)
-        assert before <= checked.read().last_notified <= after
+        assert before <= checked.look().information.last_notified <= after
 
     def test_changed_record(self, checked):
         """
         A handle that is kept sees what others have written since.
         """
-        reasons = [checked.verdict(now=NOW).reason]
-        StateStore(os.path.dirname(checked.store.place())).environment(
+        reasons = [checked.look(now=NOW).verdict().reason]
+        StateStore(os.path.dirname(checked.store._place())).environment(
             checked.path, "uv.lock"
         ).claim_notice(now=NOW)
-        reasons.append(checked.verdict(now=NOW).reason)
+        reasons.append(checked.look(now=NOW).verdict().reason)
         checked.forget()
-        reasons.append(checked.verdict(now=NOW).reason)
+        reasons.append(checked.look(now=NOW).verdict().reason)
 
         assert ["notify", "told-recently", "nothing-known"] == reasons
 
@@ -480,7 +478,7 @@ class TestCannotCheck:
         asked = {"could_not_check": 7 * DAY}
         answers = [
             failing.claim_notice(now=NOW),
-            failing.verdict(now=NOW, **asked),
+            failing.look(now=NOW).verdict(**asked),
             failing.claim_notice(now=NOW, **asked),
             failing.claim_notice(now=NOW, **asked),
             failing.claim_notice(now=NOW + DAY, **asked),
@@ -500,13 +498,13 @@ class TestCannotCheck:
         """
         A claim records that the user was told, and of what; and nothing else.
         """
-        before = failing.read()
+        before = failing.look().information
         failing.claim_notice(now=NOW, could_not_check=DAY)
 
         import attrs  # noqa: PLC0415 - only here
 
         expected = attrs.evolve(before, last_notified=NOW, failure_notified=NOW)
-        assert expected == failing.read()
+        assert expected == failing.look().information
 
     def test_kept(self, failing):
         """
@@ -518,7 +516,7 @@ class TestCannotCheck:
             check.commit(b"new", now=NOW)
         failing.claim_notice(now=NOW + 2 * DAY)
 
-        known = failing.read()
+        known = failing.look().information
         times = known.failure_notified, known.snoozed_until, known.last_notified
         assert (NOW, NOW, NOW + 2 * DAY) == times
 
@@ -537,7 +535,7 @@ class TestCannotCheck:
         """
         Anything but a timedelta of zero or more is the caller's mistake.
         """
-        for ask in (failing.claim_notice, failing.verdict):
+        for ask in (failing.claim_notice, failing.look().verdict):
             with pytest.raises(ValueError, match="could_not_check"):
                 ask(could_not_check=value)
 
@@ -554,7 +552,7 @@ class TestCannotCheck:
         monkeypatch.undo()
 
         assert ("unavailable", "") == (verdict.reason, verdict.message)
-        assert failing.read().failure_notified is None
+        assert failing.look().information.failure_notified is None
 
 
 class TestFreshness:
@@ -563,10 +561,10 @@ class TestFreshness:
         A check is good for a day, or for as long as the caller says.
         """
         reasons = [
-            checked.freshness(now=NOW + HOUR).reason,
-            checked.freshness(now=NOW + DAY).reason,
-            checked.freshness(now=NOW + HOUR, max_age=HOUR).reason,
-            checked.freshness(b"other", now=NOW).reason,
+            checked.look(now=NOW + HOUR).freshness().reason,
+            checked.look(now=NOW + DAY).freshness().reason,
+            checked.look(now=NOW + HOUR).freshness(max_age=HOUR).reason,
+            checked.look(b"other", now=NOW).freshness().reason,
         ]
 
         assert ["fresh", "expired", "expired", "lockfile-changed"] == reasons
@@ -580,7 +578,7 @@ class TestFreshness:
             raise PermissionError(13, "Permission denied")
 
         monkeypatch.setattr(os, "stat", refuse)
-        freshness = checked.freshness(now=NOW)
+        freshness = checked.look(now=NOW).freshness()
         monkeypatch.undo()
 
         assert ("unavailable", False) == (freshness.reason, freshness.due)
@@ -606,7 +604,11 @@ class TestNothingCanBeLoaded:
 
         monkeypatch.setattr(builtins, "__import__", load)
         monkeypatch.setattr(os, "lstat", refuse)
-        answers = [checked.claim_notice(), checked.verdict(), checked.freshness()]
+        answers = [
+            checked.claim_notice(),
+            checked.look().verdict(),
+            checked.look().freshness(),
+        ]
         monkeypatch.undo()
 
         assert [("unavailable", None)] * 3 == [(a.reason, a.error) for a in answers]
@@ -619,7 +621,7 @@ class TestSnooze:
         """
         assert checked.snooze(NOW + HOUR)
 
-        reasons = [checked.verdict(now=NOW + n * HOUR).reason for n in (0, 1)]
+        reasons = [checked.look(now=NOW + n * HOUR).verdict().reason for n in (0, 1)]
         assert ["snoozed", "notify"] == reasons
 
     def test_taken_back(self, checked):
@@ -629,7 +631,7 @@ class TestSnooze:
         checked.snooze(NOW + HOUR)
         checked.snooze(None)
 
-        assert checked.verdict(now=NOW)
+        assert checked.look(now=NOW).verdict()
 
     def test_nothing_known(self, shop, tmp_path):
         """
@@ -644,9 +646,9 @@ class TestExpire:
         """
         A check is due again, whatever was checked or has failed.
         """
-        assert "fresh" == checked.freshness(now=NOW).reason
+        assert "fresh" == checked.look(now=NOW).freshness().reason
         assert checked.expire()
-        assert checked.freshness(now=NOW).due
+        assert checked.look(now=NOW).freshness().due
 
     def test_backing_off(self, checked):
         """
@@ -654,10 +656,13 @@ class TestExpire:
         """
         with pytest.raises(LookupError), checked.try_check():
             raise LookupError
-        assert "backing-off" == checked.freshness().reason
+        assert "backing-off" == checked.look().freshness().reason
 
         assert checked.expire()
-        assert (None, True) == (checked.read().failure, checked.freshness().due)
+        assert (None, True) == (
+            checked.look().information.failure,
+            checked.look().freshness().due,
+        )
 
     def test_keeps_the_rest(self, checked):
         """
@@ -667,11 +672,11 @@ class TestExpire:
             check.commit(b"newer", recipe="uv", now=NOW)
         checked.claim_notice(now=NOW)
         checked.snooze(NOW)
-        before = checked.read()
+        before = checked.look().information
 
         checked.expire()
 
-        assert attrs.evolve(before, last_checked=None) == checked.read()
+        assert attrs.evolve(before, last_checked=None) == checked.look().information
         assert b"newer" == checked.kept_lockfile("new")
 
     def test_nothing_known(self, shop, tmp_path):
@@ -699,7 +704,7 @@ class TestKept:
             shop.kept_lockfile("old"),
             shop.kept_lockfile("new"),
             shop.upgrades(),
-            shop.read(),
+            shop.look().information,
         )
 
     def test_which(self, shop):
@@ -716,7 +721,7 @@ class TestKept:
         for path in (tmp_path / "cache" / "v1" / "results" / checked.key).iterdir():
             path.unlink()
 
-        with pytest.raises(StateReadError, match="a new check heals that"):
+        with pytest.raises(StateReadError, match="the next check replaces it"):
             checked.kept_lockfile("new")
 
     @pytest.mark.parametrize("damage", [b"NEW", b"newer", b""])
@@ -737,16 +742,16 @@ class TestStopped:
         Who is stopped before the first look finds that somebody has spoken.
         """
         monkeypatch.setattr(time, "time", lambda: 1_800_000_000)
-        read = type(checked)._record
+        read = type(checked)._read
 
         def stopped(self):
-            monkeypatch.setattr(type(checked), "_record", read)
+            monkeypatch.setattr(type(checked), "_read", read)
             monkeypatch.setattr(time, "time", lambda: 1_800_000_600)
             then = dt.datetime.fromtimestamp(1_800_000_600, dt.UTC)
             assert checked.claim_notice(now=then)
             return read(self)
 
-        monkeypatch.setattr(type(checked), "_record", stopped)
+        monkeypatch.setattr(type(checked), "_read", stopped)
 
         assert "told-recently" == checked.claim_notice().reason
 
@@ -765,7 +770,7 @@ class TestOtherLocale:
             "check = shop.try_check();"
             "check.__enter__().commit(b'new');"
             "check.__exit__(None, None, None);"
-            "print(shop.key, os.fsencode(shop.read().environment) == path)"
+            "print(shop.key, os.fsencode(shop.look().information.environment) == path)"
         )
         answers = {
             subprocess.run(
@@ -791,7 +796,7 @@ class TestOtherLocale:
         with environment.try_check() as check:
             check.commit(b"new")
 
-        assert "\xfc.lock" == environment.read().lockfile
+        assert "\xfc.lock" == environment.look().information.lockfile
         (found,) = store
         assert ("\xfc.lock", environment.key) == (found.lockfile_name, found.key)
 

@@ -27,7 +27,7 @@ def place(root):
     """
     One environment in it.
     """
-    return _files.Place(str(root), KEY)
+    return _files.Files(str(root), KEY)
 
 
 def refuse(*_, **__):
@@ -333,7 +333,7 @@ class TestResults:
         """
         What is kept is there under its digest, for the user alone.
         """
-        _files.keep(place, {b"one", b""})
+        _files.store_results(place, {b"one", b""})
 
         modes = {e.stat().st_mode & 0o777 for e in os.scandir(place.results)}
         assert ({0o600}, 2) == (modes, len(os.listdir(place.results)))
@@ -342,12 +342,12 @@ class TestResults:
         """
         A directory under that name is nothing of ours, and goes.
         """
-        _files.keep(place, {b"content"})
+        _files.store_results(place, {b"content"})
         (name,) = os.listdir(place.results)
         path = os.path.join(place.results, name)
         os.unlink(path)
         os.makedirs(os.path.join(path, "more"))
-        _files.keep(place, {b"content"})
+        _files.store_results(place, {b"content"})
 
         assert os.path.isfile(path)
 
@@ -355,11 +355,11 @@ class TestResults:
         """
         What a killed check left under that name is not relied on.
         """
-        _files.keep(place, {b"content"})
+        _files.store_results(place, {b"content"})
         (name,) = os.listdir(place.results)
         with open(os.path.join(place.results, name), "wb") as file:
             file.write(b"half")
-        _files.keep(place, {b"content"})
+        _files.store_results(place, {b"content"})
 
         with open(os.path.join(place.results, name), "rb") as file:
             assert b"content" == file.read()

@@ -23,11 +23,12 @@ LAYERS = (
     ("cli",),
     ("checks",),
     ("__init__", "_environment"),
+    ("_look",),
     ("_housekeeping", "_preload"),
     ("_guard",),
     ("_store",),
     ("_background", "_locks", "_results"),
-    ("_codec", "_files", "_gone"),
+    ("_codec", "_files"),
     ("_model", "lockfiles", "_lockfile"),
     ("_policy", "_durations"),
     ("_record", "_messages", "_log_runner"),
@@ -36,7 +37,15 @@ LAYERS = (
 )
 
 # Modules that an activation which stays silent may load.
-LIGHT = ("__init__", "_background", "_lockfile", "_environment", "_policy", "_record")
+LIGHT = (
+    "__init__",
+    "_background",
+    "_environment",
+    "_lockfile",
+    "_look",
+    "_policy",
+    "_record",
+)
 
 # Heavy things, and the one module that may import each.
 OWNERS = {"cattrs": "_codec", "filelock": "_locks", "platformdirs": "_files"}
@@ -223,7 +232,7 @@ class TestSilentPath:
         shop.claim_notice()
         if changed:
             Path(shop.path, "uv.lock").write_bytes(b"OLD")
-        reasons, loaded = self.ask(shop, "shop.freshness().reason")
+        reasons, loaded = self.ask(shop, "shop.look().freshness().reason")
 
         assert ["told-recently", "lockfile-changed" if changed else "fresh"] == reasons
         assert set() == loaded & self.HEAVY
@@ -246,7 +255,10 @@ class TestSilentPath:
         """
         with pytest.raises(OSError, match="host"), shop.try_check():
             raise OSError("no route to host")
-        more = "shop._claim(None, None, None, 604_800, None).reason"
+        more = (
+            "shop._claim(shop.look(), __import__('upgrade_state._policy')."
+            "_policy.Question(could_not_check=604_800)).reason"
+        )
         reasons, loaded = self.ask(shop, more)
 
         assert ["nothing-known"] * 2 == reasons
@@ -262,7 +274,7 @@ class TestSilentPath:
             monkeypatch.delenv(name)
         with shop.try_check() as check:
             check.commit(b"new")
-        code = SILENT.format(more="shop.freshness().reason")
+        code = SILENT.format(more="shop.look().freshness().reason")
         limits = (
             "import os, resource, upgrade_state._environment\n"
             "former = resource.getrlimit(resource.RLIMIT_NOFILE)\n"
@@ -296,10 +308,10 @@ def check(new):
         guard.commit(new, recipe="uv")
 check(new)
 assert shop.claim_notice(interval=day, now=now).message
-for answer in (shop.claim_notice(), shop.verdict(), shop.freshness()):
+for answer in (shop.claim_notice(), shop.look().verdict(), shop.look().freshness()):
     str(answer), repr(answer), answer.until
 shop.start_check(["true"], max_age=day * 0), shop.start_check(["no-such-program"])
-shop.snooze(now), shop.snooze(None), shop.read(), shop.upgrades()
+shop.snooze(now), shop.snooze(None), shop.look().information, shop.upgrades()
 shop.kept_lockfile("new"), list(store), store.prune(), shop.expire()
 try:
     with shop.try_check():
@@ -313,7 +325,7 @@ manifest = store.environment(sys.argv[2], "manifest.lock")
 with manifest.try_check(b"{}") as guard:
     guard.commit(b"[]")
 os.chmod(shop.record_path, 0)
-str(shop.verdict()), shop.forget()
+str(shop.look().verdict()), shop.forget()
 StateStore().environment(sys.argv[2]).claim_notice()
 print(*sorted(set(sys.modules) - before))
 """

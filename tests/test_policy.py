@@ -68,15 +68,9 @@ def freshness(it: dict[str, Any] | None, matches=same, **asked: Any):
 
 
 def verdict(it: dict[str, Any] | None, matches=same, **asked: Any):
-    usual = {
-        "matches": matches,
-        "interval": DAY,
-        "platform": None,
-        "now": NOW,
-        "switch": None,
-        "directory": "/home/ana/src/shop",
-    }
-    return _policy.verdict(it, **(usual | asked))
+    now = asked.pop("now", NOW)
+    question = _policy.Question(**({"directory": "/home/ana/src/shop"} | asked))
+    return _policy.verdict(it, question, matches=matches, now=now)
 
 
 def failure(at: str, attempts: int = 1, **more: Any) -> dict[str, Any]:

@@ -145,7 +145,7 @@ class TestTimes:
         """
         A time that is written can be read again.
         """
-        assert seconds == _record.seconds_of(_record.text_of(seconds))
+        assert seconds == _record.epoch_of(_record.text_of(seconds))
 
     @pytest.mark.parametrize(
         "value",

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import functools
 import json
 import os
 import shutil
@@ -12,7 +13,7 @@ import time
 import filelock
 import pytest
 
-from upgrade_state import _lockfile, _locks, _policy, _record, _store
+from upgrade_state import _lockfile, _locks, _look, _record, _store
 from upgrade_state.exceptions import (
     ResolverError,
     StateLockError,
@@ -62,8 +63,14 @@ def first_look(shop, interval=None, could_not_check=None):
     """
     Return what a claim has after its first look.
     """
-    seen, asked = shop._look(None, interval, None, could_not_check, NOW)
-    return seen, asked, _policy.verdict(seen, **asked)
+    look = shop.look(now=NOW)
+    question = _look.question_of(shop, interval, None, could_not_check)
+    verdict = look._verdict(question)
+    now = int(NOW.timestamp())
+    rest = {"matches": look._matches, "now": now}
+    return functools.partial(
+        _store.claim, shop._entry(), look.record, question, verdict, **rest
+    )
 
 
 def results(shop):
@@ -150,7 +157,7 @@ class TestCommit:
         commit(shop, recipe="uv")
         commit(shop)
 
-        assert shop.read().recipe is None
+        assert shop.look().information.recipe is None
 
     def test_ends_a_failure(self, shop):
         """
@@ -159,7 +166,7 @@ class TestCommit:
         fail(shop, OSError("no"))
         commit(shop)
 
-        assert shop.read().failure is None
+        assert shop.look().information.failure is None
 
     def test_keeps_only_what_is_named(self, shop):
         """
@@ -197,7 +204,7 @@ class TestCommit:
         commit(shop, b"old")
 
         assert {_record.digits(_record.digest(b"old"))} == results(shop)
-        assert "no-upgrades" == shop.verdict(now=NOW).reason
+        assert "no-upgrades" == shop.look(now=NOW).verdict().reason
 
     def test_rows_of_the_caller(self, shop):
         """
@@ -211,7 +218,9 @@ class TestCommit:
         commit(shop, upgrades=iter(rows))
 
         assert rows == shop.upgrades()
-        verdicts = [shop.verdict(platform=p).summary for p in (None, "linux-64", "osx")]
+        verdicts = [
+            shop.look().verdict(platform=p).summary for p in (None, "linux-64", "osx")
+        ]
         both = "1 version change and 1 rebuild"
         assert [both, both, ""] == verdicts
 
@@ -223,8 +232,8 @@ class TestCommit:
         commit(shop)
 
         assert ("no-upgrades", "fresh") == (
-            shop.verdict(now=NOW).reason,
-            shop.freshness(now=NOW).reason,
+            shop.look(now=NOW).verdict().reason,
+            shop.look(now=NOW).freshness().reason,
         )
         assert shop.kept_lockfile("old") is None
 
@@ -249,7 +258,7 @@ class TestCommit:
         commit(shop, upgrades=rows)
 
         assert 4096 > os.path.getsize(shop.record_path)
-        assert "1 version change" == shop.verdict(platform="linux-64").summary
+        assert "1 version change" == shop.look().verdict(platform="linux-64").summary
 
     def test_size_of_a_record(self, shop, tmp_path):
         """
@@ -271,7 +280,7 @@ class TestCommit:
             check.commit(b"new", now=NOW)
 
         assert b"old" == shop.kept_lockfile("old")
-        assert "lockfile-changed" == shop.verdict(now=NOW).reason
+        assert "lockfile-changed" == shop.look(now=NOW).verdict().reason
 
     def test_given_lockfile(self, shop):
         """
@@ -280,8 +289,8 @@ class TestCommit:
         with shop.try_check(b"given") as check:
             check.commit(b"new", now=NOW)
 
-        assert shop.verdict(b"given", now=NOW)
-        assert "lockfile-changed" == shop.verdict(now=NOW).reason
+        assert shop.look(b"given", now=NOW).verdict()
+        assert "lockfile-changed" == shop.look(now=NOW).verdict().reason
 
     def test_overtaken(self, shop):
         """
@@ -304,7 +313,7 @@ class TestCommit:
             os.unlink(shop.record_path)
             assert check.commit(b"newer")
 
-        assert 2 == shop.read().generation
+        assert 2 == shop.look().information.generation
 
     def test_too_large(self, shop):
         """
@@ -341,7 +350,7 @@ class TestCommit:
 
         folders = [path for path in (tmp_path / "cache").rglob("*") if path.is_dir()]
         assert {0o700} == {stat.S_IMODE(path.stat().st_mode) for path in folders}
-        assert (ends == "failed") == (shop.read().failure is not None)
+        assert (ends == "failed") == (shop.look().information.failure is not None)
 
     @pytest.mark.parametrize("name", [".", "locks", "results", "tmp"])
     def test_store_replaced(self, shop, name, tmp_path):
@@ -369,7 +378,7 @@ class TestCommit:
         write(shop, fields(shop) | {"generation": _record.MAX_INTEGER})
         commit(shop)
 
-        assert 0 == shop.read().generation
+        assert 0 == shop.look().information.generation
 
     def test_once(self, shop):
         """
@@ -398,7 +407,7 @@ class TestCommit:
         with shop.try_check() as check, pytest.raises(error):
             check.commit(new, **asked)
 
-        assert shop.read() is None
+        assert shop.look().information is None
 
     @pytest.mark.parametrize("format", ["uv", "flox"])
     def test_format(self, store, tmp_path, format):
@@ -409,7 +418,7 @@ class TestCommit:
         with shop.try_check(b"old") as check:
             check.commit(b"new", format=format)
 
-        assert format == shop.read().result.format
+        assert format == shop.look().information.result.format
 
 
 class TestGuard:
@@ -470,8 +479,8 @@ class TestGuard:
             pass
         monkeypatch.undo()
 
-        assert "no" == shop.read().failure.message
-        assert "backing-off" == shop.freshness().reason
+        assert "no" == shop.look().information.failure.message
+        assert "backing-off" == shop.look().freshness().reason
         with shop.try_check() as check:
             assert check is not None
 
@@ -504,7 +513,7 @@ class TestFailure:
         before = fields(shop)
         fail(shop, ResolverError("uv is not installed", "/a"))
 
-        failure = shop.read().failure
+        failure = shop.look().information.failure
         assert (1, "uv is not installed") == (failure.attempts, failure.message)
         assert before == fields(shop) | {"failure": None}
 
@@ -515,10 +524,10 @@ class TestFailure:
         for _ in range(3):
             fail(shop, OSError("no route to host"))
 
-        failure = shop.read().failure
+        failure = shop.look().information.failure
         assert (3, "OSError: no route to host") == (failure.attempts, failure.message)
-        assert shop.read().result is None
-        assert "backing-off" == shop.freshness().reason
+        assert shop.look().information.result is None
+        assert "backing-off" == shop.look().freshness().reason
 
     def test_since(self, shop, monkeypatch):
         """
@@ -528,13 +537,13 @@ class TestFailure:
         for now in (1_000, 90_000, 200_000):
             monkeypatch.setattr(time, "time", lambda now=now: now)
             fail(shop, OSError("no"))
-            failure = shop.read().failure
+            failure = shop.look().information.failure
             times.append((failure.since.timestamp(), failure.at.timestamp()))
         commit(shop)
         fail(shop, OSError("no"))
 
         assert [(1_000, 1_000), (1_000, 90_000), (1_000, 200_000)] == times
-        assert 200_000 == shop.read().failure.since.timestamp()
+        assert 200_000 == shop.look().information.failure.since.timestamp()
 
     def test_since_after_an_older_program(self, shop):
         """
@@ -545,7 +554,7 @@ class TestFailure:
         del record["failure"]["since"]
         write(shop, record | {"failure": record["failure"] | {"at": ELEVENTH}})
 
-        assert shop.read().failure.since is None
+        assert shop.look().information.failure.since is None
         fail(shop, OSError("no"))
         assert [2, ELEVENTH] == [fields(shop)["failure"][f] for f in WHEN]
 
@@ -557,7 +566,7 @@ class TestFailure:
         monkeypatch.setattr(time, "time", lambda: 1_000)
         fail(shop, OSError("no"))
 
-        failure = shop.read().failure
+        failure = shop.look().information.failure
         assert (2, failure.at) == (failure.attempts, failure.since)
 
     def test_since_before_a_success(self, shop, monkeypatch):
@@ -569,7 +578,7 @@ class TestFailure:
             monkeypatch.setattr(time, "time", lambda now=now: now)
             fail(shop, OSError("no"))
 
-        failure = shop.read().failure
+        failure = shop.look().information.failure
         assert (3, 1_000_000) == (failure.attempts, failure.since.timestamp())
 
     def test_speechless(self, shop):
@@ -583,7 +592,7 @@ class TestFailure:
 
         fail(shop, SpeechlessError())
 
-        assert "SpeechlessError" in shop.read().failure.message
+        assert "SpeechlessError" in shop.look().information.failure.message
 
     def test_after_commit(self, shop):
         """
@@ -598,7 +607,7 @@ class TestFailure:
         with pytest.raises(OSError, match="no"):
             check()
 
-        assert shop.read().failure is None
+        assert shop.look().information.failure is None
 
     @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit])
     def test_interrupted(self, shop, error):
@@ -608,7 +617,7 @@ class TestFailure:
         with pytest.raises(error), shop.try_check():
             raise error
 
-        assert shop.read() is None
+        assert shop.look().information is None
         with shop.try_check() as check:
             assert check is not None
 
@@ -619,7 +628,7 @@ class TestFailure:
         with shop.try_check():
             pass
 
-        assert shop.read() is None
+        assert shop.look().information is None
 
     def test_cannot_be_remembered(self, shop, monkeypatch):
         """
@@ -632,7 +641,7 @@ class TestFailure:
         monkeypatch.setattr(_store._files, "replace_record", refuse)
         fail(shop, OSError("no"))
 
-        assert shop.read() is None
+        assert shop.look().information is None
 
 
 class TestHealing:
@@ -686,8 +695,8 @@ class TestHealing:
         """
         assert ("nothing-known", "never-checked", None, False) == (
             corrupt.claim_notice().reason,
-            corrupt.freshness().reason,
-            corrupt.read(),
+            corrupt.look().freshness().reason,
+            corrupt.look().information,
             corrupt.snooze(NOW),
         )
         assert not os.path.lexists(f"{corrupt.record_path}.corrupt")
@@ -699,7 +708,7 @@ class TestHealing:
         kind = os.lstat(corrupt.record_path).st_mode
         commit(corrupt)
 
-        assert 1 == corrupt.read().generation
+        assert 1 == corrupt.look().information.generation
         assert kind == os.lstat(f"{corrupt.record_path}.corrupt").st_mode
         if (tmp_path / "target").exists():
             assert "precious" == (tmp_path / "target").read_text()
@@ -710,7 +719,7 @@ class TestHealing:
         """
         fail(corrupt, OSError("no"))
 
-        assert 1 == corrupt.read().failure.attempts
+        assert 1 == corrupt.look().information.failure.attempts
 
     @pytest.mark.parametrize("earlier", ["file", "directory"])
     def test_healed_twice(self, corrupt, earlier):
@@ -726,7 +735,7 @@ class TestHealing:
         commit(corrupt)
 
         assert kind == os.lstat(path).st_mode
-        assert corrupt.read() is not None
+        assert corrupt.look().information is not None
 
     def test_forgotten(self, corrupt):
         """
@@ -756,7 +765,7 @@ class TestLocks:
             shop.snooze(NOW)
 
         assert os.path.join(path, f"{shop.key}.write") == caught.value.path
-        assert shop.read().snoozed_until is None
+        assert shop.look().information.snoozed_until is None
 
     def test_waited_for_once(self, shop, monkeypatch):
         """
@@ -846,10 +855,10 @@ class TestClaim:
         Who finds another notice than at the first look keeps silent.
         """
         commit(shop)
-        look = first_look(shop, dt.timedelta())
+        claim = first_look(shop, dt.timedelta())
         write(shop, fields(shop) | {"last_notified": "2026-11-20T04:17:59Z"})
 
-        verdict = _store.claim(shop._entry(), *look)
+        verdict = claim()
         assert "told-recently" == verdict.reason
         assert "2026-11-20T04:17:59Z" == fields(shop)["last_notified"]
 
@@ -858,10 +867,10 @@ class TestClaim:
         What has changed since the first look counts.
         """
         commit(shop)
-        look = first_look(shop)
+        claim = first_look(shop)
         shop.snooze(NOW + HOUR)
 
-        assert "snoozed" == _store.claim(shop._entry(), *look).reason
+        assert "snoozed" == claim().reason
         assert fields(shop)["last_notified"] is None
 
     def test_forgotten_meanwhile(self, shop):
@@ -869,11 +878,11 @@ class TestClaim:
         A record that is gone by then is not made anew.
         """
         commit(shop)
-        look = first_look(shop)
+        claim = first_look(shop)
         shop.forget()
 
-        assert "nothing-known" == _store.claim(shop._entry(), *look).reason
-        assert shop.read() is None
+        assert "nothing-known" == claim().reason
+        assert shop.look().information is None
 
     @pytest.mark.parametrize("field", ["last_notified", "failure_notified"])
     @pytest.mark.parametrize("known", [False, True])
@@ -884,11 +893,11 @@ class TestClaim:
         failing(shop)
         if known:
             write(shop, fields(shop) | {field: ELEVENTH})
-        look = first_look(shop, could_not_check=0)
+        claim = first_look(shop, could_not_check=dt.timedelta())
         spoken = "2026-11-12T00:00:00Z"
         write(shop, fields(shop) | {field: spoken})
 
-        verdict = _store.claim(shop._entry(), *look)
+        verdict = claim()
         assert "told-recently" == verdict.reason
         assert spoken == fields(shop)[field]
 
@@ -897,11 +906,11 @@ class TestClaim:
         Where there are upgrades by now, the lockfile is not read under the lock.
         """
         failing(shop)
-        look = first_look(shop, could_not_check=0)
+        claim = first_look(shop, could_not_check=dt.timedelta())
         commit(shop)
         monkeypatch.setattr(_lockfile, "_size", None)
 
-        verdict = _store.claim(shop._entry(), *look)
+        verdict = claim()
         assert ("busy", True) == (verdict.reason, verdict.opaque)
         assert fields(shop)["last_notified"] is None
 
@@ -910,10 +919,10 @@ class TestClaim:
         Who wanted to tell of upgrades tells that checks fail, if that is due by now.
         """
         commit(shop)
-        look = first_look(shop, could_not_check=0)
+        claim = first_look(shop, could_not_check=dt.timedelta())
         fail(shop, OSError("no"))
 
-        verdict = _store.claim(shop._entry(), *look)
+        verdict = claim()
         told = [fields(shop)[f] for f in ("last_notified", "failure_notified")]
         assert "cannot-check" == verdict.reason
         assert ["2026-11-20T04:18:00Z"] * 2 == told
@@ -943,7 +952,7 @@ class TestClaim:
 
         assert ("unavailable", "") == (verdict.reason, verdict.message)
         assert "No space left on device" in str(verdict)
-        assert shop.read().last_notified is None
+        assert shop.look().information.last_notified is None
 
 
 class TestForget:
@@ -969,7 +978,7 @@ class TestForget:
         with shop.try_check():
             assert not shop.forget()
 
-        assert shop.read() is not None
+        assert shop.look().information is not None
 
     def test_nothing_known(self, shop, store, tmp_path):
         """
@@ -1013,14 +1022,14 @@ class TestPrune:
         (pruned,) = store.prune()
         assert (gone.key, gone.path) == (pruned.key, pruned.path)
         assert {shop.key} == self.keys(store)
-        assert gone.read() is None
+        assert gone.look().information is None
 
     def test_dry_run(self, store, gone):
         """
         A dry run tells, and changes nothing.
         """
         assert {gone.key} == self.keys(store.prune(dry_run=True))
-        assert gone.read() is not None
+        assert gone.look().information is not None
 
     def test_too_young(self, store, gone):
         """
@@ -1059,7 +1068,7 @@ class TestPrune:
         pruned = store.prune()
         assert set(keys) == self.keys(pruned)
         assert {None} == {e.path for e in pruned}
-        assert shop.read() is not None
+        assert shop.look().information is not None
         assert () == store.prune()
         assert (root / "results" / "README").exists()
 
@@ -1097,7 +1106,7 @@ class TestPrune:
         monkeypatch.setattr(_locks, "try_lock", late)
 
         assert () == store.prune()
-        assert gone.read() is not None
+        assert gone.look().information is not None
 
     def test_unknown(self, store, gone, monkeypatch):
         """
@@ -1120,7 +1129,7 @@ class TestPrune:
         """
 
         def refuse(entry):
-            raise StateReadError("no", entry.record)
+            raise StateReadError("no", entry.files.record)
 
         monkeypatch.setattr(_store, "read", refuse)
 

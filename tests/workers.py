@@ -317,7 +317,7 @@ def write_or_read(index: int, cache: str, directory: str, count: int) -> int:
         assert shop.upgrades() == ROWS
         assert shop.kept_lockfile("old") == b"old"
         assert shop.kept_lockfile("new") is not None
-        assert shop.read() is not None
+        assert shop.look().information is not None
         reads += 1
     return reads
 

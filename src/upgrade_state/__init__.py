@@ -1,5 +1,5 @@
 """
-Remember when upgrades were last checked, what was found, and who was told.
+Remember upgrade checks, their results, and when the user was notified.
 
 Names are loaded on first use (PEP 562): an activation that stays silent pays
 for nothing else.
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from upgrade_state import lockfiles
     from upgrade_state._environment import EnvironmentState, StateStore, preload
     from upgrade_state._guard import CheckGuard
+    from upgrade_state._look import Look
     from upgrade_state._model import CheckFailure, UpgradeInformation, UpgradeResult
     from upgrade_state._policy import Freshness, Verdict
     from upgrade_state.exceptions import UpgradeStateError
@@ -19,6 +20,7 @@ else:
         "CheckGuard": "_guard",
         "EnvironmentState": "_environment",
         "Freshness": "_policy",
+        "Look": "_look",
         "StateStore": "_environment",
         "UpgradeInformation": "_model",
         "UpgradeResult": "_model",
@@ -49,6 +51,7 @@ __all__ = [
     "CheckGuard",
     "EnvironmentState",
     "Freshness",
+    "Look",
     "StateStore",
     "UpgradeInformation",
     "UpgradeResult",

@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, TypeAlias
 
+    from upgrade_state._look import Look
     from upgrade_state._policy import Freshness
     from upgrade_state._record import Record
     from upgrade_state.exceptions import UpgradeStateError
 
-    # Freshness, the record it was decided by, and when.
-    Look: TypeAlias = Callable[[], tuple[Freshness, Record | None, int]]
+    Decide: TypeAlias = Callable[[], tuple[Freshness, Look]]
 
 # How long a program may take until the record shows a trace of it.
 _PATIENCE = 300
@@ -43,10 +43,8 @@ _OPEN = _record.READ | _record.NO_LINKS | os.O_RDWR | os.O_CREAT
 
 # Not from the current directory, and independent of how this one was started.
 # What is appended cannot hide anything of the standard library.
-_WRAPPER = (
-    "import sys; sys.path.append(sys.argv.pop(1)); import upgrade_state._log_runner"
-)
-_WRAPPER += " as logged; logged.main(sys.argv[1:])"
+_WRAPPER = "import sys; sys.path.append(sys.argv.pop(1)); "
+_WRAPPER += "from upgrade_state import _log_runner; _log_runner.main(sys.argv[1:])"
 
 _PYTHONS = ("python", "pypy", "graalpy")
 
@@ -57,10 +55,14 @@ _children: "set[int]" = set()
 
 
 def start(
-    argv: "list[bytes]", environ: "dict[str, str]", root: str, key: str, look: "Look"
+    argv: "list[bytes]",
+    environ: "dict[str, str]",
+    root: str,
+    key: str,
+    decide: "Decide",
 ) -> "Freshness":
     """
-    Start *argv* unless somebody has, or a new *look* says that it is not due.
+    Start *argv* unless somebody has, or *decide* says that it is not due.
 
     Args:
         environ: Its environment variables.
@@ -73,7 +75,7 @@ def start(
         command = [*_wrapper(), _program(argv[0]), *argv[1:]]
         log = _open(root, path)
         try:
-            return _start(command, environ, log, look)
+            return _start(command, environ, log, decide)
         finally:
             os.close(log)  # with the lock, unless a process has got it
     except OSError as error:
@@ -126,7 +128,7 @@ def _program(name: bytes) -> bytes:
 
 
 def _error(message: str, path: "str | None") -> "UpgradeStateError":
-    from upgrade_state.exceptions import UpgradeStateError  # noqa: PLC0415 - rare
+    from upgrade_state.exceptions import UpgradeStateError
 
     return UpgradeStateError(message, path)
 
@@ -143,7 +145,7 @@ def _open(root: str, path: str) -> int:
     try:
         log = os.open(path, _OPEN, 0o600)
     except FileNotFoundError:
-        from upgrade_state import _files  # noqa: PLC0415 - the first time only
+        from upgrade_state import _files
 
         _files.ensure(root)
         log = os.open(path, _OPEN, 0o600)
@@ -158,11 +160,11 @@ def _checked(log: int, path: str) -> int:
     """
     Return *log*, unless it is something else, as a descriptor that is no stream's.
     """
-    import fcntl  # noqa: PLC0415 - not on Windows
+    import fcntl
 
     status = os.fstat(log)
     if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
-        from upgrade_state.exceptions import StateWriteError  # noqa: PLC0415 - rare
+        from upgrade_state.exceptions import StateWriteError
 
         raise StateWriteError("The log is no regular file of this user", path)
     if stat.S_IMODE(status.st_mode) != 0o600:  # the umask has taken from it
@@ -176,17 +178,18 @@ def _checked(log: int, path: str) -> int:
 
 
 def _start(
-    command: "list[str | bytes]", environ: "dict[str, str]", log: int, look: "Look"
+    command: "list[str | bytes]", environ: "dict[str, str]", log: int, decide: "Decide"
 ) -> "Freshness":
-    import fcntl  # noqa: PLC0415 - not on Windows
+    import fcntl
 
     try:
         fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return _policy.Freshness("busy")
-    freshness, record, now = look()
+    freshness, look = decide()
     if not freshness.due:
         return freshness
+    record, now = look.record, look._now
     since = os.pread(log, 20, 0).decode("ascii", "replace")
     if _is_under_way(since, record, now):
         return _policy.Freshness("busy", since=since, after=_PATIENCE)
@@ -205,7 +208,7 @@ def _is_under_way(since: str, record: "Record | None", now: int) -> bool:
     """
     Tell whether a start a moment ago has left no trace in the record yet.
     """
-    if not _record.is_time(since) or _policy._is_over(since, _PATIENCE, now):  # noqa: SLF001 - a friend
+    if not _record.is_time(since) or _policy.is_over(since, _PATIENCE, now):
         return False
     if record is None:
         return True

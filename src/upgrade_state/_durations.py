@@ -7,7 +7,7 @@ import datetime as dt
 from upgrade_state import _record
 
 
-def seconds_of(duration: dt.timedelta, name: str) -> int:
+def whole_seconds(duration: dt.timedelta, name: str) -> int:
     """
     Return a duration in whole seconds, rounded up: times have no fractions.
 
@@ -20,7 +20,7 @@ def seconds_of(duration: dt.timedelta, name: str) -> int:
     return whole + bool(rest)
 
 
-def second_of(moment: dt.datetime, name: str = "now") -> int:
+def epoch_seconds(moment: dt.datetime, name: str = "now") -> int:
     """
     Return a time as whole seconds since the epoch, cut.
 

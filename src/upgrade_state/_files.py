@@ -24,7 +24,7 @@ import time
 from typing import TYPE_CHECKING
 
 from upgrade_state import _record
-from upgrade_state.exceptions import StateReadError, StateWriteError, unreadable
+from upgrade_state.exceptions import StateReadError, StateWriteError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -69,7 +69,7 @@ def is_key(text: str) -> bool:
     return len(text) == 32 and _record.HEX.issuperset(text)
 
 
-class Place:
+class Files:
     """
     The paths of one environment's files.
     """
@@ -187,7 +187,7 @@ def is_full(path: str) -> bool:
 
 def nearest(path: str) -> str:
     """
-    Return the nearest directory above *path* that exists, or what is in its place.
+    Return the nearest directory above *path* that exists, or what is in its files.
     """
     ancestor = os.path.dirname(path)
     while not os.path.lexists(ancestor):
@@ -239,24 +239,24 @@ def names_in(path: str) -> Iterator[str]:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise unreadable("the directory", error, path) from error
+        raise _record.unreadable("the directory", error, path) from error
 
 
 # Replacing
 
 
-def replace_record(place: Place, data: bytes) -> None:
+def replace_record(files: Files, data: bytes) -> None:
     """
     Replace the record; it has happened once this returns.
 
-    The caller holds the write lock, and syncs `place.root` once it is released.
+    The caller holds the write lock, and syncs `files.root` once it is released.
 
     Raises:
         StateWriteError: The old record is in place, the temporary file is gone.
     """
-    for path in place.leftovers():
+    for path in files.leftovers():
         remove(path)
-    _replace(place.record, f"{place.root}/tmp/{place.key}", data)
+    _replace(files.record, f"{files.root}/tmp/{files.key}", data)
 
 
 def _replace(path: str, prefix: str, data: bytes) -> None:
@@ -297,7 +297,7 @@ def _rename(source: str, target: str) -> None:
     os.replace(source, target)
 
 
-def set_aside(place: Place) -> None:
+def set_aside(files: Files) -> None:
     """
     Keep what is no record as ``<key>.json.corrupt``; the last one counts.
 
@@ -307,13 +307,13 @@ def set_aside(place: Place) -> None:
         StateWriteError: It is still where it was.
     """
     with (
-        _writing("set aside the corrupt record", place.record),
+        _writing("set aside the corrupt record", files.record),
         contextlib.suppress(FileNotFoundError),
     ):
-        os.lstat(place.record)
-        _LOG.debug("the record is corrupt and set aside: %r", place.record)
-        remove(place.corrupt)  # a directory would be in the way
-        os.replace(place.record, place.corrupt)
+        os.lstat(files.record)
+        _LOG.debug("the record is corrupt and set aside: %r", files.record)
+        remove(files.corrupt)  # a directory would be in the way
+        os.replace(files.record, files.corrupt)
 
 
 def remove(path: str) -> None:
@@ -345,7 +345,7 @@ def _writing(action: str, path: str) -> Iterator[None]:
 # Results
 
 
-def keep(place: Place, contents: Collection[bytes]) -> None:
+def store_results(files: Files, contents: Collection[bytes]) -> None:
     """
     Put *contents* into ``results/<key>/``, synced, under their digests.
 
@@ -355,22 +355,22 @@ def keep(place: Place, contents: Collection[bytes]) -> None:
         StateWriteError: What the record names is untouched.
     """
     # Again: a check takes long enough for somebody to remove the cache, or to
-    # put something else in its place.
-    ensure(place.root)
-    ensure_below(place.results)
+    # put something else in its files.
+    ensure(files.root)
+    ensure_below(files.results)
     for content in contents:
-        path = f"{place.results}/{_record.digits(_record.digest(content))}"
+        path = f"{files.results}/{_record.digits(_record.digest(content))}"
         if os.path.isdir(path):
             remove(path)  # nothing of ours, and in the way of a rename
         # Also where it is there: a check that was killed may not have synced it.
         _replace(path, path, content)
     # With those above: whoever made them may have died before it synced them.
-    for directory in (place.results, f"{place.root}/results", place.root):
+    for directory in (files.results, f"{files.root}/results", files.root):
         sync_directory(directory)
-    sync_directory(os.path.dirname(place.root))
+    sync_directory(os.path.dirname(files.root))
 
 
-def kept(place: Place, file: Mapping[str, Any]) -> bytes | None:
+def read_result(files: Files, file: Mapping[str, Any]) -> bytes | None:
     """
     Read what a record names; None where it is gone.
 
@@ -380,20 +380,20 @@ def kept(place: Place, file: Mapping[str, Any]) -> bytes | None:
     Raises:
         StateReadError: It cannot be read, or is not what was kept.
     """
-    path = f"{place.results}/{_record.digits(file['digest'])}"
-    content = _record.read_file(place.root, path, file["size"])
+    path = f"{files.results}/{_record.digits(file['digest'])}"
+    content = _record.read_file(files.root, path, file["size"])
     if content is not None and _record.digest(content) != file["digest"]:
         raise StateReadError("A kept file is damaged; a new check heals that", path)
     return content
 
 
-def sweep(place: Place, files: Collection[str]) -> None:
+def sweep(files: Files, digests: Collection[str]) -> None:
     """
-    Remove from ``results/<key>/`` whatever is none of *files*, by their digests.
+    Remove from ``results/<key>/`` every file whose digest is not in *digests*.
 
     The caller holds the check lock, and a record that names them is on disk.
     """
-    names = {_record.digits(digest) for digest in files}
-    for name in list(names_in(place.results)):
+    names = {_record.digits(digest) for digest in digests}
+    for name in list(names_in(files.results)):
         if name not in names:
-            remove(f"{place.results}/{name}")
+            remove(f"{files.results}/{name}")

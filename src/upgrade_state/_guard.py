@@ -27,9 +27,10 @@ from upgrade_state.exceptions import StateLockError, StateReadError, UpgradeStat
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
     from typing import Final
 
+    from upgrade_state._look import Look
     from upgrade_state._policy import Freshness
     from upgrade_state._record import Record
     from upgrade_state.lockfiles import Upgrade
@@ -59,8 +60,10 @@ class CheckGuard:
         lock: _locks.Lock,
         record: Record | None,
         old_lockfile: bytes | None,
+        look_at: Callable[[Record | None], Look],
     ) -> None:
         self.old_lockfile: Final = old_lockfile
+        self._look_at = look_at
         self.recipe: Final[str | None] = None if record is None else record["recipe"]
         self._entry = entry
         self._record = record
@@ -68,6 +71,14 @@ class CheckGuard:
         self._lock: _locks.Lock | None = lock
         self._process = os.getpid()
         self._committed = False
+
+    def look(self) -> Look:
+        """
+        Return a look at the record that this guard has read or, since, written.
+
+        The record is not read again; a closed guard answers, too.
+        """
+        return self._look_at(self._record)
 
     def freshness(
         self, *, max_age: dt.timedelta | None = None, now: dt.datetime | None = None
@@ -93,12 +104,12 @@ class CheckGuard:
             matches=_lockfile.CurrentLockfile(None, self.old_lockfile).matches,
             max_age=_policy.DAY
             if max_age is None
-            else _durations.seconds_of(max_age, "max_age"),
+            else _durations.whole_seconds(max_age, "max_age"),
             now=_second(now),
-            key=self._entry.key,
+            key=self._entry.files.key,
         )
 
-    def commit(  # noqa: PLR0913 - what is optional goes by its name
+    def commit(
         self,
         new_lockfile: bytes,
         *,
@@ -158,7 +169,7 @@ class CheckGuard:
             upgrades=upgrades,
             direct=direct,
         )
-        self._committed = self._store(
+        self._committed = self._commit(
             found.contents,
             {
                 "recipe": recipe,
@@ -170,7 +181,7 @@ class CheckGuard:
         )
         return self._committed
 
-    def _store(self, contents: set[bytes], fields: Record) -> bool:
+    def _commit(self, contents: set[bytes], fields: Record) -> bool:
         entry, generation = self._entry, self._generation
 
         def unless_overtaken(current: Record | None) -> Record | None:
@@ -178,17 +189,18 @@ class CheckGuard:
                 return None
             return fields
 
-        _files.keep(entry, contents)
+        _files.store_results(entry.files, contents)
         record = _store.merge_or_make(entry, unless_overtaken)
         if record is None:
-            _LOG.debug("overtaken by another check: %r", entry.record)
-        self._sweep(record or _store.read(entry))
+            _LOG.debug("overtaken by another check: %r", entry.files.record)
+        self._record = record or _store.read(entry)
+        self._sweep(self._record)
         return record is not None
 
     def _sweep(self, record: Record | None) -> None:
-        files = [] if record is None else _store.named_files(record)
+        digests = [] if record is None else _store.named_files(record)
         try:
-            _files.sweep(self._entry, files)
+            _files.sweep(self._entry.files, digests)
         except UpgradeStateError as error:  # the next check removes it
             _LOG.debug("could not tidy up the results: %s", error)
 
@@ -203,7 +215,9 @@ class CheckGuard:
         message = _redact.message_of(_what_happened(error), _redact.MESSAGE_LENGTH)
         at = _record.text_of(_second(None))
         try:
-            _store.merge_or_make(self._entry, lambda r: _one_more(r, at, message))
+            self._record = _store.merge_or_make(
+                self._entry, lambda r: _one_more(r, at, message)
+            )
         except UpgradeStateError as also:  # the error under way says more
             _LOG.debug("could not remember the failure of a check: %s", also)
 
@@ -254,17 +268,20 @@ def _what_happened(error: Exception) -> str:
 
 
 def _second(now: dt.datetime | None) -> int:
-    return int(time.time()) if now is None else _durations.second_of(now)
+    return int(time.time()) if now is None else _durations.epoch_seconds(now)
 
 
 @contextlib.contextmanager
 def checking(
-    entry: _store.Entry, lockfile_path: str | None, lockfile: bytes | None
+    entry: _store.Entry,
+    lockfile_path: str | None,
+    lockfile: bytes | None,
+    look_at: Callable[[Record | None], Look],
 ) -> Iterator[CheckGuard | None]:
     """
     Hold the check lock for a `with` statement; None where it is busy.
     """
-    guard = _begin(entry, lockfile_path, lockfile)
+    guard = _begin(entry, lockfile_path, lockfile, look_at)
     if guard is None:
         yield None
         return
@@ -278,22 +295,26 @@ def checking(
 
 
 def _begin(
-    entry: _store.Entry, lockfile_path: str | None, lockfile: bytes | None
+    entry: _store.Entry,
+    lockfile_path: str | None,
+    lockfile: bytes | None,
+    look_at: Callable[[Record | None], Look],
 ) -> CheckGuard | None:
     if entry.environment is None:
         raise ValueError("an environment without a path cannot be checked")
-    _files.ensure(entry.root)
-    lock = _locks.try_lock(entry.check_lock)
+    _files.ensure(entry.files.root)
+    lock = _locks.try_lock(entry.files.check_lock)
     if lock is None:
         return None
     try:
         record = _store.read(entry)
         if lockfile is None and lockfile_path is not None:
-            lockfile = _read(lockfile_path, CheckGuard(entry, lock, record, None))
+            guard = CheckGuard(entry, lock, record, None, look_at)
+            lockfile = _read(lockfile_path, guard)
     except BaseException:
         _locks.release(lock)
         raise
-    return CheckGuard(entry, lock, record, lockfile)
+    return CheckGuard(entry, lock, record, lockfile, look_at)
 
 
 def _read(path: str, guard: CheckGuard) -> bytes | None:

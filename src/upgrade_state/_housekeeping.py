@@ -19,23 +19,25 @@ if TYPE_CHECKING:
     from upgrade_state._record import Record
 
 
-def records(root: str) -> Iterator[tuple[str, Record | None]]:
+def records(
+    root: str,
+) -> Iterator[tuple[str, Record | None, StateReadError | None]]:
     """
     Stream the key and the record of every environment in a store.
 
-    The record is None where it is corrupt or may not be read.
+    The record is None if it is corrupt, or with the error if it may not be read.
 
     Raises:
-        StateReadError: The store cannot be read or is not to be believed.
+        StateReadError: The store cannot be read or is not trusted.
     """
     for key in _keys(root):
         entry = _store.Entry(root, key, None, None)
         try:
-            record = _store.read(entry)
-        except StateReadError:
-            record = None
+            record, error = _store.read(entry), None
+        except StateReadError as refused:
+            record, error = None, refused
         if record is not None or not _has_no_record(entry):
-            yield key, record
+            yield key, record, error
 
 
 def _keys(root: str) -> Iterator[str]:
@@ -89,7 +91,7 @@ def _goes(
 
 
 def _has_no_record(entry: _store.Entry) -> bool:
-    return not os.path.lexists(entry.record)
+    return not os.path.lexists(entry.files.record)
 
 
 def _is_gone(record: Record | None, before: int) -> Callable[[_store.Entry], bool]:
@@ -99,7 +101,7 @@ def _is_gone(record: Record | None, before: int) -> Callable[[_store.Entry], boo
 
     def is_gone(entry: _store.Entry) -> bool:
         try:
-            if os.lstat(entry.record).st_mtime >= before:
+            if os.lstat(entry.files.record).st_mtime >= before:
                 return False
             if record is not None:
                 os.lstat(_record.path_bytes(record["environment"]))

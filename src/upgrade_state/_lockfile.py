@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from upgrade_state.exceptions import StateReadError
-
 # 64 times the largest lockfile that was ever seen; a check keeps two copies.
 MAX_SIZE = 64 << 20
 
@@ -36,20 +34,8 @@ def read(path: str) -> "bytes | None":
     """
     size = _size(path)
     if size > MAX_SIZE:
-        from upgrade_state.exceptions import StateReadError  # noqa: PLC0415 - rare
-
-        raise StateReadError(f"The lockfile is larger than {MAX_SIZE} bytes", path)
+        raise _record.read_error(f"The lockfile is larger than {MAX_SIZE} bytes", path)
     return None if size == _NO_LOCKFILE else _read(path, MAX_SIZE)
-
-
-def is_there(path: str) -> bool:
-    """
-    Tell whether a lockfile is there: a regular file, or a symlink to one.
-
-    Raises:
-        StateReadError: Nobody can tell.
-    """
-    return _size(path) != _NO_LOCKFILE
 
 
 def _size(path: str) -> int:
@@ -63,7 +49,7 @@ def _size(path: str) -> int:
     except (FileNotFoundError, NotADirectoryError):
         return _NO_LOCKFILE
     except OSError as error:
-        raise _unreadable(error, path) from error
+        raise _record.unreadable("the lockfile", error, path) from error
     return status.st_size if stat.S_ISREG(status.st_mode) else _NO_LOCKFILE
 
 
@@ -76,13 +62,7 @@ def _read(path: str, limit: int) -> "bytes | None":
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise _unreadable(error, path) from error
-
-
-def _unreadable(error: OSError, path: str) -> "StateReadError":
-    from upgrade_state.exceptions import unreadable  # noqa: PLC0415 - rare
-
-    return unreadable("the lockfile", error, path)
+        raise _record.unreadable("the lockfile", error, path) from error
 
 
 class CurrentLockfile:

@@ -11,7 +11,7 @@ import attrs
 
 
 @attrs.frozen
-class KeptFile:
+class StoredFile:
     """
     A file that is kept with a record: its digest and its size.
 
@@ -61,9 +61,9 @@ class UpgradeResult:
     """
 
     format: str | None
-    old_lockfile: KeptFile | None
-    new_lockfile: KeptFile
-    upgrades: KeptFile | None
+    old_lockfile: StoredFile | None
+    new_lockfile: StoredFile
+    upgrades: StoredFile | None
     counts: Mapping[str, Counts] | None
 
 

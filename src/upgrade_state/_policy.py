@@ -72,7 +72,7 @@ class _Answer:
         """
         if self._since is None:
             return None
-        import datetime as dt  # noqa: PLC0415 - nobody asks on the silent path
+        import datetime as dt
 
         try:
             since = dt.datetime.fromisoformat(self._since)
@@ -81,7 +81,7 @@ class _Answer:
             return None
 
     def _filled(self, words: str, **more: "str | None") -> str:
-        from upgrade_state._messages import NO_ERROR, moment  # noqa: PLC0415 - rare
+        from upgrade_state._messages import NO_ERROR, moment
 
         error = self.error or NO_ERROR
         return words.format(until=moment(self.until), error=error, **more)
@@ -113,7 +113,7 @@ class Freshness(_Answer):
 
     __slots__ = ("due", "reason", "switch")
 
-    def __init__(  # noqa: PLR0913 - what an answer is made of
+    def __init__(
         self,
         reason: "FreshnessReason",
         *,
@@ -137,7 +137,7 @@ class Freshness(_Answer):
         """
         Explain the answer in one line.
         """
-        from upgrade_state._messages import FRESHNESS  # noqa: PLC0415 - rare
+        from upgrade_state._messages import FRESHNESS
 
         words = self._filled(FRESHNESS[self.reason], switch=self.switch)
         return f"{self.reason}: {words}"
@@ -214,7 +214,7 @@ class Verdict(_Answer):
         question: also a silent verdict has a summary. If *reason* is
         ``cannot-check``: "could not check for 9 days: no route to host".
         """
-        from upgrade_state import _messages  # noqa: PLC0415 - only who speaks
+        from upgrade_state import _messages
 
         if self._failure is not None:
             return _messages.could_not_check(*self._failure)
@@ -229,7 +229,7 @@ class Verdict(_Answer):
 
         The summary and the name of the environment's directory.
         """
-        from upgrade_state import _messages  # noqa: PLC0415 - only who speaks
+        from upgrade_state import _messages
 
         if self._failure is not None:
             return _messages.could_not_check_message(*self._failure, self._directory)
@@ -239,10 +239,45 @@ class Verdict(_Answer):
         """
         Explain the verdict in one line.
         """
-        from upgrade_state._messages import VERDICTS  # noqa: PLC0415 - rare
+        from upgrade_state._messages import VERDICTS
 
         more = {"switch": self.switch, "summary": self.summary}
         return f"{self.reason}: {self._filled(VERDICTS[self.reason], **more)}"
+
+
+class Question:
+    """
+    How a caller asks for a verdict, apart from the record, the lockfile and the time.
+
+    Attributes:
+        interval: Minimum number of seconds between two notices. Zero: none.
+
+        platform: The platform whose upgrades count; None: all platforms.
+
+        could_not_check: For how many seconds checks must have failed before the
+            user is notified of that, once a week. None: never.
+
+        switch: The environment variable that silences everything, if one is set.
+
+        directory: The environment's directory; the notice names it.
+    """
+
+    __slots__ = ("could_not_check", "directory", "interval", "platform", "switch")
+
+    def __init__(
+        self,
+        *,
+        interval: int = DAY,
+        platform: "str | None" = None,
+        could_not_check: "int | None" = None,
+        switch: "str | None" = None,
+        directory: str = "",
+    ) -> None:
+        self.interval: Final = interval
+        self.platform: Final = platform
+        self.could_not_check: Final = could_not_check
+        self.switch: Final = switch
+        self.directory: Final = directory
 
 
 def freshness(
@@ -268,81 +303,64 @@ def freshness(
     failure, last_checked = record["failure"], record["last_checked"]
     if failure is not None:
         delay = _delay(failure["attempts"], key)
-        if not _is_over(failure["at"], delay, now):
+        if not is_over(failure["at"], delay, now):
             return Freshness("backing-off", since=failure["at"], after=delay)
     if last_checked is None or record["result"] is None:
         return Freshness("never-checked", due=True)
-    if _is_over(last_checked, max_age, now):
+    if is_over(last_checked, max_age, now):
         return Freshness("expired", due=True)
     if not matches(record["result"]["old_lockfile"]):
         return Freshness("lockfile-changed", due=True)
     return Freshness("fresh", since=last_checked, after=max_age)
 
 
-def verdict(  # noqa: PLR0913 - what a verdict depends on
-    record: "Record | None",
-    *,
-    matches: "Matches",
-    interval: int,
-    platform: "str | None",
-    now: int,
-    switch: "str | None",
-    directory: str,
-    could_not_check: "int | None" = None,
+def verdict(
+    record: "Record | None", question: "Question", *, matches: "Matches", now: int
 ) -> "Verdict":
     """
-    Decide whether the user should be told now.
+    Decide whether the user should be notified now.
 
     Args:
-        record: What is remembered; None for nothing.
+        record: The state of the environment; None: nothing is known.
 
-        matches: Tells whether the current lockfile is a recorded one. Called
+        question: The circumstances and wishes of the caller.
+
+        matches: Returns whether the current lockfile is a recorded one. Called
             last and at most once.
 
-        interval: Minimum number of seconds between two notices. Zero: none.
-
-        platform: Counts are for this one; None: for all.
-
         now: Seconds since the epoch.
-
-        switch: What silences everything, if anything does.
-
-        directory: The environment's directory, to name it by.
-
-        could_not_check: For how many seconds checks have to have failed to be
-            told of, once a week. None: not at all.
     """
-    if switch is not None:
-        return Verdict("switched-off", switch=switch)
+    if question.switch is not None:
+        return Verdict("switched-off", switch=question.switch)
     failure = None
-    if could_not_check is not None and record is not None:
-        failure = _failure_to_tell(record, could_not_check, now)
+    if question.could_not_check is not None and record is not None:
+        failure = _failure_to_report(record, question.could_not_check, now)
     if record is None or (record["result"] is None and failure is None):
         return Verdict("nothing-known")
     result, snoozed_until = record["result"], record["snoozed_until"]
-    last_notified = record["last_notified"]
-    found = _found(result, platform)
+    last_notified, directory = record["last_notified"], question.directory
+    found = found_in(result, question.platform)
     if found == _NOTHING and failure is None:
         return Verdict("no-upgrades", directory=directory)
-    # What the user asked for: a clock set back changes nothing about it.
+    # The user asked for this time: a clock that was set back does not change it.
     if snoozed_until is not None and _record.text_of(now) < snoozed_until:
         return Verdict("snoozed", found, directory=directory, since=snoozed_until)
-    if last_notified is not None and not _is_over(last_notified, interval, now):
-        return told(found, directory, last_notified, interval)
+    if last_notified is not None and not is_over(last_notified, question.interval, now):
+        return told_recently(found, question, last_notified)
     reason: VerdictReason = "cannot-check"
     if failure is None and result is not None:
         reason = "notify" if matches(result["old_lockfile"]) else "lockfile-changed"
     return Verdict(reason, found, directory=directory, failure=failure)
 
 
-def _failure_to_tell(
+def _failure_to_report(
     record: "Record", could_not_check: int, now: int
 ) -> "tuple[int, str] | None":
     """
     Return for how long checks have failed, and why, if that is to be told.
     """
     failure, told = record["failure"], record.get("failure_notified")
-    if failure is None or (told is not None and not _is_over(told, WEEK, now)):
+    if failure is None or (told is not None and not is_over(told, WEEK, now)):
         return None
     # What nobody has tried since is no news. A time from the future says nothing.
     if told is not None and failure["at"] <= told <= _record.text_of(now):
@@ -359,25 +377,25 @@ def failed_for(failure: "Mapping[str, Any]") -> int:
     an older program has written tells of the last one only: that is then both.
     """
     first, last = failure.get("since") or failure["at"], failure["at"]
-    return _record.seconds_of(last) - _record.seconds_of(first)
+    return _record.epoch_of(last) - _record.epoch_of(first)
 
 
-def told(
-    found: "tuple[int, int, bool]", directory: str, last_notified: str, interval: int
+def told_recently(
+    found: "tuple[int, int, bool]", question: "Question", last_notified: str
 ) -> "Verdict":
     """
-    Make the verdict that the user was told at *last_notified*.
+    Return the verdict that the user was notified at *last_notified*.
     """
     return Verdict(
         "told-recently",
         found,
-        directory=directory,
+        directory=question.directory,
         since=last_notified,
-        after=interval,
+        after=question.interval,
     )
 
 
-def _found(
+def found_in(
     result: "Mapping[str, Any] | None", platform: "str | None"
 ) -> "tuple[int, int, bool]":
     """
@@ -395,7 +413,7 @@ def _found(
     return _NOTHING if count is None else (count["version"], count["rebuild"], False)
 
 
-def _is_over(then: str, duration: int, now: int) -> bool:
+def is_over(then: str, duration: int, now: int) -> bool:
     """
     Tell whether *duration* seconds have gone by since *then*.
 

@@ -21,6 +21,8 @@ TYPE_CHECKING = False  # typing takes longer to load than this whole module
 if TYPE_CHECKING:
     from typing import Any, TypeAlias
 
+    from upgrade_state.exceptions import StateReadError
+
     Record: TypeAlias = dict[str, Any]
 
 MAX_SIZE = 1 << 20
@@ -97,7 +99,7 @@ def text_of(seconds: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
-def seconds_of(text: str) -> int:
+def epoch_of(text: str) -> int:
     """
     Return a time of a record in seconds since the epoch: `text_of` the other way.
     """
@@ -184,14 +186,10 @@ def is_trusted(root: str) -> bool:
     except FileNotFoundError:
         return False
     except OSError as error:
-        from upgrade_state.exceptions import unreadable  # noqa: PLC0415 - rare
-
         raise unreadable("the store", error, root) from error
     if problem is None:
         return True
-    from upgrade_state.exceptions import StateReadError  # noqa: PLC0415 - rare
-
-    raise StateReadError(f"The store {problem} and is not used", root)
+    raise read_error(f"The store {problem} and is not used", root)
 
 
 def read_file(root: str, path: str, limit: int) -> "bytes | None":
@@ -215,8 +213,6 @@ def read_file(root: str, path: str, limit: int) -> "bytes | None":
         # A symlink, a socket and the like cannot even be opened.
         if _is_irregular(path):
             return b""
-        from upgrade_state.exceptions import unreadable  # noqa: PLC0415 - rare
-
         raise unreadable("the file", error, path) from error
 
 
@@ -246,6 +242,22 @@ def read_regular(path: str, flags: int, limit: int) -> "bytes | None":
         return data
     finally:
         os.close(fd)
+
+
+def unreadable(noun: str, error: OSError, path: str) -> "StateReadError":
+    """
+    Return the error that a file cannot be read; to be raised `from` *error*.
+    """
+    return read_error(f"Could not read {noun} ({error.strerror})", path)
+
+
+def read_error(message: str, path: "str | None") -> "StateReadError":
+    """
+    Return an error whose class is loaded now: an activation seldom needs one.
+    """
+    from upgrade_state.exceptions import StateReadError
+
+    return StateReadError(message, path)
 
 
 # Shapes of the fields
@@ -421,13 +433,6 @@ def parse(data: bytes) -> "Record | None":
     return value if type(value) is dict else None
 
 
-def had_lockfile(record: "Record | None") -> bool:
-    """
-    Tell whether the last check was about a lockfile, or what stands for one.
-    """
-    return bool(record and record["result"] and record["result"]["old_lockfile"])
-
-
 def _nesting(data: bytes) -> int:
     """
     Count how deep the brackets of JSON *data* are nested; no further than it takes.
@@ -455,7 +460,7 @@ def _refuse(constant: str) -> None:
 
 
 def _load_with_json(text: str) -> object:
-    from json import loads  # noqa: PLC0415 - the fall-back
+    from json import loads
 
     return loads(text, parse_float=_finite, parse_constant=_refuse)
 

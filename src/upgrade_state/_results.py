@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from upgrade_state import _codec, _record, lockfiles
-from upgrade_state._model import Counts, KeptFile, UpgradeResult
+from upgrade_state._model import Counts, StoredFile, UpgradeResult
 from upgrade_state.lockfiles import Upgrade
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def _found(
     result = UpgradeResult(
         format=format,
         old_lockfile=_kept(old),
-        new_lockfile=KeptFile(_record.digest(new), len(new)),
+        new_lockfile=StoredFile(_record.digest(new), len(new)),
         upgrades=_kept(listing),
         counts=None if rows is None else _counts(rows, platforms),
     )
@@ -115,10 +115,10 @@ def _found(
     return Found(_codec.result_fields(result), contents)
 
 
-def _kept(content: bytes | None) -> KeptFile | None:
+def _kept(content: bytes | None) -> StoredFile | None:
     if content is None:
         return None
-    return KeptFile(_record.digest(content), len(content))
+    return StoredFile(_record.digest(content), len(content))
 
 
 def _counts(rows: tuple[Upgrade, ...], platforms: tuple[str, ...]) -> dict[str, Counts]:

@@ -55,28 +55,28 @@ from upgrade_state.exceptions import StateReadError, StateWriteError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, Final
+    from typing import Final
 
-    from upgrade_state._policy import Verdict
+    from upgrade_state._policy import Matches, Question, Verdict
     from upgrade_state._record import Record
     from upgrade_state.lockfiles import Upgrade
 
 
 # The fields of a result that name a file.
-KEPT: Final = ("old_lockfile", "new_lockfile", "upgrades")
+RESULT_FILES: Final = ("old_lockfile", "new_lockfile", "upgrades")
 
 
-class Entry(_files.Place):
+class Entry:
     """
-    One environment in a store: its files, and what its record says it is.
+    One environment in a store: its files, and its identity in the record.
 
-    *environment* is None where the record it was found by is corrupt.
+    *environment* is None if the environment was found by a corrupt record.
     """
 
     def __init__(
         self, root: str, key: str, environment: str | None, lockfile: str | None
     ) -> None:
-        super().__init__(root, key)
+        self.files: Final = _files.Files(root, key)
         self.environment: Final = environment
         self.lockfile: Final = lockfile
 
@@ -91,8 +91,8 @@ def read(entry: Entry) -> Record | None:
     Raises:
         StateReadError: It is there, but cannot be read.
     """
-    data = _record.read_file(entry.root, entry.record, _record.MAX_SIZE)
-    return None if data is None else _record.valid(data, entry.key)
+    data = _record.read_file(entry.files.root, entry.files.record, _record.MAX_SIZE)
+    return None if data is None else _record.valid(data, entry.files.key)
 
 
 def _replace(entry: Entry, record: Record, fields: Record) -> None:
@@ -105,8 +105,8 @@ def _replace(entry: Entry, record: Record, fields: Record) -> None:
     text = json.dumps(record | fields, separators=(",", ":"), allow_nan=False)
     if len(text) > _record.MAX_SIZE:  # unknown fields, in more bytes than before
         message = "The record would be too large to be read again"
-        raise StateWriteError(message, entry.record)
-    _files.replace_record(entry, text.encode("ascii"))
+        raise StateWriteError(message, entry.files.record)
+    _files.replace_record(entry.files, text.encode("ascii"))
 
 
 def merge_or_make(
@@ -124,21 +124,21 @@ def merge_or_make(
     """
     # The store may have gone since the check began. Where its directories are
     # missing filelock makes them, for whomever the umask lets in.
-    _files.ensure(entry.root)
-    with _locks.waited_for(entry.write_lock):
+    _files.ensure(entry.files.root)
+    with _locks.waited_for(entry.files.write_lock):
         current = read(entry)
         fields = make_fields(current)
         if fields is None:
             return None
         if current is None:
             # Gone for a moment, which is what a corrupt record is anyway.
-            _files.set_aside(entry)
+            _files.set_aside(entry.files)
             current = _record.DEFAULTS | {
                 "environment": entry.environment,
                 "lockfile": entry.lockfile,
             }
         _replace(entry, current, fields)
-    _files.sync_directory(entry.root)
+    _files.sync_directory(entry.files.root)
     return current | fields
 
 
@@ -146,17 +146,27 @@ def merge_or_make(
 
 
 def claim(
-    entry: Entry, seen: Record | None, asked: dict[str, Any], first: Verdict
+    entry: Entry,
+    record_seen: Record | None,
+    question: Question,
+    first_verdict: Verdict,
+    *,
+    matches: Matches,
+    now: int,
 ) -> Verdict:
     """
     Decide again under the write lock, and record the notice.
 
     Args:
-        seen: The record by which a notice was due at the first look.
+        record_seen: The record on which the first verdict was given.
 
-        asked: The other arguments of `_policy.verdict`.
+        question: The question that it answered.
 
-        first: The verdict that they gave.
+        first_verdict: The verdict: a notice is due.
+
+        matches: See `_policy.verdict`.
+
+        now: Seconds since the epoch.
 
     Returns:
         The verdict; true if the caller should speak: then the claim is on disk.
@@ -164,61 +174,55 @@ def claim(
     Raises:
         UpgradeStateError: It could not be recorded; nothing has changed.
     """
-    _files.ensure(entry.root)
-    lock = _locks.try_lock(entry.write_lock)
+    _files.ensure(entry.files.root)
+    lock = _locks.try_lock(entry.files.write_lock)
     if lock is None:
-        return _busy(first)
+        return _busy(first_verdict)
+    cannot_check = first_verdict.reason == "cannot-check"
     try:
-        verdict = _claim_locked(entry, seen, asked, first)
+        record = read(entry)
+        # A notice about failures did not depend on the lockfile, and the lockfile
+        # is not looked at under the lock.
+        verdict = _policy.verdict(
+            record,
+            question,
+            matches=(lambda _: False) if cannot_check else matches,
+            now=now,
+        )
+        if cannot_check and verdict.reason == "lockfile-changed":
+            return _busy(verdict)
+        if not verdict or record is None:
+            return verdict
+        last_notified = _notified_since(record_seen or {}, record)
+        if last_notified is not None:
+            counts = _counts_of(verdict)
+            return _policy.told_recently(counts, question, last_notified)
+        fields = ["last_notified"]
+        if verdict.reason == "cannot-check":
+            fields.append("failure_notified")
+        _replace(entry, record, dict.fromkeys(fields, _record.text_of(now)))
     finally:
         _locks.release(lock)
-    if verdict:
-        _files.sync_directory(entry.root)
+    _files.sync_directory(entry.files.root)
     return verdict
 
 
-def _claim_locked(
-    entry: Entry, seen: Record | None, asked: dict[str, Any], first: Verdict
-) -> Verdict:
-    record = read(entry)
-    if first.reason == "cannot-check":
-        # The lockfile was not looked at, and is not under the lock.
-        asked = asked | {"matches": lambda _: False}
-    verdict = _policy.verdict(record, **asked)
-    if verdict.reason == "lockfile-changed" and first.reason == "cannot-check":
-        return _busy(verdict)
-    if not verdict or record is None:
-        return verdict
-    spoken = _spoken_since(seen or {}, record)
-    if spoken is not None:
-        found = _found_in(verdict)
-        return _policy.told(found, asked["directory"], spoken, asked["interval"])
-    fields = ["last_notified"]
-    if verdict.reason == "cannot-check":
-        fields.append("failure_notified")
-    _replace(entry, record, dict.fromkeys(fields, _record.text_of(asked["now"])))
-    return verdict
-
-
-def _spoken_since(seen: Record, record: Record) -> str | None:
+def _notified_since(record_seen: Record, record: Record) -> str | None:
     """
-    Return when somebody else has spoken since the record was *seen*; None: nobody.
+    Return when another process has spoken since the first look; None: none has.
     """
     for field in ("last_notified", "failure_notified"):
-        told: str | None = record.get(field)
-        if told not in (None, seen.get(field)):
-            return told
+        at: str | None = record.get(field)
+        if at not in (None, record_seen.get(field)):
+            return at
     return None
 
 
 def _busy(verdict: Verdict) -> Verdict:
-    return _policy.Verdict("busy", _found_in(verdict))
+    return _policy.Verdict("busy", _counts_of(verdict))
 
 
-def _found_in(verdict: Verdict) -> tuple[int, int, bool]:
-    """
-    Return what a verdict was made from.
-    """
+def _counts_of(verdict: Verdict) -> tuple[int, int, bool]:
     return verdict.version_changes, verdict.rebuilds, verdict.opaque
 
 
@@ -248,17 +252,17 @@ def expire(entry: Entry) -> bool:
 def _merge_into_known(entry: Entry, fields: Record) -> bool:
     if read(entry) is None:  # no lock file for what is not known
         return False
-    _files.ensure(entry.root)
-    with _locks.waited_for(entry.write_lock):
+    _files.ensure(entry.files.root)
+    with _locks.waited_for(entry.files.write_lock):
         record = read(entry)
         if record is None:
             return False
         _replace(entry, record, fields)
-    _files.sync_directory(entry.root)
+    _files.sync_directory(entry.files.root)
     return True
 
 
-# Kept files
+# Files of a result
 
 
 def named_files(record: Record) -> list[str]:
@@ -266,38 +270,42 @@ def named_files(record: Record) -> list[str]:
     Return the digests of the files that *record* names.
     """
     result = record["result"] or {}
-    files = (result.get(field) for field in KEPT)
+    files = (result.get(field) for field in RESULT_FILES)
     return [file["digest"] for file in files if file is not None]
 
 
-def kept(entry: Entry, field: str) -> bytes | None:
+def read_result(entry: Entry, field: str, record: Record | None) -> bytes | None:
     """
-    Read the file that the record names in *field* of its result.
+    Read the file that *record* names in *field* of its result.
 
-    A check may replace the record and remove the file between the two reads:
-    who misses one reads the record again, as long as that says something new.
+    A check may replace the record and delete the file after *record* was read.
+    A reader that misses the file reads the record again, until that brings
+    nothing new.
+
+    Raises:
+        StateReadError: The file cannot be read, is damaged, or is missing for good.
     """
-    seen: Record | None = {}
-    while (record := read(entry)) != seen:
+    while True:
         file = ((record or {}).get("result") or {}).get(field)
         if file is None:
             return None
-        content = _files.kept(entry, file)
+        content = _files.read_result(entry.files, file)
         if content is not None:
             return content
-        seen = record
-    message = f"The file that was kept as {field} is gone; a new check heals that"
-    raise StateReadError(message, entry.results)
+        record, record_seen = read(entry), record
+        if record == record_seen:
+            message = f"The file of the {field} is missing; the next check replaces it"
+            raise StateReadError(message, entry.files.results)
 
 
-def upgrades(entry: Entry) -> tuple[Upgrade, ...]:
+def upgrades(entry: Entry, record: Record | None) -> tuple[Upgrade, ...]:
     """
-    Read the list of upgrades that the record names.
+    Read the list of upgrades that *record* names.
     """
     from upgrade_state import _codec  # noqa: PLC0415 - no claim needs it
 
-    content = kept(entry, "upgrades")
-    return _codec.load_upgrades(content or b"", entry.results)
+    content = read_result(entry, "upgrades", record)
+    return _codec.load_upgrades(content or b"", entry.files.results)
 
 
 # Forget
@@ -310,21 +318,26 @@ def forget(entry: Entry, is_gone: Callable[[Entry], bool] = lambda _: True) -> b
     Args:
         is_gone: Asked once no check is running. If not, all stays: False.
     """
-    if not _record.is_trusted(entry.root) or not entry.has_files():
+    if not _record.is_trusted(entry.files.root) or not entry.files.has_files():
         return True
-    _files.ensure(entry.root)
-    lock = _locks.try_lock(entry.check_lock)
+    _files.ensure(entry.files.root)
+    lock = _locks.try_lock(entry.files.check_lock)
     if lock is None:
         return False
     try:
         if not is_gone(entry):
             return False
-        with _locks.waited_for(entry.write_lock):
+        with _locks.waited_for(entry.files.write_lock):
             # The record first: without it the rest means nothing to anybody.
-            for path in (entry.record, entry.corrupt, entry.log, *entry.leftovers()):
+            for path in (
+                entry.files.record,
+                entry.files.corrupt,
+                entry.files.log,
+                *entry.files.leftovers(),
+            ):
                 _files.remove(path)
-        _files.sync_directory(entry.root)
-        _files.remove(entry.results)
+        _files.sync_directory(entry.files.root)
+        _files.remove(entry.files.results)
     finally:
         _locks.release(lock)
     return True

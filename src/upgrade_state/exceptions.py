@@ -32,7 +32,7 @@ class UpgradeStateError(Exception):
         """
         Say what did not work, then the path, as one line fit for a terminal.
         """
-        from upgrade_state._redact import clean  # noqa: PLC0415 - errors are rare
+        from upgrade_state._redact import clean
 
         if self.path is None:
             return clean(self.message)
@@ -70,10 +70,3 @@ class ResolverError(UpgradeStateError):
     *path* is the directory of the environment. What an earlier check found
     stays; the failure is remembered where it leaves a check.
     """
-
-
-def unreadable(what: str, error: OSError, path: str) -> StateReadError:
-    """
-    Make the error that *what* lies at *path* cannot be read; to be raised `from` it.
-    """
-    return StateReadError(f"Could not read {what} ({error.strerror})", path)

@@ -20,7 +20,7 @@ class TestCheck:
         outcome = checks.check(environment, lambda *_: new, recipe="uv")
 
         assert checks.Outcome("checked") == outcome
-        assert "uv" == environment.read().recipe
+        assert "uv" == environment.look().information.recipe
         assert new == environment.kept_lockfile("new")
 
     def test_asks_the_resolver(self, environment, directory):
@@ -52,7 +52,7 @@ class TestCheck:
 
         assert "failed" == outcome.state
         assert "no network" == outcome.error.message
-        assert "no network" == environment.read().failure.message
+        assert "no network" == environment.look().information.failure.message
 
     def test_not_due(self, environment):
         """
@@ -85,12 +85,12 @@ class TestCheck:
         """
         checks.check(environment, lambda _, old: old, recipe="uv")
         (directory / "uv.lock").unlink()
-        before = environment.read()
+        before = environment.look().information
 
         outcome = checks.check(environment, only_if_due=True, max_age=dt.timedelta(0))
 
         assert checks.Outcome("gone") == outcome
-        assert before == environment.read()
+        assert before == environment.look().information
 
     @pytest.mark.parametrize("name", [None, "state.json"])
     def test_never_a_file(self, store, directory, name):
@@ -160,7 +160,7 @@ class TestCheck:
         """
         with pytest.raises(ZeroDivisionError):
             checks.check(environment, lambda *_: 1 / 0)
-        message = environment.read().failure.message
+        message = environment.look().information.failure.message
         assert "ZeroDivisionError: division by zero" == message
 
     @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ class TestCheck:
         with pytest.raises(ValueError, match=words):
             checks.check(environment, failing, only_if_due=True, **asked)
 
-        assert environment.read() is None
+        assert environment.look().information is None
 
 
 @pytest.fixture
@@ -216,7 +216,7 @@ class TestRecipeOfTheRecord:
 
         assert checks.Outcome("checked") == checks.check(environment)
         assert lock_of(attrs="24.3.0") == environment.kept_lockfile("new")
-        assert "uv" == environment.read().recipe
+        assert "uv" == environment.look().information.recipe
 
     def test_none_of_the_callers(self, environment, uv):
         """
@@ -233,19 +233,19 @@ class TestRecipeOfTheRecord:
         """
         assert checks.Outcome("no-recipe") == checks.check(environment)
         assert not uv.exists()
-        assert environment.read() is None
+        assert environment.look().information is None
 
     def test_none_recorded(self, environment, uv):
         """
         So it is after a check by a command, which is not repeated by itself.
         """
         record(environment, None)
-        before = environment.read()
+        before = environment.look().information
 
         outcome = checks.check(environment, only_if_due=True, max_age=dt.timedelta(0))
         assert ("no-recipe", "expired") == (outcome.state, outcome.freshness.reason)
         assert not uv.exists()
-        assert before == environment.read()
+        assert before == environment.look().information
 
     def test_unknown(self, environment):
         """
@@ -256,15 +256,15 @@ class TestRecipeOfTheRecord:
         outcome = checks.check(environment)
         assert "failed" == outcome.state
         assert "There is no recipe 'zuv'; recipes:" in outcome.error.message
-        assert outcome.error.message == environment.read().failure.message
-        assert "zuv" == environment.read().recipe
+        assert outcome.error.message == environment.look().information.failure.message
+        assert "zuv" == environment.look().information.recipe
 
     def test_withdrawn(self, environment, uv):
         """
         Consent that is withdrawn before the lock is taken counts.
         """
         record(environment, "uv")
-        assert environment.freshness(max_age=dt.timedelta(0)).due
+        assert environment.look().freshness(max_age=dt.timedelta(0)).due
         assert environment.forget()
 
         outcome = checks.check(environment, only_if_due=True)
@@ -273,7 +273,7 @@ class TestRecipeOfTheRecord:
             outcome.freshness.reason,
         )
         assert not uv.exists()
-        assert environment.read() is None
+        assert environment.look().information is None
 
     def test_withdrawn_too_late(self, environment):
         """
@@ -288,7 +288,7 @@ class TestRecipeOfTheRecord:
         checks.check(environment, resolver, recipe="uv")
 
         assert [False] == forgotten
-        assert "uv" == environment.read().recipe
+        assert "uv" == environment.look().information.recipe
 
     def test_not_due(self, environment, uv):
         """
@@ -322,12 +322,12 @@ class TestCancelled:
             checks.current_cancellation().raise_if_cancelled()
 
         checks.check(environment, failing)
-        before = environment.read()
+        before = environment.look().information
         with checks.Cancellation() as cancellation:
             outcome = checks.check(environment, resolver, cancellation=cancellation)
 
         assert checks.Outcome("cancelled") == outcome
-        assert before == environment.read()
+        assert before == environment.look().information
         assert "checked" == checks.check(environment, lambda _, old: old).state
 
     def test_told_why_it_was_made(self, environment):

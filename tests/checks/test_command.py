@@ -822,7 +822,7 @@ class TestInterrupt:
 
         assert is_gone(int(started.read_text()))
         assert [] == list(scratches.iterdir())
-        assert environment.read() is None
+        assert environment.look().information is None
         with environment.try_check() as guard:
             assert guard is not None
 
@@ -851,4 +851,4 @@ class TestInterrupt:
         assert "cancelled" == outcome.state
         assert is_gone(int(started.read_text()))
         assert [] == list(scratches.iterdir())
-        assert environment.read() is None
+        assert environment.look().information is None

@@ -404,7 +404,7 @@ class TestRealTools:
         outcome = checks.check(environment, recipe.resolver(environment), recipe=name)
 
         assert "failed" == outcome.state
-        message = environment.read().failure.message
+        message = environment.look().information.failure.message
         assert message == outcome.error.message
         # Pipenv does not tell what pip has told it.
         assert "check the network and the proxy" in message or name == "pipenv"

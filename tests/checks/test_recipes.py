@@ -234,7 +234,7 @@ class TestFailures:
         outcome = checks.check(environment, resolver, recipe="uv")
 
         assert LINES[script] == outcome.error.message
-        assert LINES[script] == environment.read().failure.message
+        assert LINES[script] == environment.look().information.failure.message
         assert before == (directory / "uv.lock").read_bytes()
 
 

@@ -363,10 +363,10 @@ class TestRecipe:
         )
         assert (checks.Outcome("checked"), "uv+sandbox") == (
             outcome,
-            environment.read().recipe,
+            environment.look().information.recipe,
         )
         assert "checked" == checks.check(environment).state
-        assert "uv+sandbox" == environment.read().recipe
+        assert "uv+sandbox" == environment.look().information.recipe
         assert not (directory / "x").exists()
 
     def test_unknown(self):

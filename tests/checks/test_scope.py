@@ -214,7 +214,7 @@ class TestResults:
         """
         with pytest.raises(ValueError, match=next(iter(wrong))):
             checks.check_all(few, newer, **wrong)
-        assert few[0].read() is None
+        assert few[0].look().information is None
 
 
 class TestAtOnce:
@@ -411,7 +411,7 @@ class TestSkipped:
         results = checks.check_all(few, newer)
 
         assert ["backing-off"] * 5 == states(results)
-        assert 1 == few[0].read().failure.attempts
+        assert 1 == few[0].look().information.failure.attempts
 
     def test_decided_again(self, few):
         """
@@ -539,7 +539,7 @@ class TestSkipped:
         results = checks.check_all(store)
 
         assert ["fresh"] * 5 == states(results)
-        assert {None} == {result.environment._seen for result in results}
+        assert {None} == {result.environment._parsed for result in results}
 
     def test_nothing_is_started(self, make, store):
         """
@@ -547,7 +547,7 @@ class TestSkipped:
         """
         make(1000)
         done = subprocess.run(
-            [sys.executable, "-c", FRESH, *map(str, (store.place(), 1000))],
+            [sys.executable, "-c", FRESH, *map(str, (store._place(), 1000))],
             capture_output=True,
             text=True,
             timeout=5 * LIMIT,
@@ -593,7 +593,10 @@ class TestRecipes:
         results = checks.check_all(store, max_age=dt.timedelta())
 
         assert ["checked"] == states(results)
-        assert ("uv", 2) == (environment.read().recipe, environment.read().generation)
+        assert ("uv", 2) == (
+            environment.look().information.recipe,
+            environment.look().information.generation,
+        )
 
     def test_no_recipe(self, few, store):
         """
@@ -603,7 +606,7 @@ class TestRecipes:
         results = checks.check_all(few[:2], max_age=dt.timedelta())
 
         assert ["no-recipe"] * 2 == states(results)
-        assert [1] == [e.read().generation for e in store]
+        assert [1] == [e.look().information.generation for e in store]
 
     def test_unknown_recipe(self, few, store):
         """
@@ -648,7 +651,7 @@ class TestFailures:
 
         assert ["checked", "failed", *["checked"] * 3] == states(results)
         assert "no network" == results[1].outcome.error.message
-        assert "no network" == few[1].read().failure.message
+        assert "no network" == few[1].look().information.failure.message
 
     @pytest.mark.parametrize("bug", [ZeroDivisionError("x"), SystemExit("x")])
     def test_bug(self, few, bug):
@@ -677,7 +680,7 @@ class TestFailures:
 
         (result,) = checks.check_all(few[:1], bug)
 
-        message = few[0].read().failure.message
+        message = few[0].look().information.failure.message
         assert 450 < len(message)
         assert message == result.outcome.error.message
 
@@ -741,7 +744,7 @@ class TestFailures:
         expected = ["cancelled"] * 2 + ["failed"] + ["cancelled"] * 7
         assert expected == states(results)
         assert [True] * 3 + [False] * 7 == [r.seconds > 0 for r in results]
-        assert [None] * 2 == [e.read() for e in environments[:2]]
+        assert [None] * 2 == [e.look().information for e in environments[:2]]
 
     def test_stop_without_a_check(self, few, store):
         """
@@ -789,7 +792,7 @@ class TestRetry:
         results = checks.check_all(few, only(few[1], never), on_error="retry")
 
         assert ["checked", "failed", *["checked"] * 3] == states(results)
-        assert (3, 1) == (len(attempts), few[1].read().failure.attempts)
+        assert (3, 1) == (len(attempts), few[1].look().information.failure.attempts)
 
     def test_half_a_lockfile(self, environment, lock_of):
         """
@@ -819,7 +822,7 @@ class TestRetry:
             )
 
         assert ["cancelled"] == states(results)
-        assert few[0].read() is None
+        assert few[0].look().information is None
 
     def test_deadline(self, few, monkeypatch):
         """
@@ -924,7 +927,9 @@ class TestEnding:
         with pytest.raises(BrokenPipeError):
             checks.check_all(few, only(few[0], last, waiting), jobs=3, observe=observe)
         assert 0 == waiting.running
-        assert [None] * 2 == [environment.read() for environment in few[1:3]]
+        assert [None] * 2 == [
+            environment.look().information for environment in few[1:3]
+        ]
 
     def test_environments(self, few, waiting):
         """
@@ -939,7 +944,7 @@ class TestEnding:
         with pytest.raises(UpgradeStateError, match="gone"):
             checks.check_all(stream(), waiting)
         assert 0 == waiting.running
-        assert [None] * 2 == [environment.read() for environment in few[:2]]
+        assert [None] * 2 == [environment.look().information for environment in few[:2]]
 
     @pytest.mark.parametrize("times", [1, 2])
     def test_interrupt(self, few, waiting, times):
@@ -969,7 +974,7 @@ class TestEnding:
             checks.check_all(few, slowly, jobs=2)
         assert 0 == waiting.running
         assert signal.default_int_handler is signal.getsignal(signal.SIGINT)
-        assert [None] * 5 == [environment.read() for environment in few]
+        assert [None] * 5 == [environment.look().information for environment in few]
 
     def test_interrupt_wins(self, few):
         """
@@ -1073,7 +1078,7 @@ class TestRestart:
 
         found = {r.environment.key: r.outcome.state for r in results}
         assert {few[0].key: "fresh", few[1].key: "gone", few[2].key: "failed"} == found
-        assert few[1].read().last_checked is not None
+        assert few[1].look().information.last_checked is not None
 
     def test_refused(self, few, monkeypatch):
         """

@@ -143,7 +143,7 @@ class TestStandIns:
         )
 
         assert checks.Outcome("checked") == outcome
-        assert name == environment.read().recipe
+        assert name == environment.look().information.recipe
         assert ["x"] == [u.name for u in environment.upgrades()]
         assert (
             before == (Path(environment.path) / environment.lockfile_name).read_text()
@@ -179,7 +179,7 @@ class TestMissing:
 
         line = f"There is no command {recipe.argv[0]!r}; {recipe.needs}"
         assert line == outcome.error.message
-        assert line == environment.read().failure.message
+        assert line == environment.look().information.failure.message
 
 
 class TestChanges:

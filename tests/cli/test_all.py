@@ -72,7 +72,7 @@ class TestAll:
         assert sorted(f"{e.path} (pins.lock): Upgrades" for e in many) == sorted(
             result.out.splitlines()
         )
-        assert {None} == {e.read().recipe for e in many}
+        assert {None} == {e.look().information.recipe for e in many}
 
     def test_recipe(self, many, run, shop, commit, fake_uv):
         """
@@ -156,7 +156,9 @@ class TestAll:
             "message" in found[environment.key] for environment in many
         ]
         assert found[many[1].key]["message"].endswith("no route")
-        assert many[1].read().failure.message == found[many[1].key]["message"]
+        assert (
+            many[1].look().information.failure.message == found[many[1].key]["message"]
+        )
         assert 0 == found[many[2].key]["seconds"] < found[many[4].key]["seconds"]
         assert "upgrade-state: 1 checked, 1 gone, 1 busy, 2 failed\n" == result.err
 
@@ -309,7 +311,9 @@ class TestSignals:
         assert ending[1] == process.returncode
         assert "upgrade-state: 5 cancelled\n" == err
         assert ["cancelled"] * 5 == [fields["outcome"] for fields in lines_of(out)]
-        assert {1} == {environment.read().generation for environment in many}
+        assert {1} == {
+            environment.look().information.generation for environment in many
+        }
 
     def test_closed_pipe(self, many, start, python):
         """
@@ -324,7 +328,7 @@ class TestSignals:
 
         assert "" == process.communicate(timeout=60)[1]
         assert 1 == process.returncode
-        assert 2 == many[0].read().generation
+        assert 2 == many[0].look().information.generation
 
 
 class TestTerminal:

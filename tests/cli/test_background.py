@@ -68,7 +68,7 @@ class Desk:
         self.environment = environment
         self.runs, self.hold = place / "runs", place / "hold"
         self.starts = place / "starts"
-        self.log = Path(environment.store.place(), "logs", f"{environment.key}.log")
+        self.log = Path(environment.store._place(), "logs", f"{environment.key}.log")
 
     def ended(self):
         """
@@ -83,7 +83,7 @@ class Desk:
 
     @property
     def generation(self):
-        return self.environment.read().generation
+        return self.environment.look().information.generation
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ class TestNotify:
         assert (0, "", "") == (result.status, result.out, result.err)
         assert desk.starts.read_text().startswith("-P -m upgrade_state check --if-due ")
         assert 2 == desk.generation
-        assert "uv" == desk.environment.read().recipe
+        assert "uv" == desk.environment.look().information.recipe
         assert f"upgrade-state: {desk.environment.path} (uv.lock): checked\n" in log
         assert LINE == run("notify").err
 
@@ -200,7 +200,7 @@ class TestNotify:
         run("notify", "--check")
 
         bare = desk.environment.store.environment(shop)
-        desk.log = Path(bare.store.place(), "logs", f"{bare.key}.log")
+        desk.log = Path(bare.store._place(), "logs", f"{bare.key}.log")
         assert f"no known lockfile is in '{shop}'" in desk.ended()
 
     def test_switched_off(self, desk, run, monkeypatch):
@@ -301,7 +301,7 @@ class TestConsent:
         """
         Nor does one in a store that is not trusted.
         """
-        os.chmod(desk.environment.store.place(), 0o777)
+        os.chmod(desk.environment.store._place(), 0o777)
 
         self.nothing_starts(desk, run)
 
@@ -324,7 +324,7 @@ class TestConsent:
         assert 1 == result.status
         assert "no recipe was run on purpose, and none starts by itself" in result.err
         assert not desk.runs.exists()
-        assert None is desk.environment.read()
+        assert None is desk.environment.look().information
 
     def test_a_directory_with_modules(self, desk, shop, tmp_path, monkeypatch):
         """
@@ -396,8 +396,8 @@ class TestConsent:
         run("notify", "--check")
 
         assert "There is no command 'bwrap'" in desk.ended()
-        assert "'bwrap'" in desk.environment.read().failure.message
-        assert "uv+sandbox" == desk.environment.read().recipe
+        assert "'bwrap'" in desk.environment.look().information.failure.message
+        assert "uv+sandbox" == desk.environment.look().information.recipe
         assert not desk.runs.exists()
 
 
@@ -660,7 +660,7 @@ class TestGone:
 
         result = run("check", "--if-due", "--lockfile=uv.lock")
 
-        assert result.err.endswith(" (uv.lock): its lockfile was gone\n")
+        assert result.err.endswith(" (uv.lock): its lockfile is gone\n")
 
 
 class TestShow:

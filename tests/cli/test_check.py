@@ -41,7 +41,7 @@ class TestCheck:
             "    attrs: 24.2.0 -> 24.3.0\n"
         ) == result.out
         assert "" == result.err
-        assert None is environment.read().recipe
+        assert None is environment.look().information.recipe
 
     def test_recipe(self, environment, run, fake_uv):
         """
@@ -55,7 +55,7 @@ class TestCheck:
             "    attrs: 24.2.0 -> 24.3.0\n"
             "    to upgrade: uv lock --upgrade (details: uv lock --upgrade --dry-run)\n"
         ) == result.out
-        assert "uv" == environment.read().recipe
+        assert "uv" == environment.look().information.recipe
 
     def test_named_recipe(self, environment, shop, run, fake_uv):
         """
@@ -66,7 +66,7 @@ class TestCheck:
         result = run("check", "--recipe", "uv")
 
         assert (0, "") == (result.status, result.err)
-        assert "uv" == environment.read().recipe
+        assert "uv" == environment.look().information.recipe
 
     def test_lockfile_to_be_made(self, environment, shop, run, lock_of, fake_uv):
         """
@@ -79,7 +79,7 @@ class TestCheck:
 
         results = [run(*words, where) for where in (shop / "uv.lock", "uv.lock")]
         assert [(0, ""), (0, "")] == [(r.status, r.err) for r in results]
-        assert 2 == environment.read().generation
+        assert 2 == environment.look().information.generation
         (shop / "pyproject.toml").unlink()
         assert "neither uv.lock nor pyproject.toml" in run(*words, "uv.lock").err
 
@@ -179,7 +179,7 @@ class TestCheck:
         result = run("check", "--sandbox")
 
         assert (0, "") == (result.status, result.err)
-        assert "uv+sandbox" == environment.read().recipe
+        assert "uv+sandbox" == environment.look().information.recipe
         assert 0 == run("check", "--sandbox", "--recipe", "uv+sandbox").status
 
     def test_does_not_ask(self, environment, run, python):
@@ -189,7 +189,7 @@ class TestCheck:
         run("check", *python(UPGRADE))
         run("check", *python(UPGRADE))
 
-        assert 2 == environment.read().generation
+        assert 2 == environment.look().information.generation
 
     def test_json(self, environment, run, python):
         """
@@ -209,7 +209,7 @@ class TestCheck:
         assert (1, "") == (result.status, result.out)
         assert result.err.startswith(f"upgrade-state: {environment.path} (uv.lock): ")
         assert result.err.endswith("failed with exit status 1: no network\n")
-        assert 1 == environment.read().failure.attempts
+        assert 1 == environment.look().information.failure.attempts
 
     def test_busy(self, environment, run, python):
         """
@@ -399,7 +399,7 @@ class TestCheck:
 
         assert 0 == run("check", "--", "./relock").status
         assert 0 == run("check", "--copy", "relock", "--", "./relock").status
-        assert 2 == environment.read().generation
+        assert 2 == environment.look().information.generation
 
     def test_store_refuses(self, shop, run, monkeypatch, python):
         """
@@ -441,7 +441,7 @@ class TestRecord:
         assert (0, "", "") == (result.status, result.out, result.err)
         assert {"*": (1, 0)} == {
             k: (c.version, c.rebuild)
-            for k, c in environment.read().result.counts.items()
+            for k, c in environment.look().information.result.counts.items()
         }
 
     def test_old(self, environment, shop, run):
@@ -484,7 +484,10 @@ class TestRecord:
         words = ("src", "--lockfile=x", "--old=src/x", "--new=src/x", "--format=uv")
 
         assert (0, "") == (run("record", *words).status, run("record", *words).err)
-        assert "uv" == StateStore().environment("src", "x").read().result.format
+        assert (
+            "uv"
+            == StateStore().environment("src", "x").look().information.result.format
+        )
 
     def test_missing(self, shop, run):
         """
@@ -506,7 +509,7 @@ class TestRecord:
 
         assert 2 == result.status
         assert "The new lockfile is not a uv lockfile" in result.err
-        assert "1 version change" == checked.verdict().summary
+        assert "1 version change" == checked.look().verdict().summary
 
     def test_unknown_format(self, shop, run):
         """
@@ -544,7 +547,7 @@ class TestRecord:
         result = run("record", "--old", "old", "--new", new)
 
         assert "its lockfile is another one than old" in result.err
-        assert silent == environment.verdict().reason
+        assert silent == environment.look().verdict().reason
 
     def test_consent_ends(self, environment, run, commit):
         """

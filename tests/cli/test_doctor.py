@@ -178,7 +178,7 @@ class TestDoctor:
             else:
                 path.unlink()
 
-        gone = "The file that was kept as {} is gone; a new check heals that: '{}'"
+        gone = "The file of the {} is missing; the next check replaces it: '{}'"
         assert [
             f"A kept file is damaged; a new check heals that: '{damaged}'",
             gone.format("old_lockfile", results),
@@ -214,7 +214,7 @@ class TestDoctor:
         """
 
         def refuse(entry):
-            raise StateReadError("Could not read the file", entry.record)
+            raise StateReadError("Could not read the file", entry.files.record)
 
         monkeypatch.setattr("upgrade_state._store.read", refuse)
 

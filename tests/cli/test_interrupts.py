@@ -131,7 +131,7 @@ def busy_locks(environments):
     busy = []
     for environment in environments:
         entry = environment._entry()
-        for path in (entry.check_lock, entry.write_lock):
+        for path in (entry.files.check_lock, entry.files.write_lock):
             lock = _locks.try_lock(path)
             if lock is None:
                 busy.append(path)
@@ -219,14 +219,16 @@ class TestRestart:
         process.communicate(timeout=60)
         assert 130 == process.returncode
 
-        done = {e.key for e in environments if e.read().generation == 3}
+        done = {e.key for e in environments if e.look().information.generation == 3}
         process = start("check", "--all", "--json", *command)
         out, _ = process.communicate(timeout=60)
 
         again = [json.loads(line) for line in out.splitlines()]
         assert 1 <= len(done) < COUNT
         assert done == {f["key"] for f in again if f["outcome"] == "fresh"}
-        assert {3} == {environment.read().generation for environment in environments}
+        assert {3} == {
+            environment.look().information.generation for environment in environments
+        }
 
 
 class TestLibrary:

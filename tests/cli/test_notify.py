@@ -17,6 +17,7 @@ TROUBLE = (
 LIGHT = {
     "upgrade_state",
     "upgrade_state._environment",
+    "upgrade_state._look",
     "upgrade_state._policy",
     "upgrade_state._record",
     "upgrade_state.cli",
@@ -88,7 +89,7 @@ class TestNotify:
         """
         (shop / "docs").mkdir()
         (shop / "docs" / "uv.lock").write_bytes(b"")
-        os.chmod(checked.store.place(), 0o777)
+        os.chmod(checked.store._place(), 0o777)
 
         assert "" == run("notify", "--or-above", str(shop / "docs")).err
 

@@ -88,7 +88,7 @@ class TestSignals:
         assert (ending[1], "", "") == (process.returncode, out, err)
         assert [True, True] == [is_gone(pid) for pid in pids]
         assert [] == os.listdir(scratches)
-        assert None is environment.read()
+        assert None is environment.look().information
         with environment.try_check() as guard:
             assert guard is not None
 
@@ -115,7 +115,9 @@ class TestSignals:
         (shop / "go").touch()
 
         assert 0 == process.wait(60)
-        assert 2 == StateStore().environment(shop, "uv.lock").read().generation
+        assert (
+            2 == StateStore().environment(shop, "uv.lock").look().information.generation
+        )
 
     def test_finaliser(self, environment, python):
         """
@@ -129,7 +131,7 @@ class TestSignals:
         )
 
         assert (143, b"", b"") == (process.returncode, process.stdout, process.stderr)
-        assert None is environment.read()
+        assert None is environment.look().information
 
     @pytest.fixture
     def fail(self, monkeypatch):
@@ -194,7 +196,7 @@ class TestSignals:
 
         environment = StateStore().environment(shop, "uv.lock")
         assert [True, True] == [is_gone(pid) for pid in pids]
-        assert None is environment.read()
+        assert None is environment.look().information
         with environment.try_check() as guard:
             assert guard is not None
         deadline = time.monotonic() + 60
@@ -293,7 +295,7 @@ class TestPlaces:
         [
             (("notify", "uv.lock"), 0, "the working directory is gone: '.'"),
             (("show", "x/uv.lock"), 2, "the working directory is gone: 'x'"),
-            (("check", "..", "--", "x"), 2, "The working directory is gone: '..'"),
+            (("check", "..", "--", "x"), 2, "The working directory was removed: '..'"),
             (("check", "{shop}", "--", "./x"), 2, "[Errno 2] No such file"),
         ],
     )

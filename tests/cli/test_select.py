@@ -30,7 +30,7 @@ def break_record(environment, monkeypatch):
 
 
 def break_lock(environment, _):
-    path = Path(environment.store.place(), "locks", f"{environment.key}.write")
+    path = Path(environment.store._place(), "locks", f"{environment.key}.write")
     path.unlink()
     path.mkdir()
 

@@ -111,7 +111,7 @@ class TestShow:
         run("notify")
         after = json.loads(run("show", "--json").out)
 
-        failure = environment.read().failure
+        failure = environment.look().information.failure
         assert f"{failure.since:%Y-%m-%dT%H:%M:%SZ}" == before["failure"]["since"]
         assert "cannot-check" == before["verdict"]["reason"]
         assert before["failure_notified"] is None
@@ -200,7 +200,7 @@ class TestShow:
 
         assert 0 == result.status
         assert (
-            "    The file that was kept as upgrades is gone; a new check heals that:"
+            "    The file of the upgrades is missing; the next check replaces it:"
             f" '{results}'"
         ) in result.out.splitlines()
         assert "\n  notice:   notify: 1 version change available\n" in result.out
@@ -411,20 +411,6 @@ class TestList:
         assert line.format("its lockfile has changed since") == upgraded
         assert line.format("its lockfile is gone") == no_lockfile
         assert line.format("its directory is gone") == no_directory
-
-    @pytest.mark.parametrize("command", ["show", "list"])
-    def test_looks_once(self, checked, run, monkeypatch, command):
-        """
-        Whether something is gone is looked for once.
-        """
-        asked = []
-        monkeypatch.setattr(
-            "upgrade_state.cli._view.gone", lambda e: asked.append(e) or ""
-        )
-
-        run(command)
-
-        assert 1 == len(asked)
 
     def test_canonical(self, shop, commit, run):
         """

@@ -93,10 +93,10 @@ class TestSnooze:
 
         assert 0 == result.status
         assert f"{checked.path} (uv.lock) is silent until 20" in result.out
-        assert "snoozed" == checked.verdict().reason
+        assert "snoozed" == checked.look().verdict().reason
 
         assert f"{checked.path} (uv.lock) speaks again\n" == run("snooze", "--off").out
-        assert "notify" == checked.verdict().reason
+        assert "notify" == checked.look().verdict().reason
 
     def test_nothing_known(self, environment, run):
         """
@@ -129,7 +129,7 @@ class TestForget:
         result = run("forget")
 
         assert f"{checked.path} (uv.lock) is forgotten\n" == result.out
-        assert None is checked.read()
+        assert None is checked.look().information
 
     def test_gone_lockfile(self, checked, shop, run):
         """
@@ -138,7 +138,7 @@ class TestForget:
         (shop / "uv.lock").unlink()
 
         assert 0 == run("forget").status
-        assert None is checked.read()
+        assert None is checked.look().information
 
     def test_nothing_known(self, environment, run):
         """
@@ -155,7 +155,7 @@ class TestForget:
 
         assert 1 == result.status
         assert "is being checked; nothing is forgotten" in result.err
-        assert None is not checked.read()
+        assert None is not checked.look().information
 
 
 class TestPrune:

@@ -54,9 +54,9 @@ assert_type(verdict, Verdict)
 assert_type(shop.claim_notice(b"", interval=day, platform="linux-64", now=now), Verdict)
 assert_type(shop.start_check(["checker", b"x", Path("/x")]), Freshness)
 assert_type(shop.start_check(("a",), lockfile=b"", max_age=day, now=now), Freshness)
-assert_type(shop.verdict(b"", interval=day, platform="linux-64", now=now), Verdict)
+assert_type(shop.look(b"", now=now).verdict(interval=day, platform="linux-64"), Verdict)
 assert_type(shop.claim_notice(could_not_check=day), Verdict)
-assert_type(shop.verdict(could_not_check=None), Verdict)
+assert_type(shop.look().verdict(could_not_check=None), Verdict)
 shop.claim_notice(could_not_check=7)  # type: ignore[arg-type] # a timedelta
 assert_type(verdict.until, dt.datetime | None)
 assert_type(verdict.summary, str)
@@ -69,7 +69,7 @@ if verdict.reason == "notify":
 if verdict.reason == "notfiy":  # type: ignore[comparison-overlap] # misspelt
     pass
 
-freshness = shop.freshness(b"", max_age=day, now=now)
+freshness = shop.look(b"", now=now).freshness(max_age=day)
 assert_type(freshness, Freshness)
 assert_type(freshness.due, bool)
 assert_type(freshness.until, dt.datetime | None)
@@ -85,7 +85,7 @@ with shop.try_check() as check:
         check.commit(b"", direct=None)
         check.commit(b"", direct=1)  # type: ignore[arg-type] # names
 
-information = shop.read()
+information = shop.look().information
 assert_type(information, UpgradeInformation | None)
 if information is not None:
     assert_type(information.last_checked, dt.datetime | None)

@@ -181,7 +181,7 @@ def _refuse_mistakes(
     if format is not None:
         lockfiles.read(b"", format=format)
     if max_age is not None:
-        _durations.seconds_of(max_age, "max_age")
+        _durations.whole_seconds(max_age, "max_age")
     if not isinstance(retries, Iterator):
         for seconds in retries:
             if not seconds >= 0:
@@ -206,10 +206,9 @@ def _skipped(
         is_file: What is checked is a file that can be gone, no manager's own bytes.
     """
     # Made anew from nothing it would pass for one that has no upgrades.
-    if is_file and guard.old_lockfile is None:
-        record = guard._record  # noqa: SLF001 - a friend
-        if _record.had_lockfile(record):
-            return Outcome("gone")
+    is_gone = is_file and guard.old_lockfile is None
+    if is_gone and guard.look().missing == "lockfile":
+        return Outcome("gone")
     if freshness.due:
         return None
     is_fresh = freshness.reason == "fresh"

@@ -26,7 +26,6 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import attrs
 
 from upgrade_state import _durations, _redact
-from upgrade_state._gone import directory_is_gone, gone
 from upgrade_state.exceptions import (
     ResolverError,
     StateReadError,
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
     from typing import Final
 
     from upgrade_state._environment import EnvironmentState
+    from upgrade_state._look import Look
 
     from ._check import Resolver
 
@@ -163,7 +163,7 @@ def _refuse_nonsense(
 ) -> None:
     for name, duration in durations.items():
         if duration is not None:
-            _durations.seconds_of(duration, name)
+            _durations.whole_seconds(duration, name)
     if jobs is not None and jobs < 1:
         raise ValueError(f"jobs must be 1 or more: {jobs!r}")
     if on_error not in ON_ERROR:
@@ -211,13 +211,13 @@ class _Plan:
         """
         if environment.path is None:
             return Outcome("failed", _unreadable(environment))
-        handle = another(environment)
-        if self._is_gone(handle):
+        look = another(environment).look()
+        if self._is_gone(look):
             return Outcome("gone")
-        freshness = handle.freshness(max_age=self.max_age)
+        freshness = look.freshness(max_age=self.max_age)
         if freshness.reason in ("fresh", "backing-off"):
             return Outcome(freshness.reason, None, freshness)
-        if not self._has_resolver(handle):
+        if not self._has_resolver(look):
             return Outcome("no-recipe", None, freshness)
         return None
 
@@ -225,23 +225,18 @@ class _Plan:
         """
         Tell whether a check can be made, be it due or not.
         """
-        handle = another(environment)
-        return not self._is_gone(handle) and self._has_resolver(handle)
+        look = another(environment).look()
+        return not self._is_gone(look) and self._has_resolver(look)
 
-    def _is_gone(self, handle: EnvironmentState) -> bool:
+    def _is_gone(self, look: Look) -> bool:
         # What a resolver of one's own is about need not be a file.
         if self.resolver is not None:
-            return directory_is_gone(handle)
-        return gone(handle) != ""
+            return look.missing == "directory"
+        return look.missing is not None
 
-    def _has_resolver(self, handle: EnvironmentState) -> bool:
-        if self.resolver is not None:
-            return True
-        try:
-            known = handle.read()
-        except UpgradeStateError:  # the check will say it
-            return True
-        return known is not None and known.recipe is not None
+    def _has_resolver(self, look: Look) -> bool:
+        # An error is for the check to say.
+        return bool(self.resolver or look.error or look.recipe)
 
     def check(self, environment: EnvironmentState, own: Cancellation) -> Result:
         """
@@ -313,7 +308,7 @@ class _Scope:
     The calling thread's view: what has begun, what has ended, and what is left.
     """
 
-    def __init__(  # noqa: PLR0913 - see `check_all`
+    def __init__(
         self,
         *,
         plan: _Plan,

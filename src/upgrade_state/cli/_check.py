@@ -228,7 +228,7 @@ def _check(
     recipe: Recipe | None,
     options: Namespace,
 ) -> int:
-    before = environment.read()
+    before = environment.look().recipe
     doing = progress(f"checking {name_of(environment)}")
     with ended_by(*ENDING) as cancellation, doing:
         outcome = checks.check(
@@ -239,7 +239,7 @@ def _check(
             cancellation=cancellation,
         )
     _report(environment, outcome, options)
-    if outcome.state == "checked" and recipe is None and before and before.recipe:
+    if outcome.state == "checked" and recipe is None and before:
         err(f"{name_of(environment)}: {_NO_MORE}")
     return 0 if outcome.state == "checked" else 1
 
@@ -275,7 +275,7 @@ def record(options: Namespace) -> int:
     if not stored:
         err(f"{name_of(environment)}: {OVERTAKEN}")
         return 1
-    if environment.freshness().reason == "lockfile-changed":
+    if environment.look().freshness().reason == "lockfile-changed":
         err(f"{name_of(environment)}: its lockfile is another one than {options.old}")
     if known is not None:
         err(f"{name_of(environment)}: {_NO_MORE}")

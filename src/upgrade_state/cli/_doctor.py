@@ -8,7 +8,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from upgrade_state import _environment, _files, _record, _store
+from upgrade_state import _files, _look, _record, _store
 from upgrade_state.cli._output import out
 from upgrade_state.cli._select import store_of
 from upgrade_state.exceptions import UpgradeStateError
@@ -34,7 +34,7 @@ def doctor(options: Namespace) -> int:
 def _findings(options: Namespace) -> Iterator[str]:
     yield from _variables()
     try:
-        root = store_of(options).place()
+        root = store_of(options)._place()  # noqa: SLF001
         out(f"the state is in {root}")
         yield from obstacles(root)
         if _files.is_usable(root):
@@ -81,7 +81,7 @@ def _is_writable(path: str) -> bool:
 
 
 def _variables() -> Iterator[str]:
-    switch = _environment.switch()
+    switch = _look.switch()
     if switch is not None:
         yield f"{switch} is set: there are no notices, and no checks by themselves"
     for name in ("HOME", "XDG_CACHE_HOME"):
@@ -164,14 +164,15 @@ def _records(root: str) -> Iterator[str]:
 def _record_findings(root: str, key: str, path: str) -> Iterator[str]:
     entry = _store.Entry(root, key, None, None)
     try:
-        if _store.read(entry) is None and os.path.lexists(path):
+        record = _store.read(entry)
+        if record is None and os.path.lexists(path):
             yield f"is no record; a check, or prune in time, removes it: '{path}'"
     except UpgradeStateError as error:
         yield str(error)
         return
-    for field in _store.KEPT:
+    for field in _store.RESULT_FILES:
         try:
-            _store.kept(entry, field)
+            _store.read_result(entry, field, record)
         except UpgradeStateError as error:
             yield str(error)
 

@@ -55,14 +55,14 @@ def _explain(environment: EnvironmentState, options: Namespace) -> None:
     name = name_of(environment)
     if not options.or_above:  # it is known where it is
         name = environment.lockfile_name or name
-    verdict = environment.verdict(
+    verdict = environment.look().verdict(
         interval=options.interval,
         platform=options.platform,
         could_not_check=options.could_not_check,
     )
     out(f"{name}: {verdict}")
     if verdict:
-        for obstacle in obstacles(environment.store.place()):
+        for obstacle in obstacles(environment.store._place()):  # noqa: SLF001
             out(f"{name}: but it cannot be recorded, and so is not said: {obstacle}")
     if verdict.reason not in ("cannot-check", "unavailable"):
         limit = _notify.seconds_of(options.could_not_check)
@@ -74,7 +74,7 @@ def _beside(environment: EnvironmentState, limit: int) -> Iterator[str]:
     """
     Say what else the record tells: that it is none, or that checks fail.
     """
-    record = environment._record()  # noqa: SLF001 - a friend
+    record = environment.look().record
     if record is None:
         if has_record(environment):
             yield f"what lies there is no record: '{environment.record_path}'"

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from upgrade_state._environment import recipe_of
 from upgrade_state.exceptions import ResolverError
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ def details_hint(environment: EnvironmentState) -> str:
 
 
 def _recipe_of(environment: EnvironmentState) -> Recipe | None:
-    name = recipe_of(environment)
+    name = environment.look().recipe
     if name is None:
         return None
     from upgrade_state import checks  # noqa: PLC0415 - not for a COMMAND

@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from upgrade_state import checks
-from upgrade_state._gone import gone
 from upgrade_state.cli._outcomes import trouble
 from upgrade_state.cli._output import err, raw
 from upgrade_state.cli._parser import refuse
@@ -50,17 +49,17 @@ def _check(environment: EnvironmentState, options: Namespace) -> int:
             max_age=options.max_age,
             cancellation=cancellation,
         )
-    err(f"{name_of(environment)}: {_words(environment, outcome)}")
+    err(f"{name_of(environment)}: {_words(outcome)}")
     if options.json:
         raw(View(environment, options).as_json(outcome=outcome.state))
     return 0 if outcome.state in ("checked", "fresh") else 1
 
 
-def _words(environment: EnvironmentState, outcome: Outcome) -> str:
+def _words(outcome: Outcome) -> str:
     if outcome.state in ("fresh", "backing-off"):
         return str(outcome.freshness)
     if outcome.state == "no-recipe":
         return _NO_RECIPE
     if outcome.state == "gone":
-        return gone(environment) or "its lockfile was gone"
+        return "its lockfile is gone"
     return trouble(outcome) or outcome.state

@@ -7,8 +7,8 @@ Whatever is unusual is left to the parser, which knows the same options.
 import os
 import sys
 
-from upgrade_state import _policy, _record
-from upgrade_state._environment import StateStore, is_known, record_of
+from upgrade_state import _look, _policy
+from upgrade_state._environment import StateStore
 from upgrade_state.cli import _targets
 
 TYPE_CHECKING = False  # typing takes longer to load than this whole module
@@ -69,12 +69,16 @@ def environments_in(
             that something is known of.
     """
     found = _targets.present(store, where, lockfile)
-    if or_above and not any(map(is_known, found)):
+    if or_above and not any(map(_is_known, found)):
         directory, _ = _targets.split(where)
         for others in _targets.above(store, directory, lockfile):
-            if any(map(is_known, others)):
+            if any(map(_is_known, others)):
                 return others
     return found or [store.environment(where)]
+
+
+def _is_known(environment: "EnvironmentState") -> bool:
+    return environment.look().record is not None
 
 
 def claim(
@@ -90,9 +94,14 @@ def claim(
     *could_not_check* is in seconds: a timedelta takes longer to load than all else.
     """
     for environment in environments:
-        verdict = environment._claim(  # noqa: SLF001 - a friend
-            None, interval, platform, could_not_check, None
+        question = _policy.Question(
+            interval=_look.whole_seconds(interval, _policy.DAY, "interval"),
+            platform=platform,
+            could_not_check=could_not_check,
+            switch=_look.switch(),
+            directory=environment.path or "",
         )
+        verdict = environment._claim(environment.look(), question)  # noqa: SLF001
         if verdict.reason == "cannot-check":  # the tool may be what is missing
             say(verdict.message)
         elif verdict:
@@ -114,13 +123,10 @@ def start_checks(
 
 
 def _is_wanted(environment: "EnvironmentState") -> bool:
-    record = record_of(environment)
+    look = environment.look()
     # To enter a directory is no consent: resolving can run code from it.
-    if record is None or record["recipe"] is None:
-        return False
-    path = environment._lockfile_path  # noqa: SLF001 - a friend
     # A check would only say that it is gone, in a process of its own.
-    return not path or os.path.exists(path) or not _record.had_lockfile(record)
+    return look.recipe is not None and look.missing is None
 
 
 def _argv(

@@ -11,9 +11,8 @@ import re
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from upgrade_state import _policy, _record, lockfiles
-from upgrade_state._environment import switch
-from upgrade_state._gone import gone
+from upgrade_state import _record, lockfiles
+from upgrade_state._look import switch
 from upgrade_state._messages import duration, moment
 from upgrade_state._redact import clean
 from upgrade_state.cli._hints import upgrade_hint
@@ -56,15 +55,17 @@ class View:
         self.environment: Final = environment
         self.name: Final = name_of(environment)
         self.platform: Final[str | None] = options.platform
-        self.record: Final[Record | None] = environment._record()  # noqa: SLF001
-        self.verdict: Final[Verdict] = environment.verdict(
+        look = environment.look()
+        self.look: Final = look
+        if look.error is not None:
+            raise look.error
+        self.record: Final[Record | None] = look.record
+        self.verdict: Final[Verdict] = look.verdict(
             interval=options.interval,
             platform=options.platform,
             could_not_check=options.could_not_check,
         )
-        self.freshness: Final[Freshness] = environment.freshness(
-            max_age=options.max_age
-        )
+        self.freshness: Final[Freshness] = look.freshness(max_age=options.max_age)
 
     @property
     def summary(self) -> str:
@@ -80,37 +81,24 @@ class View:
         """
         Which upgrades the last check found, in words; "": none, or none is known.
         """
-        untold = {"snoozed_until": None, "last_notified": None}
-        return _policy.verdict(
-            self.record and self.record | untold,
-            matches=lambda _: True,
-            interval=0,
-            platform=self.platform,
-            now=0,
-            switch=None,
-            directory="",
-        ).summary
+        return self.look.summary(self.platform) or ""
 
     @cached_property
     def gone(self) -> str:
         """
         What of what was checked is not there any more, in words; "": nothing.
         """
-        return "" if self.record is None else gone(self.environment)
+        missing = self.record and self.look.missing
+        return f"its {missing} is gone" if missing else ""
 
     @cached_property
     def since(self) -> str:
         """
         What has become of what was checked, in words; "": nothing, as far as known.
         """
-        result = self.record and self.record["result"]
-        if self.gone or not result or self.environment.lockfile_name is None:
+        if self.gone:
             return self.gone
-        try:
-            is_same = self.environment._matches(None)(result["old_lockfile"])  # noqa: SLF001
-        except UpgradeStateError:
-            return ""
-        return "" if is_same else "its lockfile has changed since"
+        return "its lockfile has changed since" if self.look.lockfile_changed else ""
 
     @property
     def problem(self) -> str | None:
@@ -121,7 +109,7 @@ class View:
         if not result or result["format"] is None or result["counts"] is not None:
             return None
         for which in _SIDES:
-            content = self.environment.kept_lockfile(which) or b""
+            content = self.look.kept_lockfile(which) or b""
             try:
                 problem = lockfiles.read(content, format=result["format"]).problem
             except ValueError as error:  # who could read it is not installed any more
@@ -153,7 +141,7 @@ class View:
         Where the last check in the background has left its log, if there was one.
         """
         environment = self.environment
-        path = _record.log_path(environment.store.place(), environment.key)
+        path = environment.log_path
         return path if os.path.isfile(path) else None
 
     def as_json(self, **more: object) -> str:
@@ -281,7 +269,7 @@ def print_upgrades(view: View, *, every: bool) -> None:
     """
     if (problem := view.problem) is not None:
         out(f"    could only be compared as a whole; {problem}")
-    rows = rows_of(view.environment.upgrades(), view.platform)
+    rows = rows_of(view.look.upgrades(), view.platform)
     shown = len(rows) if every or len(rows) <= _ROWS else _ROWS
     for row in rows[:shown]:
         out(f"    {row}")
