@@ -191,7 +191,7 @@ def starts(shop: EnvironmentState, start: Callable[[], object]) -> Measure:
     """
     Measure how long *start* keeps its caller; what it starts is waited for.
     """
-    log = _record.log_path(shop.store._place(), shop.key)
+    log = shop.log_path
 
     def measure() -> Cost:
         wall, cpu = time.perf_counter(), time.process_time()
