@@ -152,6 +152,8 @@ GOOD = {
 }
 # What the parser skips at once, where that is neither a comment nor JSON.
 PADDING = {"conda-lock": b"\n", "pixi": b"\n"}
+# From 0.2.6 on libyaml refuses deep flow collections before the reader does.
+YAML_DEPTH = dict.fromkeys(("conda-lock", "pixi"), "cannot be parsed")
 # Text has no syntax to speak of.
 UNPARSED = {"requirements": "not pinned"}
 
@@ -323,9 +325,12 @@ class TestOpaque:
     )
     def test_deep(self, name, content):
         """
-        Nesting has an end.
+        Nesting has an end; libyaml 0.2.6 has one of its own.
         """
-        assert "nested too deeply" == problem(content, name)
+        assert problem(content, name) in {
+            "nested too deeply",
+            YAML_DEPTH.get(name, "nested too deeply"),
+        }
 
     @pytest.mark.parametrize("quoted", [b"'%s'", b'"\\"%s"', b'["%s", "."]'])
     def test_not_too_deep(self, quoted):
