@@ -54,7 +54,8 @@ class TestImports:
         To tell a format by its name imports nothing but our own modules.
         """
         loaded = modules_after(
-            "from upgrade_state import lockfiles; lockfiles.format_of('uv.lock')"
+            "from upgrade_state import lockfiles; lockfiles.names();"
+            "lockfiles.is_format(lockfiles.format_of('uv.lock'))"
         )
 
         assert [

@@ -62,6 +62,31 @@ class TestFormatOf:
             lockfiles.format_of(b"uv.lock")
 
 
+class TestNames:
+    def test_sorted(self):
+        """
+        The names are sorted, and each of them tells a built-in format.
+        """
+        assert tuple(sorted(lockfiles.names())) == lockfiles.names()
+        assert {*map(lockfiles.format_of, lockfiles.names())} <= {*lockfiles.FORMATS}
+
+
+class TestIsFormat:
+    @pytest.mark.parametrize("name", lockfiles.FORMATS)
+    def test_built_in(self, name):
+        """
+        Every built-in format is one.
+        """
+        assert lockfiles.is_format(name)
+
+    @pytest.mark.parametrize("name", ["", "yarn", "UV", "uv.lock", "p" * 65])
+    def test_unknown(self, name):
+        """
+        A name without a reader is none.
+        """
+        assert not lockfiles.is_format(name)
+
+
 class TestPatterns:
     @pytest.mark.parametrize(
         ("name", "expected"),

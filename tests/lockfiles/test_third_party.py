@@ -125,6 +125,7 @@ class TestLoad:
             "def read(content): return [Package('x', content.decode())]"
         )
 
+        assert lockfiles.is_format("pins")
         assert (Package("x", "1"),) == lockfiles.read(b"1", format="pins").packages
 
     def test_unknown(self, offer):
@@ -161,6 +162,7 @@ class TestLoad:
         """
         offer(code, value)
 
+        assert not lockfiles.is_format("pins")
         with pytest.raises(ValueError, match=r"'pins' of upgrade_state\.lock_readers"):
             lockfiles.read(b"x", format="pins")
 

@@ -112,6 +112,8 @@ old = lockfiles.read(b"", format="uv")
 assert_type(old, lockfiles.Snapshot)
 assert_type(lockfiles.diff(old, old), lockfiles.Diff)
 assert_type(lockfiles.format_of("uv.lock"), str | None)
+assert_type(lockfiles.is_format("uv"), bool)
+assert_type(lockfiles.names(), tuple[str, ...])
 assert_type(lockfiles.diff(old, old, direct=["curl"]), lockfiles.Diff)
 
 

@@ -6,7 +6,7 @@ lockfile contains. Names are loaded on first use; to tell a format by a
 lockfile's name costs no import.
 """
 
-from ._names import FORMATS, format_of
+from ._names import FORMATS, format_of, is_format, names
 
 # Every type checker knows this name, and importing typing would cost more
 # than all of this package's silent path.
@@ -53,5 +53,7 @@ __all__ = [  # noqa: RUF022 -- sorted as sorted() does it, which is what a test 
     "counts",
     "diff",
     "format_of",
+    "is_format",
+    "names",
     "read",
 ]

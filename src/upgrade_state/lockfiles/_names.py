@@ -1,7 +1,7 @@
 """
-Which format a lockfile has, told by its name.
+Tell the format of a lockfile by the lockfile's name.
 
-An activation may ask this, so nothing is imported here.
+Activations import this module, so it imports nothing at module level.
 """
 
 FORMATS: tuple[str, ...] = (
@@ -25,7 +25,7 @@ FORMATS: tuple[str, ...] = (
     "spack",
     "uv",
 )
-"""The names of all formats that can be read, sorted."""
+"""The names of all built-in formats, sorted."""
 
 _NAMES = {
     "Cargo.lock": "cargo",
@@ -50,13 +50,12 @@ _NAMES = {
 }
 
 NAMES = tuple(_NAMES)
-"""The names that stand for themselves, without those of patterns."""
 
-# Beginning and end; between them is at least one character. A directory may
-# have many files: the ends come first, to be asked for all at once.
+# End and beginning, with at least one character between them. The ends come
+# first: one `endswith` rules out most files of a directory.
 _PATTERNS = {
-    # Whatever people call what pip-compile and others write. They may as well
-    # be lists of wishes, but then they are opaque and no harm is done.
+    # Usual names for the output of pip-compile. A file that is not pinned
+    # is opaque, so a wrong guess does no harm.
     ("-requirements.txt", ""): "requirements",
     (".txt", "requirements-"): "requirements",
     (".conda-lock.yaml", ""): "conda-lock",
@@ -68,28 +67,60 @@ _PATTERNS = {
 _ENDS = tuple(end for end, _ in _PATTERNS)
 
 
+def names() -> tuple[str, ...]:
+    """
+    Return the file names that tell a format, sorted, without those of patterns.
+
+    `format_of` knows further names, such as ``pylock.dev.toml``. The names
+    cost no import.
+    """
+    return NAMES
+
+
 def format_of(name: str) -> str | None:
     """
     Return the format of a lockfile called *name*.
 
+    No file is opened, and nothing is imported.
+
     Args:
         name:
             Name of the lockfile, or a path with ``/`` of which only the last
-            component counts.
+            component counts. Upper and lower case differ.
 
     Returns:
-        One of `FORMATS`; None: not known by its name, so its content is
-        opaque unless the caller knows better.
+        One of `FORMATS`. None: the name tells no format. Formats of installed
+        readers are never told by a name.
     """
     name = name.rpartition("/")[2]
-    found = _NAMES.get(name)
-    return _by_pattern(name) if found is None and name.endswith(_ENDS) else found
-
-
-def _by_pattern(name: str) -> str | None:
+    if name in _NAMES or not name.endswith(_ENDS):
+        return _NAMES.get(name)
     for (end, start), found in _PATTERNS.items():
         # The length keeps "pylock.toml" from being its own start and end.
         is_between = len(name) > len(start) + len(end)
         if is_between and name.startswith(start) and name.endswith(end):
             return found
     return None
+
+
+def is_format(name: str) -> bool:
+    """
+    Return whether `read` accepts *name* as a format.
+
+    A built-in format costs no import. For any other name, the installed
+    reader of that name is loaded, which runs its distribution's code.
+
+    Returns:
+        True: one of `FORMATS`, or the name of an installed `Reader`. False:
+        there is no such reader, or it cannot be loaded; `read` then raises
+        a ValueError with the reason.
+    """
+    if name in FORMATS:
+        return True
+    from ._formats import reader_of  # noqa: PLC0415 -- imports attrs
+
+    try:
+        reader_of(name)
+    except ValueError:
+        return False
+    return True
