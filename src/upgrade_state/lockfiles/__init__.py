@@ -1,15 +1,15 @@
 """
 Read lockfiles and compare them: bytes in, facts out.
 
-Nothing here opens a file, asks for the time or raises because of what a
-lockfile contains. Names are loaded on first use; to tell a format by a
-lockfile's name costs no import.
+No function opens a file, asks for the current time or raises because of a
+lockfile's content. Names are loaded on first use: `format_of`, `names`, and
+`is_format` for a built-in format, import nothing.
 """
 
 from ._names import FORMATS, format_of, is_format, names
 
-# Every type checker knows this name, and importing typing would cost more
-# than all of this package's silent path.
+# Type checkers know this name. Importing typing would cost more than all of
+# the silent path.
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ._model import Diff, Package, Reader, Snapshot, Upgrade
     from ._read import read
 else:
-    # Out of sight of type checkers, so that a misspelt import is an error.
+    # Type checkers do not see this, so they report a misspelt import.
     _MODULES = {
         "Diff": "_model",
         "Package": "_model",
@@ -43,7 +43,7 @@ else:
         return sorted({*globals(), *__all__})
 
 
-__all__ = [  # noqa: RUF022 -- sorted as sorted() does it, which is what a test asks
+__all__ = [  # noqa: RUF022 -- sorted as by sorted()
     "Diff",
     "FORMATS",
     "Package",

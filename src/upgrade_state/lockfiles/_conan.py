@@ -14,21 +14,20 @@ def conan(content: bytes) -> Iterator[Package]:
     """
     Read ``conan.lock`` of Conan 2.
 
-    A package that is needed for building as well as for running may be in
-    two lists, with two versions.
+    A reference is ``NAME/VERSION@USER/CHANNEL#REVISION%TIME``, all after the
+    version optional. The build is the revision of the recipe; another channel
+    or time makes no other package. A package that is needed for building and
+    for running may be in two lists, with two versions.
     """
     document = table(load_json(content))
     demand_version(document["version"], "0.5")
     items(document["requires"])
     for key in _LISTS:
         for item in items(document.get(key, [])):
-            # On request there are ids of binary packages beside the reference.
-            yield _conan_package(text(item[0] if isinstance(item, list) else item))
-
-
-def _conan_package(reference: str) -> Package:
-    # Behind name and version there may be user and channel, the revision of
-    # the recipe, and its time. The same recipe in another channel is no other.
-    reference, _, revision = reference.partition("%")[0].partition("#")
-    name, _, version = reference.partition("@")[0].partition("/")
-    return Package(text(name), text(version), ecosystem="conan", build=revision or None)
+            # The option --lockfile-packages adds ids of binary packages.
+            reference = text(item[0] if isinstance(item, list) else item)
+            pinned, _, revision = reference.partition("%")[0].partition("#")
+            name, _, version = pinned.partition("@")[0].partition("/")
+            yield Package(
+                text(name), text(version), ecosystem="conan", build=revision or None
+            )

@@ -1,8 +1,8 @@
 """
-Lockfiles of conda and of what builds on it.
+Lockfiles of conda, and of tools that build on it.
 
-The build of a conda package is its build string, so that another archive
-format of one build, another channel or a mirror is no rebuild.
+The build of a conda package is its build string: another archive format of
+one build, another channel or a mirror is no rebuild.
 """
 
 import re
@@ -11,7 +11,6 @@ from urllib.parse import unquote
 
 from ._model import Package
 from ._parse import (
-    Table,
     commit_of,
     demand_version,
     load_json,
@@ -23,8 +22,8 @@ from ._parse import (
     text,
 )
 
-# What names, versions and builds consist of. Anything else in a file name
-# is part of something else, such as the password of a URL without a path.
+# The characters of names, versions and builds. Any other character in a file
+# name belongs to something else, such as the password of a URL without a path.
 _ARCHIVE = re.compile(
     r"([\w.+-]+)-([\w.!+]+)-([\w.+]+)\.(?:conda|tar\.bz2)", flags=re.ASCII
 )
@@ -38,14 +37,16 @@ _ECOSYSTEMS = {"conda": "conda", "pip": "pypi"}
 
 def conda_list(content: bytes) -> Iterator[Package]:
     """
-    Read what ``conda list --json`` prints.
+    Read the output of ``conda list --json``.
 
-    The list is of one environment, so of one platform. It says the subdir of
-    each package instead, and a package may well move to ``noarch``.
+    The list is of one environment, so of one platform. Its field ``platform``
+    is the subdir of each package, which may change to ``noarch`` and back, so
+    packages have no platform here.
     """
     entries = tables(load_json(content))
     if not entries:
-        # Nothing here says what it is, and all packages would be removed.
+        # An empty list has no mark of the format; as a lockfile it would
+        # report all packages as removed.
         raise ValueError("an empty list")
     for entry in entries:
         channel = text(entry["channel"])
@@ -64,7 +65,8 @@ def conda_explicit(content: bytes) -> Iterator[Package]:
     """
     Read a list of URLs, as ``conda list --explicit`` prints it.
 
-    Also what conda-lock renders, where packages from an index are comments.
+    Also reads the files that ``conda-lock render`` writes, in which packages
+    from PyPI are comments.
     """
     lines = [line.strip() for line in load_text(content).splitlines()]
     lines.remove("@EXPLICIT")
@@ -78,8 +80,15 @@ def conda_explicit(content: bytes) -> Iterator[Package]:
         name, version, build = archive
         yield Package(name, version, ecosystem="conda", platform=platform, build=build)
     for line in lines:
-        if line.startswith("# pip ") and " @ " in line:
-            yield _pip(line.removeprefix("# pip "), platform)
+        name, at, url = line.removeprefix("# pip").partition(" @ ")
+        if at and line.startswith("# pip "):
+            yield Package(
+                text(name.strip()),
+                _pip_version(_file_name(url)),
+                ecosystem="pypi",
+                platform=platform,
+                build=git_commit(url),
+            )
 
 
 def conda_lock(content: bytes) -> Iterator[Package]:
@@ -92,28 +101,38 @@ def conda_lock(content: bytes) -> Iterator[Package]:
     demand_version(document["version"], "1")
     table(document["metadata"])
     for entry in tables(document["package"]):
+        url = text(entry["url"])
+        if entry["manager"] == "pip":
+            build = git_commit(url)
+        elif archive := archive_of(url):
+            build = archive[2]
+        else:  # conda-lock leaves the field out, or writes null
+            build = optional_text(entry.get("build")) or None
         yield Package(
             text(entry["name"]),
             text(entry["version"]),
             ecosystem=_ECOSYSTEMS[text(entry["manager"])],
             platform=text(entry["platform"]),
-            build=_build(entry),
+            build=build,
         )
 
 
 def archive_of(location: str) -> tuple[str, str, str] | None:
     """
     Return name, version and build of the conda archive at *location*.
+
+    The file name is ``NAME-VERSION-BUILD.conda`` or ``….tar.bz2``, split
+    twice from the right. None: it is not.
     """
-    found = _ARCHIVE.fullmatch(_file_name(location))
-    return None if found is None else (found[1], found[2], found[3])
+    match = _ARCHIVE.fullmatch(_file_name(location))
+    return None if match is None else (match[1], match[2], match[3])
 
 
 def git_commit(location: str) -> str | None:
     """
-    Return the commit of a *location* in a git repository.
+    Return the commit of a *location* in a git repository; None: it is none.
 
-    pip has it behind an @, uv and pixi behind a #.
+    pip writes the commit after an @, uv and pixi after a #.
     """
     if not location.startswith("git+"):
         return None
@@ -128,10 +147,10 @@ def _file_name(location: str) -> str:
 
 def _platform(lines: list[str], urls: list[str]) -> str | None:
     """
-    Return the one platform of a list of URLs; None: nothing says it.
+    Return the one platform of a list of URLs; None: it is not known.
 
-    The comment is of use to people only, so not everybody writes it. The
-    subdirs of the URLs are the same word.
+    conda ignores the comment with the platform, and not every tool writes it.
+    The subdirs of the URLs are the same word.
     """
     comments = [line for line in lines if line.startswith("# platform: ")]
     if comments:
@@ -141,20 +160,9 @@ def _platform(lines: list[str], urls: list[str]) -> str | None:
     return platforms[0] if len(platforms) == 1 else None
 
 
-def _pip(requirement: str, platform: str | None) -> Package:
-    name, _, url = requirement.partition(" @ ")
-    return Package(
-        text(name.strip()),
-        _pip_version(_file_name(url)),
-        ecosystem="pypi",
-        platform=platform,
-        build=git_commit(url),
-    )
-
-
 def _pip_version(file_name: str) -> str | None:
     """
-    Return the version of a wheel or a source archive.
+    Return the version in the name of a wheel or a source archive.
     """
     if file_name.endswith(".whl"):
         version = file_name.partition("-")[2].partition("-")[0]
@@ -162,12 +170,3 @@ def _pip_version(file_name: str) -> str | None:
         stem = file_name.removesuffix(".zip").removesuffix(".tar.gz")
         version = "" if stem == file_name else stem.rpartition("-")[2]
     return version if _PIP_VERSION.fullmatch(version) else None
-
-
-def _build(entry: Table) -> str | None:
-    url = text(entry["url"])
-    if entry["manager"] == "pip":
-        return git_commit(url)
-    # The field is left out as a rule, or is null, which is a text here.
-    archive = archive_of(url)
-    return archive[2] if archive else optional_text(entry.get("build")) or None

@@ -1,15 +1,15 @@
 """
-What differs between two snapshots.
+Compare two snapshots.
 
-Packages are told apart by ecosystem, name, environment and platform. A name
-may have several versions, and a version several builds, so what is compared
-are sets: neither the order of entries nor a repeated one matters.
+A package is identified by ecosystem, name, environment and platform. A name
+may have several versions, and a version several builds, so sets are compared:
+neither the order of entries nor a repeated entry matters.
 """
 
 import re
 from collections.abc import Collection, Iterable
 from itertools import zip_longest
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 
 from ._formats import FORMATS, Format
 from ._model import Diff, Kind, Package, Snapshot, Upgrade
@@ -18,7 +18,7 @@ _Key = tuple[str | None, str, str | None, str | None]
 _Groups = dict[_Key, list[Package]]
 # The builds known of each part of a package; None is the package as a whole.
 _Parts = dict[str | None, set[str]]
-# Versions, and what is known of each.
+# The builds of each version.
 _Builds = dict[str | None, _Parts]
 
 _DIGITS = re.compile("([0-9]+)")
@@ -30,24 +30,28 @@ def diff(
     """
     Compare two snapshots.
 
-    A package that is added, removed, local or internal is listed like any
-    other; what is worth a notice is for `counts` to say. A set of versions
-    that only got smaller is of the kind ``version``, too. How formats differ
-    is theirs: Flox takes a package as changed if its derivation is another
-    one on both sides, uv if version or commit is.
+    Lists every package that differs, also if it is added, removed, local or
+    internal: `counts` decides which of them a notice mentions. A set of
+    versions that only lost a version is of the kind ``version``, too.
+
+    A package without a new version is a rebuild if a build is known on both
+    sides and differs. Two formats follow the rules of their tools: Flox
+    reports a package only if its derivation changes, and uv compares version
+    and commit.
 
     Args:
         old: The current lockfile.
 
-        new: The lockfile that an upgrade would make.
+        new: The lockfile that an upgrade leads to.
 
         direct:
-            Names that are known to be asked for, as `Package` spells them;
-            used only where the lockfiles do not say. None: not known.
+            Names of the packages that the user asked for, spelled as in
+            `Package`. They count only if the lockfiles do not tell. None: not
+            known.
 
     Returns:
-        The difference. If the bytes are the same there is none; if either
-        side is opaque or they are of different formats, it is unknown.
+        The difference. It is empty if the bytes are equal, and not comparable
+        if either side is opaque or the formats differ.
 
     Raises:
         TypeError: *direct* is one name instead of several.
@@ -58,7 +62,7 @@ def diff(
     before, after = old.packages, new.packages
     if before is None or after is None or old.format != new.format:
         return Diff(changed=changed, comparable=False, platforms=_platforms(old, new))
-    # A format of the caller's own gets the rules that most formats have.
+    # A format of an installed reader follows the rules of most formats.
     rules = FORMATS.get(old.format or "", Format(reader=""))
     names = None if direct is None else frozenset(direct)
     return Diff(
@@ -71,8 +75,8 @@ def diff(
 
 def _platforms(*snapshots: Snapshot) -> tuple[str, ...]:
     platform = itemgetter(Package._fields.index("platform"))
-    found = (set(map(platform, snapshot.packages or ())) for snapshot in snapshots)
-    return tuple(sorted(set().union(*found) - {None}))
+    sets = (set(map(platform, snapshot.packages or ())) for snapshot in snapshots)
+    return tuple(sorted(set().union(*sets) - {None}))
 
 
 def _upgrades(
@@ -83,16 +87,19 @@ def _upgrades(
 ) -> tuple[Upgrade, ...]:
     if rules.first_wins:
         before, after = _firsts(before), _firsts(after)
-    # Most packages are the same on both sides. To find the others by their
-    # hashes takes less than to look up each of them by its key.
+    # Most packages are equal on both sides. To find the others by their
+    # hashes takes less time than to look up each of them by its key.
     changed = {p.name for p in set(before).symmetric_difference(after)}
     old, new = _groups(before, changed), _groups(after, changed)
-    rows = (
-        _upgrade(old.get(key, []), new.get(key, []), rules, names)
+    rows = [
+        row
         for key in {**old, **new}
         if old.get(key) != new.get(key)
-    )
-    return tuple(sorted(filter(None, rows), key=_position))
+        and (row := _upgrade(old.get(key, []), new.get(key, []), rules, names))
+    ]
+    fields = attrgetter("name", "platform", "environment", "ecosystem")
+    rows.sort(key=lambda row: [part or "" for part in fields(row)])
+    return tuple(rows)
 
 
 def _firsts(packages: Iterable[Package]) -> list[Package]:
@@ -120,12 +127,17 @@ def _upgrade(
     rules: Format,
     names: frozenset[str] | None,
 ) -> Upgrade | None:
+    """
+    Return the row of one package; None: nothing to report.
+    """
     before, after = _builds(old), _builds(new)
     kind = _kind(before, after, rules)
     if kind is None:
         return None
     both = [*old, *new]
-    old_build, new_build = _shown(before, after, kind)
+    old_build, new_build = _display_builds(before, after, kind)
+    stated = {p.direct for p in both} - {None}
+    from_caller = None if names is None else both[0].name in names
     return Upgrade(
         both[0].name,
         kind,
@@ -136,7 +148,7 @@ def _upgrade(
         environment=both[0].environment,
         old_build=old_build,
         new_build=new_build,
-        direct=_direct(both, names),
+        direct=True in stated if stated else from_caller,
         local=all(p.local for p in both),
         internal=all(p.internal for p in both),
     )
@@ -156,35 +168,38 @@ def _builds(group: list[Package]) -> _Builds:
 def _kind(old: _Builds, new: _Builds, rules: Format) -> Kind | None:
     if not (old and new):
         return "removed" if old else "added"
-    if rules.build_decides and not _changed(_merged(old), _merged(new)):
+    if rules.build_decides and not _changed_parts(
+        _merge_versions(old), _merge_versions(new)
+    ):
         return None
-    # An entry without a version, beside one that has it, can be told to nobody.
+    # An entry without a version, beside one with a version, adds nothing that
+    # a notice could name.
     if old.keys() - {None} != new.keys() - {None}:
         return "version"
-    return "rebuild" if _rebuilt(old, new) else None
+    return "rebuild" if _rebuilt_parts(old, new) else None
 
 
-def _rebuilt(old: _Builds, new: _Builds) -> list[tuple[str | None, str | None]]:
+def _rebuilt_parts(old: _Builds, new: _Builds) -> list[tuple[str | None, str | None]]:
     """
-    Return the versions and their parts that have another build.
+    Return the pairs of version and part whose builds differ.
     """
     both = old.keys() & new.keys()
-    return [(v, part) for v in both for part in _changed(old[v], new[v])]
+    return [(v, part) for v in both for part in _changed_parts(old[v], new[v])]
 
 
-def _changed(old: _Parts, new: _Parts) -> set[str | None]:
+def _changed_parts(old: _Parts, new: _Parts) -> set[str | None]:
     """
-    Return the parts that have another build.
+    Return the parts whose builds are known on both sides and differ.
     """
-    # A build that is known on one side only says more about the lockfile
-    # than about the package.
+    # A build that one side leaves out comes from the tool that wrote the
+    # lockfile, not from another package.
     common = old.keys() & new.keys()
-    # The whole says less than a part: it is asked where no part can be.
+    # Builds of parts are more precise than that of the whole.
     parts = common - {None} or common
     return {part for part in parts if old[part] != new[part]}
 
 
-def _merged(builds: _Builds) -> _Parts:
+def _merge_versions(builds: _Builds) -> _Parts:
     merged: _Parts = {}
     for parts in builds.values():
         for part, known in parts.items():
@@ -192,14 +207,14 @@ def _merged(builds: _Builds) -> _Parts:
     return merged
 
 
-def _shown(old: _Builds, new: _Builds, kind: Kind) -> list[str | None]:
+def _display_builds(old: _Builds, new: _Builds, kind: Kind) -> list[str | None]:
     """
-    Return the builds of both sides, for people to read.
+    Return the builds of both sides for display.
     """
-    sides = [_merged(side).get(None, set()) for side in (old, new)]
+    sides = [_merge_versions(side).get(None, set()) for side in (old, new)]
     if kind == "rebuild" and not (all(sides) and sides[0] != sides[1]):
-        # Of the whole nothing can be told; then it is what made the rebuild.
-        changed = _rebuilt(old, new)
+        # The builds of the whole do not show the rebuild; those of parts do.
+        changed = _rebuilt_parts(old, new)
         sides = [
             {build for v, part in changed for build in side[v][part]}
             for side in (old, new)
@@ -209,32 +224,19 @@ def _shown(old: _Builds, new: _Builds, kind: Kind) -> list[str | None]:
 
 def _versions(builds: _Builds) -> tuple[str, ...]:
     known = [version for version in builds if version is not None]
-    if len(known) > 1:  # it seldom is, and sorting would be half of the diff
+    if len(known) > 1:  # rare, and sorting takes half of the time of a diff
         known.sort(key=_natural)
     return tuple(known)
 
 
 def _natural(version: str) -> tuple[list[tuple[str, int, str]], str]:
     """
-    Order 2.9 before 2.10, for people to read.
+    Return a sort key that puts 2.9 before 2.10, for display only.
 
-    It does not say which version is newer; that is different in every
-    ecosystem.
+    It does not tell which version is newer: every ecosystem has its own order.
     """
     parts = _DIGITS.split(version)
     numbers = (digits.lstrip("0") for digits in parts[1::2])
-    # By length and then as text is by value, however many digits there are.
+    # Length, then text, orders numbers by value. int() refuses 4301 digits.
     key = [(t, len(n), n) for t, n in zip_longest(parts[::2], numbers, fillvalue="")]
-    return key, version  # 1.0 and 1.00 have one order, too
-
-
-def _direct(packages: list[Package], names: frozenset[str] | None) -> bool | None:
-    said = {p.direct for p in packages} - {None}
-    if said:
-        return True in said
-    return None if names is None else packages[0].name in names
-
-
-def _position(upgrade: Upgrade) -> tuple[str, ...]:
-    key = (upgrade.name, upgrade.platform, upgrade.environment, upgrade.ecosystem)
-    return tuple(part or "" for part in key)
+    return key, version  # 1.0 and 1.00 have equal keys, so the text decides

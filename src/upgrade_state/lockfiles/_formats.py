@@ -1,8 +1,8 @@
 """
-All that differs between formats: who reads them, and how they are compared.
+The formats: the reader of each, and the rules by which it is compared.
 
-A new format is a reader function in the module of its family, one line here,
-and its name and file names in `_names`.
+To add a format, write a reader in the module of its family, add a line here,
+and add the format and its file names to `_names`.
 """
 
 from importlib import import_module
@@ -15,18 +15,18 @@ from ._model import Reader
 @frozen(kw_only=True)
 class Format:
     """
-    One format.
+    The reader of one format, and the rules of its comparison.
 
     Attributes:
-        reader: ``module:function`` in this package, imported on use.
+        reader: ``module:function`` in this package, imported on first use.
 
         first_wins:
             Of several entries for one package and platform only the first
-            counts. Else they are a set.
+            counts. False: they form a set.
 
         build_decides:
-            A package has changed only where both sides know its build and
-            the builds differ, whatever the versions say.
+            A package has changed only if its build is known on both sides
+            and differs, whatever the versions are.
     """
 
     reader: str
@@ -43,7 +43,7 @@ FORMATS = {
     "devbox": Format(reader="_nix:devbox"),
     "devenv": Format(reader="_nix:flake"),
     "flake": Format(reader="_nix:flake"),
-    # Both rules are Flox's own: what counts is the derivation.
+    # Both rules are those of `flox upgrade`, which compares derivations.
     "flox": Format(reader="_nix:flox", first_wins=True, build_decides=True),
     "mise": Format(reader="_tools:mise"),
     "npm": Format(reader="_npm:npm"),
@@ -60,20 +60,19 @@ FORMATS = {
 
 def reader_of(name: str) -> Reader:
     """
-    Import the reader of the format *name*, ours or somebody else's.
+    Import the reader of the format *name*, built-in or installed.
+
+    A built-in format takes precedence over an installed reader of its name.
 
     Raises:
         ValueError: There is no such format, or its reader cannot be loaded.
     """
-    if name not in FORMATS:
-        return _reader_of_others(name)
-    module, _, function = FORMATS[name].reader.partition(":")
-    reader: Reader = getattr(import_module(f".{module}", __package__), function)
-    return reader
-
-
-def _reader_of_others(name: str) -> Reader:
-    from . import _third_party  # noqa: PLC0415 -- looks at all that is installed
+    if name in FORMATS:
+        module, _, function = FORMATS[name].reader.partition(":")
+        built_in: Reader
+        built_in = getattr(import_module(f".{module}", __package__), function)
+        return built_in
+    from . import _third_party  # noqa: PLC0415 -- scans installed distributions
 
     reader = _third_party.reader_of(name)
     if reader is None:

@@ -1,7 +1,7 @@
 """
-What is known of lockfiles: packages, snapshots, and how two of them differ.
+Packages, snapshots of lockfiles, and the difference of two snapshots.
 
-Nothing here knows any format, or that JSON exists.
+These classes know neither formats nor JSON.
 """
 
 from collections.abc import Iterable
@@ -16,44 +16,45 @@ class Package(NamedTuple):
     """
     One package as a lockfile pins it.
 
-    There are as many as a lockfile has entries, so it is made of what Python
-    makes and compares fastest. All but name and version go by their names.
+    A named tuple, because lockfiles have thousands of entries and Python
+    creates and compares tuples fastest. Use keywords for all fields but name
+    and version.
 
     Several packages may share one name: forks for different platforms, or
     builds of one version for different uses.
 
     Attributes:
         name:
-            Name, as the lockfile spells it; those of Python packages as the
-            index compares them (PEP 503).
+            Name, as the lockfile spells it. Names of Python packages are
+            normalized by the rule of PEP 503.
 
-        version: Version, whole; None: the lockfile has none.
+        version: Whole version. None: the lockfile has none.
 
         ecosystem:
-            Whose names these are (``pypi``), in the words of package URLs
-            where they have one; None: there is no word for it.
+            The type in package URLs (``pypi``, ``cargo``) if there is one,
+            else a word of the same kind (``mise``, ``flake``). None: unnamed.
 
-        platform: The format's own word for it; None: the lockfile is for all.
+        platform: The format's own word. None: the package is for all of them.
 
         environment:
-            Named part of the lockfile; None: the format has no such parts.
+            Named part of the lockfile. None: the format has no such parts.
 
         build:
-            What tells two builds of one version apart. Only ever compared
-            for equality; None: not known.
+            Text that differs between two builds of one version. It is only
+            compared for equality. None: not known.
 
         builds:
-            Builds of parts of the package, as pairs of part and build. What a
-            part is, is the format's business: a platform, say. Parts that
-            both sides have decide on a rebuild; without any, *build* does.
+            Builds of parts of the package, as pairs of part and build. The
+            format defines the parts, such as platforms. Parts that both sides
+            have decide on a rebuild; without such parts, *build* does.
 
         direct:
-            True: somebody asked for it by name. False: it came with
-            something else. None: the lockfile does not say.
+            True: the user asked for this package by name. False: it is a
+            dependency of another one. None: the lockfile does not tell.
 
         local: The project itself, or a directory beside it.
 
-        internal: Pinned by the manager for its own use; no package of anybody.
+        internal: Pinned by the manager for its own use, not for the user.
     """
 
     name: str
@@ -70,19 +71,21 @@ class Package(NamedTuple):
 
 class Reader(Protocol):
     """
-    What turns the bytes of a lockfile into packages: one function per format.
+    Turn the bytes of a lockfile into packages: one function per format.
 
-    Another distribution offers one as an entry point of the group
-    ``upgrade_state.lock_readers``; its name is that of the format. It is used
-    by whoever asks for that format.
+    Other distributions provide readers as entry points of the group
+    ``upgrade_state.lock_readers``. The entry point's name is the format; its
+    reader is loaded when a caller names that format.
 
-    A reader may index and unpack as if all were well. AttributeError,
-    LookupError, TypeError and ValueError mean that *content* is no such
-    lockfile, which then is opaque as a whole: packages that were left out
-    would count as removed. *content* is from anywhere: nothing of it is to be
-    executed or fetched, and the time taken should grow with its length only.
-    Those of other distributions never see content that is empty, larger than
-    16 MiB, or has a byte order mark or merge conflicts.
+    A reader may index and unpack the content without checking its shape.
+    AttributeError, LookupError, TypeError and ValueError mean that *content*
+    is not such a lockfile, which makes it opaque as a whole: packages that a
+    reader skips would count as removed.
+
+    The content is untrusted. A reader must not execute or fetch anything in
+    it, and its time should grow with the length only. Readers of other
+    distributions never see content that is empty, is larger than 16 MiB, or
+    has a byte order mark or merge conflicts.
     """
 
     def __call__(self, content: bytes, /) -> Iterable[Package]: ...
@@ -94,17 +97,18 @@ class Snapshot:
     A lockfile at one moment.
 
     Attributes:
-        format: Name of the format; None: unknown, so *packages* is None.
+        format: Name of the format. None: unknown, so *packages* is None.
 
-        digest: Digest of the raw bytes, whatever the format.
+        digest: ``blake2b:`` and 64 hex digits, of the raw bytes.
 
         packages:
-            All packages, in the lockfile's order; None: opaque, all that can
-            be said is whether the bytes have changed.
+            All packages, in the lockfile's order. None: the lockfile is
+            opaque, so only a change of its bytes can be detected.
 
         problem:
-            Why the lockfile is opaque, in a few words and without anything
-            from its content but a version number; None: it is not.
+            Why the lockfile is opaque, in a few words. They contain nothing
+            from the lockfile but a version number of at most 12 characters.
+            None: it is not opaque.
     """
 
     format: str | None
@@ -120,7 +124,7 @@ def _is_kind(_row: object, _field: object, kind: object) -> None:
 
 
 def _is_tuple(_row: object, field: "Attribute[tuple[str, ...]]", value: object) -> None:
-    # A text would pass for a row of one-letter versions.
+    # "8.1" would pass for the three versions "8", "." and "1".
     if not isinstance(value, tuple):
         kind = type(value).__name__
         raise TypeError(f"{field.name} must be a tuple of versions, not {kind}")
@@ -135,35 +139,42 @@ class Upgrade:
         name: Name of the package.
 
         kind:
-            ``version``: the sets of versions differ. ``rebuild``: same
-            versions, other build. ``added``, ``removed``: on one side only.
+            ``version``: the sets of versions differ. ``rebuild``: equal
+            versions, another build (Flox's word). ``added``, ``removed``: the
+            package is on one side only.
 
         old:
-            Versions before, sorted with numbers by value. Empty: added, or
-            no version is known.
+            Versions before, sorted with numbers by value. Empty: the package
+            is added, or no version is known.
 
-        new: Versions after, likewise.
+        new: Versions after, likewise. Empty: removed, or not known.
 
         ecosystem: See `Package`.
 
-        platform: See `Package`; None: on all of them.
+        platform: See `Package`. None: on all of them.
 
         environment: See `Package`.
 
         old_build:
             Build before; several are sorted and joined with a comma and a
-            space, for people to read. None: not known. Builds of parts are
-            shown where only they make a rebuild.
+            space, for display. None: not known. Builds of parts are given
+            only if they alone make the rebuild.
 
         new_build: Build after, likewise.
 
         direct:
-            True: on some side somebody asked for it by name. None: neither
-            the lockfiles nor the caller have said.
+            True: on either side the user asked for the package by name.
+            False: on neither. None: neither the lockfiles nor the caller
+            of `diff` tell.
 
-        local: The project itself, or a directory beside it, on both sides.
+        local: On both sides the project itself, or a directory beside it.
 
-        internal: See `Package`; on both sides.
+        internal: On both sides pinned by the manager for its own use.
+
+    Raises:
+        ValueError: *kind* is none of the four.
+
+        TypeError: *old* or *new* is not a tuple.
     """
 
     name: str
@@ -183,14 +194,14 @@ class Upgrade:
 @frozen(kw_only=True)
 class Diff:
     """
-    How two lockfiles differ.
+    The difference of two lockfiles.
 
     Attributes:
         changed: The bytes differ, if only by a blank.
 
         comparable:
-            Both lockfiles are readable and of one format. False: *upgrades*
-            is empty because nothing is known, not because nothing differs.
+            Both lockfiles are readable and have one format. False: *upgrades*
+            is empty because the packages are not known.
 
         upgrades: Sorted by name, platform, environment, ecosystem.
 

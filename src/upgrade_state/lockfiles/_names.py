@@ -95,11 +95,11 @@ def format_of(name: str) -> str | None:
     name = name.rpartition("/")[2]
     if name in _NAMES or not name.endswith(_ENDS):
         return _NAMES.get(name)
-    for (end, start), found in _PATTERNS.items():
+    for (end, start), format_ in _PATTERNS.items():
         # The length keeps "pylock.toml" from being its own start and end.
         is_between = len(name) > len(start) + len(end)
         if is_between and name.startswith(start) and name.endswith(end):
-            return found
+            return format_
     return None
 
 

@@ -17,11 +17,11 @@ from ._parse import (
     text,
 )
 
-# Of the path to an input. Real ones have up to some 100 characters.
+# Characters in the path to an input. Real ones have up to about 100.
 _MAX_PATH = 256
 
-# In all. Real lockfiles have some fifty; each has a path of its own, so without
-# an end a small file could fill the memory.
+# Inputs in all. Real lockfiles have about fifty. Each input has a path of its
+# own, so without a limit a small file could fill the memory.
 _MAX_INPUTS = 10_000
 
 _NIXPKGS = "github:NixOS/nixpkgs/"
@@ -29,7 +29,7 @@ _BASE = re.compile(
     rf"{_NIXPKGS}([0-9a-f]{{40}})(?:[?&](?:lastModified|narHash)=[A-Za-z0-9%+/=-]+)*"
 )
 
-# What tells the content of a flake, whoever asks and wherever it is.
+# The parameters of a flake's URL that identify its content.
 _LOCKED = re.compile("[?&](?:narHash|rev)=([A-Za-z0-9%+/=-]{40,80})")
 
 
@@ -37,54 +37,46 @@ def devbox(content: bytes) -> Iterator[Package]:
     """
     Read ``devbox.lock``.
 
-    A package goes by its name without the version that is asked for. What is
-    built differs by system, and what is found for one system is a commit of
-    nixpkgs, where many commits have the same builds.
+    The name of a package does not include the version that the user asked
+    for. Builds are store paths, one per system. Older lockfiles have a commit
+    of nixpkgs instead, which is weaker: many commits have the same builds.
     """
     document = table(load_json(content))
     demand_version(document["lockfile_version"], "1")
     for key, entry in table(document["packages"]).items():
+        resolved = optional_text(table(entry).get("resolved")) or ""
         if key.startswith(_NIXPKGS) and "#" not in key:
-            yield _devbox_base(key, optional_text(table(entry).get("resolved")) or "")
+            # The nixpkgs that Devbox itself takes its shell from.
+            match = _BASE.fullmatch(resolved)
+            version, build = (match[1], match[0]) if match else (None, None)
+            yield Package(key, version, ecosystem="nix", build=build, internal=True)
             continue
         yield Package(
             text(_devbox_name(key)),
-            # A flake has none.
-            optional_text(table(entry).get("version")) or None,
+            # Flakes have no version.
+            optional_text(entry.get("version")) or None,
             ecosystem="nix",
-            build=_devbox_build(optional_text(entry.get("resolved")) or ""),
+            build=_devbox_build(resolved),
             builds=tuple(_devbox_builds(table(entry.get("systems", {})))),
             direct=True,
             local=key.startswith("path:"),
         )
 
 
-def _devbox_base(key: str, resolved: str) -> Package:
-    """
-    Return the nixpkgs from which Devbox itself gets its shell.
-    """
-    found = _BASE.fullmatch(resolved)
-    version, build = (found[1], found[0]) if found else (None, None)
-    return Package(key, version, ecosystem="nix", build=build, internal=True)
-
-
 def _devbox_name(key: str) -> str:
     scheme, colon, _ = key.partition(":")
-    if colon and scheme != "runx":
-        location, hash_, attribute = key.partition("#")
-        return f"{_flake_name(location.partition('?')[0])}{hash_}{attribute}"
-    name, _, request = key.rpartition("@")
-    return name if name and request else key
-
-
-def _flake_name(location: str) -> str:
+    if not colon or scheme == "runx":  # NAME@VERSION
+        name, _, request = key.rpartition("@")
+        return name if name and request else key
+    location, hash_, attribute = key.partition("#")
+    location = location.partition("?")[0]
     scheme, _, rest = location.partition(":")
-    if scheme != "path":
-        if "//" not in rest:  # github:owner/repository
-            return location
-        # Neither who asks nor whom is for everybody's eyes.
-        rest = rest.partition("//")[2].partition("/")[2]
-    return rest.rstrip("/").rpartition("/")[2] or scheme
+    if scheme == "path" or "//" in rest:
+        if scheme != "path":
+            # User, password and host stay out of the name.
+            rest = rest.partition("//")[2].partition("/")[2]
+        location = rest.rstrip("/").rpartition("/")[2] or scheme
+    return f"{location}{hash_}{attribute}"
 
 
 def _devbox_build(resolved: str) -> str | None:
@@ -99,7 +91,7 @@ def _devbox_builds(systems: Table) -> Iterator[tuple[str, str]]:
     for system, info in systems.items():
         outputs = tables(table(info).get("outputs", []))
         paths = [output["path"] for output in outputs if output.get("default")]
-        # Older lockfiles have this path alone.
+        # Older lockfiles have only the path of the package.
         path = optional_text([*paths, info.get("store_path")][0])
         if path:
             yield system, path
@@ -109,19 +101,20 @@ def flake(content: bytes) -> Iterator[Package]:
     """
     Read ``flake.lock`` or ``devenv.lock``.
 
-    Nodes are numbered anew at any time, so an input goes by its path from
-    the root. An input that follows another one is not one of its own.
+    Nix may renumber nodes at any time, so the name of an input is its path
+    from the root, as in the report of ``nix flake update``. An input that
+    follows another input is left out.
     """
     document = table(load_json(content))
     demand_version(document["version"], 7)
     nodes = table(document["nodes"])
     pending = [("", text(document["root"]))]
-    done, count = set(), 0
+    visited, count = set(), 0
     while pending:
         parent, key = pending.pop()
-        if key in done:  # in a cycle, or shared; Nix itself stops here, too
+        if key in visited:  # a cycle, or a shared node; Nix stops here, too
             continue
-        done.add(key)
+        visited.add(key)
         inputs = table(table(nodes[key]).get("inputs", {}))
         count += len(inputs)
         if count > _MAX_INPUTS:
@@ -143,7 +136,7 @@ def _flake_input(path: str, node: Table) -> Package:
         revision or optional_text(locked.get("narHash")),
         ecosystem="flake",
         direct="/" not in path,
-        # With a revision it is a copy in the store of what is elsewhere.
+        # A path with a revision is a copy of a repository in the Nix store.
         local=locked.get("type") == "path" and not revision,
     )
 
@@ -152,27 +145,22 @@ def flox(content: bytes) -> Iterator[Package]:
     """
     Read a Flox lockfile (``.flox/env/manifest.lock``).
 
-    Packages go by install id and system, as in Flox; whatever the layout of
-    the manifest, they are in the same place.
+    A package is identified by install id and system, as in Flox. All layouts
+    of the manifest have the packages in the same place. Dependencies are part
+    of a derivation, so every package is direct.
     """
     document = table(load_json(content))
     demand_version(document["lockfile-version"], 1)
     table(document["manifest"])
     for entry in tables(document["packages"]):
+        # Packages of the catalog and of flakes have a derivation. A store
+        # path never changes, so Flox never reports an upgrade of it.
+        if "derivation" not in entry:
+            text(entry["store_path"])
         yield Package(
             text(entry["install_id"]),
             optional_text(entry.get("version")),
             platform=text(entry["system"]),
-            build=_derivation(entry),
-            # What a package depends on is inside its derivation.
+            build=text(entry["derivation"]) if "derivation" in entry else None,
             direct=True,
         )
-
-
-def _derivation(entry: Table) -> str | None:
-    if "derivation" in entry:  # from the catalog, or from a flake
-        return text(entry["derivation"])
-    # A store path is what it is. It has nothing to be upgraded to, which
-    # is why Flox never reports it.
-    text(entry["store_path"])
-    return None

@@ -2,7 +2,7 @@
 Lockfiles of npm.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from ._model import Package
 from ._parse import (
@@ -21,52 +21,52 @@ _REQUIREMENTS = (
     "optionalDependencies",
     "peerDependencies",
 )
+_ARCHIVES = (".tgz", ".tar.gz", ".tar")
 
 
 def npm(content: bytes) -> Iterator[Package]:
     """
     Read ``package-lock.json`` or ``npm-shrinkwrap.json``.
 
-    Checksums are no builds: a lockfile may be rewritten with better ones.
+    Checksums are no builds: npm rewrites them with better algorithms.
     """
     document = table(load_json(content))
     if not document.keys() & {"lockfileVersion", "packages"}:
-        # As npm wrote it until its own version 4, and still reads it. One of
-        # nothing cannot be told from another file.
+        # npm before version 5 wrote no version, and later ones still read
+        # such files. Without any package, nothing tells it from other JSON.
         if not (dependencies := table(document["dependencies"])):
             raise LookupError("no package")
         return _npm_tree(dependencies)
     demand_version(document["lockfileVersion"], 1, 2, 3)
     if document["lockfileVersion"] == 1:
         return _npm_tree(table(document.get("dependencies", {})))
-    # In version 2 the tree is there as well, for older programs.
+    # Files of version 2 repeat the tree, for programs that know version 1.
     return _npm_paths(table(document["packages"]))
 
 
 def _npm_paths(packages: Table) -> Iterator[Package]:
-    # The root, workspaces, and directories that something links to.
+    # The root, workspaces, and directories that are the target of a link.
     projects = {path for path in packages if "/node_modules/" not in f"/{path}"}
-    asked = set(_npm_asked([table(packages[path]) for path in projects]))
-    said = "" in projects
+    direct = {
+        name
+        for path in projects
+        for kind in _REQUIREMENTS
+        for name in table(table(packages[path]).get(kind, {}))
+    }
     for path, entry in packages.items():
         if path in projects or table(entry).get("link"):
             continue
         parent, _, name = path.rpartition("node_modules/")
+        is_direct = name in direct and parent[:-1] in projects
         resolved = optional_text(entry.get("resolved"))
         yield Package(
-            # An alias has another name than its directory.
+            # The directory of an alias has another name than the package.
             text(entry.get("name", name)),
             optional_text(entry.get("version")),
             ecosystem="npm",
             build=commit_of(resolved) if resolved and "#" in resolved else None,
-            direct=name in asked and parent[:-1] in projects if said else None,
+            direct=is_direct if "" in projects else None,
         )
-
-
-def _npm_asked(projects: Iterable[Table]) -> Iterator[str]:
-    for project in projects:
-        for kind in _REQUIREMENTS:
-            yield from table(project.get(kind, {}))
 
 
 def _npm_tree(dependencies: Table) -> Iterator[Package]:
@@ -79,17 +79,11 @@ def _npm_tree(dependencies: Table) -> Iterator[Package]:
                 real, _, version = version[4:].rpartition("@")
                 yield Package(text(real), text(version), ecosystem="npm")
             elif ":" not in version:
-                # Before version 1 a commit was beside the version.
+                # npm before version 5 wrote a commit beside the version.
                 resolved = optional_text(entry.get("resolved")) or ""
                 commit = commit_of(resolved) if resolved.startswith("git") else None
                 yield Package(text(name), version, ecosystem="npm", build=commit)
-            elif not _is_link(version):
-                # Where it comes from stands in place of its version.
-                yield Package(
-                    text(name), None, ecosystem="npm", build=commit_of(version)
-                )
-
-
-def _is_link(version: str) -> bool:
-    archives = (".tgz", ".tar.gz", ".tar")
-    return version.startswith("file:") and not version.endswith(archives)
+            elif not version.startswith("file:") or version.endswith(_ARCHIVES):
+                # The version is a location. Other ``file:`` ones are links.
+                commit = commit_of(version)
+                yield Package(text(name), None, ecosystem="npm", build=commit)

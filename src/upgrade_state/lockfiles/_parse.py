@@ -1,8 +1,8 @@
 """
-From bytes to a document, and what readers may believe of one.
+Parse the bytes of a lockfile, and check the shapes of its values.
 
-Lockfiles come from directories that one merely enters. Limits, encodings and
-parser errors are dealt with here, once for all formats.
+Lockfiles are untrusted: they come from any directory that a user enters.
+Limits, encodings and errors of parsers are handled here for all formats.
 """
 
 import re
@@ -13,21 +13,19 @@ from typing import Any, NoReturn
 
 Table = dict[str, Any]
 
-# Some 17 times the largest lockfile seen.
+# About 17 times the largest lockfile seen.
 MAX_SIZE = 16 * 1024 * 1024
 
-# In one line of TOML, strings left out. Real keys have up to three.
+# In one line of TOML, outside of strings. Real keys have up to three.
 _MAX_DOTS = 50
 
 _STRING = re.compile(r"""\"(?:[^"\\]|\\.)*\"|'[^']*'""")
 
-# Of values inside one another in YAML. Real lockfiles have up to seven levels.
+# Levels of nesting in YAML. Real lockfiles have up to seven.
 _MAX_LEVELS = 100
 
 # A line that starts with a percent sign; YAML knows five line breaks.
 _DIRECTIVE = re.compile("(?:^|[\r\n\x85\u2028\u2029])%")
-
-_CONFLICTS = "has merge conflicts"
 
 # The length of a SHA-1 and of a SHA-256.
 _COMMIT_LENGTHS = (40, 64)
@@ -44,49 +42,51 @@ def load_text(content: bytes) -> str:
     Decode *content*, unless it cannot be a lockfile of any format.
     """
     refuse(content)
-    return _decoded(content)
+    return _decode(content)
 
 
 def refuse(content: bytes) -> None:
     """
     Raise an error if *content* cannot be a lockfile of any format.
     """
-    if problem := _problem(content):
-        raise UnreadableError(problem)
-    if _has_conflicts(content):
-        raise UnreadableError(_CONFLICTS)
+    _refuse_at_once(content)
+    _refuse_conflicts(content)
 
 
 def load_json(content: bytes) -> Any:
     """
-    Parse JSON, strictly: NaN and Infinity are no JSON.
+    Parse JSON strictly: NaN and Infinity are refused, as RFC 8259 demands.
     """
-    if problem := _problem(content):
-        raise UnreadableError(problem)
+    _refuse_at_once(content)
     try:
-        return _json_decoder().decode(_decoded(content))
+        return _json_decoder().decode(_decode(content))
     except UnreadableError:
         raise
-    except ValueError:  # a number of too many digits included
-        # No JSON could have these; to look for them takes time.
-        problem = _CONFLICTS if _has_conflicts(content) else "cannot be parsed"
-        raise UnreadableError(problem) from None
+    except ValueError:  # also for a number of more than 4300 digits
+        # Only here: the search takes time, and no valid JSON has conflicts.
+        _refuse_conflicts(content)
+        raise UnreadableError("cannot be parsed") from None
 
 
 def load_toml(content: bytes) -> Table:
     """
-    Parse TOML.
+    Parse TOML, with at most 50 dots in the keys of a line.
     """
     import tomllib  # noqa: PLC0415 -- not every format needs it
 
-    text = load_text(content)
-    # A key of n parts takes tomllib time and memory of the order of n², and
-    # needs no recursion. It cannot be longer than its line.
-    if any(_dots(line) > _MAX_DOTS for line in StringIO(text)):
-        raise UnreadableError("nested too deeply")
+    document = load_text(content)
+    for line in StringIO(document):
+        dots = line.count(".")
+        # A string of several lines has no end that this line would show.
+        if dots > _MAX_DOTS and '"""' not in line and "'''" not in line:
+            dots = _STRING.sub("", line).count(".")
+        # A key of n parts takes tomllib time and memory of the order of n²,
+        # without any recursion. A key ends with its line.
+        if dots > _MAX_DOTS:
+            raise UnreadableError("nested too deeply")
     try:
-        return tomllib.loads(text)
-    except ValueError:  # a number of too many digits included
+        return tomllib.loads(document)
+    except ValueError:  # also for a number of more than 4300 digits
         raise UnreadableError("cannot be parsed") from None
 
 
@@ -94,43 +94,47 @@ def load_yaml(content: bytes) -> Any:
     """
     Parse YAML: one document of tables, lists and texts.
 
-    Every scalar is a text, whatever it looks like and however it is tagged;
-    else version 1.10 would be 1.1. One that is left out is an empty text.
+    Every scalar is a text, whatever its form or tag; otherwise the version
+    1.10 would be 1.1. A value that is left out is an empty text.
     """
-    text = load_text(content)
+    document = load_text(content)
     try:
         import yaml  # noqa: PLC0415 -- not every format needs it
     except ImportError:
         raise UnreadableError("needs upgrade-state[yaml]") from None
     # libyaml takes time of the order of n² for n directives.
-    if _DIRECTIVE.search(text):
+    if _DIRECTIVE.search(document):
         raise UnreadableError("cannot be parsed")
-    # The one in Python is ten times as slow.
+    # The loader in Python is ten times as slow.
     loader = yaml.CBaseLoader if hasattr(yaml, "CBaseLoader") else yaml.BaseLoader
     try:
-        (document,) = _documents(loader(text))
+        (value,) = _values(loader(document))
     except UnreadableError:
         raise
-    # An overflow is how the loader in Python fails at an escape too large.
+    # The loader in Python raises OverflowError for an escape too large.
     except (yaml.YAMLError, OverflowError, TypeError, ValueError):
         raise UnreadableError("cannot be parsed") from None
-    # Nothing has to be closed in YAML, so half a lockfile could pass for one
-    # of fewer packages. Whoever writes lockfiles ends their last line.
-    if not text.endswith("\n"):
+    # YAML has no closing brackets, so half a lockfile could pass for one of
+    # fewer packages. All tools that write such lockfiles end their last line.
+    if not document.endswith("\n"):
         raise UnreadableError("cut off")
-    return document
+    return value
 
 
-def demand_version(found: object, *known: int | str) -> None:
+def demand_version(version: object, *known: int | str) -> None:
     """
     Refuse a document whose version is not one of *known*.
 
-    True is not 1, and 1.0 is not either.
+    Types have to match: neither True nor 1.0 is the version 1.
     """
-    if type(found) not in {type(version) for version in known}:
+    if type(version) not in map(type, known):
         raise TypeError("no version")
-    if found not in known:
-        raise UnreadableError(f"unsupported version {_number(str(found))}".rstrip())
+    if version not in known:
+        number = str(version)
+        # Anything else could carry escape sequences to a terminal.
+        is_number = len(number) <= 12 and number.replace(".", "").isdecimal()
+        shown = f" {number}" if is_number and number.isascii() else ""
+        raise UnreadableError(f"unsupported version{shown}")
 
 
 def table(value: object) -> Table:
@@ -180,61 +184,53 @@ def commit_of(url: str) -> str | None:
     """
     Return the commit that the fragment of a repository's *url* names.
 
-    The URL itself goes no further: it may hold a password.
+    Only the commit is kept, because the URL may contain a password.
     """
     commit = url.rpartition("#")[2]
     is_commit = len(commit) in _COMMIT_LENGTHS and set(commit) <= set(hexdigits)
     return commit if is_commit else None
 
 
-def _problem(content: bytes) -> str | None:
+def _refuse_at_once(content: bytes) -> None:
     if len(content) > MAX_SIZE:
-        return "larger than 16 MiB"
-    # Valid TOML, but a tool that has written nothing has not removed all
-    # packages.
+        raise UnreadableError("larger than 16 MiB")
+    # An empty file is valid TOML, but a sign of a tool that failed, not of
+    # packages that were removed.
     if not content or content.isspace():
-        return "empty"
+        raise UnreadableError("empty")
     if content.startswith(b"\xef\xbb\xbf"):
-        return "starts with a byte order mark"
-    return None
+        raise UnreadableError("starts with a byte order mark")
 
 
-def _has_conflicts(content: bytes) -> bool:
-    # Some formats would take these lines for content.
-    return content.startswith(b"<<<<<<< ") or b"\n<<<<<<< " in content
+def _refuse_conflicts(content: bytes) -> None:
+    # Some formats would accept these lines as content.
+    if content.startswith(b"<<<<<<< ") or b"\n<<<<<<< " in content:
+        raise UnreadableError("has merge conflicts")
 
 
-def _decoded(content: bytes) -> str:
+def _decode(content: bytes) -> str:
     try:
         return content.decode()
     except UnicodeDecodeError:
         raise UnreadableError("not valid UTF-8") from None
 
 
-def _dots(line: str) -> int:
-    """
-    Return how many dots there are in a line of TOML, if they may be in keys.
-    """
-    dots = line.count(".")
-    # Of a string of several lines it does not show where it ends.
-    if dots <= _MAX_DOTS or '"""' in line or "'''" in line:
-        return dots
-    return _STRING.sub("", line).count(".")
-
-
 @cache
 def _json_decoder() -> Any:
     from json import JSONDecoder  # noqa: PLC0415 -- not every format needs it
 
-    return JSONDecoder(parse_constant=_refuse)
+    def refuse_constant(_name: str) -> NoReturn:
+        raise ValueError("no number")
+
+    return JSONDecoder(parse_constant=refuse_constant)
 
 
-def _documents(loader: Any) -> list[Any]:
+def _values(loader: Any) -> list[Any]:
     """
-    Build documents from the events of *loader*.
+    Build one value per document from the events of *loader*.
 
-    Its own way to build them takes two to three times as long, lets the last
-    of several equal keys win, and crashes where they are nested deeply.
+    PyYAML's own constructor takes two to three times as long, lets the last
+    of several equal keys win, and crashes on deep nesting.
     """
     from yaml import events  # noqa: PLC0415 -- see load_yaml()
 
@@ -252,25 +248,11 @@ def _documents(loader: Any) -> list[Any]:
             levels[-1].append(value)
         elif kind is events.MappingEndEvent:
             pairs = levels.pop()
-            levels[-1].append(_mapping(pairs[::2], pairs[1::2]))
+            mapping = dict(zip(pairs[::2], pairs[1::2], strict=True))
+            if len(mapping) * 2 != len(pairs):
+                raise ValueError("a key occurs twice")
+            levels[-1].append(mapping)
         elif kind is events.AliasEvent:
-            # A few of them, each of the last one twice, are billions of values.
+            # n aliases, each of the previous one twice, are 2ⁿ values.
             raise ValueError("an alias")
     return levels[0]
-
-
-def _mapping(keys: list[Any], values: list[Any]) -> Table:
-    mapping = dict(zip(keys, values, strict=True))
-    if len(mapping) != len(keys):
-        raise ValueError("a key is there twice")
-    return mapping
-
-
-def _refuse(_constant: str) -> NoReturn:
-    raise ValueError("no number")
-
-
-def _number(version: str) -> str:
-    # Anything longer or stranger is hostile, and would reach a terminal.
-    is_number = len(version) <= 12 and version.replace(".", "").isdecimal()
-    return version if is_number and version.isascii() else ""

@@ -20,11 +20,11 @@ from ._parse import (
 _ECOSYSTEMS = {"conda": "conda", "conda_source": "conda", "pypi": "pypi"}
 _ARCHIVES = (".conda", ".tar.bz2", ".whl", ".tar.gz", ".zip")
 
-# What tells packages at one location apart.
+# The fields that differ between packages at one location.
 _SELECTORS = ("name", "version", "build", "subdir", "variants")
 
-# There are as many as platforms and variants. All of them are looked at for
-# each reference, of which hostile content has hundreds of thousands.
+# Real locations have one per platform and variant. All of them are compared
+# with each reference, and hostile content has hundreds of thousands of both.
 _MAX_CANDIDATES = 100
 
 # Kind and location.
@@ -33,7 +33,7 @@ _Key = tuple[str, str]
 
 class _Pin(NamedTuple):
     """
-    What an entry says of its package, wherever that is installed.
+    The facts about a package that all its environments share.
     """
 
     name: str
@@ -45,10 +45,10 @@ class _Pin(NamedTuple):
 
 def pixi(content: bytes) -> Iterator[Package]:
     """
-    Read ``pixi.lock``, of version 4 or later.
+    Read ``pixi.lock`` of version 4 to 7.
 
-    A platform is called what the lockfile calls it: since version 7 several
-    of them may have one subdir, and other system requirements.
+    Platforms have the lockfile's own names: since version 7 several of them
+    can have one subdir and differ in virtual packages.
     """
     document = table(load_yaml(content))
     demand_version(document["version"], "4", "5", "6", "7")
@@ -90,35 +90,34 @@ def _pin(key: _Key, entry: Table) -> _Pin:
         name, _, rest = location.partition("[")
         location = text(rest.partition("] @ ")[2])
     elif kind == "conda" and (archive := archive_of(location)):
-        # Since version 6 a field is left out if the file's name says the same.
+        # Since version 6 pixi leaves out fields that repeat the file name.
         name, version, build = (
             name or archive[0],
             version or archive[1],
             build or archive[2],
         )
+    is_path = location.startswith("file:") or "://" not in location
     return _Pin(
         text(name),
         version or None,
         _ECOSYSTEMS[kind],
-        # What is built from git is rebuilt for another commit, too.
+        # A package built from git has a build string and a commit.
         " ".join(filter(None, (build, git_commit(location)))) or None,
-        _is_directory(location),
+        is_path and not location.endswith(_ARCHIVES),
     )
 
 
-def _is_directory(location: str) -> bool:
-    is_path = location.startswith("file:") or "://" not in location
-    return is_path and not location.endswith(_ARCHIVES)
-
-
 def _select(candidates: list[tuple[Table, _Pin]], reference: Table) -> _Pin:
+    """
+    Return the package of one location that *reference* means.
+    """
     if len(candidates) == 1:
         return candidates[0][1]
     if len(candidates) > _MAX_CANDIDATES:
         raise ValueError("too many packages at one location")
     wanted = {key: reference[key] for key in _SELECTORS if key in reference}
     for entry, pin in candidates:
-        # What an entry leaves out is in its location, which is the same.
+        # A field that the entry leaves out does not exclude it.
         if wanted.items() <= {**wanted, **entry}.items():
             return pin
     raise LookupError("no such package")

@@ -3,8 +3,7 @@ Lockfiles of Python package managers.
 """
 
 import re
-from collections.abc import Iterable, Iterator
-from itertools import chain
+from collections.abc import Iterator
 
 from ._model import Package
 from ._parse import (
@@ -22,17 +21,17 @@ from ._parse import (
 
 _SEPARATORS = re.compile("[-_.]+")
 
-# What pip takes for an archive.
+# The archives that pip installs.
 _PACKED = (".tar.bz2", ".tar.gz", ".tar.lz", ".tar.lzma", ".tar.xz")
 ARCHIVES = (".whl", ".zip", ".tar", *_PACKED, ".tbz", ".tgz", ".tlz", ".txz")
 
 
-def normalized(name: object) -> str:
+def normalize_name(name: object) -> str:
     """
     Return *name* as PEP 503 compares names.
 
-    Poetry and Pipenv write what the package calls itself, or what the user
-    has typed: if only the spelling changes, no other package is meant.
+    Poetry and Pipenv write the package's own spelling, or the user's; another
+    spelling means no other package.
     """
     lower = text(name).lower()
     return lower if lower.isalnum() else _SEPARATORS.sub("-", lower)
@@ -40,9 +39,10 @@ def normalized(name: object) -> str:
 
 def is_directory(location: str) -> bool:
     """
-    Tell whether a path, or a URL, leads to a directory of this machine.
+    Return whether a path or URL leads to a directory of this machine.
 
-    Nobody looks there: what is no archive by its name is a directory.
+    The file system is not read: a local path whose name is not that of an
+    archive is a directory.
     """
     path = location.partition("#")[0].lower()
     is_remote = "://" in path and not path.startswith("file:")
@@ -59,48 +59,50 @@ def pdm(content: bytes) -> Iterator[Package]:
     _demand_major(table(document["metadata"])["lock_version"], "4")
     for entry in tables(document["package"]):
         path = optional_text(entry.get("path"))
+        if "url" in entry or "path" in entry:
+            build = _hash_of(entry.get("files", []))
+        else:  # from a repository; an editable one has no revision
+            build = optional_text(entry.get("revision"))
         yield Package(
-            normalized(entry["name"]),
+            normalize_name(entry["name"]),
             optional_text(entry.get("version")),
             ecosystem="pypi",
-            build=_pdm_build(entry),
+            build=build,
             local=path is not None and is_directory(path),
         )
-
-
-def _pdm_build(entry: Table) -> str | None:
-    if "url" in entry or "path" in entry:
-        return _hash_of(entry.get("files", []))
-    # From a repository; one that is editable has none.
-    return optional_text(entry.get("revision"))
 
 
 def pipfile(content: bytes) -> Iterator[Package]:
     """
     Read ``Pipfile.lock``.
 
-    All categories go into one virtual environment, whatever their names, so
-    one package may have the versions of several.
+    Pipenv installs all categories into one virtual environment, so a package
+    may have the versions of several categories.
     """
     document = table(load_json(content))
     demand_version(table(document.pop("_meta"))["pipfile-spec"], 6)
     table(document["default"])
     for category in document.values():
-        for name, found in table(category).items():
-            entry = table(found)
+        for name, value in table(category).items():
+            entry = table(value)
             location = optional_text(entry.get("path", entry.get("file")))
+            build = None
+            if "ref" in entry:  # a branch, if an old Pipenv could not resolve it
+                build = commit_of(text(entry["ref"]))
+            elif location is not None:
+                build = min(map(text, items(entry.get("hashes", []))), default=None)
             yield Package(
-                normalized(name),
+                normalize_name(name),
                 _pipfile_version(entry),
                 ecosystem="pypi",
-                build=_pipfile_build(entry, location),
+                build=build,
                 local=location is not None and is_directory(location),
             )
 
 
 def _pipfile_version(entry: Table) -> str | None:
-    # From elsewhere than an index; or "*", whose markers have ruled it out on
-    # the machine that locked.
+    # Entries from a URL, path or repository have none. "*": the markers
+    # exclude the machine that ran Pipenv.
     version = text(entry.get("version", "*"))
     if version == "*":
         return None
@@ -109,43 +111,34 @@ def _pipfile_version(entry: Table) -> str | None:
     return text(version.lstrip("="))
 
 
-def _pipfile_build(entry: Table, location: str | None) -> str | None:
-    if "ref" in entry:  # a branch, if an old Pipenv could not resolve it
-        return commit_of(text(entry["ref"]))
-    if location is not None:
-        return min(map(text, items(entry.get("hashes", []))), default=None)
-    return None
-
-
 def poetry(content: bytes) -> Iterator[Package]:
     """
     Read ``poetry.lock``.
 
-    Every index but the default one has a source; that makes its packages no
-    others. Before version 2, hashes were in another place and are not known.
+    Packages from any index but PyPI have a source; another index makes no
+    other package. Files before version 2 have their hashes in another place;
+    these are not read.
     """
     document = load_toml(content)
     _demand_major(table(document["metadata"])["lock-version"], "1", "2")
     for entry in tables(document["package"]):
         source = table(entry.get("source", {}))
+        if source.get("type") in {"file", "url"}:
+            build = _hash_of(entry.get("files", []))
+        else:
+            build = optional_text(source.get("resolved_reference"))
         yield Package(
-            normalized(entry["name"]),
+            normalize_name(entry["name"]),
             text(entry["version"]),
             ecosystem="pypi",
-            build=_poetry_build(entry, source),
+            build=build,
             local=source.get("type") == "directory",
         )
 
 
-def _poetry_build(entry: Table, source: Table) -> str | None:
-    if source.get("type") in {"file", "url"}:
-        return _hash_of(entry.get("files", []))
-    return optional_text(source.get("resolved_reference"))
-
-
 def pylock(content: bytes) -> Iterator[Package]:
     """
-    Read ``pylock.toml`` (PEP 751), whoever has written it.
+    Read ``pylock.toml`` (PEP 751), of any tool.
 
     One name has several entries if their markers exclude one another.
     """
@@ -153,32 +146,31 @@ def pylock(content: bytes) -> Iterator[Package]:
     _demand_major(document["lock-version"], "1")
     text(document["created-by"])
     for entry in tables(document["packages"]):
+        build = None
+        if "vcs" in entry:
+            build = text(table(entry["vcs"])["commit-id"])
+        elif "archive" in entry:
+            hashes = table(table(entry["archive"])["hashes"])
+            # Which other algorithms there are depends on the tool.
+            algorithm = "sha256" if "sha256" in hashes else min(hashes)
+            build = f"{algorithm}:{text(hashes[algorithm])}"
         yield Package(
-            normalized(entry["name"]),
+            normalize_name(entry["name"]),
             optional_text(entry.get("version")),
             ecosystem="pypi",
-            build=_pylock_build(entry),
+            build=build,
             local=bool(table(entry.get("directory", {}))),
         )
-
-
-def _pylock_build(entry: Table) -> str | None:
-    if "vcs" in entry:
-        return text(table(entry["vcs"])["commit-id"])
-    if "archive" in entry:
-        hashes = table(table(entry["archive"])["hashes"])
-        # The others come and go with the tool.
-        algorithm = "sha256" if "sha256" in hashes else min(hashes)
-        return f"{algorithm}:{text(hashes[algorithm])}"
-    return None
 
 
 def uv(content: bytes) -> Iterator[Package]:
     """
     Read ``uv.lock``.
 
-    uv promises that revisions of version 1 stay readable, so the revision is
-    not looked at. An index that has moved makes no other package.
+    uv keeps all revisions of version 1 readable, so the revision is ignored.
+    The URL of an index may change without any upgrade, so it is ignored, too.
+    uv compares version and commit. The archive at a URL or path can change
+    without another version, so its hash is its build.
     """
     document = load_toml(content)
     demand_version(document["version"], 1)
@@ -187,70 +179,54 @@ def uv(content: bytes) -> Iterator[Package]:
     direct = _uv_direct(table(document.get("manifest", {})), entries)
     for entry in entries:
         source = table(entry["source"])
+        build = None
+        if "git" in source:
+            build = commit_of(text(source["git"]))
+        elif "url" in source or "path" in source:
+            files = [entry.get("sdist", {}), *items(entry.get("wheels", []))]
+            build = _hash_of(files)
         yield Package(
             text(entry["name"]),
             optional_text(entry.get("version")),
             ecosystem="pypi",
-            build=_uv_build(entry, source),
+            build=build,
             direct=entry["name"] in direct if direct else None,
             local=not source.keys().isdisjoint(("directory", "editable", "virtual")),
         )
 
 
-def _uv_build(entry: Table, source: Table) -> str | None:
-    # uv itself compares version and commit. What lies behind a URL or a path
-    # may change as well without another version, and then has another hash.
-    if "git" in source:
-        return commit_of(text(source["git"]))
-    if "url" in source or "path" in source:
-        return _hash_of([entry.get("sdist", {}), *items(entry.get("wheels", []))])
-    return None
-
-
 def _uv_direct(manifest: Table, entries: list[Table]) -> set[str]:
     """
-    Return what is asked for by name, the projects themselves included.
+    Return the names of the projects and of their requirements.
 
-    Empty: the lockfile does not say.
+    Empty: the lockfile does not tell.
     """
-    roots = _uv_roots(manifest, entries)
-    # A script, or a workspace without a project of its own, has its
+    if "members" in manifest:
+        members = set(map(text, items(manifest["members"])))
+        roots = [entry for entry in entries if entry["name"] in members]
+    else:
+        # The only member is the project beside the lockfile, if there is one.
+        sources = [(entry, table(entry["source"])) for entry in entries]
+        roots = [e for e, s in sources if "." in (s.get("editable"), s.get("virtual"))]
+    # Scripts, and workspaces without a project at their root, have
     # requirements in the manifest.
-    groups = [
-        roots,
-        manifest.get("requirements", []),
-        *table(manifest.get("dependency-groups", {})).values(),
-        *chain.from_iterable(map(_uv_requirements, roots)),
-    ]
+    groups = [roots, manifest.get("requirements", [])]
+    groups += table(manifest.get("dependency-groups", {})).values()
+    for root in roots:
+        groups.append(root.get("dependencies", []))
+        groups += table(root.get("optional-dependencies", {})).values()
+        groups += table(root.get("dev-dependencies", {})).values()
     return {text(item["name"]) for group in groups for item in tables(group)}
 
 
-def _uv_roots(manifest: Table, entries: list[Table]) -> list[Table]:
-    if "members" in manifest:
-        members = set(map(text, items(manifest["members"])))
-        return [entry for entry in entries if entry["name"] in members]
-    # The only member is the project beside the lockfile, or there is none.
-    return [entry for entry in entries if _is_beside(table(entry["source"]))]
-
-
-def _is_beside(source: Table) -> bool:
-    return "." in (source.get("editable"), source.get("virtual"))
-
-
-def _uv_requirements(root: Table) -> Iterable[object]:
-    yield root.get("dependencies", [])
-    yield from table(root.get("optional-dependencies", {})).values()
-    yield from table(root.get("dev-dependencies", {})).values()
-
-
-def _demand_major(found: object, *known: str) -> None:
-    # Minor versions only add to what was there.
-    demand_version(text(found).partition(".")[0], *known)
+def _demand_major(version: object, *known: str) -> None:
+    # All of these formats add fields in minor versions only.
+    demand_version(text(version).partition(".")[0], *known)
 
 
 def _hash_of(files: object) -> str | None:
     """
-    Return the hash of what lies at a URL or path: there is one file only.
+    Return the hash of the one file at a URL or path; None: it has none.
     """
     hashes = (optional_text(file.get("hash")) for file in tables(files))
     return min(filter(None, hashes), default=None)

@@ -1,5 +1,5 @@
 """
-From the bytes of a lockfile to a snapshot.
+Read the bytes of a lockfile into a snapshot.
 """
 
 from upgrade_state._record import digest
@@ -13,15 +13,16 @@ def read(content: bytes, *, format: str | None = None) -> Snapshot:  # noqa: A00
     """
     Read a lockfile.
 
-    Never raises because of *content*: what cannot be understood as a whole is
-    opaque, and the snapshot says why. Nothing in it is executed or fetched.
+    Never raises because of *content*: a lockfile that cannot be read as a
+    whole is opaque, and the snapshot names the problem. Nothing in it is
+    executed or fetched.
 
     Args:
         content: The raw bytes.
 
         format:
-            One of `FORMATS`, or the name of an installed `Reader`; None:
-            unknown, so the content is opaque.
+            One of `FORMATS`, or the name of an installed `Reader`. None: the
+            format is unknown, so the content is opaque.
 
     Returns:
         The snapshot, always with the digest of *content*.
@@ -43,8 +44,8 @@ def read(content: bytes, *, format: str | None = None) -> Snapshot:  # noqa: A00
     except RecursionError:
         problem = "nested too deeply"
     except (AttributeError, LookupError, TypeError, ValueError):
-        # A key is missing or something has another shape than the format
-        # demands. To go on with the rest would make packages disappear.
+        # A key is missing, or a value has another shape than the format
+        # demands. Skipping the entry would report its package as removed.
         problem = f"not a {format} lockfile"
     else:
         return Snapshot(format=format, digest=digest(content), packages=packages)

@@ -1,5 +1,5 @@
 """
-Requirements files of pip and of all that write them, where they are lockfiles.
+Requirements files, if they are lockfiles.
 """
 
 import re
@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 from ._model import Package
 from ._parse import UnreadableError, commit_of, load_text, refuse
-from ._python import ARCHIVES, is_directory, normalized
+from ._python import ARCHIVES, is_directory, normalize_name
 
-# Patterns take a time that grows with the length of the line, not with its
-# square: lines may be hostile.
+# Lines may be hostile: the time of these patterns grows with the length of a
+# line, not with its square.
 _NAME = re.compile("[A-Za-z0-9][A-Za-z0-9._-]*")
 _VERSION = re.compile("[A-Za-z0-9][A-Za-z0-9._+!-]*")
 _PINNED = re.compile(
@@ -26,7 +26,7 @@ _EDITABLE = re.compile(r"(?:-e|--editable\b)[\s=]*")
 _OPTIONS = re.compile(r"\s-")
 _EGG = re.compile(f"[#&]egg=({_NAME.pattern})")
 _HASH = re.compile("(?:[#&]|--hash[ =])(sha256[=:][0-9a-f]{64})")
-# The end of a file of which a part is missing. Most of it are hashes.
+# The end of an incomplete file. Hashes are most of a file.
 _CUT_OFF = re.compile(r"(?:\\|--hash=sha256:[0-9a-f]{0,63})\s*\Z")
 _REPOSITORY = re.compile(r"(?:git|hg|svn|bzr)\+")
 
@@ -35,12 +35,10 @@ def requirements(content: bytes) -> list[Package]:
     """
     Read ``requirements.txt``, if everything in it is pinned.
 
-    People write such files as well, to say what they want rather than what
-    they have got. A file is no lockfile if any of its requirements can become
-    another package while the file stays as it is, if it includes others, or
-    if it requires nothing. pip takes a byte order mark for nothing, and so do
-    we. Constraints and other options add no package; variables are not
-    replaced.
+    A file is no lockfile if any of its requirements could be resolved to
+    another package while the file stays the same, if it includes other
+    files, or if it requires nothing. As in pip, a byte order mark is skipped.
+    Constraints and other options add no package. Variables are not expanded.
     """
     document = load_text(_as_utf_8(content))
     if _CUT_OFF.search(document[-200:]):
@@ -53,9 +51,9 @@ def requirements(content: bytes) -> list[Package]:
 
 def _as_utf_8(content: bytes) -> bytes:
     """
-    Return *content* without its byte order mark.
+    Return *content* in UTF-8, without its byte order mark.
 
-    One of UTF-16 is what PowerShell makes of ``pip freeze > requirements.txt``.
+    PowerShell writes ``pip freeze > requirements.txt`` in UTF-16.
     """
     if not content.startswith((BOM_UTF16_BE, BOM_UTF16_LE)):
         return content.removeprefix(BOM_UTF8)
@@ -72,7 +70,7 @@ def _lines(content: str) -> Iterator[str]:
     """
     pending = []
     for line in content.splitlines():
-        # A line of nothing but a comment continues, but is not continued.
+        # A comment line ends a continued line, and is not continued itself.
         if line.endswith("\\") and not line.lstrip().startswith("#"):
             pending.append(line.strip("\\"))
             continue
@@ -82,6 +80,9 @@ def _lines(content: str) -> Iterator[str]:
 
 
 def _package(line: str) -> Package | None:
+    """
+    Return the package of one line; None: the line requires nothing.
+    """
     if _INCLUDE.match(line):
         raise UnreadableError("includes other files")
     editable = _EDITABLE.match(line)
@@ -92,62 +93,52 @@ def _package(line: str) -> Package | None:
     pinned = _PINNED.fullmatch(requirement)
     name, version, location = pinned.groups() if pinned else (None, None, requirement)
     if version:
-        return Package(normalized(name), version, ecosystem="pypi")
+        return Package(normalize_name(name), version, ecosystem="pypi")
     location = location.partition(" ")[0]
     if not (editable or "/" in location or location.startswith(".")):
         raise UnreadableError("not pinned")
-    return _located(name, location, line)
+    return _package_at(name, location, line)
 
 
-def _located(name: str | None, location: str, line: str) -> Package | None:
+def _package_at(name: str | None, location: str, line: str) -> Package | None:
     """
-    Return what comes from a URL or path, which itself goes no further.
+    Return the package at a URL or path, without the URL or path itself.
 
-    None: a directory that says its name in its own files only. It is local,
-    so no upgrade replaces it.
+    None: a directory whose name is only in its own files. It is local, so no
+    upgrade replaces it.
     """
     path, _, fragment = location.partition("#")
     if path.endswith("]"):  # extras
         path = path.rpartition("[")[0]
     egg = _EGG.search(f"#{fragment}")
     name = name or (egg[1] if egg else None)
+    version = build = None
+    is_local = False
     if _REPOSITORY.match(path):
-        return _from_repository(name, path)
-    if not is_directory(path):
-        return _from_archive(name, path, line)
-    if name is None:
-        return None
-    return Package(normalized(name), None, ecosystem="pypi", local=True)
-
-
-def _from_repository(name: str | None, path: str) -> Package:
-    commit = commit_of(path.rpartition("@")[2])
-    if commit is None:  # a branch, or whatever is newest
-        raise UnreadableError("not pinned")
-    return Package(_known(name), None, ecosystem="pypi", build=commit)
-
-
-def _from_archive(name: str | None, path: str, line: str) -> Package:
-    hashes = (found.replace("=", ":") for found in _HASH.findall(line))
-    said, version = _name_and_version(path)
-    name = _known(name or said)
-    return Package(
-        name,
-        version if said and normalized(said) == name else None,
-        ecosystem="pypi",
-        build=min(hashes, default=None),
-    )
-
-
-def _known(name: str | None) -> str:
+        build = commit_of(path.rpartition("@")[2])
+        if build is None:  # a branch or tag, which can move
+            raise UnreadableError("not pinned")
+    elif is_directory(path):
+        if name is None:
+            return None
+        is_local = True
+    else:
+        stated, version = _name_and_version(path)
+        name = name or stated
+        if stated and normalize_name(stated) != normalize_name(name):
+            version = None
+        hashes = (hash_.replace("=", ":") for hash_ in _HASH.findall(line))
+        build = min(hashes, default=None)
     if name is None:
         raise UnreadableError("has a requirement without a name")
-    return normalized(name)
+    return Package(
+        normalize_name(name), version, ecosystem="pypi", build=build, local=is_local
+    )
 
 
 def _name_and_version(path: str) -> tuple[str, str] | tuple[None, None]:
     """
-    Return what the name of a wheel or source distribution says.
+    Return name and version in the file name of a wheel or source distribution.
     """
     file = path.partition("?")[0].rpartition("/")[2].replace("%2B", "+")
     ending = next(filter(file.lower().endswith, ARCHIVES), "")

@@ -1,7 +1,7 @@
 """
-Readers that other distributions bring along, as entry points.
+Readers that other distributions provide as entry points.
 
-Their code is run for whoever names their format, and for nobody else.
+A reader's code is loaded only when a caller names its format.
 """
 
 import logging
@@ -22,30 +22,33 @@ _TEXTS = ("ecosystem", "platform", "environment", "version", "build")
 
 def names() -> set[str]:
     """
-    Return the names of all formats that somebody has installed a reader of.
+    Return the formats of all installed readers; none is loaded.
     """
     return _plugins.names(GROUP)
 
 
 def reader_of(name: str) -> Reader | None:
     """
-    Load the reader of the format *name*; None: nobody brings one.
+    Load the installed reader of the format *name*; None: there is none.
 
     Raises:
-        ValueError: It cannot be loaded, or is nothing that could be called.
+        ValueError: The reader cannot be loaded, or is not callable.
     """
     point = _plugins.find(GROUP, name)
     if point is None or not is_short_name(name):
         return None
     reader: Reader = _plugins.load(point)
     if callable(reader):
-        return _guarded(name, reader)
+        return _limit(name, reader)
     raise ValueError(f"Could not call {_plugins.shown(point)}")
 
 
-def _guarded(name: str, reader: Reader) -> Reader:
+def _limit(name: str, reader: Reader) -> Reader:
     """
-    Return *reader*, with the limits and the manners of those in this package.
+    Return *reader* with the limits of the built-in ones.
+
+    It sees no content that is empty, too large or in the middle of a merge;
+    any of its exceptions, and any result but packages, is a problem.
     """
 
     def read(content: bytes, /) -> Iterable[Package]:
@@ -55,7 +58,7 @@ def _guarded(name: str, reader: Reader) -> Reader:
         except (AttributeError, LookupError, RecursionError, TypeError, ValueError):
             raise
         except Exception as e:
-            # The message of an exception may have been made from the content.
+            # The message of the exception may contain parts of the content.
             _LOG.debug("the reader of %r raised %s", name, type(e).__name__)
             raise UnreadableError(f"the reader of {name} has failed") from e
         if not all(map(_is_sound, packages)):
@@ -67,7 +70,7 @@ def _guarded(name: str, reader: Reader) -> Reader:
 
 def _is_sound(package: object) -> bool:
     """
-    Tell whether *package* can be compared with any other.
+    Return whether *package* can be compared with any other.
     """
     return (
         isinstance(package, Package)
@@ -75,9 +78,8 @@ def _is_sound(package: object) -> bool:
         and all(isinstance(getattr(package, f), str | None) for f in _TEXTS)
         and isinstance(package.direct, bool | None)
         and isinstance(package.builds, tuple)
-        and all(map(_is_part, package.builds))
+        and all(
+            isinstance(pair, tuple) and [str, str] == [type(text) for text in pair]
+            for pair in package.builds
+        )
     )
-
-
-def _is_part(pair: object) -> bool:
-    return isinstance(pair, tuple) and [str, str] == [type(word) for word in pair]
