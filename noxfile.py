@@ -1,5 +1,5 @@
 """
-Everything that must hold: `nox`. What takes longer: `nox --list`.
+Sessions: `nox` runs everything that must hold, `nox --list` shows the longer ones.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FLOOR = (
 
 def _runs(version: str) -> bool:
     """
-    Tell whether this interpreter is there; a version manager's shim may not be it.
+    Return whether this interpreter works; a version manager's shim may have none.
     """
     python = shutil.which(f"python{version}")
     if python is None:
@@ -66,7 +66,7 @@ def typing(session: nox.Session) -> None:
     _install(session, "typing")
     session.run("mypy")
     session.run("pyright")
-    # As its users have it: not from where its source would be found.
+    # The installed package, as embedders have it, not the source tree.
     session.chdir(session.create_tmp())
     session.run("pyright", "--verifytypes", "upgrade_state", "--ignoreexternal")
 
@@ -86,7 +86,7 @@ def tests(session: nox.Session) -> None:
 @nox.session(python=OTHERS)
 def others(session: nox.Session) -> None:
     """
-    All tests, with the other interpreters that are there.
+    All tests, with every other interpreter that is installed.
     """
     _install(session, "tests")
     session.run("pytest", "-n", "auto", *session.posargs)
@@ -99,7 +99,7 @@ def floor(session: nox.Session) -> None:
     """
     _install(session, "tests", extras="")
     session.install(*FLOOR)
-    # A shell does not mind which libraries there are, and takes its time.
+    # The tests of shells are slow and do not depend on the libraries' versions.
     skip = "--ignore=tests/cli/hook"
     session.run("pytest", "-n", "auto", skip, *session.posargs)
 
@@ -117,7 +117,7 @@ def docs(session: nox.Session) -> None:
 @nox.parametrize("tool", nox.project.dependency_groups(PROJECT, "oracles"))
 def oracles(session: nox.Session, tool: str) -> None:
     """
-    What the tools themselves find in their lockfiles; npm if it is there.
+    Compare the readers with the tools' own answers; npm's if it is installed.
     """
     _install(session, "tests")
     session.install(tool)
@@ -127,7 +127,7 @@ def oracles(session: nox.Session, tool: str) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """
-    What an activation, a prompt, many checks and reading a lockfile cost.
+    Measure an activation, a prompt, many checks and the reading of lockfiles.
     """
     session.install("pip>=25.2")
     session.install(".", "--force-reinstall", env={"PYTHONDONTWRITEBYTECODE": ""})
@@ -159,7 +159,7 @@ def fuzz(session: nox.Session) -> None:
 @nox.session
 def network(session: nox.Session) -> None:
     """
-    The recipes with the real tools and registries; npm and mise if they are there.
+    The recipes with real tools and registries; npm and mise if they are installed.
     """
     _install(session, "tests")
     paths = [

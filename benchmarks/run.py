@@ -1,12 +1,12 @@
 """
-Measure what an activation costs, against the least that it could cost.
+Measure the cost of an activation against the least that it could cost.
 
     python benchmarks/run.py [--pairs 31] [--check]
 
-Run by the interpreter of a virtual environment in which the library is installed
-from a wheel. What is promised is a ratio: two commands take turns, and the median
-of the one is divided by the median of the other. CPU time decides, since it does
-not depend on what else the machine is doing; the time on the wall is shown beside.
+Run it with the interpreter of a virtual environment in which the library is
+installed from a wheel. Each promise is a ratio: two commands take turns, and the
+median of the first is divided by the median of the second. CPU time decides, since
+other programs on the machine change it least; wall time is shown in brackets.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 _ALWAYS = dt.timedelta()
 
-# What would silence notices, keep bytecode from being used, or load more.
+# Variables that silence notices, disable bytecode files or load more modules.
 _OFF = (
     "CI",
     "NO_UPDATE_NOTIFIER",
@@ -61,7 +61,7 @@ verdict = StateStore({cache!r}).environment({path!r}, "uv.lock").claim_notice()
 
 class Table:
     """
-    Prints lines, and remembers whether all limits are kept.
+    Print lines, and remember whether every limit holds.
     """
 
     def __init__(self, pairs: int) -> None:
@@ -107,7 +107,7 @@ class Table:
 
 
 def _take_turns(this: Measure, against: Measure, pairs: int) -> tuple[Cost, Cost]:
-    this(), against()  # whatever is done the first time only
+    this(), against()  # the first run fills caches
     samples = [(this(), against()) for _ in range(pairs)]
     return _median([a for a, _ in samples]), _median([b for _, b in samples])
 
@@ -122,12 +122,12 @@ def _shown(cost: Cost) -> str:
     return f"{cost[0] * factor:.2f} ({cost[1] * factor:.2f}) {unit}"
 
 
-# What is measured
+# Measures
 
 
 def process(*command: str) -> Measure:
     """
-    Measure a whole process, from its start until it is gone.
+    Measure a whole process, from its start until it has been waited for.
     """
     argv = list(command)
     nowhere = os.open(os.devnull, os.O_RDWR)
@@ -147,7 +147,7 @@ def process(*command: str) -> Measure:
 
 def call(function: Callable[[], object], times: int) -> Measure:
     """
-    Measure one call of *function*, of so many in a row.
+    Measure one call of *function*, averaged over *times* calls in a row.
     """
 
     def measure() -> Cost:
@@ -160,11 +160,11 @@ def call(function: Callable[[], object], times: int) -> Measure:
     return measure
 
 
-def told_shop(
+def notified_shop(
     place: Path, *, size: int = 10_000, upgrades: int = 2
 ) -> EnvironmentState:
     """
-    Make an environment whose user has been told today.
+    Create an environment whose user was notified today.
     """
     directory = place / f"shop-{size}-{upgrades}"
     directory.mkdir()
@@ -189,7 +189,7 @@ def commit(shop: EnvironmentState, new: bytes, upgrades: int = 2) -> None:
 
 def starts(shop: EnvironmentState, start: Callable[[], object]) -> Measure:
     """
-    Measure how long *start* keeps its caller; what it starts is waited for.
+    Measure how long *start* keeps its caller, then wait for the process it started.
     """
     log = shop.log_path
 
@@ -199,12 +199,12 @@ def starts(shop: EnvironmentState, start: Callable[[], object]) -> Measure:
         cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
         if isinstance(started, Freshness) and not started.due:
             raise RuntimeError(str(started))
-        while _background._children:  # noqa: SLF001 - a friend
+        while _background._children:  # noqa: SLF001
             _background._reap()  # noqa: SLF001
             time.sleep(0.001)
         with contextlib.suppress(ChildProcessError):
             os.wait()
-        # As if that had been long ago.
+        # An empty log: the next start does not count as one after this one.
         with open(log, "w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
         return cpu, wall
@@ -214,7 +214,7 @@ def starts(shop: EnvironmentState, start: Callable[[], object]) -> Measure:
 
 def look_at(path: str) -> Callable[[], None]:
     """
-    Make the least that anybody who reads a file has to do.
+    Return the three calls without which no file is read.
     """
 
     def look() -> None:
@@ -227,7 +227,7 @@ def look_at(path: str) -> Callable[[], None]:
 
 def fresh(shop: EnvironmentState) -> Callable[[], object]:
     """
-    Make a silent claim by a new handle, as a new process has one.
+    Return a silent claim by a new handle, as in a new process.
     """
     cache = str(Path(shop.record_path).parents[1])
     path = str(shop.path)
@@ -248,7 +248,7 @@ def numbers() -> Iterator[bytes]:
 
 def many(place: Path, count: int) -> StateStore:
     """
-    Make a store of many environments; what they have in them does not matter.
+    Create a store of *count* environments with empty records.
     """
     root = place / "many" / "v1"
     root.mkdir(parents=True, mode=0o700)
@@ -293,7 +293,7 @@ def whole_processes(table: Table, place: Path, shop: EnvironmentState) -> None:
             table.compare(name, process(*command), bare, cpu=1.25)
     command, check = (_command("notify", str(shop.path), *o) for o in ([], ["--check"]))
     if command is not None and check is not None:
-        name = "the same --check where none is due, against it"
+        name = "the same --check when none is due, against it"
         table.compare(name, process(*check), process(*command), cpu=1.1)
     show = "\nimport sys; print(*sys.modules)\n"
     silent.write_text(silent.read_text() + show)
@@ -304,7 +304,7 @@ def whole_processes(table: Table, place: Path, shop: EnvironmentState) -> None:
 
 def _command(*args: str) -> list[str] | None:
     """
-    Return the command as it is installed, if it works and stays silent.
+    Return the installed command, if it succeeds without output.
     """
     path = shutil.which("upgrade-state", path=str(Path(sys.executable).parent))
     if path is None:
@@ -325,13 +325,13 @@ def single_calls(table: Table, place: Path, shop: EnvironmentState) -> None:
     )
     table.compare(
         "lockfile of 5 MB, against 10 KB",
-        call(fresh(told_shop(place, size=5_000_000)), 500),
+        call(fresh(notified_shop(place, size=5_000_000)), 500),
         call(fresh(shop), 500),
         cpu=1.1,
     )
     table.compare(
         "5000 upgrades, against 2",
-        call(fresh(told_shop(place, upgrades=5000)), 500),
+        call(fresh(notified_shop(place, upgrades=5000)), 500),
         call(fresh(shop), 500),
         cpu=1.1,
     )
@@ -339,10 +339,10 @@ def single_calls(table: Table, place: Path, shop: EnvironmentState) -> None:
 
 def starting(table: Table, shop: EnvironmentState) -> None:
     """
-    Start a program that does nothing, wrapped as a check is.
+    Start a program that does nothing, wrapped as a check is wrapped.
     """
     program = shutil.which("true") or "true"
-    command: list[Any] = [*_background._wrapper(), program]  # noqa: SLF001 - a friend
+    command: list[Any] = [*_background._wrapper(), program]  # noqa: SLF001
     this = starts(shop, lambda: shop.start_check([program], max_age=_ALWAYS))
     table.compare(
         "start_check, against posix_spawn of the same",
@@ -380,7 +380,7 @@ def without_limits(table: Table, place: Path, shop: EnvironmentState) -> None:
         "claim that speaks", call(lambda: shop.claim_notice(interval=_ALWAYS), 5)
     )
     table.report("commit of 2 upgrades", call(lambda: commit(shop, next(contents)), 5))
-    table.report("read()", call(shop.read, 200))
+    table.report("look().information", call(lambda: shop.look().information, 200))
     store = many(place, 10_000)
     table.report("list of 10 000 environments", call(lambda: sum(1 for _ in store), 1))
 
@@ -389,7 +389,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n", maxsplit=1)[0])
     parser.add_argument("--pairs", type=int, default=31, help="of each, at least 15")
     parser.add_argument(
-        "--check", action="store_true", help="exit 1 where a limit is missed"
+        "--check", action="store_true", help="exit 1 if a limit is missed"
     )
     args = parser.parse_args()
     for name in _OFF:
@@ -397,7 +397,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as temporary:
         place = Path(temporary).resolve()
         os.environ["HOME"] = temporary
-        shop = told_shop(place)
+        shop = notified_shop(place)
         table = Table(max(args.pairs, 15))
         whole_processes(table, place, shop)
         single_calls(table, place, shop)
