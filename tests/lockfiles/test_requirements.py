@@ -2,25 +2,28 @@ import codecs
 
 import pytest
 
-from upgrade_state import lockfiles
+from lockfiles.helpers import COMMITS, DIGESTS, packages, problem, read, rows
 from upgrade_state.lockfiles import Package
 
-COMMITS = "a" * 40, "b" * 40
-DIGESTS = "1" * 64, "2" * 64
+NAME = "requirements"
 WHEEL = "https://files.example/x-1.0-py3-none-any.whl"
 REPOSITORY = "git+https://user:secret@files.example/x.git"
 
 
-def read(*lines):
-    return lockfiles.read("\n".join(lines).encode(), format="requirements")
+def package(*lines):
+    """
+    Return the only package that *lines* require.
+    """
+    (p,) = packages("\n".join(lines), NAME)
+    return p
 
 
 def pins(*lines):
-    return [(p.name, p.version) for p in read(*lines).packages]
+    return [(p.name, p.version) for p in packages("\n".join(lines), NAME)]
 
 
-def diff(old, new):
-    return lockfiles.diff(read(*old), read(*new)).upgrades
+def x(version=None, **fields):
+    return Package("x", version, ecosystem="pypi", **fields)
 
 
 class TestPins:
@@ -46,7 +49,7 @@ class TestPins:
         """
         A pin is a name and a version, whatever else is on the line.
         """
-        assert (Package("x", "1.0", ecosystem="pypi"),) == read(line).packages
+        assert x("1.0") == package(line)
 
     @pytest.mark.parametrize("version", ["1!2.0rc1.post2.dev3", "2.7.1+cpu", "2024a-1"])
     def test_version(self, version):
@@ -54,18 +57,6 @@ class TestPins:
         A version is whole.
         """
         assert [("x", version)] == pins(f"x=={version}")
-
-    def test_name(self):
-        """
-        Names are compared as the index does it.
-        """
-        assert [("zope-interface", "8.0")] == pins("Zope._Interface==8.0")
-
-    def test_forks(self):
-        """
-        One name may have several pins.
-        """
-        assert [("x", "1"), ("x", "2")] == pins("x==1 ; a == 'b'", "x==2 ; a != 'b'")
 
 
 class TestLines:
@@ -96,7 +87,7 @@ class TestLines:
         """
         Only after a blank does it start a comment.
         """
-        (p,) = read(f"x @ {WHEEL}#sha256={DIGESTS[0]} # {DIGESTS[1]}").packages
+        p = package(f"x @ {WHEEL}#sha256={DIGESTS[0]} # {DIGESTS[1]}")
 
         assert f"sha256:{DIGESTS[0]}" == p.build
 
@@ -125,10 +116,9 @@ class TestLines:
         """
         content = codecs.BOM_UTF8 + b"x==1.0"
 
-        assert lockfiles.read(content, format="requirements").packages
-        assert (
-            "starts with a byte order mark"
-            == lockfiles.read(codecs.BOM_UTF8 + content, format="requirements").problem
+        assert (x("1.0"),) == packages(content, NAME)
+        assert "starts with a byte order mark" == problem(
+            codecs.BOM_UTF8 + content, NAME
         )
 
     @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
@@ -137,14 +127,11 @@ class TestLines:
         A mark of UTF-16 says how to read the rest, as it does to pip.
         """
         content = "\ufeffx==1.0\r\ny==2.0  # \u00fc\r\n".encode(encoding)
-        snapshot = lockfiles.read(content, format="requirements")
 
-        assert [("x", "1.0"), ("y", "2.0")] == [
-            (p.name, p.version) for p in snapshot.packages
-        ]
+        assert ["1.0", "2.0"] == [p.version for p in packages(content, NAME)]
 
     @pytest.mark.parametrize(
-        ("content", "problem"),
+        ("content", "expected"),
         [
             (b"x\0=\0=\x001\0\n", "not valid UTF-16"),
             (b"\x00\xd8x\0", "not valid UTF-16"),
@@ -154,13 +141,11 @@ class TestLines:
         ],
         ids=["half a character", "half a pair", "mark only", "a wish", "large"],
     )
-    def test_bad_utf_16(self, content, problem):
+    def test_bad_utf_16(self, content, expected):
         """
         What is damaged, empty or too large is so in UTF-16, too.
         """
-        snapshot = lockfiles.read(codecs.BOM_UTF16_LE + content, format="requirements")
-
-        assert problem == snapshot.problem
+        assert expected == problem(codecs.BOM_UTF16_LE + content, NAME)
 
 
 class TestRepository:
@@ -181,24 +166,7 @@ class TestRepository:
         """
         The build of a package from a repository is its commit.
         """
-        assert (Package("x", None, ecosystem="pypi", build=COMMITS[0]),) == read(
-            line
-        ).packages
-
-    @pytest.mark.parametrize("ref", ["", "@main", "@v1.0", "@" + "a" * 7])
-    def test_no_commit(self, ref):
-        """
-        A branch moves, and so may a tag.
-        """
-        assert "not pinned" == read("y==1", f"x @ {REPOSITORY}{ref}").problem
-
-    def test_no_name(self):
-        """
-        A package without a name cannot be found again.
-        """
-        snapshot = read("y==1", f"{REPOSITORY}@{COMMITS[0]}")
-
-        assert "has a requirement without a name" == snapshot.problem
+        assert x(build=COMMITS[0]) == package(line)
 
 
 class TestArchive:
@@ -219,7 +187,7 @@ class TestArchive:
         """
         The name of a file says what is in it.
         """
-        assert (Package("x", "1.0", ecosystem="pypi"),) == read(line).packages
+        assert x("1.0") == package(line)
 
     @pytest.mark.parametrize(
         ("file", "expected"),
@@ -241,15 +209,6 @@ class TestArchive:
         """
         assert [("x", None)] == pins(f"x @ https://files.example/{file}")
 
-    @pytest.mark.parametrize("file", ["v1.0.zip", "x", "x-.whl", "-1.0.zip"])
-    def test_no_name(self, file):
-        """
-        A package without a name cannot be found again.
-        """
-        snapshot = read("y==1", f"https://files.example/{file}")
-
-        assert "has a requirement without a name" == snapshot.problem
-
     @pytest.mark.parametrize(
         "line",
         [
@@ -263,9 +222,7 @@ class TestArchive:
         """
         The build of an archive is its hash.
         """
-        (p,) = read(line).packages
-
-        assert f"sha256:{DIGESTS[0]}" == p.build
+        assert f"sha256:{DIGESTS[0]}" == package(line).build
 
 
 class TestDirectory:
@@ -282,9 +239,7 @@ class TestDirectory:
         """
         A directory is local.
         """
-        assert (Package("x", None, ecosystem="pypi", local=True),) == read(
-            line
-        ).packages
+        assert x(local=True) == package(line)
 
     @pytest.mark.parametrize("line", ["-e .", "-e x", "-e .[a]", "./x", ".", "/srv/x"])
     def test_no_name(self, line):
@@ -294,58 +249,45 @@ class TestDirectory:
         assert [("y", "1")] == pins(line, "y==1")
 
 
+UNNAMED = "has a requirement without a name"
+OPAQUE = {
+    "not pinned": [
+        *("x", "x>=1.0", "x==1.*", "x==1.0,>=0.9", "x==${VERSION}", "x==", "x=1.0"),
+        *("==1.0", "-x==1.0\nx", "x y==1.0", "x @ y", "x==1.0 y", "x[a==1.0", "\0"),
+        *("x ; a == 'b'", "x>=1 ; a == '/'"),
+        # A branch or tag can move.
+        *(f"x @ {REPOSITORY}{ref}" for ref in ("", "@main", "@v1.0", "@" + "a" * 7)),
+    ],
+    UNNAMED: [
+        f"{REPOSITORY}@{COMMITS[0]}",
+        *(f"https://files.example/{file}" for file in ("v1.0.zip", "x", "x-.whl")),
+        "https://files.example/-1.0.zip",
+    ],
+    "includes other files": ["-r x.txt", "-rx.txt", "--requirement=x.txt"],
+    "cut off": [
+        *("x==1.0 \\", "x==1.0 \\\n", "x==1.0 --hash=sha256:"),
+        f"x==1.0 --hash=sha256:{DIGESTS[0][1:]}\n",
+    ],
+}
+
+
 class TestOpaque:
     @pytest.mark.parametrize(
-        "line",
-        [
-            "x",
-            "x>=1.0",
-            "x==1.*",
-            "x==1.0,>=0.9",
-            "x==${VERSION}",
-            "x==",
-            "x=1.0",
-            "==1.0",
-            "-x==1.0\nx",
-            "x y==1.0",
-            "x @ y",
-            "x==1.0 y",
-            "x[a==1.0",
-            "x ; a == 'b'",
-            "x>=1 ; a == '/'",
-            "\0",
-        ],
+        ("line", "expected"),
+        [(line, why) for why, row in OPAQUE.items() for line in row],
     )
-    def test_not_pinned(self, line):
+    def test_line(self, line, expected):
         """
-        One requirement that is not pinned, and the file is a list of wishes.
+        One such line makes the file opaque.
         """
-        snapshot = read("y==1", line)
-
-        assert (None, "not pinned") == (snapshot.packages, snapshot.problem)
+        assert expected == problem(f"y==1\n{line}", NAME)
 
     @pytest.mark.parametrize("line", ["# x==1.0", "-i https://index.example", "-e ."])
     def test_nothing(self, line):
         """
         A file that pins nothing has not lost its packages.
         """
-        assert "not pinned" == read(line).problem
-
-    @pytest.mark.parametrize("line", ["-r x.txt", "-rx.txt", "--requirement=x.txt"])
-    def test_include(self, line):
-        """
-        What is in another file is not known.
-        """
-        assert "includes other files" == read("y==1", line).problem
-
-    @pytest.mark.parametrize(
-        "end", ["\\", "\\\n", "--hash=sha256:", f"--hash=sha256:{DIGESTS[0][1:]}\n"]
-    )
-    def test_cut_off(self, end):
-        """
-        Where a file ends in the middle of something, more is missing.
-        """
-        assert "cut off" == read("y==1", f"x==1.0 {end}").problem
+        assert "not pinned" == problem(line, NAME)
 
     @pytest.mark.parametrize(
         "line",
@@ -362,7 +304,7 @@ class TestOpaque:
         """
         A long line takes no longer than several short ones.
         """
-        read(line)
+        read(line, NAME)
 
 
 class TestDiff:
@@ -370,32 +312,10 @@ class TestDiff:
         """
         Another pin is a version change; hashes, comments and order are none.
         """
-        old = ["y==1", f"x==1.9 --hash=sha256:{DIGESTS[0]}"]
-        new = ["x==1.10", "y==1 # z"]
-        (row,) = diff(old, new)
+        old = f"y==1\nx==1.9 --hash=sha256:{DIGESTS[0]}"
+        same = f"x==1.9 --hash=sha256:{DIGESTS[1]}\n# z\nY == 1"
 
-        assert ("x", "version", ("1.9",), ("1.10",)) == (
-            row.name,
-            row.kind,
-            row.old,
-            row.new,
+        assert [("version", ("1.9",), ("1.10",), None, None)] == rows(
+            old, "x==1.10\ny==1 # z", NAME
         )
-        assert () == diff(old, [f"x==1.9 --hash=sha256:{DIGESTS[1]}", "# z", "Y == 1"])
-
-    def test_commit(self):
-        """
-        Another commit is a rebuild, and the URL is in no row.
-        """
-        (row,) = diff(*([f"x @ {REPOSITORY}@{c}"] for c in COMMITS))
-
-        assert ("rebuild", *COMMITS) == (row.kind, row.old_build, row.new_build)
-        assert "example" not in repr(row)
-
-    def test_archive(self):
-        """
-        So is another archive of the same name.
-        """
-        (row,) = diff(*([f"{WHEEL}#sha256={d}"] for d in DIGESTS))
-
-        assert "rebuild" == row.kind
-        assert "example" not in repr(row)
+        assert [] == rows(old, same, NAME)

@@ -1,0 +1,591 @@
+"""
+The lockfiles of Python package managers, side by side.
+"""
+
+import json
+from functools import partial
+
+import pytest
+
+from lockfiles.helpers import (
+    COMMITS,
+    DIGESTS,
+    SECRET,
+    packages,
+    problem,
+    read,
+    rows,
+    upgrades,
+)
+from upgrade_state.lockfiles import Package
+
+python = partial(Package, ecosystem="pypi")
+
+HEADS = {
+    "pdm": "[metadata]\nlock_version = '4.5.0'\n",
+    "poetry": "[metadata]\nlock-version = '2.1'\n",
+    "pylock": "lock-version = '1.0'\ncreated-by = 'x'\n",
+    "uv": "version = 1\nrevision = 3\nrequires-python = '>=3.11'\n",
+}
+EMPTY = {
+    "pdm": f"package = []\n{HEADS['pdm']}",
+    "poetry": f"package = []\n{HEADS['poetry']}",
+    "pylock": f"{HEADS['pylock']}packages = []\n",
+    "pipfile": '{"_meta": {"pipfile-spec": 6}, "default": {}}',
+}
+MIRROR = "source = { registry = 'https://index.example/mirror' }"
+HASH = "hash = 'sha256:1'"
+FILES = f"files = [{{ file = 'x', {HASH} }}]"
+WHEELS = f"wheels = [{{ url = 'x' }}, {{ {HASH} }}]"
+NEEDS_A = "dependencies = [{ name = 'a' }]"
+
+
+def write(name, *entries, head=None, **categories):
+    """
+    Return a lockfile of the format *name* with *entries*.
+    """
+    if name == "requirements":
+        return "\n".join(entries)
+    if name == "pipfile":
+        default = {key: value for entry in entries for key, value in entry.items()}
+        meta = {"hash": {"sha256": "1"}, "pipfile-spec": 6, "sources": []}
+        return json.dumps({"_meta": meta, "default": default, **categories})
+    key = "packages" if name == "pylock" else "package"
+    head = HEADS[name] if head is None else head
+    return head + "".join(f"[[{key}]]\n{entry}\n" for entry in entries)
+
+
+def entry(name="x", version="1.0", *lines):
+    """
+    Return the lines of a package in TOML.
+    """
+    versions = [] if version is None else [f"version = '{version}'"]
+    return "\n".join([f"name = '{name}'", *versions, *lines])
+
+
+def uv(name="x", version="1.0", source=None, *lines):
+    source = source or "registry = 'https://index.example/simple'"
+    return entry(name, version, f"source = {{ {source} }}", *lines)
+
+
+def poetry(kind, *lines):
+    source = f"source = {{ type = '{kind}', url = '{SECRET}/x'"
+    return entry("x", "1.0", *lines, f"{source} }}")
+
+
+def git(name, commit):
+    """
+    Return an entry whose source is a commit of a repository.
+    """
+    url = f"{SECRET}/x.git"
+    return {
+        "pdm": entry(
+            "x", "1.0", f"git = '{url}'", "ref = 'main'", f"revision = '{commit}'"
+        ),
+        "pipfile": {"x": {"git": url, "ref": commit}},
+        "poetry": poetry("git").replace(
+            " }", f", reference = 'main', resolved_reference = '{commit}' }}"
+        ),
+        "pylock": entry(
+            "x",
+            None,
+            f"vcs = {{ type = 'git', url = '{url}', commit-id = '{commit}' }}",
+        ),
+        "requirements": f"x @ git+{url}@{commit}",
+        "uv": uv("x", "1.0", f"git = '{SECRET}/x?rev=main#{commit}'"),
+    }[name]
+
+
+def archive(name, digest):
+    """
+    Return an entry whose source is one archive.
+    """
+    files = f"files = [{{ file = 'x', hash = '{digest}' }}]"
+    hashes = f"hashes = {{ sha256 = '{digest.partition(':')[2]}' }}"
+    return {
+        "pdm": entry("x", "1.0", f"url = '{SECRET}/x'", files),
+        "pipfile": {"x": {"file": f"{SECRET}/x", "hashes": [digest]}},
+        "poetry": poetry("url", files),
+        "pylock": entry("x", "1.0", f"archive = {{ url = '{SECRET}/x', {hashes} }}"),
+        "requirements": f"x @ {SECRET}/x-1.0.zip#{digest.replace(':', '=')}",
+        "uv": uv("x", "1.0", f"url = '{SECRET}/x'", f"sdist = {{ hash = '{digest}' }}"),
+    }[name]
+
+
+every_format = pytest.mark.parametrize(
+    "name", ["pdm", "pipfile", "poetry", "pylock", "requirements", "uv"]
+)
+
+
+class TestPackages:
+    @pytest.mark.parametrize(
+        ("name", "written", "version"),
+        [
+            ("pdm", entry("zope.interface", "8.0", FILES), "8.0"),
+            (
+                "pipfile",
+                {"zope.interface": {"index": "mirror", "version": "==8.0"}},
+                "8.0",
+            ),
+            ("pipfile", {"Zope_Interface": {"version": "===8.0+cpu"}}, "8.0+cpu"),
+            # Excluded by its markers on the machine that ran Pipenv.
+            ("pipfile", {"zope-interface": {"markers": "m", "version": "*"}}, None),
+            ("poetry", entry("Zope.Interface", "8.0", FILES), "8.0"),
+            ("poetry", poetry("legacy").replace("'x'", "'zope-interface'"), "1.0"),
+            ("pylock", entry("zope_-Interface", "8.0", "sdist = { url = 'x' }"), "8.0"),
+            ("requirements", "Zope._Interface==8.0", "8.0"),
+            ("uv", uv("zope-interface", "8.0"), "8.0"),
+            ("uv", uv("zope-interface", "2.7.1+cpu"), "2.7.1+cpu"),
+        ],
+    )
+    def test_index(self, name, written, version):
+        """
+        A package from an index has a normalized name, a version and no build.
+        """
+        assert (python("zope-interface", version),) == packages(
+            write(name, written), name
+        )
+
+    @every_format
+    def test_commit(self, name):
+        """
+        The build of a package from a repository is its commit, without the URL.
+        """
+        (p,) = packages(write(name, git(name, COMMITS[0])), name)
+
+        assert ("x", COMMITS[0], False) == (p.name, p.build, p.local)
+        assert "secret" not in repr(p)
+
+    @pytest.mark.parametrize("ref", ["", "main", "a" * 39, "x" * 40, "a" * 41])
+    def test_no_commit(self, ref):
+        """
+        A fragment that is no commit is not shown: it may be a password.
+        """
+        (p,) = packages(write("uv", git("uv", ref)), "uv")
+
+        assert p.build is None
+
+    @pytest.mark.parametrize(
+        ("name", "written"),
+        [
+            # Older versions of Pipenv write a branch, PDM nothing if editable.
+            ("pipfile", {"x": {"git": "https://files.example/x", "ref": "main"}}),
+            ("pdm", entry("x", "1.0", "editable = true", "git = 'x'", "ref = 'main'")),
+            ("pdm", entry("x", "1.0", "url = 'https://files.example/x'")),
+            ("poetry", poetry("url")),
+            ("uv", uv("x", "1.0", "path = 'x.whl'")),
+        ],
+    )
+    def test_no_build(self, name, written):
+        """
+        A source without a commit or hash has no build.
+        """
+        (p,) = packages(write(name, written), name)
+
+        assert (None, False) == (p.build, p.local)
+
+    @every_format
+    def test_archive(self, name):
+        """
+        The build of an archive is its hash, without the URL.
+        """
+        digest = f"sha256:{DIGESTS[0]}"
+        (p,) = packages(write(name, archive(name, digest)), name)
+
+        assert ("x", digest, False) == (p.name, p.build, p.local)
+        assert "secret" not in repr(p)
+
+    @pytest.mark.parametrize(
+        ("name", "written"),
+        [
+            ("pdm", entry("x", "1.0", "path = './x-1.0-py3-none-any.whl'", FILES)),
+            ("pdm", entry("x", "1.0", "path = '../X-1.0.TAR.GZ'", FILES)),
+            ("pipfile", {"x": {"path": "../x-1.0.whl", "hashes": ["sha256:1"]}}),
+            ("pipfile", {"x": {"file": "file:///x.zip#egg=x", "hashes": ["sha256:1"]}}),
+            ("poetry", poetry("file", FILES)),
+            ("uv", uv("x", "1.0", "path = 'x'", f"sdist = {{ {HASH} }}")),
+            ("uv", uv("x", "1.0", "url = 'x'", WHEELS)),
+            ("uv", uv("x", "1.0", "url = 'x'", "sdist = {}", WHEELS)),
+        ],
+    )  # fmt: skip
+    def test_archive_elsewhere(self, name, written):
+        """
+        An archive may be a local file, and its hash in a list.
+        """
+        (p,) = packages(write(name, written), name)
+
+        assert ("sha256:1", False) == (p.build, p.local)
+
+    @pytest.mark.parametrize(
+        ("hashes", "expected"),
+        [
+            ("md5 = '2', sha256 = '1', blake2b = '3'", "sha256:1"),
+            ("sha512 = '2', sha384 = '1'", "sha384:1"),
+        ],
+    )
+    def test_algorithm(self, hashes, expected):
+        """
+        Of several hashes in pylock.toml, SHA-256 is the build.
+        """
+        written = entry("x", "1.0", f"archive = {{ hashes = {{ {hashes} }} }}")
+
+        assert [expected] == [
+            p.build for p in packages(write("pylock", written), "pylock")
+        ]
+
+    @pytest.mark.parametrize(
+        ("name", "written", "version"),
+        [
+            ("pdm", entry("x", None, "path = '../x'"), None),
+            ("pdm", entry("x", None, "editable = true", "path = '../x'"), None),
+            ("pipfile", {"x": {"editable": True, "path": "."}}, None),
+            ("pipfile", {"x": {"editable": True, "file": "."}}, None),
+            ("poetry", poetry("directory", "files = []"), "1.0"),
+            ("pylock", entry("x", None, "directory = { path = '.' }"), None),
+            ("uv", uv("x", None, "editable = '../x'"), None),
+            ("uv", uv("x", None, "virtual = '../x'"), None),
+            ("uv", uv("x", None, "directory = '../x'"), None),
+        ],
+    )
+    def test_directory(self, name, written, version):
+        """
+        A directory is local, editable or not.
+        """
+        assert (python("x", version, local=True),) == packages(
+            write(name, written), name
+        )
+
+    @pytest.mark.parametrize("revision", ["", "revision = 1\n", "revision = 99\n"])
+    def test_revision(self, revision):
+        """
+        Every revision of version 1 of uv.lock is readable.
+        """
+        head = HEADS["uv"].replace("revision = 3\n", revision)
+
+        assert 1 == len(packages(write("uv", uv(), head=head), "uv"))
+
+    @pytest.mark.parametrize("version", ["1.1", "2.0"])
+    def test_old_hashes(self, version):
+        """
+        The hashes of older Poetry lockfiles, in another table, are not read.
+        """
+        head = HEADS["poetry"].replace("2.1", version) + "[metadata.files]\nx = []\n"
+
+        assert (python("x", "1.0"),) == packages(
+            write("poetry", poetry("url"), head=head), "poetry"
+        )
+
+    def test_categories(self):
+        """
+        Every category of a Pipfile.lock counts, whatever its name.
+        """
+        a, b, c = ({name: {"version": "==1"}} for name in "abc")
+        content = write("pipfile", a, develop=b, docs=c)
+
+        assert ["a", "b", "c"] == [p.name for p in packages(content, "pipfile")]
+
+    @pytest.mark.parametrize("name", ["pdm", "pipfile", "poetry", "pylock"])
+    def test_no_packages(self, name):
+        """
+        An environment without packages is not opaque.
+        """
+        assert () == packages(EMPTY[name], name)
+
+
+WRONG = {
+    "pdm": [
+        "version = '1.0'",
+        "name = 1",
+        "name = ''",
+        "name = 'x'\nversion = 1.0",
+        "name = 'x'\nrevision = 1",
+        "name = 'x'\npath = 1",
+        "name = 'x'\npath = 'x.whl'\nfiles = {}",
+        "name = 'x'\npath = 'x.whl'\nfiles = [1]",
+        "name = 'x'\npath = 'x.whl'\nfiles = [{ hash = 1 }]",
+    ],
+    "pipfile": [
+        {"x": None},
+        {"x": "==1.0"},
+        {"x": {"version": None}},
+        {"x": {"version": 1}},
+        {"x": {"version": ""}},
+        {"x": {"version": "*1"}},
+        {"x": {"version": "1.0"}},
+        {"x": {"version": "=1.0"}},
+        {"x": {"version": "=="}},
+        {"x": {"version": "~==1.0"}},
+        {"x": {"ref": 1}},
+        {"x": {"path": 1}},
+        {"x": {"file": "x.zip", "hashes": "sha256:1"}},
+        {"x": {"file": "x.zip", "hashes": [1]}},
+        {"": {"version": "==1"}},
+    ],
+    "poetry": [
+        "version = '1.0'",
+        "name = 1\nversion = '1.0'",
+        "name = ''\nversion = '1.0'",
+        "name = 'x'",
+        "name = 'x'\nversion = 1.0",
+        "name = 'x'\nversion = '1.0'\nsource = 'git'",
+        "name = 'x'\nversion = '1.0'\nsource = { type = [] }",
+        "name = 'x'\nversion = '1.0'\nsource = { resolved_reference = 1 }",
+        "name = 'x'\nversion = '1.0'\nfiles = 1\nsource = { type = 'url' }",
+        "name = 'x'\nversion = '1.0'\nfiles = ['x']\nsource = { type = 'url' }",
+    ],
+    "pylock": [
+        "version = '1.0'",
+        "name = 1",
+        "name = ''",
+        "name = 'x'\nversion = 1.0",
+        "name = 'x'\nvcs = 1",
+        "name = 'x'\nvcs = { type = 'git' }",
+        "name = 'x'\nvcs = { type = 'git', commit-id = '' }",
+        "name = 'x'\narchive = 1",
+        "name = 'x'\narchive = {}",
+        "name = 'x'\narchive = { hashes = {} }",
+        "name = 'x'\narchive = { hashes = { sha256 = 1 } }",
+        "name = 'x'\ndirectory = '.'",
+    ],
+    "uv": [
+        "name = 1\nsource = {}",
+        "name = ''\nsource = {}",
+        "source = {}",
+        "name = 'x'",
+        "name = 'x'\nsource = 'registry+https://index.example'",
+        "name = 'x'\nsource = {}\nversion = 1.0",
+        "name = 'x'\nsource = { git = 1 }",
+        "name = 'x'\nsource = { url = '' }\nwheels = [1]",
+        "name = 'x'\nsource = { url = '' }\nsdist = { hash = 1 }",
+        "name = 'x'\nsource = { virtual = '.' }\ndependencies = ['y']",
+        "name = 'x'\nsource = { virtual = '.' }\ndependencies = [{ name = 1 }]",
+        "name = 'x'\nsource = { virtual = '.' }\ndev-dependencies = []",
+        "name = 'x'\nsource = { virtual = '.' }\noptional-dependencies.a = 1",
+    ],
+}
+
+
+class TestWrong:
+    @pytest.mark.parametrize(
+        ("name", "wrong"),
+        [(name, wrong) for name, row in WRONG.items() for wrong in row],
+    )
+    def test_entry(self, name, wrong):
+        """
+        One entry of another shape makes the lockfile opaque.
+        """
+        good = {"a": {"version": "==1"}} if name == "pipfile" else uv("a")
+
+        assert packages(write(name, good), name)
+        assert f"not a {name} lockfile" == problem(write(name, good, wrong), name)
+
+    @pytest.mark.parametrize(
+        ("name", "head"),
+        [
+            *((name, "") for name in HEADS),
+            ("pdm", "metadata = 1\n"),
+            ("pdm", "metadata = {}\n"),
+            ("poetry", "metadata = 1\n"),
+            ("poetry", "metadata = {}\n"),
+            ("pylock", "lock-version = '1.0'\n"),
+            ("pylock", "created-by = 'x'\n"),
+            ("uv", "version = 1\n"),
+            ("uv", "requires-python = '>=3.11'\n"),
+            ("uv", HEADS["uv"] + "manifest = 1\n"),
+            ("uv", HEADS["uv"] + "manifest.members = 'x'\n"),
+            ("uv", HEADS["uv"] + "manifest.members = [1]\n"),
+            ("uv", HEADS["uv"] + "manifest.requirements = 1\n"),
+            ("uv", HEADS["uv"] + "manifest.requirements = ['x']\n"),
+            ("uv", HEADS["uv"] + "manifest.dependency-groups = []\n"),
+        ],
+    )  # fmt: skip
+    def test_head(self, name, head):
+        """
+        Every key of the head is there and has its shape.
+        """
+        content = write(name, uv(), head=head)
+
+        assert f"not a {name} lockfile" == problem(content, name)
+
+    @pytest.mark.parametrize("name", HEADS)
+    @pytest.mark.parametrize(
+        "more", ["", "package = 1\n", "package = []\nmanifest = 1\n"]
+    )
+    def test_no_packages(self, name, more):
+        """
+        A lockfile that is cut off before its packages has not lost them.
+        """
+        content = (more if name == "uv" else "") + HEADS[name]
+
+        assert f"not a {name} lockfile" == problem(content, name)
+
+    @pytest.mark.parametrize(
+        "content",
+        [
+            "[]", "null", '"_meta"', "1",
+            '{"default": {}}',
+            '{"_meta": {"pipfile-spec": 6}}',
+            write("pipfile", docs=None),
+            write("pipfile", docs=[]),
+            write("pipfile", docs="x"),
+        ],
+    )  # fmt: skip
+    def test_pipfile(self, content):
+        """
+        A Pipfile.lock is a table with its keys, and every category is a table.
+        """
+        assert "not a pipfile lockfile" == problem(content, "pipfile")
+
+
+class TestUvDirect:
+    @pytest.mark.parametrize(
+        ("entries", "manifest", "expected"),
+        [
+            # The project beside the lockfile, its extras and its groups.
+            (
+                [
+                    uv("shop", "1.0", "editable = '.'", NEEDS_A,
+                       "optional-dependencies.cli = [{ name = 'b' }]",
+                       "dev-dependencies.tests = [{ name = 'c' }]"),
+                    *map(uv, "abcd"),
+                ],
+                "", [True, True, True, True, False],
+            ),
+            # A project in another directory is not a root.
+            (
+                [
+                    uv("shop", "1.0", "virtual = '.'"),
+                    uv("a", "1.0", "editable = '../a'", NEEDS_A.replace("'a'", "'b'")),
+                    uv("b"),
+                ],
+                "", [True, False, False],
+            ),
+            # Members of a workspace are roots, wherever they are.
+            (
+                [
+                    uv("cart", "1.0", "editable = 'cart'", NEEDS_A),
+                    uv("a"), uv("b"),
+                ],
+                "manifest.members = ['cart']\n", [True, True, False],
+            ),
+            # Scripts have their requirements in the manifest.
+            (
+                [uv("a"), uv("b")],
+                "manifest.requirements = [{ name = 'a' }]\n", [True, False],
+            ),
+            (
+                [uv("a"), uv("b")],
+                "manifest.dependency-groups.dev = [{ name = 'a' }]\n", [True, False],
+            ),
+            # Without a root the lockfile does not tell.
+            ([uv("a")], "", [None]),
+        ],
+        ids=["project", "neighbour", "members", "script", "group", "unknown"],
+    )  # fmt: skip
+    def test_direct(self, entries, manifest, expected):
+        """
+        Direct are the roots, and the packages that a root requires.
+        """
+        content = write("uv", *entries, head=HEADS["uv"] + manifest)
+
+        assert expected == [p.direct for p in packages(content, "uv")]
+
+
+ONE, TWO = ({"x": {"version": f"=={version}"}} for version in "12")
+
+
+class TestDiff:
+    @every_format
+    def test_commit(self, name):
+        """
+        Another commit of the same version is a rebuild, without a URL.
+        """
+        old, new = (write(name, git(name, commit)) for commit in COMMITS)
+        (row,) = upgrades(old, new, name)
+
+        assert ("rebuild", *COMMITS) == (row.kind, row.old_build, row.new_build)
+
+    @every_format
+    def test_archive(self, name):
+        """
+        Another archive of the same version is a rebuild, without a URL.
+        """
+        builds = [f"sha256:{digest}" for digest in DIGESTS]
+        old, new = (write(name, archive(name, build)) for build in builds)
+        (row,) = upgrades(old, new, name)
+
+        assert ("rebuild", *builds) == (row.kind, row.old_build, row.new_build)
+
+    @pytest.mark.parametrize("name", ["pdm", "poetry", "pylock", "requirements", "uv"])
+    def test_forks(self, name):
+        """
+        Versions of one name are a set, whatever their order.
+        """
+        one, two = (
+            f"x=={v}" if name == "requirements" else uv("x", v)
+            for v in ("2.9.1", "2.10")
+        )
+        both, reverse, single = (
+            write(name, one, two),
+            write(name, two, one),
+            write(name, one),
+        )
+
+        assert [("version", ("2.9.1",), ("2.9.1", "2.10"), None, None)] == rows(
+            single, both, name
+        )
+        assert [("version", ("2.9.1", "2.10"), ("2.9.1",), None, None)] == rows(
+            both, single, name
+        )
+        assert [] == rows(both, reverse, name)
+
+    def test_categories(self):
+        """
+        Versions of several categories of a Pipfile.lock are a set, too.
+        """
+        old, new = (
+            write("pipfile", ONE, develop=ONE),
+            write("pipfile", ONE, develop=TWO),
+        )
+        (row,) = upgrades(old, new, "pipfile")
+
+        assert (("1",), ("1", "2"), None) == (row.old, row.new, row.environment)
+        assert [] == rows(write("pipfile", ONE), write("pipfile", docs=ONE), "pipfile")
+
+    @pytest.mark.parametrize(
+        ("name", "old", "new"),
+        [
+            ("pdm", [entry()], [entry(), entry("x", "1.0", "extras = ['http2']")]),
+            ("poetry", [entry("Jinja2")], [entry("jinja2")]),
+            ("poetry", [entry()], [poetry("legacy")]),
+            ("pylock", [entry()], [entry("x", "1.0", "sdist = { url = 'x' }")]),
+            ("uv", [uv()], [entry("x", "1.0", MIRROR)]),
+            ("uv", [git("uv", COMMITS[0])], [uv()]),
+        ],
+        ids=["extra", "spelling", "index", "file", "mirror", "release"],
+    )
+    def test_no_upgrade(self, name, old, new):
+        """
+        An entry that is only written in another way is no upgrade.
+        """
+        assert read(write(name, *old), name) != read(write(name, *new), name)
+        assert [] == rows(write(name, *old), write(name, *new), name)
+
+    def test_extras(self):
+        """
+        A package with an entry per extra is one package.
+        """
+        old = write("pdm", entry(), entry("x", "1.0", "extras = ['http2']"))
+
+        assert ["version"] == [
+            row[0] for row in rows(old, write("pdm", entry("x", "2")), "pdm")
+        ]
+
+    @pytest.mark.parametrize("name", ["pylock", "uv"])
+    def test_version_appears(self, name):
+        """
+        A version on one side only is a version change.
+        """
+        old, new = (write(name, uv("x", version)) for version in (None, "1.0"))
+
+        assert [("version", (), ("1.0",), None, None)] == rows(old, new, name)
