@@ -18,7 +18,8 @@ import sys
 import time
 from pathlib import Path
 
-from conftest import SEEDS
+from helpers import SEEDS
+
 from upgrade_state import lockfiles
 
 # Of samples, so many bytes altogether, and at least so many files.

@@ -2,7 +2,14 @@
 Read and compare contents in tests, through the public door.
 """
 
+from pathlib import Path
+
 from upgrade_state import lockfiles
+
+# A small lockfile per format, with something of everything that a reader reads.
+SEEDS = {
+    path.stem: path.read_bytes() for path in Path(__file__).with_name("seeds").iterdir()
+}
 
 COMMITS = "a" * 40, "b" * 40
 DIGESTS = "1" * 64, "2" * 64

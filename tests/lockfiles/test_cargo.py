@@ -1,10 +1,9 @@
 import pytest
 
-from upgrade_state import lockfiles
+from lockfiles.helpers import COMMITS, SECRET, packages, problem, rows
 from upgrade_state.lockfiles import Package
 
 INDEX = "registry+https://user:secret@index.example/crates"
-COMMITS = "a" * 40, "b" * 40
 
 
 def package(name, version="1.0.0", source=INDEX, more=""):
@@ -16,83 +15,63 @@ def member(name, *dependencies):
     return package(name, source=None, more=f"dependencies = {list(dependencies)}")
 
 
-def git(commit):
-    return f"git+https://user:secret@files.example/x?branch=main#{commit}"
+def git(name, commit):
+    return package(name, source=f"git+{SECRET}/x?branch=main#{commit}")
 
 
-def read(*packages, head="version = 4\n"):
-    return lockfiles.read((head + "".join(packages)).encode(), format="cargo")
+def write(*entries, head="version = 4\n"):
+    return head + "".join(entries)
 
 
-def diff(old, new):
-    return lockfiles.diff(read(*old), read(*new)).upgrades
-
-
-def directs(*packages):
-    return [(p.name, p.version, p.direct) for p in read(*packages).packages]
+def read(*entries, **head):
+    return packages(write(*entries, **head), "cargo")
 
 
 class TestPackages:
     def test_registry(self):
         """
-        A crate from a registry has a version and nothing else.
+        A crate from a registry has a version and no build.
         """
         assert (Package("serde", "1.0.0", ecosystem="cargo", direct=False),) == read(
             package("serde")
-        ).packages
+        )
 
     def test_member(self):
         """
-        What has no source is local.
+        A crate without a source is local.
         """
         assert (
             Package("shop", "1.0.0", ecosystem="cargo", direct=True, local=True),
-        ) == read(member("shop")).packages
+        ) == read(member("shop"))
 
     def test_git(self):
         """
         The build of a crate from git is its commit, without the URL.
         """
-        (p,) = read(package("x", source=git(COMMITS[0]))).packages
+        assert (
+            Package("x", "1.0.0", ecosystem="cargo", build=COMMITS[0], direct=False),
+        ) == read(git("x", COMMITS[0]))
 
-        assert (COMMITS[0], False) == (p.build, p.local)
-
-    @pytest.mark.parametrize(
-        "head",
-        ["", "version = 1\n", "version = 2\n", "version = 3\n", "version = 4\n"],
-    )
-    def test_versions(self, head):
+    @pytest.mark.parametrize("version", ["", *(f"version = {n}\n" for n in "1234")])
+    def test_versions(self, version):
         """
         All versions of the format have their packages in one place.
         """
-        assert 1 == len(read(package("x"), head=head).packages)
-
-    def test_checksums(self):
-        """
-        The first version has its checksums at the end.
-        """
         metadata = f"[metadata]\n'checksum x 1.0.0 ({INDEX})' = '1'\n"
 
-        assert 1 == len(read(package("x"), metadata, head="").packages)
+        assert 1 == len(read(package("x"), metadata, head=version))
 
-    def test_root(self):
+    @pytest.mark.parametrize("others", [[], [package("x")]])
+    def test_root(self, others):
         """
-        Before that the project had a table of its own.
+        Until 2017 the project had a table of its own.
         """
         root = "[root]\nname = 'shop'\nversion = '0.1.0'\ndependencies = ['x 1.0.0']\n"
+        found = read(root, *others, head="")
 
-        assert [("x", True, False), ("shop", True, True)] == [
-            (p.name, p.direct, p.local)
-            for p in read(root, package("x"), head="").packages
+        assert [("x", True, False)] * len(others) + [("shop", True, True)] == [
+            (p.name, p.direct, p.local) for p in found
         ]
-
-    def test_root_alone(self):
-        """
-        A project without dependencies has nothing but that table.
-        """
-        root = "[root]\nname = 'shop'\nversion = '0.1.0'\n"
-
-        assert ["shop"] == [p.name for p in read(root, head="").packages]
 
     def test_unused_patch(self):
         """
@@ -100,21 +79,13 @@ class TestPackages:
         """
         patch = package("y").replace("package", "patch.unused")
 
-        assert ["x"] == [p.name for p in read(package("x"), patch).packages]
+        assert ["x"] == [p.name for p in read(package("x"), patch)]
 
-
-class TestDirect:
-    def test_members(self):
+    def test_direct(self):
         """
-        Direct are projects, and what any of them asks for.
+        Direct are the members of the workspace, and their dependencies.
         """
-        assert [
-            ("cart", "1.0.0", True),
-            ("shop", "1.0.0", True),
-            ("a", "1.0.0", True),
-            ("b", "1.0.0", True),
-            ("c", "1.0.0", False),
-        ] == directs(
+        found = read(
             member("cart", "a"),
             member("shop", "b", "cart"),
             package("a", more="dependencies = ['c']"),
@@ -122,63 +93,45 @@ class TestDirect:
             package("c"),
         )
 
-    @pytest.mark.parametrize("asked", ["a 2.0.0", f"a 2.0.0 ({INDEX})"])
-    def test_version(self, asked):
+        assert {"cart": True, "shop": True, "a": True, "b": True, "c": False} == {
+            p.name: p.direct for p in found
+        }
+
+    @pytest.mark.parametrize("requirement", ["a 2.0.0", f"a 2.0.0 ({INDEX})"])
+    def test_direct_version(self, requirement):
         """
-        Of several versions of a crate, it is the one that is asked for.
+        Of several versions of a crate, the required one is direct.
         """
-        assert [
-            ("shop", "1.0.0", True),
-            ("a", "1.0.0", False),
-            ("a", "2.0.0", True),
-        ] == directs(member("shop", asked), package("a"), package("a", "2.0.0"))
+        found = read(member("shop", requirement), package("a"), package("a", "2.0.0"))
+
+        assert [True, False, True] == [p.direct for p in found]
 
 
 class TestWrong:
-    def test_no_packages(self):
-        """
-        A lockfile cut off before its packages has not lost them.
-        """
-        assert "not a cargo lockfile" == read().problem
-
     @pytest.mark.parametrize(
-        "more",
+        "content",
         [
+            "",
             "package = 1",
             "package = ['x']",
-            "root = 1",
-            "metadata = 1",
-            "metadata = { lock-version = '2.1' }",
+            f"root = 1\n{package('x')}",
+            f"metadata = 1\n{package('x')}",
+            f"metadata = {{ lock-version = '2.1' }}\n{package('x')}",
+            "[[package]]\nname = 'x'",
+            "[[package]]\nversion = '1'",
+            "[[package]]\nname = ''\nversion = '1'",
+            "[[package]]\nname = 1\nversion = '1'",
+            "[[package]]\nname = 'x'\nversion = 1.0",
+            "[[package]]\nname = 'x'\nversion = '1'\nsource = { registry = 'x' }",
+            "[[package]]\nname = 'x'\nversion = '1'\ndependencies = { y = '1' }",
+            "[[package]]\nname = 'x'\nversion = '1'\ndependencies = [1]",
         ],
     )
-    def test_head(self, more):
+    def test_shape(self, content):
         """
-        The tables of the file have their shapes, and no other tool's.
+        Another shape, another tool's table or no package makes it opaque.
         """
-        entries = [] if "package" in more else [package("x")]
-
-        snapshot = read(*entries, head=f"version = 4\n{more}\n")
-
-        assert (None, "not a cargo lockfile") == (snapshot.packages, snapshot.problem)
-
-    @pytest.mark.parametrize(
-        "entry",
-        [
-            "name = 'x'",
-            "version = '1'",
-            "name = ''\nversion = '1'",
-            "name = 1\nversion = '1'",
-            "name = 'x'\nversion = 1.0",
-            "name = 'x'\nversion = '1'\nsource = { registry = 'x' }",
-            "name = 'x'\nversion = '1'\ndependencies = { y = '1' }",
-            "name = 'x'\nversion = '1'\ndependencies = [1]",
-        ],
-    )
-    def test_entry(self, entry):
-        """
-        One entry of another shape makes the lockfile opaque.
-        """
-        assert "not a cargo lockfile" == read(f"[[package]]\n{entry}\n").problem
+        assert "not a cargo lockfile" == problem(f"version = 4\n{content}", "cargo")
 
 
 class TestDiff:
@@ -186,59 +139,29 @@ class TestDiff:
         """
         Versions of one name are a set.
         """
-        (row,) = diff(
-            [package("syn"), package("syn", "2.0.9")],
-            [package("syn"), package("syn", "2.0.10")],
+        old, new = (write(package("syn"), package("syn", f"2.0.{n}")) for n in (9, 10))
+
+        assert [
+            ("version", ("1.0.0", "2.0.9"), ("1.0.0", "2.0.10"), None, None)
+        ] == rows(old, new, "cargo")
+
+    @pytest.mark.parametrize("others", [[], [package("x")]])
+    def test_commit(self, others):
+        """
+        Another commit is a rebuild, also beside a copy from a registry.
+        """
+        old, new = (write(*others, git("x", commit)) for commit in COMMITS)
+
+        assert [("rebuild", ("1.0.0",), ("1.0.0",), *COMMITS)] == rows(
+            old, new, "cargo"
         )
 
-        assert ("version", ("1.0.0", "2.0.9"), ("1.0.0", "2.0.10")) == (
-            row.kind,
-            row.old,
-            row.new,
-        )
-
-    def test_commit(self):
+    @pytest.mark.parametrize(
+        "old",
+        [git("x", COMMITS[0]), package("x", source="sparse+x", more="checksum = ''")],
+    )
+    def test_no_upgrade(self, old):
         """
-        Another commit of the same version is a rebuild.
+        A release of a commit, another registry or checksum is no upgrade.
         """
-        (row,) = diff(*([package("x", source=git(c))] for c in COMMITS))
-
-        assert ("rebuild", *COMMITS) == (row.kind, row.old_build, row.new_build)
-
-    def test_from_git_to_registry(self):
-        """
-        A release of what was taken from git is none.
-        """
-        assert () == diff([package("x", source=git(COMMITS[0]))], [package("x")])
-
-    def test_two_sources(self):
-        """
-        A crate from git beside the same one from a registry goes by commit.
-        """
-        (row,) = diff(
-            *([package("x"), package("x", source=git(commit))] for commit in COMMITS)
-        )
-
-        assert ("rebuild", *COMMITS) == (row.kind, row.old_build, row.new_build)
-
-    def test_mirror(self):
-        """
-        Neither is another registry, or another checksum.
-        """
-        mirror = package(
-            "x", source="sparse+https://files.example/", more="checksum=''"
-        )
-
-        assert () == diff([package("x")], [mirror])
-
-    def test_no_url(self):
-        """
-        No URL is in any row, and no password with it.
-        """
-        rows = diff(
-            [package("x", source=git(COMMITS[0])), package("y")],
-            [package("x", "2.0.0", source=git(COMMITS[1])), package("y", "2.0.0")],
-        )
-
-        assert 2 == len(rows)
-        assert "example" not in repr(rows)
+        assert [] == rows(write(old), write(package("x")), "cargo")

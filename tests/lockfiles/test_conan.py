@@ -2,17 +2,12 @@ import json
 
 import pytest
 
-from upgrade_state import lockfiles
+from lockfiles.helpers import packages, problem, rows
 from upgrade_state.lockfiles import Package
 
 
-def read(*requires, **fields):
-    document = {"version": "0.5", "requires": requires} | fields
-    return lockfiles.read(json.dumps(document).encode(), format="conan")
-
-
-def diff(old, new):
-    return lockfiles.diff(read(*old), read(*new)).upgrades
+def write(*requires, **fields):
+    return json.dumps({"version": "0.5", "requires": requires} | fields)
 
 
 class TestPackages:
@@ -26,21 +21,23 @@ class TestPackages:
             ("fmt/10.2.1@shop/stable#r1%1", "10.2.1", "r1"),
             ("fmt/10.2.1@shop", "10.2.1", None),
             ("fmt/cci.20240102", "cci.20240102", None),
+            # With ids of binary packages.
+            (["fmt/10.2.1#r1", {"p1": "prev1"}], "10.2.1", "r1"),
         ],
     )
     def test_reference(self, reference, version, build):
         """
         The build is the revision of the recipe; time, user and channel are none.
         """
-        assert (Package("fmt", version, ecosystem="conan", build=build),) == read(
-            reference
-        ).packages
+        assert (Package("fmt", version, ecosystem="conan", build=build),) == packages(
+            write(reference), "conan"
+        )
 
     def test_lists(self):
         """
-        All lists are read, whatever the packages are for.
+        All lists of packages are read; overrides and aliases are not.
         """
-        snapshot = read(
+        content = write(
             "a/1",
             build_requires=["b/1"],
             python_requires=["c/1"],
@@ -49,36 +46,10 @@ class TestPackages:
             alias={"f/latest": "f/1"},
         )
 
-        assert ["a", "b", "c", "d"] == [p.name for p in snapshot.packages]
-
-    def test_binaries(self):
-        """
-        A reference may have ids of binary packages beside it.
-        """
-        (p,) = read(["fmt/10.2.1#r1", {"p1": "prev1"}]).packages
-
-        assert ("fmt", "10.2.1", "r1") == (p.name, p.version, p.build)
-
-    def test_none(self):
-        """
-        A lockfile without packages is not opaque.
-        """
-        assert () == read().packages
+        assert ["a", "b", "c", "d"] == [p.name for p in packages(content, "conan")]
 
 
 class TestWrong:
-    @pytest.mark.parametrize("key", ["version", "requires"])
-    def test_key(self, key):
-        """
-        Without one of its keys it is no lockfile of Conan.
-        """
-        document = {"version": "0.5", "requires": []}
-        del document[key]
-
-        snapshot = lockfiles.read(json.dumps(document).encode(), format="conan")
-
-        assert "not a conan lockfile" == snapshot.problem
-
     @pytest.mark.parametrize(
         ("version", "expected"),
         [
@@ -93,7 +64,7 @@ class TestWrong:
         """
         Conan 1 wrote another format under the same name.
         """
-        assert expected == read(version=version).problem
+        assert expected == problem(write(version=version), "conan")
 
     @pytest.mark.parametrize(
         "item", [1, None, "", "fmt", "/1", "fmt/", [], [1], {"fmt/1": {}}]
@@ -102,15 +73,15 @@ class TestWrong:
         """
         One reference of another shape makes the lockfile opaque.
         """
-        assert "not a conan lockfile" == read("a/1", item).problem
+        assert "not a conan lockfile" == problem(write("a/1", item), "conan")
 
     @pytest.mark.parametrize("key", ["requires", "build_requires"])
-    @pytest.mark.parametrize("found", [None, 1, "fmt/1", {"fmt/1": {}}])
-    def test_list(self, found, key):
+    @pytest.mark.parametrize("value", [None, 1, "fmt/1", {"fmt/1": {}}])
+    def test_list(self, value, key):
         """
         So does a list of another shape.
         """
-        assert read(**{key: found}).packages is None
+        assert "not a conan lockfile" == problem(write(**{key: value}), "conan")
 
 
 class TestDiff:
@@ -118,9 +89,9 @@ class TestDiff:
         """
         Another revision of the recipe is a rebuild.
         """
-        (row,) = diff(["fmt/1#r1%1"], ["fmt/1#r2%2"])
+        old, new = write("fmt/1#r1%1"), write("fmt/1#r2%2")
 
-        assert ("rebuild", "r1", "r2") == (row.kind, row.old_build, row.new_build)
+        assert [("rebuild", ("1",), ("1",), "r1", "r2")] == rows(old, new, "conan")
 
     @pytest.mark.parametrize(
         "new", ["fmt/1#r1%2", "fmt/1@shop/stable#r1%1", "fmt/1%1", "fmt/1"]
@@ -129,18 +100,17 @@ class TestDiff:
         """
         Another time or channel, or no revision, is none.
         """
-        assert () == diff(["fmt/1#r1%1"], [new])
+        assert [] == rows(write("fmt/1#r1%1"), write(new), "conan")
 
     def test_version(self):
         """
         Versions of one name are a set.
         """
-        (row,) = diff(["fmt/9.1#r1", "fmt/10.0#r1"], ["fmt/10.0#r1", "fmt/10.1#r2"])
+        old, new = (
+            write("fmt/9.1#r1", "fmt/10.0#r1"),
+            write("fmt/10.0#r1", "fmt/10.1#r2"),
+        )
 
-        assert ("version", ("9.1", "10.0"), ("10.0", "10.1"), "r1", "r1, r2") == (
-            row.kind,
-            row.old,
-            row.new,
-            row.old_build,
-            row.new_build,
+        assert [("version", ("9.1", "10.0"), ("10.0", "10.1"), "r1", "r1, r2")] == rows(
+            old, new, "conan"
         )

@@ -9,6 +9,7 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lockfiles.helpers import SEEDS
 from upgrade_state import lockfiles
 from upgrade_state.lockfiles import Package, Snapshot
 
@@ -143,11 +144,11 @@ class TestRead:
         assert snapshot.packages or 0 < len(snapshot.problem) < 40
 
     @given(data=st.data())
-    def test_damaged(self, name, seeds, data):
+    def test_damaged(self, name, data):
         """
         Nor does a lockfile with anything in it replaced by anything.
         """
-        seed = seeds[name]
+        seed = SEEDS[name]
         start = data.draw(st.integers(0, len(seed)))
         stop = data.draw(st.integers(start, min(start + 12, len(seed))))
         bits = st.sampled_from([b"1", b"[]", b"{}", b"''", b'""', b"null", b"\xff"])
@@ -158,13 +159,13 @@ class TestRead:
         assert (snapshot.packages is None) == (snapshot.problem is not None)
 
     @given(data=st.data())
-    def test_other_shape(self, name, seeds, data):
+    def test_other_shape(self, name, data):
         """
         Nor does one that is well-formed, with one value of another shape.
         """
-        if not seeds[name].startswith(b"{"):
+        if not SEEDS[name].startswith(b"{"):
             return
-        document = json.loads(seeds[name])
+        document = json.loads(SEEDS[name])
         holder, key = data.draw(st.sampled_from(list(places(document))))
         holder[key] = data.draw(st.sampled_from([None, True, 1, 1.5, "", "x", [], {}]))
 
@@ -173,28 +174,28 @@ class TestRead:
         assert (snapshot.packages is None) == (snapshot.problem is not None)
 
     @given(data=st.data())
-    def test_order_of_keys(self, name, seeds, data):
+    def test_order_of_keys(self, name, data):
         """
         The order of keys has no meaning.
         """
-        if not seeds[name].startswith(b"{"):
+        if not SEEDS[name].startswith(b"{"):
             return
         shuffled = json.loads(
-            seeds[name],
+            SEEDS[name],
             object_pairs_hook=lambda found: dict(data.draw(st.permutations(found))),
         )
         old, new = (
             lockfiles.read(json.dumps(document).encode(), format=name)
-            for document in (json.loads(seeds[name]), shuffled)
+            for document in (json.loads(SEEDS[name]), shuffled)
         )
 
         assert () == lockfiles.diff(evolve(old, digest="old"), new).upgrades
 
-    def test_seed(self, name, seeds):
+    def test_seed(self, name):
         """
         What gets damaged is readable before.
         """
-        assert 2 <= len(lockfiles.read(seeds[name], format=name).packages)
+        assert 2 <= len(lockfiles.read(SEEDS[name], format=name).packages)
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,10 @@ import json
 
 import pytest
 
-from upgrade_state import lockfiles
+from lockfiles.helpers import packages, problem, rows, upgrades
 from upgrade_state.lockfiles import Package
+
+META = {"file-type": "spack-lockfile", "lockfile-version": 6}
 
 
 def spec(name="zlib", version="1.3.1", **fields):
@@ -12,20 +14,12 @@ def spec(name="zlib", version="1.3.1", **fields):
 
 
 def environment(specs, *roots, **fields):
-    return {
-        "roots": [{"hash": key, "spec": "zlib@1"} for key in roots],
-        "concrete_specs": specs,
-    } | fields
+    roots = [{"hash": key, "spec": "zlib@1"} for key in roots]
+    return {"roots": roots, "concrete_specs": specs} | fields
 
 
-def read(specs, *roots, version=6, **fields):
-    meta = {"file-type": "spack-lockfile", "lockfile-version": version}
-    document = {"_meta": meta} | environment(specs, *roots, **fields)
-    return lockfiles.read(json.dumps(document).encode(), format="spack")
-
-
-def diff(old, new):
-    return lockfiles.diff(read(old), read(new)).upgrades
+def write(specs, *roots, **fields):
+    return json.dumps({"_meta": META} | environment(specs, *roots, **fields))
 
 
 class TestPackages:
@@ -34,167 +28,114 @@ class TestPackages:
         """
         The build of a spec is its hash.
         """
+        content = write({"h1": spec()}, _meta=META | {"lockfile-version": version})
+
         assert (
             Package("zlib", "1.3.1", ecosystem="spack", build="h1", direct=False),
-        ) == read({"h1": spec()}, version=version).packages
+        ) == packages(content, "spack")
 
     def test_roots(self):
         """
-        Direct is what the environment asks for.
+        Roots are direct.
         """
-        snapshot = read({"h1": spec(), "h2": spec("gcc")}, "h2")
+        content = write({"h1": spec(), "h2": spec("gcc")}, "h2")
 
-        assert [False, True] == [p.direct for p in snapshot.packages]
+        assert [False, True] == [p.direct for p in packages(content, "spack")]
 
     @pytest.mark.parametrize("place", ["/home/ana/zlib", "../zlib"])
     def test_developed(self, place):
         """
-        What is developed is local, and where is nobody's business.
+        A spec under development is local, and its path is not kept.
         """
-        (p,) = read({"h1": spec(parameters={"dev_path": place, "pic": True})}).packages
+        developed = spec(parameters={"dev_path": place, "pic": True})
+        (p,) = packages(write({"h1": developed}), "spack")
 
         assert p.local
         assert "zlib" not in repr(p).replace("'zlib'", "")
 
     def test_included(self):
         """
-        Environments that are included are part of it, and theirs, too.
+        Included environments are read, and those that they include, too.
         """
         inner = environment({"h3": spec("c")}, "h3")
         outer = environment({"h2": spec("b")}, include_concrete={"/home/c": inner})
-
-        snapshot = read({"h1": spec("a")}, "h1", include_concrete={"/home/b": outer})
+        content = write({"h1": spec("a")}, "h1", include_concrete={"/home/b": outer})
+        found = packages(content, "spack")
 
         assert [("a", True), ("b", False), ("c", True)] == [
-            (p.name, p.direct) for p in snapshot.packages
+            (p.name, p.direct) for p in found
         ]
-        assert "home" not in repr(snapshot)
-
-    def test_none(self):
-        """
-        An environment without specs is not opaque.
-        """
-        assert () == read({}).packages
+        assert "home" not in repr(found)
 
 
 class TestDiff:
-    def test_rebuild(self):
+    @pytest.mark.parametrize("target", ["x86_64_v3", "zen4"])
+    def test_rebuild(self, target):
         """
-        Another hash of the same version is a rebuild.
+        Another hash of the same version is a rebuild, for another target, too.
         """
-        (row,) = diff({"h1": spec()}, {"h2": spec()})
+        new = spec(arch={"platform": "linux", "target": target})
 
-        assert ("rebuild", "h1", "h2", None) == (
-            row.kind,
-            row.old_build,
-            row.new_build,
-            row.platform,
+        assert [("rebuild", ("1.3.1",), ("1.3.1",), "h1", "h2")] == rows(
+            write({"h1": spec()}), write({"h2": new}), "spack"
         )
 
     def test_cascade(self):
         """
-        What depends on something new is rebuilt.
+        A package that depends on an upgraded one is rebuilt.
         """
-        old = {"a1": spec("a"), "b1": spec("b", "1"), "c1": spec("c")}
-        new = {"a2": spec("a"), "b2": spec("b", "2"), "c1": spec("c")}
+        old = write({"a1": spec("a"), "b1": spec("b", "1"), "c1": spec("c")})
+        new = write({"a2": spec("a"), "b2": spec("b", "2"), "c1": spec("c")})
 
         assert [("a", "rebuild"), ("b", "version")] == [
-            (u.name, u.kind) for u in diff(old, new)
+            (u.name, u.kind) for u in upgrades(old, new, "spack")
         ]
 
     def test_sets(self):
         """
-        Of several specs of one name, versions and hashes are sets.
+        Versions and hashes of several specs of one name are sets.
         """
-        old = {"h1": spec(), "h2": spec(), "h3": spec(version="1.2")}
-        new = {"h1": spec(), "h4": spec(), "h3": spec(version="1.2")}
+        others = {"h1": spec(), "h3": spec(version="1.2")}
+        old, new = write(others | {"h2": spec()}), write(others | {"h4": spec()})
+        versions = ("1.2", "1.3.1")
 
-        (row,) = diff(old, new)
-
-        assert ("rebuild", ("1.2", "1.3.1"), "h1, h2, h3", "h1, h3, h4") == (
-            row.kind,
-            row.new,
-            row.old_build,
-            row.new_build,
+        assert [("rebuild", versions, versions, "h1, h2, h3", "h1, h3, h4")] == rows(
+            old, new, "spack"
         )
-
-    def test_target(self):
-        """
-        Another target is a rebuild, not another package.
-        """
-        target = {"platform": "linux", "platform_os": "ubuntu24.04", "target": "zen4"}
-
-        (row,) = diff({"h1": spec()}, {"h2": spec(arch=target)})
-
-        assert "rebuild" == row.kind
 
 
 class TestWrong:
-    @pytest.mark.parametrize("key", ["_meta", "roots", "concrete_specs"])
-    def test_key(self, key):
-        """
-        Without one of its keys it is no lockfile of Spack.
-        """
-        meta = {"file-type": "spack-lockfile", "lockfile-version": 6}
-        document = {"_meta": meta} | environment({})
-        del document[key]
-
-        snapshot = lockfiles.read(json.dumps(document).encode(), format="spack")
-
-        assert "not a spack lockfile" == snapshot.problem
-
-    @pytest.mark.parametrize(
-        "meta",
-        [
-            1,
-            {},
-            {"lockfile-version": 6},
-            {"file-type": "spack-lockfile"},
-            {"file-type": "spack-database", "lockfile-version": 6},
-        ],
-    )
-    def test_meta(self, meta):
-        """
-        Spack has other files of a similar shape.
-        """
-        assert "not a spack lockfile" == read({}, _meta=meta).problem
-
     @pytest.mark.parametrize("version", [1, 3, 8])
     def test_version(self, version):
         """
-        Older ones have other hashes, and newer ones are not known.
+        Other versions have other hashes, or are not known.
         """
-        assert f"unsupported version {version}" == read({}, version=version).problem
+        content = write({}, _meta=META | {"lockfile-version": version})
 
-    @pytest.mark.parametrize(
-        "found",
-        [
-            None,
-            1,
-            {},
-            {"name": "zlib"},
-            {"version": "1"},
-            {"zlib": {"version": "1"}},
-            spec(name=""),
-            spec(version=1.3),
-            spec(parameters=[]),
-        ],
-    )
-    def test_spec(self, found):
-        """
-        One spec of another shape makes the lockfile opaque.
-        """
-        assert "not a spack lockfile" == read({"h1": spec(), "h2": found}).problem
+        assert f"unsupported version {version}" == problem(content, "spack")
 
     @pytest.mark.parametrize(
         "fields",
         [
+            {"_meta": 1},
+            {"_meta": {}},
+            {"_meta": {"lockfile-version": 6}},
+            {"_meta": {"file-type": "spack-lockfile"}},
+            {"_meta": META | {"file-type": "spack-database"}},
             {"roots": {}},
             {"roots": ["h1"]},
             {"roots": [{"spec": "zlib"}]},
             {"roots": [{"hash": 1}]},
             {"concrete_specs": []},
             {"concrete_specs": {"": spec()}},
+            *(
+                {"concrete_specs": {"h1": spec(), "h2": wrong}}
+                for wrong in (
+                    *(None, 1, {}, {"name": "zlib"}, {"version": "1"}),
+                    {"zlib": {"version": "1"}},
+                    *(spec(name=""), spec(version=1.3), spec(parameters=[])),
+                )
+            ),
             {"include_concrete": []},
             {"include_concrete": {"a": 1}},
             {"include_concrete": {"a": {}}},
@@ -202,6 +143,8 @@ class TestWrong:
     )
     def test_shape(self, fields):
         """
-        So does anything else of another shape.
+        One value of another shape makes the lockfile opaque.
         """
-        assert "not a spack lockfile" == read({"h1": spec()}, **fields).problem
+        content = write({"h1": spec()}, **fields)
+
+        assert "not a spack lockfile" == problem(content, "spack")
