@@ -2,42 +2,47 @@ import json
 
 import pytest
 
-from upgrade_state import lockfiles
+from lockfiles.helpers import COMMITS, packages, problem, rows
+from lockfiles.helpers import SECRET as HOST
 from upgrade_state.lockfiles import Package
 
-COMMITS = "a" * 40, "b" * 40
 LINUX, DARWIN = "x86_64-linux", "aarch64-darwin"
-SECRET = "https://user:secret@files.example/org"
+SECRET = f"{HOST}/org"
 
 
 def nixpkgs(commit, attribute="go"):
     return f"github:NixOS/nixpkgs/{commit}#{attribute}"
 
 
-def system(path, *more):
-    outputs = [{"name": "out", "path": path, "default": True}, *more]
+def system(path):
+    outputs = [{"name": "out", "path": path, "default": True}]
     return {"outputs": outputs, "store_path": path}
 
 
 def entry(version="1.24", commit=COMMITS[0], **systems):
-    found = {"resolved": nixpkgs(commit), "source": "devbox-search"}
-    if systems:
-        found["systems"] = {s.replace("_", "-"): i for s, i in systems.items()}
-    return found | ({"version": version} if version else {})
+    fields = {"resolved": nixpkgs(commit), "source": "devbox-search"}
+    fields |= {"systems": systems} if systems else {}
+    return fields | ({"version": version} if version else {})
 
 
-def read(packages, **fields):
-    document = {"lockfile_version": "1", "packages": packages} | fields
-    return lockfiles.read(json.dumps(document).encode(), format="devbox")
+def write(entries, **fields):
+    return json.dumps({"lockfile_version": "1", "packages": entries} | fields)
 
 
-def one(old, new):
+def one(key, value):
     """
-    Return the only row, or None, between two entries for one package.
+    Return the package of a lockfile with one entry.
     """
-    rows = lockfiles.diff(read({"go@latest": old}), read({"go@latest": new})).upgrades
-    assert len(rows) < 2
-    return rows[0] if rows else None
+    (p,) = packages(write({key: value}), "devbox")
+    return p
+
+
+def builds(old, new):
+    """
+    Return kind and builds of the upgrades between two entries for one package.
+    """
+    sides = (write({"go@latest": side}) for side in (old, new))
+    return [(kind, *both) for kind, _, _, *both in rows(*sides, "devbox")]
 
 
 class TestNames:
@@ -68,7 +73,7 @@ class TestNames:
         """
         The request is no part of the name, nor are a URL and its passwords.
         """
-        assert [name] == [p.name for p in read({key: {}}).packages]
+        assert name == one(key, {}).name
 
     @pytest.mark.parametrize("reference", ["nixpkgs-unstable", COMMITS[0], ""])
     def test_own_pin(self, reference):
@@ -80,9 +85,9 @@ class TestNames:
             f"github:NixOS/nixpkgs/{COMMITS[0]}?lastModified=1&narHash=sha256-a%3D"
         )
 
-        assert (
-            Package(key, COMMITS[0], ecosystem="nix", build=resolved, internal=True),
-        ) == read({key: {"resolved": resolved}}).packages
+        assert Package(
+            key, COMMITS[0], ecosystem="nix", build=resolved, internal=True
+        ) == one(key, {"resolved": resolved})
 
     @pytest.mark.parametrize(
         "resolved",
@@ -94,9 +99,9 @@ class TestNames:
         """
         key = "github:NixOS/nixpkgs/nixpkgs-unstable"
 
-        assert (Package(key, None, ecosystem="nix", internal=True),) == read(
-            {key: {"resolved": resolved}}
-        ).packages
+        assert Package(key, None, ecosystem="nix", internal=True) == one(
+            key, {"resolved": resolved}
+        )
 
 
 class TestPackages:
@@ -105,28 +110,24 @@ class TestPackages:
         A package has a build as a whole, and one for each system.
         """
         systems = {LINUX: system("/nix/store/l"), DARWIN: system("/nix/store/d")}
-        found = entry() | {"systems": systems}
 
-        assert (
-            Package(
-                "go",
-                "1.24",
-                ecosystem="nix",
-                build=nixpkgs(COMMITS[0]),
-                builds=((LINUX, "/nix/store/l"), (DARWIN, "/nix/store/d")),
-                direct=True,
-            ),
-        ) == read({"go@latest": found}).packages
+        assert Package(
+            "go",
+            "1.24",
+            ecosystem="nix",
+            build=nixpkgs(COMMITS[0]),
+            builds=((LINUX, "/nix/store/l"), (DARWIN, "/nix/store/d")),
+            direct=True,
+        ) == one("go@latest", entry(**systems))
 
     @pytest.mark.parametrize(
-        ("info", "expected"),
+        ("outputs", "expected"),
         [
-            ({"store_path": "/a"}, "/a"),
-            ({"store_path": "/a", "outputs": []}, "/a"),
-            ({"store_path": "/a", "outputs": [{"name": "out", "path": "/b"}]}, "/a"),
+            ({}, "/a"),
+            ({"outputs": []}, "/a"),
+            ({"outputs": [{"name": "out", "path": "/b"}]}, "/a"),
             (
                 {
-                    "store_path": "/a",
                     "outputs": [
                         {"name": "man", "path": "/m"},
                         {"name": "bin", "path": "/b", "default": True},
@@ -137,21 +138,19 @@ class TestPackages:
             ),
         ],
     )
-    def test_output(self, info, expected):
+    def test_output(self, outputs, expected):
         """
         The build is the first default output; older lockfiles have one path.
         """
-        (p,) = read({"go@latest": entry() | {"systems": {LINUX: info}}}).packages
+        p = one("go@latest", entry(**{LINUX: {"store_path": "/a"} | outputs}))
 
         assert ((LINUX, expected),) == p.builds
 
     def test_no_path(self):
         """
-        A system may be there with nothing said of it.
+        A system may have no path.
         """
-        (p,) = read({"go@latest": entry() | {"systems": {LINUX: {}}}}).packages
-
-        assert () == p.builds
+        assert () == one("go@latest", entry(**{LINUX: {}})).builds
 
     @pytest.mark.parametrize(
         ("resolved", "build"),
@@ -169,155 +168,98 @@ class TestPackages:
     )
     def test_resolved(self, resolved, build):
         """
-        Of what it resolves to, the part that tells the content is the build.
+        The build is the part of the reference that identifies the content.
         """
-        (p,) = read({"x": {"resolved": resolved}}).packages
-
-        assert build == p.build
+        assert build == one("x", {"resolved": resolved}).build
 
     def test_flake(self):
         """
         A flake has no version, and one in a directory is local.
         """
-        snapshot = read({"github:a/b": {}, "path:./c#d": {"version": ""}})
+        flake, local = one("github:a/b", {}), one("path:./c#d", {"version": ""})
 
-        assert [(None, False), (None, True)] == [
-            (p.version, p.local) for p in snapshot.packages
-        ]
+        assert (None, False) == (flake.version, flake.local)
+        assert (None, True) == (local.version, local.local)
 
-    def test_none(self):
-        """
-        An environment without packages is not opaque.
-        """
-        assert () == read({}).packages
+
+NIXPKGS = nixpkgs(COMMITS[0]), nixpkgs(COMMITS[1])
+ON_LINUX = entry(linux=system("/a"))
 
 
 class TestRule:
     def test_version(self):
         """
-        A new version is one, whatever is asked for.
+        A new version is one, whatever version the user asked for.
         """
         old, new = (
-            read({f"go@{v}": entry(v, c)})
+            write({f"go@{v}": entry(v, c, linux=system(v))})
             for v, c in zip(("1.24", "1.25"), COMMITS, strict=True)
         )
 
-        (row,) = lockfiles.diff(old, new).upgrades
+        assert [("version", ("1.24",), ("1.25",), *NIXPKGS)] == rows(old, new, "devbox")
+        assert {None} == {p.platform for p in packages(new, "devbox")}
 
-        assert ("go", "version", nixpkgs(COMMITS[0]), nixpkgs(COMMITS[1]), None) == (
-            row.name,
-            row.kind,
-            row.old_build,
-            row.new_build,
-            row.platform,
-        )
-
-    @pytest.mark.parametrize("other", ["same", "changed"])
-    def test_rebuild(self, other):
+    @pytest.mark.parametrize(
+        ("old", "new", "shown"),
+        [
+            # Another output on any system: the commits are shown.
+            *(
+                (
+                    entry(linux=system("/a"), darwin=system("same")),
+                    entry(commit=COMMITS[1], linux=system("/b"), darwin=system(other)),
+                    NIXPKGS,
+                )
+                for other in ("same", "changed")
+            ),
+            # No system on both sides: the commits decide.
+            *(
+                (ON_LINUX, entry(commit=COMMITS[1], **systems), NIXPKGS)
+                for systems in ({}, {"darwin": system("/a")})
+            ),
+            # A flake: the commits decide.
+            (entry(None, COMMITS[0]), entry(None, COMMITS[1]), NIXPKGS),
+            # The commit is the same: the outputs are shown.
+            (ON_LINUX, entry(linux=system("/b")), ("/a", "/b")),
+        ],
+    )
+    def test_rebuild(self, old, new, shown):
         """
-        Another output on any system is a rebuild, and the commits tell of it.
+        Another output, or another commit without outputs, is a rebuild.
         """
-        row = one(
-            entry(linux=system("/a"), darwin=system("same")),
-            entry(commit=COMMITS[1], linux=system("/b"), darwin=system(other)),
-        )
+        assert [("rebuild", *shown)] == builds(old, new)
+        assert [("rebuild", *shown[::-1])] == builds(new, old)
 
-        assert ("rebuild", nixpkgs(COMMITS[0]), nixpkgs(COMMITS[1])) == (
-            row.kind,
-            row.old_build,
-            row.new_build,
-        )
-
-    def test_other_commit(self):
+    @pytest.mark.parametrize(
+        "new",
+        [
+            entry(commit=COMMITS[1], linux=system("/a")),
+            entry(commit=COMMITS[1], linux=system("/a"), darwin=system("/b")),
+            entry(),
+            entry(darwin=system("/a")),
+        ],
+        ids=["other commit", "one more system", "no systems", "other system"],
+    )
+    def test_no_rebuild(self, new):
         """
-        Another commit with the same outputs is none.
+        Another commit with the same outputs, or other systems, are none.
         """
-        old, new = (entry(commit=c, linux=system("/a")) for c in COMMITS)
-
-        assert one(old, new) is None
-
-    def test_new_system(self):
-        """
-        Nor is one more system, or one less.
-        """
-        old = entry(linux=system("/a"))
-        new = entry(commit=COMMITS[1], linux=system("/a"), darwin=system("/b"))
-
-        assert one(old, new) is None
-        assert one(new, old) is None
-
-    @pytest.mark.parametrize("systems", [{}, {"darwin": system("/a")}])
-    def test_no_systems(self, systems):
-        """
-        Where no system is on both sides, the commit tells.
-        """
-        old = entry(linux=system("/a"))
-        new = entry(commit=COMMITS[1], **systems)
-
-        assert ["rebuild", "rebuild"] == [one(old, new).kind, one(new, old).kind]
-        assert one(old, entry(**systems)) is None
-
-    def test_flake(self):
-        """
-        Another commit of a flake is a rebuild.
-        """
-        old, new = (entry(None, c) for c in COMMITS)
-
-        assert ("rebuild", (), ()) == (
-            one(old, new).kind,
-            one(old, new).old,
-            one(old, new).new,
-        )
-
-    def test_same_commit(self):
-        """
-        If the commit is the same, the outputs are shown.
-        """
-        row = one(entry(linux=system("/a")), entry(linux=system("/b")))
-
-        assert ("rebuild", "/a", "/b") == (row.kind, row.old_build, row.new_build)
-
-    def test_everywhere(self):
-        """
-        What is upgraded is so on all systems, listed or not.
-        """
-        old, new = (read({"go@1": entry(v, linux=system(v))}) for v in "12")
-
-        assert () == lockfiles.diff(old, new).platforms
+        assert [] == builds(ON_LINUX, new)
+        assert [] == builds(new, ON_LINUX)
 
     def test_no_url(self):
         """
-        No URL is in any row, and no password with it.
+        A row has neither a URL nor its password.
         """
         key = f"git+{SECRET}/x#y"
         old, new = (
-            read({key: {"resolved": f"git+{SECRET}/x?rev={c}#y"}}) for c in COMMITS
+            write({key: {"resolved": f"git+{SECRET}/x?rev={c}#y"}}) for c in COMMITS
         )
 
-        (row,) = lockfiles.diff(old, new).upgrades
-
-        assert ("x#y", "rebuild", *COMMITS) == (
-            row.name,
-            row.kind,
-            row.old_build,
-            row.new_build,
-        )
-        assert "example" not in repr(row)
+        assert "x#y" == one(key, {}).name
+        assert [("rebuild", (), (), *COMMITS)] == rows(old, new, "devbox")
 
 
 class TestWrong:
-    @pytest.mark.parametrize("key", ["lockfile_version", "packages"])
-    def test_key(self, key):
-        """
-        Without one of its keys it is no lockfile of Devbox.
-        """
-        document = {"lockfile_version": "1", "packages": {}}
-        del document[key]
-
-        snapshot = lockfiles.read(json.dumps(document).encode(), format="devbox")
-
-        assert "not a devbox lockfile" == snapshot.problem
-
     @pytest.mark.parametrize(
         ("version", "expected"),
         [
@@ -330,17 +272,17 @@ class TestWrong:
         """
         The version is a text, and only one is known.
         """
-        assert expected == read({}, lockfile_version=version).problem
+        assert expected == problem(write({}, lockfile_version=version), "devbox")
 
-    @pytest.mark.parametrize("packages", [None, 1, "go", ["go"], {"": {}}])
-    def test_packages(self, packages):
+    @pytest.mark.parametrize("value", [None, 1, "go", ["go"], {"": {}}])
+    def test_packages(self, value):
         """
         Packages are a table.
         """
-        assert read(packages).packages is None
+        assert "not a devbox lockfile" == problem(write(value), "devbox")
 
     @pytest.mark.parametrize(
-        "found",
+        "wrong",
         [
             None,
             "1.24",
@@ -354,10 +296,10 @@ class TestWrong:
             {"systems": {LINUX: {"store_path": 1}}},
         ],
     )
-    def test_entry(self, found):
+    def test_entry(self, wrong):
         """
         One entry of another shape makes the lockfile opaque.
         """
-        snapshot = read({"a@1": entry(), "b@1": found})
+        content = write({"a@1": entry(), "b@1": wrong})
 
-        assert (None, "not a devbox lockfile") == (snapshot.packages, snapshot.problem)
+        assert "not a devbox lockfile" == problem(content, "devbox")

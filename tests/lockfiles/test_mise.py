@@ -1,6 +1,6 @@
 import pytest
 
-from upgrade_state import lockfiles
+from lockfiles.helpers import SECRET, packages, problem, rows, upgrades
 from upgrade_state.lockfiles import Package
 
 PLATFORM = '[tools.node."platforms.linux-x64"]\n'
@@ -9,18 +9,14 @@ PLATFORM = '[tools.node."platforms.linux-x64"]\n'
 def tool(version="24.1.0", more="", **checksums):
     platforms = "".join(
         f'[tools.node."platforms.{name}"]\nchecksum = "{checksum}"\n'
-        f'url = "https://user:secret@files.example/{name}"\n'
+        f'url = "{SECRET}/{name}"\n'
         for name, checksum in checksums.items()
     )
     return f'[[tools.node]]\nversion = "{version}"\n{more}\n{platforms}'
 
 
-def read(*parts, head=""):
-    return lockfiles.read((head + "".join(parts)).encode(), format="mise")
-
-
-def diff(old, new):
-    return lockfiles.diff(read(*old), read(*new)).upgrades
+def kinds(old, new):
+    return [kind for kind, *_ in rows(old, new, "mise")]
 
 
 class TestTools:
@@ -28,78 +24,60 @@ class TestTools:
         """
         A tool has a version, and its checksums are builds by platform.
         """
-        (p,) = read(tool(linux="sha256:1", macos="blake3:2")).packages
+        builds = (("linux sha256 []", "sha256:1"), ("macos blake3 []", "blake3:2"))
 
         assert (
-            Package(
-                "node",
-                "24.1.0",
-                ecosystem="mise",
-                builds=(
-                    ("linux sha256 []", "sha256:1"),
-                    ("macos blake3 []", "blake3:2"),
-                ),
-                direct=True,
-            )
-            == p
-        )
+            Package("node", "24.1.0", ecosystem="mise", builds=builds, direct=True),
+        ) == packages(tool(linux="sha256:1", macos="blake3:2"), "mise")
 
     @pytest.mark.parametrize("key", ["'cargo:usage-cli'", "'npm:@a/b'", "node"])
     def test_name(self, key):
         """
         The prefix of the back end belongs to the name.
         """
-        (p,) = read(f"[[tools.{key}]]\nversion = '1'\nbackend = 'x'\n").packages
+        content = f"[[tools.{key}]]\nversion = '1'\nbackend = 'x'\n"
 
-        assert key.strip("'") == p.name
+        assert [key.strip("'")] == [p.name for p in packages(content, "mise")]
 
-    def test_several_versions(self):
+    @pytest.mark.parametrize(
+        ("content", "versions"),
+        [
+            (tool("1") + tool("2"), ["1", "2"]),
+            # Older files have a table for a tool of one version.
+            ("[tools.node]\nversion = '1'\n", ["1"]),
+        ],
+    )
+    def test_versions(self, content, versions):
         """
         A tool may have several versions.
         """
-        assert ["1", "2"] == [p.version for p in read(tool("1"), tool("2")).packages]
-
-    def test_one_version(self):
-        """
-        A tool of one version was a table once.
-        """
-        assert ["1"] == [
-            p.version for p in read("[tools.node]\nversion = '1'\n").packages
-        ]
+        assert versions == [p.version for p in packages(content, "mise")]
 
     @pytest.mark.parametrize(
-        "platform",
+        ("platform", "builds"),
         [
-            "[tools.node.platforms.linux-x64]\nchecksum = 'sha256:1'",
-            "[tools.node.'platforms.linux-x64']\nchecksum = 'sha256:1'",
-            "platforms = { linux-x64 = { checksum = 'sha256:1', size = 1 } }",
+            ("[tools.node.platforms.p]\nchecksum = 's:1'", [("p s []", "s:1")]),
+            ("[tools.node.'platforms.p']\nchecksum = 's:1'", [("p s []", "s:1")]),
+            ("platforms = { p = { checksum = 's:1' } }", [("p s []", "s:1")]),
+            (f"{PLATFORM}size = 1", []),
+            (f"{PLATFORM}checksum = ''", []),
+            (PLATFORM, []),
         ],
     )
-    def test_platforms(self, platform):
+    def test_platforms(self, platform, builds):
         """
-        The table of a platform is nested or has a quoted key.
+        The table of a platform is nested or has a quoted key, and may be empty.
         """
-        (p,) = read(tool(), platform).packages
+        (p,) = packages(tool() + platform, "mise")
 
-        assert (("linux-x64 sha256 []", "sha256:1"),) == p.builds
-
-    @pytest.mark.parametrize("info", ["size = 1", "checksum = ''", ""])
-    def test_no_checksum(self, info):
-        """
-        A platform may have no checksum.
-        """
-        (p,) = read(tool(), PLATFORM, info).packages
-
-        assert () == p.builds
+        assert tuple(builds) == p.builds
 
     @pytest.mark.parametrize("version", [0, 1, 2, 3])
     def test_version(self, version):
         """
         All versions of the format have their tools in one place.
         """
-        head = f"lockfile_version = {version}\n"
-
-        assert 1 == len(read(tool(), head=head).packages)
+        assert packages(f"lockfile_version = {version}\n{tool()}", "mise")
 
     @pytest.mark.parametrize(
         ("version", "expected"),
@@ -113,27 +91,22 @@ class TestTools:
     )
     def test_other_version(self, version, expected):
         """
-        Any other is opaque.
+        Any other version is opaque.
         """
-        assert expected == read(tool(), head=f"lockfile_version = {version}\n").problem
+        assert expected == problem(f"lockfile_version = {version}\n{tool()}", "mise")
 
 
 class TestRule:
     def test_rebuild(self):
         """
-        Another checksum on any platform is a rebuild.
+        Another checksum on any platform is a rebuild, without a platform or URL.
         """
-        (row,) = diff(
-            [tool(linux="sha256:1", macos="sha256:2")],
-            [tool(linux="sha256:1", macos="sha256:3")],
-        )
+        old, new = (tool(linux="sha256:1", macos=f"sha256:{n}") for n in (2, 3))
+        (row,) = upgrades(old, new, "mise")
 
         assert ("rebuild", "sha256:2", "sha256:3", None) == (
-            row.kind,
-            row.old_build,
-            row.new_build,
-            row.platform,
-        )
+            row.kind, row.old_build, row.new_build, row.platform,
+        )  # fmt: skip
 
     @pytest.mark.parametrize(
         "checksums",
@@ -150,46 +123,28 @@ class TestRule:
         """
         old, new = tool(linux="sha256:1"), tool(**checksums)
 
-        assert () == diff([old], [new])
-        assert () == diff([new], [old])
+        assert [] == kinds(old, new)
+        assert [] == kinds(new, old)
 
     def test_options(self):
         """
-        With other options it is another file.
+        With other options it is another file; options have no order.
         """
-        plain = tool(linux="sha256:1")
-        fedora = tool(more="options = { b = 1, a = 'x' }", linux="sha256:2")
-        ubuntu = tool(more="options = { b = 2, a = 'x' }", linux="sha256:3")
-
-        assert () == diff([plain], [plain, fedora])
-        assert () == diff([fedora], [ubuntu])
-        assert ["rebuild"] == [
-            u.kind for u in diff([fedora], [fedora.replace("256:2", "256:4")])
-        ]
-
-    def test_order_of_options(self):
-        """
-        Options have no order.
-        """
-        old, new = (
-            tool(more=f"options = {{ {options} }}", linux=checksum)
-            for options, checksum in (("a=1, b=2", "s:1"), ("b=2, a=1", "s:2"))
+        plain, fedora, same, ubuntu = (
+            tool(more=f"options = {{ {options} }}", linux=f"sha256:{n}")
+            for n, options in enumerate(("", "a=1, b=2", "b=2, a=1", "a=1, b=3"))
         )
 
-        assert ["rebuild"] == [u.kind for u in diff([old], [new])]
+        assert [] == kinds(plain, plain + fedora)
+        assert [] == kinds(fedora, ubuntu)
+        assert ["rebuild"] == kinds(fedora, same)
 
     def test_version(self):
         """
         Beside a new version no checksum is shown.
         """
-        (row,) = diff([tool("1", linux="sha256:1")], [tool("2", linux="sha256:2")])
-
-        assert ("version", ("1",), ("2",), None, None) == (
-            row.kind,
-            row.old,
-            row.new,
-            row.old_build,
-            row.new_build,
+        assert [("version", ("1",), ("2",), None, None)] == rows(
+            tool("1", linux="sha256:1"), tool("2", linux="sha256:2"), "mise"
         )
 
     def test_other_back_end(self):
@@ -198,28 +153,15 @@ class TestRule:
         """
         old = "[[tools.'cargo:x']]\nversion = '1'\n"
 
-        assert [("aqua:x", "added"), ("cargo:x", "removed")] == [
-            (u.name, u.kind) for u in diff([old], [old.replace("cargo", "aqua")])
-        ]
+        assert ["added", "removed"] == kinds(old, old.replace("cargo", "aqua"))
 
     def test_format_version(self):
         """
-        A newer format of the same tools is nothing.
+        A newer version of the format, with the same tools, is no upgrade.
         """
-        new = read(tool(more="specifiers = ['24']"), head="lockfile_version = 3\n")
+        new = f"lockfile_version = 3\n{tool(more='specifiers = []')}"
 
-        diff = lockfiles.diff(read(tool()), new)
-
-        assert (True, ()) == (diff.changed, diff.upgrades)
-
-    def test_no_url(self):
-        """
-        No URL is in any row, and no password with it.
-        """
-        rows = diff([tool(linux="sha256:1")], [tool(linux="sha256:2")])
-
-        assert 1 == len(rows)
-        assert "example" not in repr(rows)
+        assert [] == kinds(tool(), new)
 
 
 class TestWrong:
@@ -247,6 +189,4 @@ class TestWrong:
         """
         One value of another shape makes the lockfile opaque.
         """
-        snapshot = read(content)
-
-        assert (None, "not a mise lockfile") == (snapshot.packages, snapshot.problem)
+        assert "not a mise lockfile" == problem(content, "mise")

@@ -13,9 +13,11 @@ import pytest
 
 import upgrade_state
 from upgrade_state import lockfiles
-from upgrade_state.lockfiles import Package, _third_party
+from upgrade_state.lockfiles import Package
 
+GROUP = "upgrade_state.lock_readers"
 ROOT = Path(__file__).parents[2]
+IMPORT = "from upgrade_state.lockfiles import Package\n"
 EXAMPLE = ROOT / "examples" / "lock-reader"
 
 # What a manager does with the example; prints what is worth a notice.
@@ -26,8 +28,9 @@ from upgrade_state import StateStore
 shop = StateStore(sys.argv[1]).environment(sys.argv[1], "shop.pins")
 with shop.try_check(b"pins 1\\ncurl 8.0\\ngit 2.40\\n") as check:
     check.commit(b"pins 1\\ncurl 8.1\\ngit 2.40\\n", format="pins")
-print(shop.verdict(b"pins 1\\ncurl 8.0\\ngit 2.40\\n").summary)
-print([(u.name, u.old, u.new) for u in shop.upgrades()], shop.read().result.format)
+look = shop.look(b"pins 1\\ncurl 8.0\\ngit 2.40\\n")
+print(look.verdict().summary)
+print([(u.name, u.old, u.new) for u in look.upgrades()], look.information.result.format)
 """
 SEEN = "1 version change\n[('curl', ('8.0',), ('8.1',))] pins\n"
 
@@ -57,7 +60,7 @@ def install(folder, name, points):
     info = folder / f"{name}-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\n")
-    lines = [f"[{_third_party.GROUP}]", *(f"{k} = {v}" for k, v in points.items())]
+    lines = [f"[{GROUP}]", *(f"{k} = {v}" for k, v in points.items())]
     (info / "entry_points.txt").write_text("\n".join(lines))
 
 
@@ -76,7 +79,7 @@ class TestExample:
         )
         (site,) = (tmp_path / "v").glob("lib/python*/site-packages")
         project = tomllib.loads((EXAMPLE / "pyproject.toml").read_text())
-        points = project["project"]["entry-points"][_third_party.GROUP]
+        points = project["project"]["entry-points"][GROUP]
         install(site, "upgrade_state_pins", points)
         for module in EXAMPLE.glob("*.py"):
             shutil.copy(module, site)
@@ -120,10 +123,7 @@ class TestLoad:
         """
         What an installed reader returns is the lockfile's content.
         """
-        offer(
-            "from upgrade_state.lockfiles import Package\n"
-            "def read(content): return [Package('x', content.decode())]"
-        )
+        offer(f"{IMPORT}def read(content): return [Package('x', content.decode())]")
 
         assert lockfiles.is_format("pins")
         assert (Package("x", "1"),) == lockfiles.read(b"1", format="pins").packages
@@ -228,19 +228,22 @@ class TestContent:
             Package("x", "1", builds=(("x", 1),)),
         ],
     )
-    def test_no_packages(self, package):
+    def test_unsound(self, offer, package):
         """
-        What could not be compared later is none now.
+        A package that cannot be compared makes the lockfile opaque.
         """
-        assert not _third_party._is_sound(package)
+        offer(f"{IMPORT}def read(content): return [{package!r}]")
 
-    def test_sound(self):
+        assert "the reader of pins gave no packages" == problem()
+
+    def test_sound(self, offer):
         """
-        With all fields it is one.
+        A package with all fields is read.
         """
         package = Package("x", "1", build="b", builds=(("p", "b"),), direct=True)
+        offer(f"{IMPORT}def read(content): return [{package!r}]")
 
-        assert _third_party._is_sound(package)
+        assert (package,) == lockfiles.read(b"x", format="pins").packages
 
     @pytest.mark.parametrize(
         ("content", "expected"),

@@ -24,62 +24,9 @@ new (require(arborist))({ path }).loadVirtual().then(tree => {
   )))
 })
 """
-COMMIT = "a" * 40
-GIT = f"git+ssh://git@files.example/x.git#{COMMIT}"
-
-
-def entry(version="1.0.0", **fields):
-    resolved = "https://npm.example/x.tgz"
-    return {"version": version, "resolved": resolved, "integrity": "sha512-1"} | fields
-
-
-WORKSPACES = {
-    "": {
-        "name": "shop",
-        "version": "1.0.0",
-        "workspaces": ["packages/*"],
-        "dependencies": {"a": "1", "pad": "npm:left-pad@1", "ext": "file:ext"},
-        "devDependencies": {"@c/d": "1"},
-        "optionalDependencies": {"o": "1"},
-        "peerDependencies": {"p": "1"},
-    },
-    "ext": {"name": "ext", "version": "1.0.0", "dependencies": {"e": "1"}},
-    "packages/cart": {
-        "name": "cart",
-        "version": "1.0.0",
-        "dependencies": {"a": "2", "g": GIT, "shelf": "1.0.0"},
-    },
-    "packages/shelf": {"name": "shelf", "version": "1.0.0"},
-    "node_modules/a": entry(dependencies={"b": "1"}),
-    "node_modules/b": entry(dependencies={"a": "3"}),
-    "node_modules/b/node_modules/a": entry("3.0.0"),
-    "node_modules/@c/d": entry(dev=True),
-    "node_modules/e": entry(),
-    "node_modules/g": entry(resolved=GIT),
-    "node_modules/o": entry(optional=True, os=["darwin"]),
-    "node_modules/p": entry(peer=True),
-    "node_modules/pad": entry(name="left-pad"),
-    "node_modules/cart": {"resolved": "packages/cart", "link": True},
-    "node_modules/shelf": {"resolved": "packages/shelf", "link": True},
-    "node_modules/ext": {"resolved": "ext", "link": True},
-    "packages/cart/node_modules/a": entry("2.0.0"),
-}
-TREE = {
-    "a": entry(requires={"b": "1"}),
-    "b": entry(requires={"a": "3"}, dependencies={"a": entry("3.0.0")}),
-    "@c/d": entry(dev=True, bundled=True),
-    "g": {"version": GIT, "from": "git+ssh://git@files.example/x.git"},
-    "pad": {"version": "npm:left-pad@1.3.0", "integrity": "sha512-1"},
-    "tar": {"version": "https://files.example/tar.tgz", "integrity": "sha512-1"},
-    "file": {"version": "file:vendor/file.tgz", "integrity": "sha512-1"},
-    "ext": {"version": "file:ext", "dependencies": {"e": entry()}},
-}
-LOCKFILES = {
-    "workspaces": {"lockfileVersion": 3, "packages": WORKSPACES},
-    "both": {"lockfileVersion": 2, "packages": WORKSPACES, "dependencies": TREE},
-    "tree": {"lockfileVersion": 1, "requires": True, "dependencies": TREE},
-    "nothing": {"lockfileVersion": 3, "packages": {}},
-}
+LOCKFILES = json.loads(
+    Path(__file__).with_name("data").joinpath("npm.json").read_text()
+)
 
 
 @pytest.fixture(name="arborist", scope="session")

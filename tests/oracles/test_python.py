@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
@@ -18,199 +19,7 @@ from upgrade_state import lockfiles
 # What the tools do that they should no longer do is not our affair.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
-COMMIT, DIGEST = "a" * 40, "1" * 64
-PDM = f"""[metadata]
-groups = ["default"]
-strategy = ["inherit_metadata"]
-lock_version = "4.5.0"
-content_hash = "sha256:1"
-
-[[metadata.targets]]
-requires_python = ">=3.9"
-
-[[package]]
-name = "dist"
-version = "1.0"
-path = "./dist-1.0-py3-none-any.whl"
-groups = ["default"]
-files = [{{file = "dist-1.0-py3-none-any.whl", hash = "sha256:{DIGEST}"}}]
-
-[[package]]
-name = "far"
-version = "1.0"
-url = "https://files.example/far-1.0-py3-none-any.whl"
-groups = ["default"]
-files = [{{file = "far-1.0-py3-none-any.whl", hash = "sha256:{DIGEST}"}}]
-
-[[package]]
-name = "repo"
-version = "1.0"
-git = "https://files.example/repo.git"
-ref = "main"
-revision = "{COMMIT}"
-groups = ["default"]
-
-[[package]]
-name = "httpx"
-version = "0.28.1"
-groups = ["default"]
-
-[[package]]
-name = "httpx"
-version = "0.28.1"
-extras = ["http2"]
-groups = ["default"]
-
-[[package]]
-name = "near"
-version = "1.0"
-editable = true
-path = "./near"
-groups = ["default"]
-"""
-PIPFILE = {
-    "_meta": {"hash": {"sha256": "1"}, "pipfile-spec": 6, "requires": {}},
-    "default": {
-        "dist": {"hashes": [f"sha256:{DIGEST}"], "path": "./dist-1.0.zip"},
-        "Zope.Interface": {"index": "mirror", "version": "==8.0"},
-        "my_repo": {"git": "https://files.example/repo.git", "ref": COMMIT},
-    },
-    "develop": {"zope-interface": {"version": "==7.0"}},
-    "docs": {"torch": {"markers": "python_version >= '3.9'", "version": "==2.7.1+cpu"}},
-}
-POETRY = f"""[[package]]
-name = "Dist_Pkg"
-version = "1.0"
-optional = false
-python-versions = "*"
-groups = ["main"]
-files = [{{file = "dist_pkg-1.0-py3-none-any.whl", hash = "sha256:{DIGEST}"}}]
-
-[package.source]
-type = "file"
-url = "dist_pkg-1.0-py3-none-any.whl"
-
-[[package]]
-name = "far"
-version = "1.0"
-optional = false
-python-versions = "*"
-groups = ["main"]
-files = [{{file = "far-1.0-py3-none-any.whl", hash = "sha256:{DIGEST}"}}]
-
-[package.source]
-type = "url"
-url = "https://files.example/far-1.0-py3-none-any.whl"
-
-[[package]]
-name = "mirrored"
-version = "1.0"
-optional = false
-python-versions = "*"
-groups = ["main"]
-files = []
-
-[package.source]
-type = "legacy"
-url = "https://index.example/simple"
-reference = "mirror"
-
-[[package]]
-name = "near"
-version = "1.0"
-optional = false
-python-versions = "*"
-groups = ["main"]
-files = []
-develop = true
-
-[package.source]
-type = "directory"
-url = "near"
-
-[[package]]
-name = "numpy"
-version = "2.2.6"
-optional = false
-python-versions = ">=3.10"
-groups = ["main"]
-markers = "python_version < \\"3.12\\""
-files = []
-
-[[package]]
-name = "numpy"
-version = "2.4.0"
-optional = false
-python-versions = ">=3.11"
-groups = ["main"]
-markers = "python_version >= \\"3.12\\""
-files = []
-
-[[package]]
-name = "repo"
-version = "1.0"
-optional = false
-python-versions = "*"
-groups = ["main"]
-files = []
-develop = false
-
-[package.source]
-type = "git"
-url = "https://files.example/repo.git"
-reference = "HEAD"
-resolved_reference = "{COMMIT}"
-
-[metadata]
-lock-version = "2.1"
-python-versions = ">=3.10"
-content-hash = "1"
-"""
-PYLOCK = f"""lock-version = "1.0"
-created-by = "x"
-
-[[packages]]
-name = "dist"
-archive = {{ path = "dist-1.0.zip", hashes = {{ sha256 = "{DIGEST}", md5 = "1" }} }}
-
-[[packages]]
-name = "near"
-directory = {{ path = "near", editable = true }}
-
-[[packages]]
-name = "numpy"
-version = "2.2.6"
-marker = "python_version < '3.12'"
-sdist = {{ url = "https://files.example/numpy-2.2.6.zip", hashes = {{ md5 = "1" }} }}
-
-[[packages]]
-name = "numpy"
-version = "2.4.0"
-marker = "python_version >= '3.12'"
-sdist = {{ url = "https://files.example/numpy-2.4.0.zip", hashes = {{ md5 = "1" }} }}
-
-[[packages]]
-name = "repo"
-version = "1.0"
-vcs = {{ type = "git", url = "https://files.example/r", commit-id = "{COMMIT}" }}
-"""
-REQUIREMENTS = f"""# written by a tool
--i https://index.example/simple
-Zope.Interface[test]==8.0 ; python_version >= "3.9" \\
-    --hash=sha256:{DIGEST} \\
-    --hash=sha256:{DIGEST}
-    # via far
-torch===2.7.1+cpu  # local
-numpy == 2.2.6 ; python_version < '3.12' # \\
-numpy == 2.3.0 ; python_version < '3.12'
-numpy==\\
-2.4.0 ; python_version >= '3.12'
- # ends here \\
-far @ https://files.example/far-1.0-py3-none-any.whl#sha256={DIGEST}
-./dist-1.0-py3-none-any.whl
--e git+https://files.example/repo.git@{COMMIT}#egg=My_Repo
-other@git+https://files.example/other.git@{COMMIT} ; python_version >= '3.9'
-"""
+DATA = Path(__file__).with_name("data")
 
 
 def facts(content, name):
@@ -231,12 +40,12 @@ def by_repr(found):
 
 def contents(sample_folder, pattern, own):
     """
-    Return all real lockfiles of a format, and one with all that is rare.
+    Return all real lockfiles of a format, and one with its rare kinds of entries.
     """
     found = [path.read_bytes() for path in sorted(sample_folder.glob(pattern))]
 
     assert found
-    return [*found, own.encode()]
+    return [*found, own.read_bytes()]
 
 
 def pylock_facts(content):
@@ -255,7 +64,9 @@ class TestPackaging:
         """
         The library that pip reads them with finds the same packages.
         """
-        for content in contents(sample_folder, "pylock.toml/*/*.toml", PYLOCK):
+        for content in contents(
+            sample_folder, "pylock.toml/*/*.toml", DATA / "pylock.toml"
+        ):
             assert by_repr(pylock_facts(content)) == facts(content, "pylock")
 
 
@@ -265,7 +76,9 @@ class TestPoetry:
         Poetry's own reader finds the same packages.
         """
         packages = pytest.importorskip("poetry.packages", reason="needs Poetry")
-        for content in contents(sample_folder, "poetry.lock/*/*.lock", POETRY):
+        for content in contents(
+            sample_folder, "poetry.lock/*/*.lock", DATA / "poetry.toml"
+        ):
             path = tmp_path / "poetry.lock"
             path.write_bytes(content)
             found = packages.Locker(path, {}).locked_repository().packages
@@ -292,7 +105,7 @@ class TestPdm:
         (tmp_path / "pyproject.toml").write_text(
             "[project]\nname = 'shop'\nversion = '1'\nrequires-python = '>=3.11'\n"
         )
-        for content in contents(sample_folder, "pdm.lock/*/*.lock", PDM):
+        for content in contents(sample_folder, "pdm.lock/*/*.lock", DATA / "pdm.toml"):
             (tmp_path / "pdm.lock").write_bytes(content)
             project = core.Core().create_project(str(tmp_path))
             found = project.get_locked_repository().packages.values()
@@ -318,7 +131,7 @@ class TestPipenv:
         """
         pipenv = pytest.importorskip("pipenv.utils.dependencies", reason="needs Pipenv")
         for content in contents(
-            sample_folder, "Pipfile.lock/*/[no]*.json", json.dumps(PIPFILE)
+            sample_folder, "Pipfile.lock/*/[no]*.json", DATA / "pipfile.json"
         ):
             categories = json.loads(content)
             del categories["_meta"]
@@ -366,12 +179,11 @@ def pip_facts(path):
 
 
 class TestPip:
-    def test_requirements(self, tmp_path):
+    def test_requirements(self):
         """
         What pip finds are the same packages.
         """
-        path = tmp_path / "requirements.txt"
-        path.write_text(REQUIREMENTS)
+        path = DATA / "requirements.txt"
 
         assert by_repr(pip_facts(path)) == facts(path.read_bytes(), "requirements")
 
