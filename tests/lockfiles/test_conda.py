@@ -2,34 +2,13 @@ import json
 
 import pytest
 
-from upgrade_state import lockfiles
+from lockfiles.helpers import COMMITS, packages, problem, rows
 from upgrade_state.lockfiles import Package
 
 CHANNEL = "https://user:secret@conda.example/t/token/main"
-COMMITS = "a" * 40, "b" * 40
 MD5, SHA256 = "0" * 32, "0" * 64
-
-
-def packages(content, name):
-    return lockfiles.read(content.encode(), format=name).packages
-
-
-def problem(content, name):
-    snapshot = lockfiles.read(content.encode(), format=name)
-
-    assert snapshot.packages is None
-    return snapshot.problem
-
-
-def rows(old, new, name):
-    """
-    Return kind, versions and builds of all upgrades between two contents.
-    """
-    sides = (lockfiles.read(c.encode(), format=name) for c in (old, new))
-    diff = lockfiles.diff(*sides)
-
-    assert diff.comparable
-    return [(u.kind, u.old, u.new, u.old_build, u.new_build) for u in diff.upgrades]
+LINUX = {"platform": "linux-64"}
+ZLIB = Package("zlib", "1.3", ecosystem="conda", build="h0_0", **LINUX)
 
 
 def record(name="zlib", version="1.3", build="h0_0", **fields):
@@ -49,39 +28,39 @@ def pip(version="1.0", channel="pypi"):
     return record("x", version, "pypi_0", channel=channel, platform="pypi")
 
 
+def listed(*records):
+    return json.dumps(records)
+
+
 class TestList:
-    def test_conda(self):
+    @pytest.mark.parametrize(
+        ("entry", "expected"),
+        [
+            (record(), ZLIB._replace(platform=None)),
+            (pip(), Package("x", "1.0", ecosystem="pypi")),
+            (
+                pip(channel="<develop>"),
+                Package("x", "1.0", ecosystem="pypi", local=True),
+            ),
+        ],
+        ids=["conda", "pip", "linked project"],
+    )
+    def test_record(self, entry, expected):
         """
-        A conda package has a build string, and no platform of its own.
+        A conda package has a build string; no package has a platform.
         """
-        assert (Package("zlib", "1.3", ecosystem="conda", build="h0_0"),) == packages(
-            json.dumps([record()]), "conda-list"
-        )
+        assert (expected,) == packages(listed(entry), "conda-list")
 
-    def test_pip(self):
-        """
-        What pip has installed is from another ecosystem and has no build.
-        """
-        assert (Package("x", "1.0", ecosystem="pypi"),) == packages(
-            json.dumps([pip()]), "conda-list"
-        )
-
-    def test_develop(self):
-        """
-        A project that is linked into the environment is local.
-        """
-        assert (Package("x", "1.0", ecosystem="pypi", local=True),) == packages(
-            json.dumps([pip(channel="<develop>")]), "conda-list"
-        )
-
-    @pytest.mark.parametrize(("old", "new"), ["ab", ("noarch", "linux-64")])
+    @pytest.mark.parametrize(
+        ("old", "new"), [("linux-64", "noarch"), ("noarch", "linux-64")]
+    )
     def test_subdir(self, old, new):
         """
         A package that moves to or from noarch is upgraded, not replaced.
         """
         assert [("version", ("1.3",), ("1.4",), "h0_0", "h0_0")] == rows(
-            json.dumps([record(platform=old)]),
-            json.dumps([record(version="1.4", platform=new)]),
+            listed(record(platform=old)),
+            listed(record(version="1.4", platform=new)),
             "conda-list",
         )
 
@@ -91,31 +70,27 @@ class TestList:
         """
         other = record(channel="mirror", base_url="https://files.example/mirror")
 
-        assert [] == rows(json.dumps([record()]), json.dumps([other]), "conda-list")
+        assert [] == rows(listed(record()), listed(other), "conda-list")
 
     def test_from_conda_to_pip(self):
         """
         A package that changes its ecosystem is another one.
         """
-        found = rows(json.dumps([record("x")]), json.dumps([pip()]), "conda-list")
+        found = rows(listed(record("x")), listed(pip()), "conda-list")
 
         assert ["removed", "added"] == [kind for kind, *_ in found]
 
     @pytest.mark.parametrize(
         "content",
         [
-            "[]",
-            "{}",
-            '"conda"',
-            "null",
-            "[1]",
+            *("[]", "{}", '"conda"', "null", "[1]"),
             '{"error": "EnvironmentLocationNotFound"}',
             '{"actions": {"LINK": []}}',
         ],
     )
     def test_other_document(self, content):
         """
-        What conda prints when it fails is no list, nor is an empty one.
+        An error report of conda is no list, nor is an empty list.
         """
         assert "not a conda-list lockfile" == problem(content, "conda-list")
 
@@ -129,9 +104,9 @@ class TestList:
         if key == "build_string" and value != 1:
             wrong.pop(key)
 
-        assert "not a conda-list lockfile" == problem(
-            json.dumps([record("a"), wrong]), "conda-list"
-        )
+        content = listed(record("a"), wrong)
+
+        assert "not a conda-list lockfile" == problem(content, "conda-list")
 
 
 def explicit(*lines, platform="linux-64"):
@@ -152,11 +127,7 @@ class TestExplicit:
         """
         line = url(f"zlib-1.3-h0_0{suffix}", checksum=checksum and f"#{checksum}")
 
-        assert (
-            Package(
-                "zlib", "1.3", ecosystem="conda", platform="linux-64", build="h0_0"
-            ),
-        ) == packages(explicit(line), "conda-explicit")
+        assert (ZLIB,) == packages(explicit(line), "conda-explicit")
 
     @pytest.mark.parametrize(
         ("file", "expected"),
@@ -234,12 +205,6 @@ class TestExplicit:
             f"{head}{url()}\n", "conda-explicit"
         )
 
-    def test_none(self):
-        """
-        An environment without packages is not opaque.
-        """
-        assert () == packages(explicit(), "conda-explicit")
-
     @pytest.mark.parametrize(
         ("platform", "subdirs", "expected"),
         [
@@ -293,17 +258,18 @@ class TestExplicit:
         content = explicit(url(), f"# pip x @ {location}")
 
         assert (
-            Package("x", version, ecosystem="pypi", platform="linux-64", build=build)
+            Package("x", version, ecosystem="pypi", build=build, **LINUX)
             == packages(content, "conda-explicit")[1]
         )
 
-    def test_pip_without_name(self):
+    @pytest.mark.parametrize("blank", [" ", "  "])
+    def test_pip_without_name(self, blank):
         """
-        A requirement has a name.
+        A requirement has a name; its URL does not stand in for it.
         """
-        assert "not a conda-explicit lockfile" == problem(
-            explicit("# pip  @ https://files.example/x.zip"), "conda-explicit"
-        )
+        content = explicit(f"# pip{blank}@ https://files.example/x.zip")
+
+        assert "not a conda-explicit lockfile" == problem(content, "conda-explicit")
 
     def test_rebuild(self):
         """
@@ -374,11 +340,7 @@ class TestLock:
         """
         The build of a conda package is in its URL.
         """
-        assert (
-            Package(
-                "zlib", "1.3", ecosystem="conda", platform="linux-64", build="h0_0"
-            ),
-        ) == packages(LOCK + locked(), "conda-lock")
+        assert (ZLIB,) == packages(LOCK + locked(), "conda-lock")
 
     def test_pip(self):
         """
@@ -442,12 +404,6 @@ class TestLock:
 
         assert [] == rows(both, both + "# Other bytes\n", "conda-lock")
         assert ["conda", "pypi"] == [p.ecosystem for p in packages(both, "conda-lock")]
-
-    def test_none(self):
-        """
-        A lockfile without packages is not opaque.
-        """
-        assert () == packages(LOCK.replace("package:", "package: []"), "conda-lock")
 
     @pytest.mark.parametrize("version", ["0", "2", "99", "1.0"])
     def test_version(self, version):

@@ -2,43 +2,34 @@ import json
 
 import pytest
 
-from upgrade_state import lockfiles
+from lockfiles.helpers import COMMITS, SECRET, packages, problem, rows
 from upgrade_state.lockfiles import Package
-
-COMMITS = "a" * 40, "b" * 40
 
 
 def entry(version="1.0.0", **fields):
-    return {
-        "version": version,
-        "resolved": "https://user:secret@npm.example/x.tgz",
-        "integrity": "sha512-1",
-    } | fields
+    resolved = f"{SECRET}/x.tgz"
+    return {"version": version, "resolved": resolved, "integrity": "sha512-1"} | fields
 
 
 def git(commit):
     return f"git+ssh://git:secret@files.example/x.git#{commit}"
 
 
-def read_any(**document):
-    return lockfiles.read(json.dumps(document).encode(), format="npm")
-
-
-def read(packages, *, root=None, version=3):
-    packages = packages if root is None else {"": root, **packages}
-    return read_any(lockfileVersion=version, packages=packages)
+def paths(entries, *, root=None, version=3):
+    entries = entries if root is None else {"": root, **entries}
+    return json.dumps({"lockfileVersion": version, "packages": entries})
 
 
 def tree(dependencies):
-    return read_any(lockfileVersion=1, requires=True, dependencies=dependencies)
+    return json.dumps({"lockfileVersion": 1, "dependencies": dependencies})
 
 
-def names(snapshot):
-    return [(p.name, p.version) for p in snapshot.packages]
+def names(content):
+    return [(p.name, p.version) for p in packages(content, "npm")]
 
 
-def diff(old, new):
-    return lockfiles.diff(read(old), read(new)).upgrades
+def directs(entries, **root):
+    return [p.direct for p in packages(paths(entries, **root), "npm")]
 
 
 class TestPaths:
@@ -47,9 +38,9 @@ class TestPaths:
         """
         A package from a registry has a version and nothing else.
         """
-        assert (Package("ms", "2.1.3", ecosystem="npm"),) == read(
-            {"node_modules/ms": entry("2.1.3")}, version=version
-        ).packages
+        content = paths({"node_modules/ms": entry("2.1.3")}, version=version)
+
+        assert (Package("ms", "2.1.3", ecosystem="npm"),) == packages(content, "npm")
 
     @pytest.mark.parametrize(
         ("path", "name"),
@@ -65,32 +56,29 @@ class TestPaths:
         """
         The name is what follows the last directory of modules.
         """
-        assert [(name, "1.0.0")] == names(read({path: entry()}))
+        assert [(name, "1.0.0")] == names(paths({path: entry()}))
 
     def test_alias(self):
         """
         An alias goes by the name of what it is.
         """
-        snapshot = read({"node_modules/pad": entry(name="left-pad")})
+        content = paths({"node_modules/pad": entry(name="left-pad")})
 
-        assert [("left-pad", "1.0.0")] == names(snapshot)
+        assert [("left-pad", "1.0.0")] == names(content)
 
     def test_projects(self):
         """
         The root, workspaces and links are no packages.
         """
-        assert [("c", "1.0.0")] == names(
-            read(
-                {
-                    "packages/a": entry(name="a"),
-                    "my_node_modules/b": entry(name="b"),
-                    "../ext": {},
-                    "node_modules/a": {"resolved": "packages/a", "link": True},
-                    "node_modules/c": entry(),
-                },
-                root={"name": "shop", "version": "1.0.0"},
-            )
-        )
+        entries = {
+            "packages/a": entry(name="a"),
+            "my_node_modules/b": entry(name="b"),
+            "../ext": {},
+            "node_modules/a": {"resolved": "packages/a", "link": True},
+            "node_modules/c": entry(),
+        }
+
+        assert [("c", "1.0.0")] == names(paths(entries, root={"name": "shop"}))
 
     @pytest.mark.parametrize(
         ("resolved", "build"),
@@ -105,35 +93,28 @@ class TestPaths:
         """
         The build of a package from git is its commit, without the URL.
         """
-        (p,) = read({"node_modules/x": entry(resolved=resolved)}).packages
+        content = paths({"node_modules/x": entry(resolved=resolved)})
 
-        assert ("1.0.0", build) == (p.version, p.build)
+        assert (Package("x", "1.0.0", ecosystem="npm", build=build),) == packages(
+            content, "npm"
+        )
 
     def test_bare(self):
         """
-        Everything may be missing but the path.
+        All fields of an entry are optional.
         """
-        (p,) = read({"node_modules/x": {"optional": True}}).packages
+        content = paths({"node_modules/x": {"optional": True}})
 
-        assert (None, None) == (p.version, p.build)
+        assert (Package("x", None, ecosystem="npm"),) == packages(content, "npm")
 
     def test_old_tree(self):
         """
         The tree that version 2 has for older programs is not read as well.
         """
-        snapshot = read_any(
-            lockfileVersion=2,
-            packages={"node_modules/x": entry()},
-            dependencies={"x": entry(), "y": entry()},
-        )
+        document = json.loads(paths({"node_modules/x": entry()}, version=2))
+        document["dependencies"] = {"x": entry(), "y": entry()}
 
-        assert [("x", "1.0.0")] == names(snapshot)
-
-    def test_none(self):
-        """
-        A lockfile without packages is not opaque.
-        """
-        assert () == read({}).packages
+        assert [("x", "1.0.0")] == names(json.dumps(document))
 
 
 class TestDirect:
@@ -148,233 +129,176 @@ class TestDirect:
     )
     def test_root(self, kind):
         """
-        Direct is what the root asks for, whatever for.
+        Direct are the packages that the root requires, of whatever kind.
         """
-        snapshot = read(
-            {"node_modules/a": entry(), "node_modules/b": entry()},
-            root={kind: {"a": "^1"}},
-        )
+        entries = {"node_modules/a": entry(), "node_modules/b": entry()}
 
-        assert [True, False] == [p.direct for p in snapshot.packages]
+        assert [True, False] == directs(entries, root={kind: {"a": "^1"}})
 
-    def test_nested(self):
+    @pytest.mark.parametrize(
+        ("entries", "name"),
+        [
+            # A copy that another package has for itself is not direct.
+            ({"node_modules/a": {}, "node_modules/b/node_modules/a": {}}, "a"),
+            # An alias is required by the name of its directory.
+            (
+                {"node_modules/pad": {"name": "left"}, "node_modules/left": {}},
+                "pad",
+            ),
+        ],
+        ids=["nested", "alias"],
+    )
+    def test_one_of_two(self, entries, name):
         """
-        Another copy that a package has for itself is not.
+        Of two entries of one name only the required one is direct.
         """
-        snapshot = read(
-            {"node_modules/a": entry(), "node_modules/b/node_modules/a": entry("2")},
-            root={"dependencies": {"a": "^1"}},
-        )
-
-        assert [True, False] == [p.direct for p in snapshot.packages]
-
-    def test_alias(self):
-        """
-        An alias is asked for by the name of its directory.
-        """
-        snapshot = read(
-            {"node_modules/pad": entry(name="left-pad"), "node_modules/left-pad": {}},
-            root={"dependencies": {"pad": "npm:left-pad@1"}},
-        )
-
-        assert [True, False] == [p.direct for p in snapshot.packages]
+        assert [True, False] == directs(entries, root={"dependencies": {name: "1"}})
 
     def test_workspace(self):
         """
-        In a workspace it is what any member asks for, wherever that is.
+        Direct are the requirements of any member, in its own place or the root's.
         """
-        snapshot = read(
-            {
-                "packages/cart": {"dependencies": {"a": "1", "b": "1"}},
-                "node_modules/a": entry(),
-                "node_modules/c": entry(),
-                "packages/cart/node_modules/b": entry(),
-                "packages/cart/node_modules/c": entry(),
-            },
-            root={"workspaces": ["packages/*"]},
-        )
+        entries = {
+            "packages/cart": {"dependencies": {"a": "1", "b": "1"}},
+            "node_modules/a": entry(),
+            "node_modules/c": entry(),
+            "packages/cart/node_modules/b": entry(),
+            "packages/cart/node_modules/c": entry(),
+        }
 
-        assert [True, False, True, False] == [p.direct for p in snapshot.packages]
+        assert [True, False, True, False] == directs(
+            entries, root={"workspaces": ["packages/*"]}
+        )
 
     def test_unknown(self):
         """
-        Without a root the lockfile does not say.
+        Without a root the lockfile does not tell.
         """
-        (p,) = read({"node_modules/a": entry()}).packages
-
-        assert p.direct is None
+        assert [None] == directs({"node_modules/a": entry()})
 
 
 class TestTree:
-    def test_nested(self):
+    @pytest.mark.parametrize(
+        ("dependencies", "expected"),
+        [
+            (
+                {"a": entry(dependencies={"b": entry("2")}), "@c/d": entry("3")},
+                [("a", "1.0.0"), ("@c/d", "3"), ("b", "2")],
+            ),
+            # An alias has its name before its version.
+            ({"pad": {"version": "npm:@a/left-pad@1.3.0"}}, [("@a/left-pad", "1.3.0")]),
+            # A directory is no package; packages inside of it are.
+            (
+                {"a": {"version": "file:../a", "dependencies": {"b": entry()}}},
+                [("b", "1.0.0")],
+            ),
+        ],
+        ids=["nested", "alias", "link"],
+    )
+    def test_packages(self, dependencies, expected):
         """
-        Packages are inside of each other, and direct ones are not told.
+        Packages are inside of each other, and the tree does not tell direct ones.
         """
-        snapshot = tree(
-            {"a": entry(dependencies={"b": entry("2.0.0")}), "@c/d": entry("3.0.0")}
-        )
+        content = tree(dependencies)
 
-        assert {("a", "1.0.0"), ("b", "2.0.0"), ("@c/d", "3.0.0")} == set(
-            names(snapshot)
-        )
-        assert {None} == {p.direct for p in snapshot.packages}
-
-    def test_alias(self):
-        """
-        An alias has its name before its version.
-        """
-        snapshot = tree({"pad": {"version": "npm:@a/left-pad@1.3.0"}})
-
-        assert [("@a/left-pad", "1.3.0")] == names(snapshot)
+        assert expected == names(content)
+        assert {None} == {p.direct for p in packages(content, "npm")}
 
     @pytest.mark.parametrize(
         ("version", "build"),
         [
             (git(COMMITS[0]), COMMITS[0]),
             (f"github:a/b#{COMMITS[0]}", COMMITS[0]),
-            ("https://user:secret@files.example/x.tgz", None),
+            (f"{SECRET}/x.tgz", None),
             ("file:vendor/x.tgz", None),
             ("file:vendor/x.tar.gz", None),
         ],
     )
     def test_elsewhere(self, version, build):
         """
-        What comes from elsewhere has no version, and its URL goes no further.
+        A package from another place than a registry has no version and no URL.
         """
-        assert (Package("x", None, ecosystem="npm", build=build),) == tree(
-            {"x": {"version": version}}
-        ).packages
-
-    def test_link(self):
-        """
-        A directory is no package, what it has for itself is.
-        """
-        snapshot = tree({"a": {"version": "file:../a", "dependencies": {"b": entry()}}})
-
-        assert [("b", "1.0.0")] == names(snapshot)
-
-    def test_none(self):
-        """
-        A project without dependencies has no tree.
-        """
-        assert () == read_any(name="shop", lockfileVersion=1).packages
+        assert (Package("x", None, ecosystem="npm", build=build),) == packages(
+            tree({"x": {"version": version}}), "npm"
+        )
 
     def test_first(self):
         """
-        Before it had versions the format was a tree, with commits beside it.
+        npm before version 5 wrote a tree without a version, with commits beside it.
         """
-        snapshot = read_any(
-            name="shop",
-            version="1.0.0",
-            dependencies={
-                "a": entry(
-                    **{"from": "a@~1.0.0", "dependencies": {"b": entry("2.0.0")}}
-                ),
-                "c": entry(resolved=git(COMMITS[0])),
-                "d": {"version": "3.0.0", "from": "d@"},
-                "e": entry(resolved=f"https://npm.example/e.tgz#{COMMITS[0]}"),
-            },
-        )
+        dependencies = {
+            "a": entry(**{"from": "a@~1.0.0", "dependencies": {"b": entry("2.0.0")}}),
+            "c": entry(resolved=git(COMMITS[0])),
+            "d": {"version": "3.0.0", "from": "d@"},
+            "e": entry(resolved=f"https://npm.example/e.tgz#{COMMITS[0]}"),
+        }
+        content = json.dumps({"name": "shop", "dependencies": dependencies})
 
-        assert {
-            Package("a", "1.0.0", ecosystem="npm"),
-            Package("b", "2.0.0", ecosystem="npm"),
-            Package("c", "1.0.0", ecosystem="npm", build=COMMITS[0]),
-            Package("d", "3.0.0", ecosystem="npm"),
-            Package("e", "1.0.0", ecosystem="npm"),
-        } == set(snapshot.packages)
+        assert [
+            ("a", "1.0.0", None),
+            ("c", "1.0.0", COMMITS[0]),
+            ("d", "3.0.0", None),
+            ("e", "1.0.0", None),
+            ("b", "2.0.0", None),
+        ] == [(p.name, p.version, p.build) for p in packages(content, "npm")]
 
     def test_deep(self):
         """
-        Nesting has an end, wherever it is.
+        A tree of 100 000 levels is refused, by the reader or the parser.
         """
         content = b'{"lockfileVersion": 1, "dependencies": ' + b'{"a": {"version": "1",'
         content += b'"dependencies": {"a": {"version": "1",' * 100_000
 
-        assert lockfiles.read(content, format="npm").problem in {
-            "nested too deeply",
-            "cannot be parsed",
-        }
+        assert problem(content, "npm") in {"nested too deeply", "cannot be parsed"}
+
+
+X = {"node_modules/x": entry()}
 
 
 class TestDiff:
     def test_versions(self):
         """
-        Versions of one name are a set, wherever they are.
+        Versions of one name are a set, in any place.
         """
-        old = {"node_modules/a": entry("1.9.0"), "x/node_modules/a": entry("2.0.0")}
-        new = {"node_modules/a": entry("2.0.0"), "y/node_modules/a": entry("1.10.0")}
+        old = paths({"node_modules/a": entry("1.9"), "x/node_modules/a": entry("2")})
+        new = paths({"node_modules/a": entry("2"), "y/node_modules/a": entry("1.10")})
 
-        (row,) = diff(old, new)
-
-        assert ("version", ("1.9.0", "2.0.0"), ("1.10.0", "2.0.0")) == (
-            row.kind,
-            row.old,
-            row.new,
+        assert [("version", ("1.9", "2"), ("1.10", "2"), None, None)] == rows(
+            old, new, "npm"
         )
 
     @pytest.mark.parametrize(
-        "other",
+        "new",
         [
-            {"integrity": "sha1-1"},
-            {"resolved": "https://files.example/mirror/x.tgz"},
-            {"resolved": None},
-            {"dev": True},
-            {"peer": True, "engines": {}},
+            *(
+                paths({"node_modules/x": entry(**fields)})
+                for fields in (
+                    {"integrity": "sha1-1"},
+                    {"resolved": "https://files.example/mirror/x.tgz"},
+                    {"resolved": None},
+                    {"dev": True},
+                    {"peer": True, "engines": {}},
+                )
+            ),
+            paths({"node_modules/b/node_modules/x": entry()}),
+            tree({"x": entry()}),
         ],
     )
-    def test_rewritten(self, other):
+    def test_no_upgrade(self, new):
         """
-        A better checksum, or another mirror or use, is no rebuild.
+        Another checksum, mirror, use, place or format is no upgrade.
         """
-        assert () == diff(
-            {"node_modules/a": entry()}, {"node_modules/a": entry(**other)}
-        )
-
-    def test_moved(self):
-        """
-        Nor is another place.
-        """
-        assert () == diff(
-            {"node_modules/a": entry()}, {"node_modules/b/node_modules/a": entry()}
-        )
+        assert [] == rows(paths(X), new, "npm")
 
     def test_commit(self):
         """
-        Another commit of the same version is a rebuild.
+        Another commit of the same version is a rebuild, without a URL.
         """
-        (row,) = diff(*({"node_modules/x": entry(resolved=git(c))} for c in COMMITS))
-
-        assert ("rebuild", *COMMITS) == (row.kind, row.old_build, row.new_build)
-
-    def test_newer_format(self):
-        """
-        A lockfile that a newer npm has rewritten has the same packages.
-        """
-        old = tree({"a": entry(dependencies={"b": entry("2.0.0")})})
-        new = read(
-            {"node_modules/a": entry(), "node_modules/a/node_modules/b": entry("2.0.0")}
+        old, new = (
+            paths({"node_modules/x": entry(resolved=git(commit))}) for commit in COMMITS
         )
 
-        assert () == lockfiles.diff(old, new).upgrades
-
-    def test_no_url(self):
-        """
-        No URL is in any row, and no password with it.
-        """
-        rows = diff(
-            {
-                "node_modules/x": entry(resolved=git(COMMITS[0])),
-                "node_modules/y": entry(),
-            },
-            {
-                "node_modules/x": entry(resolved=git(COMMITS[1])),
-                "node_modules/y": entry("2.0.0"),
-            },
-        )
-
-        assert 2 == len(rows)
-        assert "example" not in repr(rows)
+        assert [("rebuild", ("1.0.0",), ("1.0.0",), *COMMITS)] == rows(old, new, "npm")
 
 
 class TestWrong:
@@ -398,58 +322,42 @@ class TestWrong:
         """
         Without its keys it is no lockfile of npm.
         """
-        assert "not a npm lockfile" == read_any(**document).problem
+        assert "not a npm lockfile" == problem(json.dumps(document), "npm")
 
     @pytest.mark.parametrize(
-        "found",
+        "entries",
         [
-            None,
-            "1.0.0",
-            {"version": 1},
-            {"resolved": 1},
-            {"resolved": False},
-            {"name": ""},
-            {"name": 1},
+            *(
+                {"node_modules/b": wrong}
+                for wrong in (
+                    *(None, "1.0.0", {"version": 1}, {"resolved": 1}),
+                    *({"resolved": False}, {"name": ""}, {"name": 1}),
+                )
+            ),
+            {"node_modules/": entry()},
+            {"node_modules/a/node_modules/": entry()},
+            *(
+                {"": root}
+                for root in (1, {"dependencies": ["a"]}, {"devDependencies": 1})
+            ),
         ],
     )
-    def test_entry(self, found):
+    def test_paths(self, entries):
         """
-        One entry of another shape makes the lockfile opaque.
+        One entry or path of another shape makes the lockfile opaque.
         """
-        assert read({"node_modules/a": entry(), "node_modules/b": found}).problem
-
-    @pytest.mark.parametrize("path", ["node_modules/", "node_modules/a/node_modules/"])
-    def test_no_name(self, path):
-        """
-        So does a path without a name.
-        """
-        assert read({path: entry()}).problem
+        assert "not a npm lockfile" == problem(paths(X | entries), "npm")
 
     @pytest.mark.parametrize(
-        "root", [1, {"dependencies": ["a"]}, {"devDependencies": 1}]
-    )
-    def test_root(self, root):
-        """
-        So does a root.
-        """
-        assert read({"node_modules/a": entry()}, root=root).problem
-
-    @pytest.mark.parametrize(
-        "found",
+        "wrong",
         [
-            None,
-            "1.0.0",
-            {},
-            {"version": 1},
-            {"version": ""},
-            {"version": "npm:"},
-            {"version": "npm:a"},
-            {"version": "npm:a@"},
+            *(None, "1.0.0", {}, {"version": 1}, {"version": ""}, {"version": "npm:"}),
+            *({"version": "npm:a"}, {"version": "npm:a@"}),
             {"version": "1", "dependencies": []},
         ],
     )
-    def test_tree(self, found):
+    def test_tree(self, wrong):
         """
-        And an entry of the tree.
+        So does an entry of the tree.
         """
-        assert tree({"a": entry(), "b": found}).problem
+        assert "not a npm lockfile" == problem(tree({"a": entry(), "b": wrong}), "npm")
