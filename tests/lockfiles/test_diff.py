@@ -79,14 +79,73 @@ class TestComparable:
         assert ("a", "b") == diff(old, new).platforms
 
 
-class TestKind:
-    def test_added(self):
-        """
-        What is on the new side only is added.
-        """
-        row = one([], [Package("x", "1", build="b")])
+def x(version="1", build=None, **parts):
+    return Package("x", version, build=build, builds=tuple(parts.items()))
 
-        assert ("added", (), ("1",), None, "b") == (
+
+class TestKind:
+    @pytest.mark.parametrize(
+        ("old", "new", "expected"),
+        [
+            ([], [x(build="b")], ("added", (), ("1",), None, "b")),
+            ([x(None)], [], ("removed", (), (), None, None)),
+            # A fork less is a change of the set.
+            ([x("1"), x("2")], [x("2")], ("version", ("1", "2"), ("2",), None, None)),
+            ([x(None)], [x("1")], ("version", (), ("1",), None, None)),
+            # Beside a new version, builds are shown but do not decide.
+            ([x("1", "a")], [x("2", "b")], ("version", ("1",), ("2",), "a", "b")),
+            (
+                [x("1", "a", p="b")],
+                [x("2", p="c")],
+                ("version", ("1",), ("2",), "a", None),
+            ),
+            ([x("1", "a")], [x("1", "b")], ("rebuild", ("1",), ("1",), "a", "b")),
+            # Builds, also of parts, are compared version by version.
+            (
+                [x("1", "a"), x("2", "b")],
+                [x("1", "b"), x("2", "a")],
+                ("rebuild", ("1", "2"), ("1", "2"), "a, b", "a, b"),
+            ),
+            (
+                [x("1", p="a"), x("2", p="b")],
+                [x("1", p="b"), x("2", p="a")],
+                ("rebuild", ("1", "2"), ("1", "2"), "a, b", "a, b"),
+            ),
+            # Another build of a part is a rebuild; only that part is shown.
+            (
+                [x(p="a", q="b")],
+                [x(p="a", q="c")],
+                ("rebuild", ("1",), ("1",), "b", "c"),
+            ),
+            # Without a common part the build of the whole decides.
+            *(
+                ([x("1", "a", p="c")], [new], ("rebuild", ("1",), ("1",), "a", "b"))
+                for new in (x("1", "b"), x("1", "b", q="d"))
+            ),
+            # The whole is shown if it differs, else the parts.
+            *(
+                (
+                    [x("1", whole_old, p="a")],
+                    [x("1", whole_new, p="b")],
+                    ("rebuild", ("1",), ("1",), *shown),
+                )
+                for whole_old, whole_new, shown in (
+                    ("c", "d", "cd"),
+                    (None, None, "ab"),
+                    ("c", "c", "ab"),
+                    (None, "d", "ab"),
+                    ("c", None, "ab"),
+                )
+            ),
+        ],
+    )
+    def test_row(self, old, new, expected):
+        """
+        A row has the kind, the versions and the builds of both sides.
+        """
+        row = one(old, new)
+
+        assert expected == (
             row.kind,
             row.old,
             row.new,
@@ -94,179 +153,31 @@ class TestKind:
             row.new_build,
         )
 
-    def test_removed(self):
-        """
-        What is on the old side only is removed, even without a version.
-        """
-        row = one([Package("x", None)], [])
-
-        assert ("removed", (), ()) == (row.kind, row.old, row.new)
-
-    def test_fewer_versions(self):
-        """
-        A fork that is gone is a change of the set of versions.
-        """
-        row = one([Package("x", "1"), Package("x", "2")], [Package("x", "2")])
-
-        assert ("version", ("1", "2"), ("2",)) == (row.kind, row.old, row.new)
-
-    @pytest.mark.parametrize("build", [None, "g"])
-    def test_without_version(self, build):
-        """
-        An entry without a version, beside one that has it, is not seen coming.
-        """
-        some = Package("x", "1", build="g")
-        unknown = Package("x", None, build=build)
-
-        assert () == diff([some, unknown], [some]).upgrades
-        assert () == diff([some], [unknown, some]).upgrades
-
-    def test_only_without_version(self):
-        """
-        Alone it is, from or to one that has a version.
-        """
-        row = one([Package("x", None)], [Package("x", "1")])
-
-        assert ("version", (), ("1",)) == (row.kind, row.old, row.new)
-
-    def test_version_wins(self):
-        """
-        Another version is no rebuild.
-        """
-        row = one([Package("x", "1", build="a")], [Package("x", "2", build="b")])
-
-        assert ("version", "a", "b") == (row.kind, row.old_build, row.new_build)
-
-    def test_rebuild(self):
-        """
-        The same version of another build is a rebuild.
-        """
-        row = one([Package("x", "1", build="a")], [Package("x", "1", build="b")])
-
-        assert ("rebuild", ("1",), ("1",)) == (row.kind, row.old, row.new)
-
-    def test_rebuilds_are_per_version(self):
-        """
-        Builds are compared version by version.
-        """
-        old = [Package("x", "1", build="a"), Package("x", "2", build="b")]
-        new = [Package("x", "1", build="b"), Package("x", "2", build="a")]
-
-        assert "rebuild" == one(old, new).kind
-
-    @pytest.mark.parametrize(("old", "new"), [("a", None), (None, "a")])
-    def test_build_on_one_side(self, old, new):
-        """
-        A build on one side only says nothing.
-        """
-        assert (
-            ()
-            == diff(
-                [Package("x", "1", build=old)], [Package("x", "1", build=new)]
-            ).upgrades
-        )
-
-    def test_build_on_one_side_of_each(self):
-        """
-        Nor do two, if no version has one on both sides.
-        """
-        old = [Package("x", "1", build="a"), Package("x", "2")]
-        new = [Package("x", "1"), Package("x", "2", build="b")]
-
-        assert () == diff(old, new).upgrades
-
-    def test_repeated(self):
-        """
-        An entry that is written twice is one package.
-        """
-        assert () == diff([Package("x", "1")] * 2, [Package("x", "1")]).upgrades
-
-
-def parts(**builds):
-    return [Package("x", "1", builds=tuple(builds.items()))]
-
-
-class TestParts:
-    def test_rebuild(self):
-        """
-        Another build of a part is a rebuild, and no other part is shown.
-        """
-        row = one(parts(p="a", q="b"), parts(p="a", q="c"))
-
-        assert ("rebuild", "b", "c") == (row.kind, row.old_build, row.new_build)
-
-    @pytest.mark.parametrize("new", [{}, {"q": "b"}, {"p": "a", "q": "b"}])
-    def test_on_one_side(self, new):
-        """
-        A part that one side does not have says nothing.
-        """
-        assert () == diff(parts(p="a"), parts(**new)).upgrades
-
-    def test_of_one_version(self):
-        """
-        Parts are compared version by version.
-        """
-        old = [Package("x", v, builds=(("p", b),)) for v, b in ("1a", "2b")]
-        new = [Package("x", v, builds=(("p", b),)) for v, b in ("1b", "2a")]
-
-        row = one(old, new)
-
-        assert ("rebuild", "a, b", "a, b") == (row.kind, row.old_build, row.new_build)
-
-    def test_whole_says_less(self):
-        """
-        If parts are the same, another build of the whole does not count.
-        """
-        old, new = (Package("x", "1", build=b, builds=(("p", "a"),)) for b in "bc")
-
-        assert () == diff([old], [new]).upgrades
-
-    @pytest.mark.parametrize("builds", [(), (("q", "b"),)])
-    def test_whole_decides(self, builds):
-        """
-        Without a part to compare it does.
-        """
-        old = Package("x", "1", build="old", builds=(("p", "a"),))
-        new = Package("x", "1", build="new", builds=builds)
-
-        row = one([old], [new])
-
-        assert ("rebuild", "old", "new") == (row.kind, row.old_build, row.new_build)
-
-    def test_whole_is_shown(self):
-        """
-        If the whole has another build as well, it is what people read.
-        """
-        old, new = (Package("x", "1", build=b, builds=(("p", b),)) for b in "ab")
-
-        row = one([old], [new])
-
-        assert ("rebuild", "a", "b") == (row.kind, row.old_build, row.new_build)
-
     @pytest.mark.parametrize(
-        ("old", "new"), [(None, None), ("same", "same"), (None, "new"), ("old", None)]
+        ("old", "new"),
+        [
+            # An entry that is written twice is one package.
+            ([x()] * 2, [x()]),
+            # An entry without a version, beside one with a version, adds nothing.
+            ([x("1", "g"), x(None)], [x("1", "g")]),
+            ([x("1", "g"), x(None, "g")], [x("1", "g")]),
+            # A build on one side only does not count, of the whole or of a part.
+            ([x("1", "a")], [x("1")]),
+            ([x("1", "a"), x("2")], [x("1"), x("2", "b")]),
+            *(
+                ([x(p="a")], [x(**parts)])
+                for parts in ({}, {"q": "b"}, {"p": "a", "q": "b"})
+            ),
+            # Equal parts outweigh the build of the whole.
+            ([x("1", "b", p="a")], [x("1", "c", p="a")]),
+        ],
     )
-    def test_whole_says_nothing(self, old, new):
+    def test_no_row(self, old, new):
         """
-        If it has not, or not on both sides, people read what has.
+        Packages whose difference cannot be told are not listed.
         """
-        row = one(
-            [Package("x", "1", build=old, builds=(("p", "a"),))],
-            [Package("x", "1", build=new, builds=(("p", "b"),))],
-        )
-
-        assert ("rebuild", "a", "b") == (row.kind, row.old_build, row.new_build)
-
-    def test_version(self):
-        """
-        Beside a new version nobody reads of parts.
-        """
-        row = one(
-            [Package("x", "1", build="a", builds=(("p", "b"),))],
-            [Package("x", "2", builds=(("p", "c"),))],
-        )
-
-        assert ("version", "a", None) == (row.kind, row.old_build, row.new_build)
+        assert () == diff(old, new).upgrades
+        assert () == diff(new, old).upgrades
 
 
 class TestKey:
@@ -336,39 +247,32 @@ class TestText:
 
 class TestDirect:
     @pytest.mark.parametrize(
-        ("old", "new", "expected"),
+        ("old", "new", "names", "expected"),
         [
-            (True, False, True),
-            (False, True, True),
-            (False, False, False),
-            (None, False, False),
-            (True, None, True),
-            (None, None, None),
+            # Direct on either side is direct.
+            (True, False, None, True),
+            (False, True, None, True),
+            (False, False, None, False),
+            (None, False, None, False),
+            (True, None, None, True),
+            (None, None, None, None),
+            # The caller's names count if the lockfiles do not tell.
+            (None, None, ["x"], True),
+            (None, None, [], False),
+            (None, None, ["y"], False),
+            (None, False, ["x"], False),
+            (None, True, [], True),
         ],
     )
-    def test_said(self, old, new, expected):
+    def test_direct(self, old, new, names, expected):
         """
-        Direct is what is direct on some side.
+        The lockfiles tell which packages are direct, or else the caller does.
         """
-        row = one([Package("x", "1", direct=old)], [Package("x", "2", direct=new)])
-
-        assert expected is row.direct
-
-    @pytest.mark.parametrize(
-        ("said", "names", "expected"),
-        [
-            (None, ["x"], True),
-            (None, [], False),
-            (None, ["y"], False),
-            (False, ["x"], False),
-            (True, [], True),
-        ],
-    )
-    def test_names(self, said, names, expected):
-        """
-        The caller is asked only where the lockfile does not say.
-        """
-        row = one([], [Package("x", "1", direct=said)], direct=names)
+        row = one(
+            [Package("x", "1", direct=old)],
+            [Package("x", "2", direct=new)],
+            direct=names,
+        )
 
         assert expected is row.direct
 
@@ -381,17 +285,18 @@ class TestDirect:
 
 
 class TestLocal:
+    @pytest.mark.parametrize("field", ["local", "internal"])
     @pytest.mark.parametrize(
         ("old", "new", "expected"),
         [(True, True, True), (True, False, False), (False, True, False)],
     )
-    def test_both_sides(self, old, new, expected):
+    def test_both_sides(self, field, old, new, expected):
         """
-        Local is what is local on both sides.
+        A row is local or internal if the package is on both sides.
         """
-        row = one([Package("x", "1", local=old)], [Package("x", "2", local=new)])
+        sides = ([Package("x", v, **{field: b})] for v, b in (("1", old), ("2", new)))
 
-        assert expected is row.local
+        assert expected is getattr(one(*sides), field)
 
 
 class TestUpgrade:

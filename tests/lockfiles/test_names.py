@@ -1,56 +1,52 @@
 import pytest
 
 from upgrade_state import lockfiles
-from upgrade_state.lockfiles import _formats, _names
+
+KNOWN = {
+    "cargo": ["Cargo.lock"],
+    "conan": ["conan.lock"],
+    "conda-explicit": ["conda-linux-64.lock"],
+    "conda-lock": [
+        *("conda-lock.yaml", "conda-lock.yml", "a.conda-lock.yaml", "a.conda-lock.yml"),
+    ],
+    "devbox": ["devbox.lock"],
+    "devenv": ["devenv.lock"],
+    "flake": ["flake.lock"],
+    "flox": ["manifest.lock", ".flox/env/manifest.lock"],
+    "mise": ["mise.lock", "mise.local.lock", "mise.test.local.lock"],
+    "npm": ["npm-shrinkwrap.json", "package-lock.json"],
+    "pdm": ["pdm.lock"],
+    "pipfile": ["Pipfile.lock"],
+    "pixi": ["pixi.lock"],
+    "poetry": ["poetry.lock"],
+    "pylock": ["pylock.toml", "pylock.dev.toml"],
+    "requirements": ["requirements.txt", "requirements-dev.txt", "a-requirements.txt"],
+    "spack": ["spack.lock"],
+    "uv": ["uv.lock", "./uv.lock"],
+}
+# Between the beginning and the end of a pattern is at least one character.
+UNKNOWN = (
+    *("", "/", "uv.lock/", "UV.LOCK", "my-uv.lock", "uv.lock.orig", "x.lock"),
+    *("pylock..toml", "pylock.dev.toml.orig", ".conda-lock.yml", "conda-.lock"),
+    *("mise..lock", "-requirements.txt", "requirements-.txt"),
+)
 
 
 class TestFormatOf:
     @pytest.mark.parametrize(
         ("name", "expected"),
-        [
-            ("conda-linux-64.lock", "conda-explicit"),
-            ("conda-lock.yaml", "conda-lock"),
-            ("conda-lock.yml", "conda-lock"),
-            ("dev.conda-lock.yaml", "conda-lock"),
-            ("dev.conda-lock.yml", "conda-lock"),
-            ("Cargo.lock", "cargo"),
-            ("conan.lock", "conan"),
-            ("devbox.lock", "devbox"),
-            ("devenv.lock", "devenv"),
-            ("flake.lock", "flake"),
-            ("mise.lock", "mise"),
-            ("mise.local.lock", "mise"),
-            ("mise.test.local.lock", "mise"),
-            ("npm-shrinkwrap.json", "npm"),
-            ("package-lock.json", "npm"),
-            ("spack.lock", "spack"),
-            ("manifest.lock", "flox"),
-            (".flox/env/manifest.lock", "flox"),
-            ("Pipfile.lock", "pipfile"),
-            ("pdm.lock", "pdm"),
-            ("poetry.lock", "poetry"),
-            ("pylock.toml", "pylock"),
-            ("pylock.dev.toml", "pylock"),
-            ("requirements.txt", "requirements"),
-            ("requirements-dev.txt", "requirements"),
-            ("dev-requirements.txt", "requirements"),
-            ("pixi.lock", "pixi"),
-            ("uv.lock", "uv"),
-            ("./uv.lock", "uv"),
-        ],
+        [(n, known) for known, row in KNOWN.items() for n in row],
     )
     def test_known(self, name, expected):
         """
-        The last component of a name or path decides.
+        The last component of a name or path tells the format.
         """
         assert expected == lockfiles.format_of(name)
 
-    @pytest.mark.parametrize(
-        "name", ["", "/", "uv.lock/", "UV.LOCK", "my-uv.lock", "uv.lock.orig", "x.lock"]
-    )
+    @pytest.mark.parametrize("name", UNKNOWN)
     def test_unknown(self, name):
         """
-        Whatever only looks like a known name is unknown.
+        A name that is only similar to a known one tells none.
         """
         assert lockfiles.format_of(name) is None
 
@@ -63,7 +59,7 @@ class TestFormatOf:
 
 
 class TestNames:
-    def test_sorted(self):
+    def test_known(self):
         """
         The names are sorted, and each of them tells a built-in format.
         """
@@ -72,6 +68,12 @@ class TestNames:
 
 
 class TestIsFormat:
+    def test_sorted(self):
+        """
+        The list of formats is sorted.
+        """
+        assert tuple(sorted(lockfiles.FORMATS)) == lockfiles.FORMATS
+
     @pytest.mark.parametrize("name", lockfiles.FORMATS)
     def test_built_in(self, name):
         """
@@ -85,48 +87,3 @@ class TestIsFormat:
         A name without a reader is none.
         """
         assert not lockfiles.is_format(name)
-
-
-class TestPatterns:
-    @pytest.mark.parametrize(
-        ("name", "expected"),
-        [
-            ("pylock..toml", None),
-            ("pylock.dev.toml", "pylock"),
-            ("pylock.dev.toml.orig", None),
-            ("a.conda-lock.yml", "conda-lock"),
-            (".conda-lock.yml", None),
-            ("conda-.lock", None),
-            ("mise..lock", None),
-            ("-requirements.txt", None),
-            ("requirements-.txt", None),
-        ],
-    )
-    def test_between(self, name, expected):
-        """
-        Between a beginning and an end there is at least one character.
-        """
-        assert expected == lockfiles.format_of(name)
-
-
-class TestFormats:
-    def test_sorted(self):
-        """
-        The list of formats is sorted and has every format there is.
-        """
-        assert tuple(sorted(_formats.FORMATS)) == lockfiles.FORMATS
-
-    def test_every_name_can_be_read(self):
-        """
-        No name leads to a format that cannot be read.
-        """
-        names = {*_names._NAMES.values(), *_names._PATTERNS.values()}
-
-        assert names <= set(lockfiles.FORMATS)
-
-    @pytest.mark.parametrize("name", lockfiles.FORMATS)
-    def test_reader(self, name):
-        """
-        Every format has its reader.
-        """
-        assert callable(_formats.reader_of(name))
