@@ -1,14 +1,11 @@
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import helpers
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -16,13 +13,10 @@ from upgrade_state import StateStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
 
     from upgrade_state import EnvironmentState
 
-_WORKERS = Path(__file__).with_name("workers.py")
-
-# How long an example takes is a matter of what else the machine does.
+# The duration of an example depends on the load of the machine.
 settings.register_profile(
     "patient",
     settings.default,
@@ -34,38 +28,31 @@ settings.register_profile(
 )
 settings.load_profile("patient")
 
-# Only ends a hang; what is worth a longer one says so.
-_LIMIT = 120
-
 
 @pytest.fixture(autouse=True)
 def _plain_surroundings(tmp_path: Path) -> Iterator[None]:
     """
-    Switch nothing off, and keep out of the home of whoever runs the tests.
+    Unset every switch, and replace the home directory.
 
-    Whatever a test patches, and takes back, is on top of that.
+    A test's own patches come on top, and can be undone without undoing these.
     """
     with pytest.MonkeyPatch.context() as patch:
-        _surround(patch, tmp_path / "home")
+        for name in (
+            "UPGRADE_STATE_DISABLE",
+            "NO_UPDATE_NOTIFIER",
+            "CI",
+            "UPGRADE_STATE_CACHE_DIR",
+            "XDG_CACHE_HOME",
+        ):
+            patch.delenv(name, raising=False)
+        patch.setenv("HOME", str(tmp_path / "home"))
         yield
-
-
-def _surround(patch: pytest.MonkeyPatch, home: Path) -> None:
-    for name in (
-        "UPGRADE_STATE_DISABLE",
-        "NO_UPDATE_NOTIFIER",
-        "CI",
-        "UPGRADE_STATE_CACHE_DIR",
-        "XDG_CACHE_HOME",
-    ):
-        patch.delenv(name, raising=False)
-    patch.setenv("HOME", str(home))
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _interruptible() -> None:
     """
-    Let Ctrl-C mean what it does, also where a shell has started this with an &.
+    Handle SIGINT, which a shell ignores for a command that it starts with ``&``.
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -74,7 +61,7 @@ def _interruptible() -> None:
 @pytest.fixture
 def store(tmp_path: Path) -> StateStore:
     """
-    A store that nobody has written to.
+    A store in which nothing was written.
     """
     return StateStore(tmp_path / "cache")
 
@@ -82,12 +69,21 @@ def store(tmp_path: Path) -> StateStore:
 @pytest.fixture
 def shop(store: StateStore, tmp_path: Path) -> EnvironmentState:
     """
-    An environment with a lockfile, of which nothing is known.
+    An environment with the lockfile "old" and without a record.
     """
     directory = tmp_path / "shop"
     directory.mkdir()
     (directory / "uv.lock").write_bytes(b"old")
     return store.environment(directory, "uv.lock")
+
+
+@pytest.fixture
+def checked(shop: EnvironmentState) -> EnvironmentState:
+    """
+    The same after a check at noon, which found one upgrade.
+    """
+    assert helpers.commit(shop, upgrades=helpers.ROWS)
+    return shop
 
 
 @pytest.fixture
@@ -103,60 +99,14 @@ def fake_uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def run_at_once() -> Callable[..., list[Any]]:
-    """
-    Run a function of workers.py in so many processes, let go by a barrier.
-    """
-
-    def run(count: int, name: str, *args: object, limit: int = _LIMIT) -> list[Any]:
-        done = subprocess.run(
-            _command(limit, count, name, args),
-            stdout=subprocess.PIPE,
-            check=True,
-            # The workers end themselves at the limit, together.
-            timeout=limit + 30,
-        )
-        results: list[Any] = json.loads(done.stdout)
-        return results
-
-    return run
-
-
-@pytest.fixture
-def holding() -> Callable[..., AbstractContextManager[subprocess.Popen[str]]]:
-    """
-    Let another process hold something while a `with` statement is executed.
-    """
-
-    @contextlib.contextmanager
-    def hold(name: str, *args: object) -> Iterator[subprocess.Popen[str]]:
-        with subprocess.Popen(
-            _command(_LIMIT, 0, name, args),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        ) as process:
-            assert process.stdin is not None
-            assert process.stdout is not None
-            try:
-                assert "held\n" == process.stdout.readline()
-                yield process
-            finally:
-                process.stdin.close()
-                process.wait(_LIMIT)
-
-    return hold
-
-
-def _command(limit: int, count: int, name: str, args: tuple[object, ...]) -> list[str]:
-    arguments = json.dumps(args, default=str)
-    return [sys.executable, str(_WORKERS), str(limit), str(count), name, arguments]
+def run_at_once() -> Callable[..., list[object]]:
+    return helpers.run_at_once
 
 
 @pytest.fixture(scope="session")
 def sample_folder() -> Path:
     """
-    The directory with real pairs of lockfiles, or skip: it is not part of this.
+    The directory of real pairs of lockfiles; skip without it.
     """
     beside = Path(__file__).parents[2] / "shared" / "lockfiles"
     folder = Path(os.environ.get("UPGRADE_STATE_SAMPLES", beside))
@@ -168,7 +118,7 @@ def sample_folder() -> Path:
 @pytest.fixture(scope="session")
 def samples(sample_folder: Path) -> Callable[[str], tuple[Path, Path]]:
     """
-    Give the old and the new lockfile of a sample by name.
+    Return the old and the new lockfile of a sample by name.
     """
 
     def pair(name: str) -> tuple[Path, Path]:

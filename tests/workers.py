@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import fcntl
+import hashlib
 import json
 import os
 import signal
@@ -25,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 import filelock
 
 import upgrade_state
-from upgrade_state import StateStore, _record
+from upgrade_state import StateStore
 from upgrade_state.lockfiles import Upgrade
 
 if TYPE_CHECKING:
@@ -46,12 +47,15 @@ def shop_of(cache: str, directory: str) -> EnvironmentState:
 
 def record_of(shop: EnvironmentState) -> dict[str, Any]:
     """
-    Read the record like any reader does; it must be valid at any time.
+    Read the record like any reader; it must be valid at any time.
     """
-    with open(shop.record_path, "rb") as file:
-        record = _record.valid(file.read(), shop.key)
+    record = shop.look().record
     assert record is not None
     return record
+
+
+def digest_of(content: bytes) -> str:
+    return f"blake2b:{hashlib.blake2b(content, digest_size=32).hexdigest()}"
 
 
 @contextlib.contextmanager
@@ -128,7 +132,7 @@ def commits(shop: EnvironmentState, book: Book, count: int, index: int) -> None:
                 book.content[0] + 1,
                 recipe,
                 now.strftime("%Y-%m-%dT%H:%M:%SZ"),
-                _record.digest(content),
+                digest_of(content),
                 None,
                 None,
             ]
@@ -443,9 +447,6 @@ def with_an_executed_child(_: int, cache: str, directory: str) -> bool:
     os.close(theirs)
     os.waitpid(child, 0)
     return free
-
-
-# Processes
 
 
 # Checks in the background

@@ -1,0 +1,264 @@
+"""
+Helpers that the tests of several folders share: ``from helpers import commit``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import errno
+import fcntl
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from unittest import mock
+
+import pytest
+
+from upgrade_state.lockfiles import Upgrade
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from upgrade_state import EnvironmentState
+
+SECOND = dt.timedelta(seconds=1)
+HOUR = dt.timedelta(hours=1)
+DAY = dt.timedelta(days=1)
+WEEK = dt.timedelta(days=7)
+NOON = dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)
+
+# One row for a check of a lockfile that no format is known for.
+ROWS = (Upgrade("x", "version"),)
+
+# Only ends a hang.
+LIMIT = 120
+
+_WORKERS = Path(__file__).with_name("workers.py")
+
+
+# Times
+
+
+def text_of(moment: dt.datetime) -> str:
+    """
+    Return *moment* as a record holds it.
+    """
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+
+
+@contextlib.contextmanager
+def clock_at(moment: dt.datetime) -> Iterator[None]:
+    """
+    Let the clock of this process stand still at *moment*.
+    """
+    with mock.patch("time.time", return_value=moment.timestamp()):
+        yield
+
+
+# Checks
+
+
+def commit(environment: EnvironmentState, new: bytes = b"new", **options: Any) -> bool:
+    """
+    Make a check of the current lockfile, at noon unless *options* say otherwise.
+    """
+    with environment.try_check() as guard:
+        assert guard is not None
+        return guard.commit(new, **({"now": NOON} | options))
+
+
+def fail(
+    environment: EnvironmentState,
+    error: Exception | None = None,
+    at: dt.datetime | None = None,
+) -> None:
+    """
+    Let a check fail with *error*. None for *at*: now.
+    """
+    error = error or OSError("no route to host")
+    with contextlib.ExitStack() as stack:
+        if at is not None:
+            stack.enter_context(clock_at(at))
+        stack.enter_context(pytest.raises(type(error)))
+        stack.enter_context(environment.try_check())
+        raise error
+
+
+# Files
+
+
+def root_of(environment: EnvironmentState) -> Path:
+    """
+    Return the directory ``v1`` of the environment's store.
+    """
+    return Path(environment.record_path).parent
+
+
+def results_of(environment: EnvironmentState) -> Path:
+    return root_of(environment) / "results" / environment.key
+
+
+def lock_of(environment: EnvironmentState, name: str) -> Path:
+    """
+    Return the file of a lock: "check" or "write".
+    """
+    return root_of(environment) / "locks" / f"{environment.key}.{name}"
+
+
+def place_of(environment: EnvironmentState) -> tuple[str, str]:
+    """
+    Return cache directory and directory, which another process gets as arguments.
+    """
+    return str(root_of(environment).parent), str(environment.path)
+
+
+def read_record(environment: EnvironmentState) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads(Path(environment.record_path).read_bytes())
+    return record
+
+
+def write_record(environment: EnvironmentState, record: object) -> None:
+    """
+    Write a record as another program may, with its store where it is missing.
+    """
+    path = Path(environment.record_path)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.write_text(json.dumps(record))
+
+
+# Processes
+
+
+def wait_until(is_so: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def is_free(path: str | os.PathLike[str]) -> bool:
+    """
+    Return whether no process holds the lock on a file.
+    """
+    with open(path, "rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
+
+
+def log_after_end(environment: EnvironmentState) -> str:
+    """
+    Return the log of a check in the background once its process has ended.
+    """
+    wait_until(lambda: is_free(environment.log_path))
+    return Path(environment.log_path).read_text()
+
+
+def run_in_thread(function: Callable[[], object]) -> None:
+    thread = threading.Thread(target=function)
+    thread.start()
+    thread.join(60)
+    assert not thread.is_alive()
+
+
+def run_at_once(count: int, name: str, *args: object, limit: int = LIMIT) -> list[Any]:
+    """
+    Run a function of workers.py in *count* processes that a barrier releases.
+    """
+    done = subprocess.run(
+        _worker(limit, count, name, args),
+        stdout=subprocess.PIPE,
+        check=True,
+        # The workers end themselves at the limit, together.
+        timeout=limit + 30,
+    )
+    results: list[Any] = json.loads(done.stdout)
+    return results
+
+
+@contextlib.contextmanager
+def holding(name: str, *args: object) -> Iterator[subprocess.Popen[str]]:
+    """
+    Let another process hold a lock while a `with` statement is executed.
+    """
+    with subprocess.Popen(
+        _worker(LIMIT, 0, name, args),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            assert "held\n" == process.stdout.readline()
+            yield process
+        finally:
+            process.stdin.close()
+            process.wait(LIMIT)
+
+
+def _worker(limit: int, count: int, name: str, args: tuple[object, ...]) -> list[str]:
+    arguments = json.dumps(args, default=str)
+    return [sys.executable, str(_WORKERS), str(limit), str(count), name, arguments]
+
+
+def run_python(code: str, *args: str, measured: bool = True) -> str:
+    """
+    Return the stdout of *code* in a new interpreter, which must be silent otherwise.
+
+    Args:
+        measured: Coverage may measure it; it opens files of its own then.
+    """
+    environ = {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE")}
+    done = subprocess.run(
+        [sys.executable, "-c", code, *args],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=None if measured else environ,
+    )
+    assert (0, "") == (done.returncode, done.stderr)
+    return done.stdout
+
+
+# System calls that fail
+
+
+def refuse(number: int = errno.EACCES) -> Callable[..., Any]:
+    """
+    Return a function that fails like a system call with the errno *number*.
+    """
+
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return refused
+
+
+def refuse_path(
+    patch: pytest.MonkeyPatch,
+    name: str,
+    path: str | os.PathLike[str],
+    number: int = errno.EACCES,
+) -> None:
+    """
+    Let the function *name* of `os` fail if its first argument is *path*.
+    """
+    function = getattr(os, name)
+
+    def refused(*args: Any, **options: Any) -> Any:
+        if isinstance(args[0], str | bytes | os.PathLike) and os.fsdecode(
+            args[0]
+        ) == os.fspath(path):
+            raise OSError(number, os.strerror(number), args[0])
+        return function(*args, **options)
+
+    patch.setattr(os, name, refused)
