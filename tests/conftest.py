@@ -5,10 +5,10 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import helpers
 import pytest
 from hypothesis import HealthCheck, settings
 
+import helpers
 from upgrade_state import StateStore
 
 if TYPE_CHECKING:

@@ -1,96 +1,65 @@
+"""
+Real processes and threads that use one environment at the same time.
+"""
+
 from __future__ import annotations
 
-import datetime as dt
-import json
 import os
 import threading
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from upgrade_state import CheckGuard, StateStore, _locks
+from helpers import (
+    NOON,
+    ROWS,
+    commit,
+    fail,
+    holding,
+    lock_of,
+    place_of,
+    read_record,
+    results_of,
+    root_of,
+    run_at_once,
+    run_in_thread,
+    write_record,
+)
+from upgrade_state import StateStore
 from upgrade_state.exceptions import StateLockError
-from upgrade_state.lockfiles import Upgrade
-
-if TYPE_CHECKING:
-    import subprocess
-    from collections.abc import Callable
-    from contextlib import AbstractContextManager
-    from typing import TypeAlias
-
-    from upgrade_state import EnvironmentState
-
-    RunAtOnce: TypeAlias = Callable[..., list[Any]]
-    Holding: TypeAlias = Callable[..., AbstractContextManager["subprocess.Popen[str]"]]
-
-NOON = dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)
-ROWS = (Upgrade("x", "version"),)
-NONE = dt.timedelta()
 
 
 @pytest.fixture
-def place(shop: EnvironmentState) -> tuple[str, str]:
-    """
-    What another process needs to know of the shop: cache directory, directory.
-    """
-    return str(Path(shop.record_path).parents[1]), str(shop.path)
+def place(shop):
+    return place_of(shop)
 
 
 @pytest.fixture
-def checked(shop: EnvironmentState) -> EnvironmentState:
+def failing(checked):
     """
-    The shop, with an upgrade to tell of.
+    An environment with an upgrade whose checks have failed for nine days.
     """
-    commit(shop, b"new")
-    return shop
-
-
-@pytest.fixture
-def failing(checked: EnvironmentState) -> EnvironmentState:
-    """
-    The same, after checks that have failed for nine days.
-    """
-    with pytest.raises(OSError, match="host"), checked.try_check():
-        raise OSError("no route to host")
-    path = Path(checked.record_path)
-    record = json.loads(path.read_bytes())
+    fail(checked)
+    record = read_record(checked)
     record["failure"] |= {"at": "2026-11-20T12:00:00Z", "since": "2026-11-11T12:00:00Z"}
-    path.write_text(json.dumps(record))
+    write_record(checked, record)
     return checked
 
 
-def commit(shop: EnvironmentState, new: bytes) -> None:
-    with shop.try_check() as check:
-        assert check is not None
-        assert check.commit(new, upgrades=ROWS, now=NOON)
-
-
-def files_of(shop: EnvironmentState) -> list[str]:
+def files_of(shop):
     """
-    Return what is left of an environment, except its locks.
+    Return all files of an environment, except its locks.
     """
-    root = Path(shop.record_path).parent
-    return sorted(
-        str(path.relative_to(root))
-        for path in root.rglob(f"*{shop.key}*")
-        if path.parent.name != "locks"
-    )
+    paths = root_of(shop).rglob(f"*{shop.key}*")
+    return sorted(str(path) for path in paths if path.parent.name != "locks")
 
 
 class TestNothingIsLost:
     @pytest.mark.parametrize(
         "count", [300, pytest.param(2000, marks=pytest.mark.stress)]
     )
-    def test_writers(
-        self,
-        checked: EnvironmentState,
-        place: tuple[str, str],
-        tmp_path: Path,
-        run_at_once: RunAtOnce,
-        count: int,
-    ) -> None:
+    def test_writers(self, checked, place, tmp_path, count):
         """
         No update of any field is undone by another process.
 
@@ -112,25 +81,21 @@ class TestNothingIsLost:
             }
         ] == at_the_end
 
-    def test_snooze_during_check(
-        self, checked: EnvironmentState, place: tuple[str, str], holding: Holding
-    ) -> None:
+    def test_during_check(self, checked, place):
         """
-        A snooze does not wait for a running check, whose commit keeps it.
+        A snooze and a claim do not wait for a running check, whose commit keeps them.
         """
         with holding("hold_check_and_commit", *place):
+            assert "notify" == checked.claim_notice(now=NOON).reason
             assert checked.snooze(NOON)
 
-        information = checked.look().information
-        assert information is not None
-        assert 2 == information.generation
-        assert NOON == information.snoozed_until
+        known = checked.look().information
+        assert 2 == known.generation
+        assert (NOON, NOON) == (known.snoozed_until, known.last_notified)
 
-    def test_expire_during_check(
-        self, checked: EnvironmentState, place: tuple[str, str], holding: Holding
-    ) -> None:
+    def test_expire_during_check(self, checked, place):
         """
-        A check that is running meanwhile, and is committed afterwards, wins.
+        The commit of a check that was running meanwhile overrides `expire`.
         """
         with holding("hold_check_and_commit", *place):
             assert checked.expire()
@@ -138,61 +103,51 @@ class TestNothingIsLost:
 
         assert "fresh" == checked.look(b"old", now=NOON).freshness().reason
 
-    def test_claim_during_check(
-        self, checked: EnvironmentState, place: tuple[str, str], holding: Holding
-    ) -> None:
-        """
-        A claim does not wait for a running check, whose commit keeps it.
-        """
-        with holding("hold_check_and_commit", *place):
-            assert "notify" == checked.claim_notice(now=NOON).reason
 
-        information = checked.look().information
-        assert information is not None
-        assert 2 == information.generation
-        assert NOON == information.last_notified
+class TestLook:
+    @pytest.mark.parametrize(
+        "count", [1000, pytest.param(20_000, marks=pytest.mark.stress)]
+    )
+    def test_never_contradicts_itself(self, checked, place, count):
+        """
+        All answers of a look are about one record while a snooze is toggled.
+        """
+        reasons = Counter()
+        with holding("toggle_snooze", *place) as process:
+            while reasons.total() < count or len(reasons) < 2:
+                assert process.poll() is None
+                look = checked.look(now=NOON)
+                verdict = look.verdict()
+                snoozed_until = look.information.snoozed_until
+                assert snoozed_until == verdict.until
+                assert (snoozed_until is not None) == (verdict.reason == "snoozed")
+                assert "1 version change" == verdict.summary == look.summary()
+                reasons[verdict.reason] += 1
+
+        assert {"snoozed", "notify"} == reasons.keys()
 
 
 class TestClaim:
-    def test_one_speaks(
-        self, checked: EnvironmentState, place: tuple[str, str], run_at_once: RunAtOnce
-    ) -> None:
+    @pytest.mark.parametrize("during_check", [False, True])
+    def test_one_speaks(self, checked, place, during_check):
         """
-        Of 200 activations at once exactly one is told to speak.
+        Of 200 simultaneous activations exactly one speaks, also during a check.
         """
-        reasons = Counter(run_at_once(200, "claim", *place))
-
-        assert 1 == reasons["notify"]
-        assert {"notify", "busy", "told-recently"} >= reasons.keys()
-
-    def test_one_speaks_during_check(
-        self,
-        checked: EnvironmentState,
-        place: tuple[str, str],
-        run_at_once: RunAtOnce,
-        holding: Holding,
-    ) -> None:
-        """
-        So it is while another process is checking, and nobody waits for it.
-        """
-        with holding("hold_check", *place):
+        if during_check:
+            with holding("hold_check", *place):
+                reasons = Counter(run_at_once(200, "claim", *place))
+        else:
             reasons = Counter(run_at_once(200, "claim", *place))
 
         assert 1 == reasons["notify"]
         assert {"notify", "busy", "told-recently"} >= reasons.keys()
 
     @pytest.mark.parametrize("share", [1, 2])
-    def test_one_tells_of_failures(
-        self,
-        failing: EnvironmentState,
-        place: tuple[str, str],
-        run_at_once: RunAtOnce,
-        share: int,
-    ) -> None:
+    def test_one_reports_failures(self, failing, place, share):
         """
-        Of 50 activations one tells that checks fail, and no other one speaks.
+        Of 50 activations one reports that checks fail, and no other one speaks.
 
-        Where only some want to hear of that, it may be the upgrades.
+        If only some ask for failures, the one notice may be about upgrades.
         """
         reasons = Counter(run_at_once(50, "claim_failure", *place, share))
 
@@ -200,25 +155,20 @@ class TestClaim:
         assert 1 == sum(reasons[reason] for reason in spoken)
         assert spoken | {"busy", "told-recently"} >= reasons.keys()
 
-    def test_busy(
-        self, checked: EnvironmentState, place: tuple[str, str], holding: Holding
-    ) -> None:
+    def test_busy(self, checked, place):
         """
-        Who finds the record being written does not wait, and asks again later.
+        A claim does not wait while the record is written; the next one speaks.
         """
         with holding("hold_write", *place):
             busy = checked.claim_notice(now=NOON)
 
-        assert "busy" == busy.reason
-        assert not busy
+        assert ("busy", False) == (busy.reason, bool(busy))
         assert "1 version change" == busy.summary
         assert "notify" == checked.claim_notice(now=NOON).reason
 
-    def test_silent_takes_no_lock(
-        self, checked: EnvironmentState, place: tuple[str, str], holding: Holding
-    ) -> None:
+    def test_silent_takes_no_lock(self, checked, place):
         """
-        Who has nothing to say does not care for locks.
+        A silent claim takes no lock.
         """
         assert checked.claim_notice(now=NOON)
 
@@ -226,54 +176,42 @@ class TestClaim:
             assert "told-recently" == checked.claim_notice(now=NOON).reason
 
 
-class TestSnooze:
-    def test_waits_only_so_long(
-        self,
-        checked: EnvironmentState,
-        place: tuple[str, str],
-        holding: Holding,
-        monkeypatch: pytest.MonkeyPatch,
-    ) -> None:
+class TestWaiting:
+    @pytest.mark.stress
+    def test_snooze_gives_up(self, checked, place):
         """
-        Who cannot get the write lock gives up with the path of the lock.
+        A snooze that waits ten seconds for the write lock raises with its path.
         """
-        monkeypatch.setattr(_locks, "_WAIT_SECONDS", 0.01)
-
         with (
             holding("hold_write", *place),
-            pytest.raises(StateLockError) as caught,
+            pytest.raises(StateLockError, match="within 10 s") as caught,
         ):
             checked.snooze(NOON)
 
-        assert str(caught.value.path).endswith(f"locks/{checked.key}.write")
+        assert str(lock_of(checked, "write")) == caught.value.path
+        assert checked.look().information.snoozed_until is None
         assert checked.snooze(NOON)
 
 
 class TestCheck:
-    def test_crowd(
-        self, shop: EnvironmentState, place: tuple[str, str], run_at_once: RunAtOnce
-    ) -> None:
+    def test_crowd(self, shop, place):
         """
-        A crowd of checkers makes one check; who comes next finds it fresh.
+        A crowd of checkers makes one check; the later ones find it fresh.
         """
         results = Counter(run_at_once(30, "check_if_due", *place))
 
         assert {"checked": 1, "fresh": 29} == results
 
-    def test_impatient_crowd(
-        self, shop: EnvironmentState, place: tuple[str, str], run_at_once: RunAtOnce
-    ) -> None:
+    def test_impatient_crowd(self, shop, place):
         """
-        Who does not get the check lock gets no guard.
+        A checker that does not get the check lock gets no guard.
         """
         results = Counter(run_at_once(30, "try_to_check", *place))
 
         assert 1 == results["checked"]
         assert {"checked", "busy", "fresh"} >= results.keys()
 
-    def test_busy(
-        self, shop: EnvironmentState, place: tuple[str, str], holding: Holding
-    ) -> None:
+    def test_busy(self, shop, place):
         """
         While another process is checking there is no guard.
         """
@@ -283,71 +221,59 @@ class TestCheck:
         with shop.try_check() as check:
             assert check is not None
 
-    def test_same_thread(self, shop: EnvironmentState) -> None:
+    def test_same_thread(self, shop):
         """
-        Nobody gets a second guard, not even who has the first.
+        There is no second guard, not even in the thread that has the first.
         """
-        with shop.try_check() as check, shop.try_check() as second:
-            assert check is not None
-            assert second is None
-
-            with shop.try_check() as third:
-                assert third is None
-
-    def test_another_handle(self, store: StateStore, shop: EnvironmentState) -> None:
-        """
-        What counts is the environment, not the handle.
-        """
-        assert shop.path is not None
-        other = StateStore(Path(shop.record_path).parents[1])
+        other = StateStore(root_of(shop).parent).environment(shop.path, "uv.lock")
         with (
             shop.try_check() as check,
-            other.environment(shop.path, "uv.lock").try_check() as second,
+            shop.try_check() as second,
+            other.try_check() as third,
         ):
             assert check is not None
-            assert second is None
+            assert (None, None) == (second, third)
+            with shop.try_check() as after_busy:
+                assert after_busy is None
 
-    def test_another_environment(
-        self, store: StateStore, shop: EnvironmentState
-    ) -> None:
+        with shop.try_check() as again:
+            assert again is not None
+
+    def test_another_environment(self, store, shop):
         """
         Another lockfile in the same directory is checked at the same time.
         """
-        assert shop.path is not None
-        with (
-            shop.try_check() as check,
-            store.environment(shop.path, "mise.lock").try_check() as other,
-        ):
+        other = store.environment(shop.path, "mise.lock")
+        with shop.try_check() as check, other.try_check() as second:
             assert check is not None
-            assert other is not None
+            assert second is not None
 
-    def test_one_guard_in_two_threads(self, shop: EnvironmentState) -> None:
+    def test_one_guard_in_two_threads(self, shop):
         """
-        A guard may be used by another thread; who commits second is refused.
+        Another thread may use a guard; the second commit is refused.
         """
-        outcomes: list[bool | None] = []
+        outcomes = []
 
-        def use(guard: CheckGuard) -> None:
+        def use(guard):
             try:
                 outcomes.append(guard.commit(b"new", upgrades=ROWS, now=NOON))
             except RuntimeError:
                 outcomes.append(None)
 
         with shop.try_check() as check:
-            assert check is not None
             for _ in range(2):
-                in_thread(lambda: use(check))
+                run_in_thread(lambda: use(check))
 
         assert [True, None] == outcomes
 
-    def test_threads_at_once(self, shop: EnvironmentState) -> None:
+    def test_threads_at_once(self, shop):
         """
         Of two threads one gets a guard.
         """
         barrier = threading.Barrier(2, timeout=60)
         guards = []
 
-        def check() -> None:
+        def check():
             barrier.wait()
             with shop.try_check() as guard:
                 guards.append(guard is not None)
@@ -361,45 +287,21 @@ class TestCheck:
 
         assert [False, True] == sorted(guards)
 
-    def test_closed_by_another_thread(self, shop: EnvironmentState) -> None:
+    def test_closed_by_another_thread(self, shop):
         """
-        Whichever thread closes a guard lets the next one in.
+        A guard that any thread closes lets the next check begin.
         """
         with shop.try_check() as check:
-            assert check is not None
-            in_thread(check.close)
+            run_in_thread(check.close)
             with shop.try_check() as second:
                 assert second is not None
             with pytest.raises(RuntimeError):
                 check.freshness()
 
 
-def in_thread(function: Callable[[], object]) -> None:
-    thread = threading.Thread(target=function)
-    thread.start()
-    thread.join(60)
-    assert not thread.is_alive()
-
-
 class TestChildren:
-    def test_forked_child(
-        self, shop: EnvironmentState, place: tuple[str, str], run_at_once: RunAtOnce
-    ) -> None:
-        """
-        In a forked child the guard of the parent is closed.
-        """
-        assert [
-            {"freshness is refused": True, "commit is refused": True}
-        ] == run_at_once(1, "guard_in_forked_child", *place)
-
     @pytest.mark.parametrize("how", ["raising", "normally"])
-    def test_left_by_a_forked_child(
-        self,
-        checked: EnvironmentState,
-        place: tuple[str, str],
-        run_at_once: RunAtOnce,
-        how: str,
-    ) -> None:
+    def test_left_by_a_forked_child(self, checked, place, how):
         """
         A forked child that leaves the statement takes nothing from the parent.
         """
@@ -407,21 +309,22 @@ class TestChildren:
             1, "leave_in_forked_child", *place, how
         )
 
-    def test_outlived_by_a_forked_child(
-        self, shop: EnvironmentState, place: tuple[str, str], holding: Holding
-    ) -> None:
+    def test_forked_child(self, shop, place):
+        """
+        In a forked child the guard of the parent is closed.
+        """
+        assert [
+            {"freshness is refused": True, "commit is refused": True}
+        ] == run_at_once(1, "guard_in_forked_child", *place)
+
+    def test_outlived_by_a_forked_child(self, shop, place):
         """
         A lock is free once the process that took it is dead, children or not.
         """
-        with (
-            holding("die_with_a_forked_child", *place),
-            shop.try_check() as check,
-        ):
+        with holding("die_with_a_forked_child", *place), shop.try_check() as check:
             assert check is not None
 
-    def test_executed_child(
-        self, shop: EnvironmentState, place: tuple[str, str], run_at_once: RunAtOnce
-    ) -> None:
+    def test_executed_child(self, shop, place):
         """
         A program that is started during a check does not keep the lock.
         """
@@ -429,9 +332,7 @@ class TestChildren:
 
 
 class TestForget:
-    def test_during_check(
-        self, checked: EnvironmentState, place: tuple[str, str], holding: Holding
-    ) -> None:
+    def test_during_check(self, checked, place):
         """
         While a check is running, nothing is forgotten.
         """
@@ -444,14 +345,12 @@ class TestForget:
         assert checked.forget()
         assert [] == files_of(checked)
 
-    def test_claims(
-        self, shop: EnvironmentState, place: tuple[str, str], run_at_once: RunAtOnce
-    ) -> None:
+    def test_claims(self, shop, place):
         """
-        What is forgotten stays so, whoever claims a notice meanwhile.
+        A forgotten environment stays forgotten while others claim notices.
         """
         for _ in range(10):
-            commit(shop, b"new")
+            commit(shop, upgrades=ROWS)
 
             results = run_at_once(16, "claim_or_forget", *place)
 
@@ -459,34 +358,13 @@ class TestForget:
             assert "unavailable" not in results[1::2]
             assert [] == files_of(shop)
 
-    def test_next_check(self, checked: EnvironmentState) -> None:
-        """
-        A check makes a new record of what was forgotten meanwhile.
-        """
-        with checked.try_check() as check:
-            assert check is not None
-            Path(checked.record_path).unlink()
-            assert check.commit(b"newer", upgrades=ROWS, now=NOON)
-
-        information = checked.look().information
-        assert information is not None
-        assert 2 == information.generation
-        assert b"newer" == checked.kept_lockfile("new")
-
 
 class TestPrune:
-    def test_during_check(
-        self,
-        store: StateStore,
-        checked: EnvironmentState,
-        place: tuple[str, str],
-        holding: Holding,
-    ) -> None:
+    def test_during_check(self, store, checked, place):
         """
-        What is being checked is left alone, however old and gone it is.
+        An environment that is being checked is kept, however old its record is.
         """
-        assert checked.path is not None
-        (Path(checked.path) / "uv.lock").unlink()
+        Path(checked.path, "uv.lock").unlink()
         Path(checked.path).rmdir()
         os.utime(checked.record_path, (0, 0))
 
@@ -494,43 +372,29 @@ class TestPrune:
             assert () == store.prune()
             assert checked.look().information is not None
 
-        assert [checked.key] == [gone.key for gone in store.prune()]
+        assert [checked.key] == [pruned.key for pruned in store.prune()]
         assert [] == files_of(checked)
 
-    def test_first_check(
-        self,
-        store: StateStore,
-        shop: EnvironmentState,
-        place: tuple[str, str],
-        holding: Holding,
-    ) -> None:
+    def test_first_check(self, store, shop, place):
         """
         So are the results of a check that has no record yet.
         """
-        results = Path(shop.record_path).parent / "results" / shop.key
-
         with holding("hold_check", *place):
-            results.mkdir()
+            results_of(shop).mkdir()
             assert () == store.prune()
-            assert results.is_dir()
+            assert results_of(shop).is_dir()
 
-        assert [shop.key] == [gone.key for gone in store.prune()]
-        assert not results.exists()
+        assert [shop.key] == [pruned.key for pruned in store.prune()]
+        assert not results_of(shop).exists()
 
 
 class TestReaders:
     @pytest.mark.parametrize(
         "count", [300, pytest.param(5000, marks=pytest.mark.stress)]
     )
-    def test_never_torn(
-        self,
-        checked: EnvironmentState,
-        place: tuple[str, str],
-        run_at_once: RunAtOnce,
-        count: int,
-    ) -> None:
+    def test_never_torn(self, checked, place, count):
         """
-        Readers see valid records, and what these name, however often it changes.
+        Readers see valid records and the files that these name during commits.
         """
         written, *read = run_at_once(4, "write_or_read", *place, count, limit=900)
 

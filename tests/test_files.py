@@ -1,114 +1,116 @@
+"""
+The files of a store: their modes, trust in them, and system calls that fail.
+"""
+
 from __future__ import annotations
 
+import errno
+import fcntl
+import json
 import logging
 import os
+import shutil
 import stat
+from pathlib import Path
 
 import pytest
 
-from upgrade_state import _files
-from upgrade_state.exceptions import StateReadError, StateWriteError
+from helpers import (
+    NOON,
+    ROWS,
+    commit,
+    lock_of,
+    refuse,
+    results_of,
+    root_of,
+)
+from upgrade_state import StateStore
+from upgrade_state.exceptions import (
+    StateLockError,
+    StateReadError,
+    StateWriteError,
+    UpgradeStateError,
+)
 
-KEY = "f2662004f1f127e1ee13f55584477bec"
+SUBDIRECTORIES = ("locks", "logs", "results", "tmp")
 
 
 @pytest.fixture
-def root(tmp_path):
+def umask():
     """
-    A store's directory that has been made.
+    Set the umask until the test ends.
     """
-    root = tmp_path / "cache" / "v1"
-    _files.ensure(str(root))
-    return root
+    before = os.umask(0o022)
+    yield os.umask
+    os.umask(before)
 
 
-@pytest.fixture
-def place(root):
-    """
-    One environment in it.
-    """
-    return _files.Files(str(root), KEY)
+def modes(paths):
+    return {stat.S_IMODE(path.lstat().st_mode) for path in paths}
 
 
-def refuse(*_, **__):
-    raise PermissionError(13, "Permission denied")
-
-
-class TestEnsure:
-    @pytest.mark.parametrize("umask", [0, 0o077, 0o177, 0o777])
-    def test_modes(self, tmp_path, umask):
+class TestDirectories:
+    @pytest.mark.parametrize("mask", [0, 0o077, 0o177, 0o777])
+    def test_modes(self, tmp_path, shop, umask, mask):
         """
-        Every directory is for the user alone, missing parents as well.
+        Directories are 0700 and files 0600 under any umask, missing parents too.
         """
-        umask = os.umask(umask)
-        try:
-            _files.ensure(str(tmp_path / "a" / "b" / "v1"))
-        finally:
-            os.umask(umask)
+        store = StateStore(tmp_path / "a" / "b")
+        umask(mask)
+        environment = store.environment(shop.path, "uv.lock")
+        commit(environment)
 
-        made = [*list((tmp_path / "a").rglob("*")), tmp_path / "a"]
-        assert {0o700} == {stat.S_IMODE(path.stat().st_mode) for path in made}
-        assert {"a", "b", "v1", "locks", "logs", "results", "tmp"} == {
-            path.name for path in made
-        }
+        made = [tmp_path / "a", *(tmp_path / "a").rglob("*")]
+        assert {0o700} == modes(path for path in made if path.is_dir())
+        assert {0o600} == modes(path for path in made if path.is_file())
+        assert {*SUBDIRECTORIES, f"{environment.key}.json"} == set(
+            os.listdir(root_of(environment))
+        )
 
-    def test_twice(self, root):
+    def test_existing(self, checked):
         """
-        What is there is left as it is.
+        An existing directory keeps its mode.
         """
-        root.chmod(0o755)
-        _files.ensure(str(root))
+        root_of(checked).chmod(0o755)
+        commit(checked)
 
-        assert 0o755 == stat.S_IMODE(root.stat().st_mode)
+        assert {0o755} == modes([root_of(checked)])
 
-    @pytest.mark.parametrize("mode", [0o770, 0o702])
-    def test_distrust(self, root, mode):
+    @pytest.mark.parametrize("name", SUBDIRECTORIES)
+    def test_symlink_below(self, checked, tmp_path, name):
         """
-        Nothing is written where others may write.
+        A symlink in the place of a subdirectory is refused.
         """
-        root.chmod(mode)
-
-        with pytest.raises(StateWriteError, match="written to by others") as caught:
-            _files.ensure(str(root))
-        assert str(root) == caught.value.path
-
-    def test_symlink(self, root, tmp_path):
-        """
-        Nor behind a symlink, wherever it leads.
-        """
-        (tmp_path / "other").mkdir()
-        (tmp_path / "other" / "v1").symlink_to(root)
-        (tmp_path / "dangling").symlink_to("none")
-
-        for link in (tmp_path / "other" / "v1", tmp_path / "dangling"):
-            with pytest.raises(StateWriteError, match="is a symlink"):
-                _files.ensure(str(link))
-
-    @pytest.mark.parametrize("name", _files.SUBDIRECTORIES)
-    def test_symlink_below(self, root, tmp_path, name):
-        """
-        Nor in a subdirectory that is one.
-        """
-        (root / name).rmdir()
-        (root / name).symlink_to(tmp_path)
+        shutil.rmtree(root_of(checked) / name)
+        (root_of(checked) / name).symlink_to(tmp_path)
 
         with pytest.raises(StateWriteError, match="This is no directory") as caught:
-            _files.ensure(str(root))
-        assert str(root / name) == caught.value.path
+            commit(checked)
+        assert str(root_of(checked) / name) == caught.value.path
 
-    def test_refused(self, tmp_path, monkeypatch):
+    def test_dangling_symlink(self, shop):
         """
-        What cannot be made is an error with its path.
+        So is a symlink to nothing in the place of the store.
         """
-        monkeypatch.setattr(os, "mkdir", refuse)
+        root_of(shop).parent.mkdir()
+        root_of(shop).symlink_to("none")
+
+        with pytest.raises(UpgradeStateError, match="is a symlink"):
+            commit(shop)
+
+    def test_refused(self, shop, monkeypatch):
+        """
+        A directory that cannot be made is an error with its path.
+        """
+        monkeypatch.setattr(os, "mkdir", refuse())
 
         with pytest.raises(StateWriteError, match="Permission denied") as caught:
-            _files.ensure(str(tmp_path / "v1"))
-        assert str(tmp_path / "v1") == caught.value.path
+            commit(shop)
+        assert str(root_of(shop)) == caught.value.path
 
-    def test_made_meanwhile(self, tmp_path, monkeypatch):
+    def test_made_meanwhile(self, shop, monkeypatch):
         """
-        That another process was faster is fine.
+        A directory that another process makes first is used.
         """
         mkdir = os.mkdir
 
@@ -117,249 +119,415 @@ class TestEnsure:
             mkdir(path, mode)
 
         monkeypatch.setattr(os, "mkdir", late)
-        _files.ensure(str(tmp_path / "cache" / "v1"))
 
-        assert (tmp_path / "cache" / "v1" / "tmp").is_dir()
+        assert commit(shop)
 
-    def test_root_at_the_user(self, tmp_path, monkeypatch):
+    @pytest.mark.parametrize(
+        ("user", "owner", "made"),
+        [(0, 1000, False), (1000, 0, True), (1000, 1000, True), (0, 0, True)],
+    )
+    def test_root(self, shop, monkeypatch, user, owner, made):
         """
-        Root makes nothing in a directory of somebody else.
+        Root makes no store in a directory of another user; other users may try.
         """
-        monkeypatch.setattr(os, "geteuid", lambda: 0)
-        monkeypatch.setattr(os, "stat", lambda path: _Owned(path, 1000))
+        real = os.stat
 
-        with pytest.raises(StateWriteError, match="Not made by root"):
-            _files.ensure(str(tmp_path / "a" / "v1"))
-        assert [] == list(tmp_path.iterdir())
+        def owned(path, **options):
+            status = list(real(path, **options))
+            return os.stat_result([*status[:4], owner, *status[5:]])
 
-    @pytest.mark.parametrize(("user", "owner"), [(1000, 0), (1000, 1000), (0, 0)])
-    def test_others_may(self, tmp_path, monkeypatch, user, owner):
-        """
-        Everybody else may try, and so may root where all is root's.
-        """
+        lstat = os.lstat
+
+        def ours(path):
+            status = list(lstat(path))
+            return os.stat_result([*status[:4], user, *status[5:]])
+
         monkeypatch.setattr(os, "geteuid", lambda: user)
-        monkeypatch.setattr(os, "stat", lambda path: _Owned(path, owner))
+        monkeypatch.setattr(os, "stat", owned)
+        monkeypatch.setattr(os, "lstat", ours)
 
-        _files.refuse_for_root(str(tmp_path / "a" / "v1"))
+        if made:
+            assert commit(shop)
+        else:
+            with pytest.raises(StateWriteError, match="Not made by root in a direct"):
+                commit(shop)
+            assert not root_of(shop).parent.exists()
 
 
-class _Owned:
+@pytest.fixture
+def fail(monkeypatch):
     """
-    What `os.stat` says of a directory of another user.
+    Let a function of `os` fail in files whose path contains a text.
     """
 
-    def __init__(self, path, user):
-        assert os.path.lexists(path)
-        self.st_uid = user
+    def install(name, number, part):
+        function = getattr(os, name)
+
+        def failing(*args, **kwargs):
+            path = args[0]
+            if isinstance(path, int):
+                path = os.readlink(f"/proc/self/fd/{path}")
+            if part in os.fsdecode(path):
+                if name == "close":  # Linux closes it all the same
+                    function(*args)
+                raise OSError(number, os.strerror(number), path)
+            return function(*args, **kwargs)
+
+        monkeypatch.setattr(os, name, failing)
+
+    return install
 
 
-class TestReplaceRecord:
-    def test_mode(self, place):
+REFUSALS = [
+    ("open", errno.EROFS),
+    ("open", errno.EACCES),
+    ("open", errno.ENOSPC),
+    ("open", errno.EMFILE),
+    ("write", errno.ENOSPC),
+    ("write", errno.EDQUOT),
+    ("fsync", errno.EIO),
+    ("close", errno.EIO),
+    ("replace", errno.EXDEV),
+    ("replace", errno.EPERM),
+]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="names no open files")
+class TestRefused:
+    def left(self, shop):
+        return Path(shop.record_path).read_bytes(), os.listdir(root_of(shop) / "tmp")
+
+    @pytest.mark.parametrize("refusal", REFUSALS)
+    @pytest.mark.parametrize("operation", ["claim", "snooze"])
+    def test_one_field(self, checked, fail, monkeypatch, refusal, operation):
         """
-        A record is for the user alone.
+        A notice that cannot be recorded is not given; a snooze raises an error.
+
+        The old record stays, and no temporary file.
         """
-        umask = os.umask(0)
-        try:
-            _files.replace_record(place, b"{}")
-        finally:
-            os.umask(umask)
+        before = self.left(checked)
+        fail(*refusal, "/v1/tmp/")
 
-        assert 0o600 == stat.S_IMODE(os.stat(place.record).st_mode)
+        if operation == "claim":
+            verdict = checked.claim_notice(now=NOON)
+            error = verdict.error
+            assert "unavailable" == verdict.reason
+        else:
+            with pytest.raises(StateWriteError) as caught:
+                checked.snooze(NOON)
+            error = caught.value
 
-    @pytest.mark.parametrize("umask", [0o177, 0o777])
-    def test_umask(self, place, umask):
-        """
-        Also if the umask would take that away.
-        """
-        previous = os.umask(umask)
-        try:
-            _files.replace_record(place, b"{}")
-        finally:
-            os.umask(previous)
-
-        assert 0o600 == stat.S_IMODE(os.stat(place.record).st_mode)
-
-    def test_new_file(self, place):
-        """
-        It is replaced, never modified: who has it open keeps the old one.
-        """
-        _files.replace_record(place, b"old")
-        with open(place.record, "rb") as file:
-            _files.replace_record(place, b"new")
-            assert b"old" == file.read()
-
-        with open(place.record, "rb") as file:
-            assert b"new" == file.read()
-
-    def test_leftovers(self, place, root):
-        """
-        What a killed writer of this record left is removed, and no other's.
-        """
-        for name in (f"{KEY}.0123", f"{'0' * 32}.0123", f"{KEY}x"):
-            (root / "tmp" / name).touch()
-        (root / "tmp" / f"{KEY}.directory").mkdir()
-        _files.replace_record(place, b"{}")
-
-        assert {f"{'0' * 32}.0123", f"{KEY}x"} == set(os.listdir(root / "tmp"))
-
-    @pytest.mark.parametrize("call", ["open", "write", "fsync", "close", "replace"])
-    def test_failing(self, place, root, monkeypatch, call):
-        """
-        Whatever fails, the old record is in place and nothing is left.
-        """
-        _files.replace_record(place, b"old")
-        real = getattr(os, call)
-
-        def fail(*args, **more):
-            if call == "close":
-                real(*args, **more)
-            raise OSError(28, "No space left on device")
-
-        monkeypatch.setattr(os, call, fail)
-        with pytest.raises(StateWriteError, match="No space left") as caught:
-            _files.replace_record(place, b"new")
+        assert isinstance(error, StateWriteError)
+        assert checked.record_path == error.path
+        assert os.strerror(refusal[1]) in error.message
+        assert before == self.left(checked)
         monkeypatch.undo()
+        assert checked.claim_notice(now=NOON)
 
-        assert place.record == caught.value.path
-        assert [] == os.listdir(root / "tmp")
-        with open(place.record, "rb") as file:
-            assert b"old" == file.read()
+    @pytest.mark.parametrize("where", ["/v1/tmp/", "/v1/results/"])
+    @pytest.mark.parametrize("refusal", REFUSALS)
+    def test_commit(self, checked, fail, monkeypatch, refusal, where):
+        """
+        A failed commit raises an error, and the files of the old record stay.
+        """
+        before = self.left(checked)
+        with checked.try_check() as check:
+            fail(*refusal, where)
+            with pytest.raises(StateWriteError) as caught:
+                check.commit(b"newer", upgrades=ROWS, now=NOON)
+            monkeypatch.undo()
 
-    def test_interrupted(self, place, root, monkeypatch):
+        assert caught.value.path is not None
+        assert before == self.left(checked)
+        assert b"new" == checked.kept_lockfile("new")
+        assert ROWS == checked.upgrades()
+        assert not [path for path in results_of(checked).iterdir() if path.suffix]
+
+    def test_interrupted(self, checked, monkeypatch):
         """
-        So it is if somebody loses patience.
+        Ctrl-C during a write leaves no temporary file either.
         """
+        before = self.left(checked)
 
         def interrupt(*_):
             raise KeyboardInterrupt
 
         monkeypatch.setattr(os, "fsync", interrupt)
         with pytest.raises(KeyboardInterrupt):
-            _files.replace_record(place, b"new")
+            checked.snooze(NOON)
 
-        assert [] == os.listdir(root / "tmp")
-        assert not os.path.exists(place.record)
+        assert before == self.left(checked)
 
-    def test_in_pieces(self, place, monkeypatch):
+    def test_directory_is_not_synced(self, checked, caplog, monkeypatch):
         """
-        A system that takes less than it was given gets the rest.
+        A directory that cannot be synced is only logged, and closed.
+        """
+        fsync = os.fsync
+        descriptors = os.listdir("/dev/fd")
+
+        def failing(fd):
+            if stat.S_ISDIR(os.fstat(fd).st_mode):
+                raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+            fsync(fd)
+
+        monkeypatch.setattr(os, "fsync", failing)
+        with caplog.at_level(logging.DEBUG, "upgrade_state"):
+            commit(checked, b"newer")
+            assert checked.claim_notice(now=NOON)
+            assert checked.snooze(NOON)
+
+        assert b"newer" == checked.kept_lockfile("new")
+        assert {logging.DEBUG} == {record.levelno for record in caplog.records}
+        assert 3 <= caplog.text.count("could not sync the directory")
+        assert descriptors == os.listdir("/dev/fd")
+
+    def test_written_in_pieces(self, checked, monkeypatch):
+        """
+        A write that takes only a part is continued.
         """
         write = os.write
-        monkeypatch.setattr(os, "write", lambda fd, data: write(fd, data[:3]))
-        _files.replace_record(place, b"0123456789")
+        monkeypatch.setattr(os, "write", lambda fd, data: write(fd, data[:7]))
+
+        commit(checked, b"a much longer lockfile")
+        assert checked.claim_notice(now=NOON)
+
         monkeypatch.undo()
+        assert b"a much longer lockfile" == checked.kept_lockfile("new")
 
-        with open(place.record, "rb") as file:
-            assert b"0123456789" == file.read()
-
-
-class TestSyncDirectory:
-    def test_failure_is_logged(self, root, monkeypatch, caplog):
+    @pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EIO])
+    def test_no_locks(self, checked, monkeypatch, number):
         """
-        What has happened has happened; a failure is for the log.
+        Without locks nothing is written.
+
+        An activation stays silent; every other operation names the lock.
         """
-        monkeypatch.setattr(os, "fsync", refuse)
-        with caplog.at_level(logging.DEBUG, "upgrade_state"):
-            _files.sync_directory(str(root))
+        before = self.left(checked)
+        monkeypatch.setattr(fcntl, "flock", refuse(number))
 
-        assert "could not sync the directory" in caplog.text
+        verdict = checked.claim_notice(now=NOON)
+        assert "unavailable" == verdict.reason
+        assert isinstance(verdict.error, StateLockError)
+        assert str(lock_of(checked, "write")) == verdict.error.path
+        for operate, lock in (
+            (lambda: checked.snooze(NOON), "write"),
+            (lambda: commit(checked, b"newer"), "check"),
+            (checked.forget, "check"),
+        ):
+            with pytest.raises(StateLockError, match="Could not lock") as caught:
+                operate()
+            assert str(lock_of(checked, lock)) == caught.value.path
+        assert before == self.left(checked)
 
-    def test_no_descriptor_is_left_open(self, root, monkeypatch):
+
+class TestReplaced:
+    def test_new_file(self, checked):
         """
-        Nor does a failure leave anything open.
+        A record is replaced, never modified: an open file keeps the old one.
         """
-        before = os.listdir("/dev/fd")
-        monkeypatch.setattr(os, "fsync", refuse)
-        _files.sync_directory(str(root))
+        with open(checked.record_path, "rb") as file:
+            checked.snooze(NOON)
+            assert json.load(file)["snoozed_until"] is None
 
-        assert before == os.listdir("/dev/fd")
+        assert NOON == checked.look().information.snoozed_until
 
-
-class TestRemove:
-    def test_anything(self, tmp_path):
+    def test_leftovers(self, checked):
         """
-        A file, a symlink and a directory with all that is in it go.
+        Temporary files of killed writers of this record are removed, no others.
         """
-        (tmp_path / "file").touch()
-        (tmp_path / "link").symlink_to("target")
-        (tmp_path / "directory" / "more").mkdir(parents=True)
-        for name in ("file", "link", "directory", "none"):
-            _files.remove(str(tmp_path / name))
+        tmp, key = root_of(checked) / "tmp", checked.key
+        for name in (f"{key}.0123", f"{'0' * 32}.0123", f"{key}x"):
+            (tmp / name).touch()
+        (tmp / f"{key}.directory").mkdir()
+        checked.snooze(NOON)
 
-        assert [] == os.listdir(tmp_path)
+        assert {f"{'0' * 32}.0123", f"{key}x"} == set(os.listdir(tmp))
 
-    def test_no_symlink_is_followed(self, tmp_path):
+    def test_too_large(self, checked):
         """
-        What a symlink leads to stays.
+        A record that would be too large to be read again is not written.
+        """
+        record = json.loads(Path(checked.record_path).read_bytes())
+        large = json.dumps(record | {"notes": "\xe9" * 300_000}, ensure_ascii=False)
+        Path(checked.record_path).write_text(large, encoding="utf-8")
+
+        assert "unavailable" == checked.claim_notice(now=NOON).reason
+        for write in (lambda: checked.snooze(NOON), lambda: commit(checked)):
+            with pytest.raises(StateWriteError, match="too large"):
+                write()
+        assert large == Path(checked.record_path).read_text(encoding="utf-8")
+        assert ROWS == checked.upgrades()
+
+
+class TestRemoved:
+    def test_anything(self, checked, tmp_path):
+        """
+        Files, directories and symlinks go; the target of a symlink stays.
         """
         (tmp_path / "target" / "more").mkdir(parents=True)
-        (tmp_path / "link").symlink_to("target")
-        _files.remove(str(tmp_path / "link"))
+        results_of(checked).joinpath("link").symlink_to(tmp_path / "target")
+        results_of(checked).joinpath("directory", "more").mkdir(parents=True)
+        assert checked.forget()
 
+        assert not results_of(checked).exists()
         assert (tmp_path / "target" / "more").is_dir()
 
-    def test_refused(self, tmp_path, monkeypatch):
+    def test_symlink(self, checked, tmp_path):
         """
-        What cannot be removed is an error with its path.
+        A symlink in the place of a directory goes, and its target stays.
         """
-        (tmp_path / "file").touch()
-        monkeypatch.setattr(os, "unlink", refuse)
+        results_of(checked).rename(tmp_path / "target")
+        results_of(checked).symlink_to(tmp_path / "target")
+        assert checked.forget()
+
+        assert not results_of(checked).is_symlink()
+        assert 3 == len(os.listdir(tmp_path / "target"))
+
+    def test_refused(self, checked, fail):
+        """
+        A file that cannot be removed is an error with its path.
+        """
+        fail("unlink", errno.EACCES, checked.record_path)
 
         with pytest.raises(StateWriteError, match="Permission denied") as caught:
-            _files.remove(str(tmp_path / "file"))
-        assert str(tmp_path / "file") == caught.value.path
+            checked.forget()
+        assert checked.record_path == caught.value.path
 
-
-class TestNamesIn:
-    def test_refused(self, tmp_path, monkeypatch):
+    def test_cannot_list(self, store, checked, monkeypatch):
         """
-        A directory that may not be read is an error with its path.
+        A directory that cannot be listed is an error with its path.
         """
-        monkeypatch.setattr(os, "scandir", refuse)
+        monkeypatch.setattr(os, "scandir", refuse())
 
         with pytest.raises(StateReadError, match="Permission denied") as caught:
-            list(_files.names_in(str(tmp_path)))
-        assert str(tmp_path) == caught.value.path
-
-    def test_missing(self, tmp_path):
-        """
-        Where there is none there are no names.
-        """
-        assert [] == list(_files.names_in(str(tmp_path / "none")))
+            list(store)
+        assert str(root_of(checked)) == caught.value.path
 
 
 class TestResults:
-    def test_kept_whole(self, place):
+    def test_kept_files(self, checked):
         """
-        What is kept is there under its digest, for the user alone.
+        Only the files that the record names stay in the directory of results.
         """
-        _files.store_results(place, {b"one", b""})
+        results_of(checked).joinpath("litter").mkdir()
+        commit(checked, b"newer")
 
-        modes = {e.stat().st_mode & 0o777 for e in os.scandir(place.results)}
-        assert ({0o600}, 2) == (modes, len(os.listdir(place.results)))
+        contents = {path.read_bytes() for path in results_of(checked).iterdir()}
+        assert {b"old", b"newer"} == contents
 
-    def test_directory_in_the_way(self, place):
+    def test_cannot_remove(self, checked, fail, monkeypatch):
         """
-        A directory under that name is nothing of ours, and goes.
+        An old file that cannot be removed is left for the next check.
         """
-        _files.store_results(place, {b"content"})
-        (name,) = os.listdir(place.results)
-        path = os.path.join(place.results, name)
-        os.unlink(path)
-        os.makedirs(os.path.join(path, "more"))
-        _files.store_results(place, {b"content"})
+        fail("unlink", errno.EACCES, "/results/")
+        assert commit(checked, b"newer")
+        assert 4 == len(os.listdir(results_of(checked)))
 
-        assert os.path.isfile(path)
+        monkeypatch.undo()
+        commit(checked, b"newest")
+        assert 2 == len(os.listdir(results_of(checked)))
 
-    def test_written_anew(self, place):
+    @pytest.mark.parametrize("in_the_way", ["directory", "half a file"])
+    def test_replaced(self, checked, in_the_way):
         """
-        What a killed check left under that name is not relied on.
+        A directory or a damaged file under the name of a result is replaced.
         """
-        _files.store_results(place, {b"content"})
-        (name,) = os.listdir(place.results)
-        with open(os.path.join(place.results, name), "wb") as file:
-            file.write(b"half")
-        _files.store_results(place, {b"content"})
+        (path,) = (p for p in results_of(checked).iterdir() if p.read_bytes() == b"new")
+        path.unlink()
+        if in_the_way == "directory":
+            (path / "more").mkdir(parents=True)
+        else:
+            path.write_bytes(b"n")
+        commit(checked)
 
-        with open(os.path.join(place.results, name), "rb") as file:
-            assert b"content" == file.read()
+        assert b"new" == path.read_bytes() == checked.kept_lockfile("new")
+
+
+# Stores that are not to be trusted
+
+
+def make_symlink(root):
+    root.rename(root.with_name("elsewhere"))
+    root.symlink_to("elsewhere")
+
+
+def make_file(root):
+    root.rename(root.with_name("elsewhere"))
+    root.touch()
+
+
+def make_group_writable(root):
+    root.chmod(0o770)
+
+
+def make_world_writable(root):
+    root.chmod(0o702)
+
+
+def make_foreign(root):
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    os.chown(root, 65534, 65534)
+
+
+SPOIL = {
+    make_symlink: "is a symlink",
+    make_file: "is no directory",
+    make_group_writable: "written to by others",
+    make_world_writable: "written to by others",
+    make_foreign: "belongs to user 65534",
+}
+
+
+def snapshot(directory):
+    return {
+        path: path.read_bytes() if path.is_file() else None
+        for path in directory.rglob("*")
+    }
+
+
+@pytest.mark.parametrize("spoil", SPOIL)
+class TestDistrust:
+    def test_activation(self, checked, spoil):
+        """
+        A store that is not the user's alone is not believed.
+        """
+        root = root_of(checked)
+        spoil(root)
+        before = snapshot(root.parent)
+
+        verdict = checked.claim_notice(now=NOON)
+        look = checked.look(now=NOON)
+        freshness = look.freshness()
+
+        assert "unavailable" == verdict.reason == freshness.reason
+        assert not freshness.due
+        assert str(root) == verdict.error.path == look.error.path
+        assert SPOIL[spoil] in str(verdict)
+        assert before == snapshot(root.parent)
+
+    @pytest.mark.parametrize(
+        "operation",
+        ["upgrades", "kept_lockfile", "snooze", "forget", "check", "list", "prune"],
+    )
+    def test_everything_else(self, store, checked, spoil, operation):
+        """
+        Every other operation raises an error with its path, and changes nothing.
+        """
+        operate = {
+            "upgrades": checked.upgrades,
+            "kept_lockfile": lambda: checked.kept_lockfile("new"),
+            "snooze": lambda: checked.snooze(NOON),
+            "forget": checked.forget,
+            "check": lambda: commit(checked, b"newer"),
+            "list": lambda: list(store),
+            "prune": store.prune,
+        }
+        root = root_of(checked)
+        spoil(root)
+        before = snapshot(root.parent)
+
+        with pytest.raises(UpgradeStateError, match=SPOIL[spoil]) as caught:
+            operate[operation]()
+
+        assert str(root) == caught.value.path
+        assert before == snapshot(root.parent)

@@ -19,6 +19,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
 from typing import TYPE_CHECKING, Any
@@ -353,6 +354,20 @@ def hold_write(cache: str, directory: str) -> None:
     path = f"{os.path.dirname(shop.record_path)}/locks/{shop.key}.write"
     with filelock.FileLock(path):
         _hold()
+
+
+def toggle_snooze(cache: str, directory: str) -> None:
+    """
+    Snooze and take it back until the test is over; the first one is done by then.
+    """
+    shop = shop_of(cache, directory)
+    shop.snooze(NOON + SECOND)
+    is_over = threading.Event()
+    thread = threading.Thread(target=lambda: (_hold(), is_over.set()))
+    thread.start()
+    while not is_over.is_set():
+        shop.snooze(None)
+        shop.snooze(NOON + SECOND)
 
 
 # Forked and executed children
