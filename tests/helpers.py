@@ -8,6 +8,7 @@ import contextlib
 import datetime as dt
 import errno
 import fcntl
+import hashlib
 import json
 import os
 import subprocess
@@ -61,6 +62,16 @@ def clock_at(moment: dt.datetime) -> Iterator[None]:
         yield
 
 
+# Files
+
+
+def digest_of(content: bytes) -> str:
+    """
+    Return the digest of *content* as a record holds it.
+    """
+    return f"blake2b:{hashlib.blake2b(content, digest_size=32).hexdigest()}"
+
+
 # Checks
 
 
@@ -88,9 +99,6 @@ def fail(
         stack.enter_context(pytest.raises(type(error)))
         stack.enter_context(environment.try_check())
         raise error
-
-
-# Files
 
 
 def root_of(environment: EnvironmentState) -> Path:

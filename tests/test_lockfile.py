@@ -1,199 +1,232 @@
+"""
+The lockfile as it is now, and the one that a check was about.
+"""
+
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
-from upgrade_state import _lockfile, _record
+from helpers import NOON, commit, refuse_path
 from upgrade_state.exceptions import StateReadError
 
 
-def file_of(content: bytes) -> dict[str, object]:
-    return {"digest": _record.digest(content), "size": len(content)}
-
-
 @pytest.fixture
-def lockfile(tmp_path):
-    path = tmp_path / "uv.lock"
-    path.write_bytes(b"content")
-    return path
+def lockfile(shop):
+    return Path(shop.path, "uv.lock")
 
 
-@pytest.fixture(
-    params=["gone", "directory", "fifo", "device", "endless", "below a file"]
-)
-def odd(request, tmp_path, lockfile):
+ODD = ["missing", "directory", "FIFO", "device", "endless", "below a file"]
+
+
+def make_odd(lockfile, kind):
     """
-    What may lie in the place of a lockfile.
+    Replace the lockfile with something that is no regular file.
     """
-    path = tmp_path / "odd"
-    if request.param == "directory":
-        path.mkdir()
-    elif request.param == "fifo":
-        os.mkfifo(path)
-    elif request.param == "device":
-        path.symlink_to("/dev/null")
-    elif request.param == "endless":
-        path.symlink_to("/dev/zero")
-    elif request.param == "below a file":
-        path = lockfile / "odd"
-    return path
+    lockfile.unlink()
+    if kind == "directory":
+        lockfile.mkdir()
+    elif kind == "FIFO":
+        os.mkfifo(lockfile)
+    elif kind == "device":
+        lockfile.symlink_to("/dev/null")
+    elif kind == "endless":
+        lockfile.symlink_to("/dev/zero")
+    elif kind == "below a file":
+        lockfile.parent.rmdir()
+        lockfile.parent.touch()
+
+
+def old_lockfile(shop):
+    with shop.try_check() as check:
+        return check.old_lockfile
+
+
+def after_stat(patch, path, change):
+    """
+    Call *change* once the size of a file has been asked for.
+    """
+    stat = os.stat
+
+    def stat_and_change(target, **options):
+        status = stat(target, **options)
+        if target == str(path):
+            patch.undo()
+            change()
+        return status
+
+    patch.setattr(os, "stat", stat_and_change)
 
 
 class TestRead:
-    def test_content(self, lockfile):
+    def test_content(self, shop, lockfile, tmp_path):
         """
-        A lockfile is read as a whole.
+        A check reads the whole lockfile, and follows a symlink.
         """
-        assert b"content" == _lockfile.read(str(lockfile))
+        assert b"old" == old_lockfile(shop)
+        lockfile.rename(tmp_path / "elsewhere")
+        lockfile.symlink_to(tmp_path / "elsewhere")
 
-    def test_symlink(self, lockfile, tmp_path):
-        """
-        A symlink to one is one.
-        """
-        (tmp_path / "link").symlink_to(lockfile)
+        assert b"old" == old_lockfile(shop)
 
-        assert b"content" == _lockfile.read(str(tmp_path / "link"))
+    @pytest.mark.parametrize("kind", ODD)
+    def test_odd(self, shop, lockfile, kind):
+        """
+        Without a regular file there is no lockfile, and no waiting.
+        """
+        make_odd(lockfile, kind)
 
-    def test_odd(self, odd):
-        """
-        What is no regular file is none, at once.
-        """
-        assert _lockfile.read(str(odd)) is None
+        assert old_lockfile(shop) is None
 
-    def test_too_large(self, tmp_path):
+    def test_too_large(self, shop, lockfile):
         """
-        A file that no lockfile could be is an error with its path.
+        A file that is too large for a lockfile is an error with its path.
         """
-        path = tmp_path / "huge"
-        with path.open("wb") as file:
-            file.truncate(_lockfile.MAX_SIZE + 1)
+        os.truncate(lockfile, (64 << 20) + 1)
 
         with pytest.raises(StateReadError, match="larger than") as caught:
-            _lockfile.read(str(path))
-        assert str(path) == caught.value.path
-
-    @pytest.mark.parametrize("call", ["stat", "open"])
-    def test_refused(self, lockfile, monkeypatch, call):
-        """
-        One that may not be read is an error with its path.
-        """
-
-        def refuse(*_: object) -> None:
-            raise PermissionError(13, "Permission denied")
-
-        monkeypatch.setattr(os, call, refuse)
-        with pytest.raises(StateReadError, match="Permission denied") as caught:
-            _lockfile.read(str(lockfile))
+            old_lockfile(shop)
         assert str(lockfile) == caught.value.path
 
-    def test_gone_meanwhile(self, lockfile, monkeypatch):
+    @pytest.mark.parametrize("call", ["stat", "open"])
+    def test_refused(self, shop, lockfile, monkeypatch, call):
         """
-        One that vanishes between the two looks is gone.
+        A lockfile that may not be read is an error, which is recorded.
         """
-        status = lockfile.stat()
+        refuse_path(monkeypatch, call, lockfile)
+        with pytest.raises(StateReadError, match="Permission denied") as caught:
+            old_lockfile(shop)
+        monkeypatch.undo()
+
+        assert str(lockfile) == caught.value.path
+        assert caught.value.message == shop.look().information.failure.message
+        assert "backing-off" == shop.look().freshness().reason
+        assert b"old" == old_lockfile(shop)
+
+    def test_removed_meanwhile(self, shop, lockfile, monkeypatch):
+        """
+        A lockfile that is removed between `stat` and `open` is missing.
+        """
+        after_stat(monkeypatch, lockfile, lockfile.unlink)
+
+        assert old_lockfile(shop) is None
+
+
+class TestCurrent:
+    @pytest.mark.parametrize("other", [b"OLD", b"older", b"", None])
+    def test_changed(self, checked, lockfile, other):
+        """
+        Other bytes of any size, or no file, are a change; the same bytes are none.
+        """
+        assert not checked.look().lockfile_changed
         lockfile.unlink()
-        monkeypatch.setattr(os, "stat", lambda _: status)
+        if other is not None:
+            lockfile.write_bytes(other)
 
-        assert _lockfile.read(str(lockfile)) is None
+        look = checked.look(now=NOON)
+        assert look.lockfile_changed
+        assert "lockfile-changed" == look.verdict().reason == look.freshness().reason
 
+    def test_symlink(self, checked, lockfile, tmp_path):
+        """
+        A symlink to the same bytes is no change.
+        """
+        lockfile.rename(tmp_path / "elsewhere")
+        lockfile.symlink_to(tmp_path / "elsewhere")
 
-class TestCurrentLockfile:
-    def test_same(self, lockfile):
-        """
-        The same bytes are the same lockfile, symlink or not.
-        """
-        current = _lockfile.CurrentLockfile(str(lockfile), None)
+        assert not checked.look().lockfile_changed
 
-        assert current.matches(file_of(b"content"))
+    @pytest.mark.parametrize("kind", ODD)
+    def test_odd(self, checked, lockfile, kind):
+        """
+        A lockfile that is no regular file any more has changed.
+        """
+        make_odd(lockfile, kind)
 
-    @pytest.mark.parametrize("other", [b"CONTENT", b"contents", b""])
-    def test_other(self, lockfile, other):
-        """
-        Other bytes are another one, of the same size or not.
-        """
-        current = _lockfile.CurrentLockfile(str(lockfile), None)
+        assert checked.look().lockfile_changed
 
-        assert not current.matches(file_of(other))
+    def test_still_missing(self, shop, lockfile):
+        """
+        A lockfile that a check found missing changes when it appears.
+        """
+        lockfile.unlink()
+        commit(shop)
+        assert not shop.look().lockfile_changed
+        lockfile.touch()
 
-    def test_odd(self, odd):
-        """
-        What is no regular file is another one, and none where none was.
-        """
-        current = _lockfile.CurrentLockfile(str(odd), None)
+        assert shop.look().lockfile_changed
 
-        assert not current.matches(file_of(b""))
-        assert current.matches(None)
+    def test_given(self, checked, lockfile):
+        """
+        Given bytes count instead of the file.
+        """
+        assert not checked.look(b"old").lockfile_changed
+        assert checked.look(b"other").lockfile_changed
+        lockfile.write_bytes(b"other")
 
-    def test_appeared(self, lockfile):
-        """
-        A lockfile where there was none is another one.
-        """
-        assert not _lockfile.CurrentLockfile(str(lockfile), None).matches(None)
+        assert not checked.look(b"old").lockfile_changed
 
-    def test_given(self, lockfile):
+    def test_no_lockfile(self, store, tmp_path):
         """
-        Given bytes count, and the file does not.
+        An environment without a lockfile has none that could change.
         """
-        current = _lockfile.CurrentLockfile(str(lockfile), b"given")
+        environment = store.environment(tmp_path)
+        commit(environment, b"")
 
-        assert current.matches(file_of(b"given"))
-        assert not current.matches(file_of(b"content"))
+        look = environment.look(now=NOON)
+        assert not look.lockfile_changed
+        assert "fresh" == look.freshness().reason
 
-    def test_no_lockfile(self):
+    def test_looked_at_once(self, checked, lockfile):
         """
-        An environment without a lockfile has none, now as then.
+        A look that has read the lockfile keeps its answer.
         """
-        current = _lockfile.CurrentLockfile(None, None)
+        look = checked.look(now=NOON)
+        assert not look.lockfile_changed
+        lockfile.unlink()
 
-        assert current.matches(None)
-        assert not current.matches(file_of(b""))
+        assert not look.lockfile_changed
+        assert ("fresh", True) == (look.freshness().reason, bool(look.verdict()))
 
-    def test_looked_at_once(self, lockfile, monkeypatch):
+    def test_other_size_is_not_read(self, checked, lockfile, monkeypatch):
         """
-        A second question, under a lock, does not touch the disk.
+        A lockfile of another size is not opened.
         """
-        current = _lockfile.CurrentLockfile(str(lockfile), None)
-        current.matches(file_of(b"content"))
-        monkeypatch.setattr(os, "stat", None)
-        monkeypatch.setattr(os, "open", None)
+        lockfile.write_bytes(b"older")
+        look = checked.look(now=NOON)
+        refuse_path(monkeypatch, "open", lockfile)
 
-        assert current.matches(file_of(b"content"))
-        assert not current.matches(file_of(b"CONTENT"))
-        assert not current.matches(file_of(b"other"))
+        assert look.lockfile_changed
 
-    def test_other_size_is_not_read(self, lockfile, monkeypatch):
+    @pytest.mark.parametrize("then", [b"older", b"", None])
+    def test_changing(self, checked, lockfile, monkeypatch, then):
         """
-        Where the size says it all, nothing is read.
+        A lockfile that changes between `stat` and `open` has changed.
         """
-        monkeypatch.setattr(os, "open", None)
-        current = _lockfile.CurrentLockfile(str(lockfile), None)
 
-        assert not current.matches(file_of(b"other"))
-
-    @pytest.mark.parametrize("then", [b"contents", b"", None])
-    def test_changing(self, lockfile, monkeypatch, then):
-        """
-        One that changes between the two looks is another one.
-        """
-        status = lockfile.stat()
-        monkeypatch.setattr(os, "stat", lambda _: status)
-        if then is None:
+        def change():
             lockfile.unlink()
-        else:
-            lockfile.write_bytes(then)
-        current = _lockfile.CurrentLockfile(str(lockfile), None)
+            if then is not None:
+                lockfile.write_bytes(then)
 
-        assert not current.matches(file_of(b"content"))
+        after_stat(monkeypatch, lockfile, change)
 
-    def test_refused(self, lockfile, monkeypatch):
+        assert checked.look().lockfile_changed
+
+    def test_refused(self, checked, lockfile, monkeypatch):
         """
-        One that may not be read is an error, not another one.
+        A lockfile that may not be read is an error, and no change.
         """
+        look = checked.look(now=NOON)
+        refuse_path(monkeypatch, "stat", lockfile)
+        freshness, verdict = look.freshness(), look.verdict()
 
-        def refuse(*_: object) -> None:
-            raise PermissionError(13, "Permission denied")
-
-        monkeypatch.setattr(os, "open", refuse)
-        with pytest.raises(StateReadError, match="Permission denied"):
-            _lockfile.CurrentLockfile(str(lockfile), None).matches(file_of(b"content"))
+        assert not look.lockfile_changed
+        assert look.missing is None
+        assert ("unavailable", False) == (freshness.reason, freshness.due)
+        for answer in (freshness, verdict):
+            assert isinstance(answer.error, StateReadError)
+            assert str(lockfile) == answer.error.path
+            assert str(answer).startswith("unavailable: Could not read the lockfile")

@@ -1,30 +1,33 @@
+"""
+Which bytes are a record, and of which environment.
+"""
+
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from upgrade_state import _record
+from helpers import NOON, commit, refuse_path, root_of, run_python
+from upgrade_state import StateStore
 from upgrade_state.exceptions import StateReadError
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-DIGEST = "blake2b:" + "0" * 64
+SHOP = ("/home/ana/src/shop", "uv.lock")
 KEY = "f2662004f1f127e1ee13f55584477bec"
+DIGEST = "blake2b:" + "0" * 64
+MAX_SIZE, MAX_DEPTH, MAX_INTEGER = 1 << 20, 16, 2**53 - 1
+DATA = Path(__file__).with_name("data")
 
 
 def record(**fields: Any) -> dict[str, Any]:
     """
-    A record of the environment in `KEY`, with every field.
+    A record of `SHOP`, with every field.
     """
     file = {"digest": DIGEST, "size": 7}
     return {
@@ -49,124 +52,108 @@ def record(**fields: Any) -> dict[str, Any]:
 
 def changed(path: str, value: object) -> dict[str, Any]:
     """
-    A record in which one value, named by a dotted path, is another one.
+    A record with another value in the field that a dotted path names.
     """
-    whole = json.loads(json.dumps(record()))
+    whole: dict[str, Any] = json.loads(json.dumps(record()))
     *parents, name = path.split(".")
     part = whole
     for parent in parents:
         part = part[parent]
     part[name] = value
-    return dict(whole)
+    return whole
 
 
-def valid(value: object) -> dict[str, Any] | None:
-    return _record.valid(json.dumps(value).encode(), KEY)
+@pytest.fixture(scope="module")
+def read(tmp_path_factory):
+    """
+    Return the record that the bytes, or the JSON, of a record's file mean.
+    """
+    store = StateStore(tmp_path_factory.mktemp("record"))
+    Path(store.environment(*SHOP).record_path).parent.mkdir(mode=0o700)
+
+    def read_(content, directory=SHOP[0], lockfile=SHOP[1]):
+        environment = store.environment(directory, lockfile)
+        if not isinstance(content, bytes):
+            content = json.dumps(content).encode()
+        Path(environment.record_path).write_bytes(content)
+        look = environment.look()
+        assert look.error is None
+        assert look.is_corrupt == (look.record is None)
+        return look.record
+
+    return read_
 
 
-class TestEnvironmentKey:
+class TestKey:
     def test_pinned(self):
         """
-        A literal path and name give a literal key: it is the name of files.
+        A literal path and name have a literal key: it is the name of files.
         """
-        assert KEY == _record.environment_key(b"/home/ana/src/shop", b"uv.lock")
+        store = StateStore("/cache")
 
-    def test_pinned_without_lockfile(self):
-        """
-        So does a directory without a lockfile.
-        """
-        key = _record.environment_key(b"/home/ana/src/shop", None)
-
-        assert "ae73c6b613e95bfd2d5b6044135dc036" == key
+        assert KEY == store.environment(*SHOP).key
+        assert "ae73c6b613e95bfd2d5b6044135dc036" == store.environment(SHOP[0]).key
 
     def test_no_two_environments_share_one(self):
         """
         The name of a lockfile cannot be mistaken for a part of the path.
         """
-        keys = {
-            _record.environment_key(b"/a", None),
-            _record.environment_key(b"/a", b"b"),
-            _record.environment_key(b"/ab", None),
-            _record.environment_key(b"/a/b", None),
-        }
+        environment = StateStore("/cache").environment
+        handles = [environment("/a"), environment("/a", "b")]
+        handles += [environment("/ab"), environment("/a/b")]
 
-        assert 4 == len(keys)
+        assert 4 == len({handle.key for handle in handles})
 
-
-class TestDigest:
-    def test_pinned(self):
+    def test_without_blake2(self):
         """
-        The digest of known bytes is known.
+        Without CPython's module hashlib computes the same keys.
         """
-        expected = "0e5751c026e543b2e8ab2eb06099daa1d1e5df47778f7787faab45cdf12fe3a8"
+        code = (
+            "import hashlib, sys; sys.modules['_blake2'] = None\n"
+            "from upgrade_state import StateStore\n"
+            "print(StateStore('/a').environment(*sys.argv[1:]).key)"
+        )
 
-        assert "blake2b:" + expected == _record.digest(b"")
+        assert f"{KEY}\n" == run_python(code, *SHOP)
 
-    def test_digits(self):
+    def test_digest(self, shop):
         """
-        The name of the kept file is the digest without its prefix.
+        A digest and the name of its file are the BLAKE2b-256 of the bytes.
         """
-        assert "0" * 64 == _record.digits(DIGEST)
+        commit(shop, b"")
+        digits = "0e5751c026e543b2e8ab2eb06099daa1d1e5df47778f7787faab45cdf12fe3a8"
+
+        assert (
+            f"blake2b:{digits}"
+            == shop.look().record["result"]["new_lockfile"]["digest"]
+        )
+        assert b"" == (root_of(shop) / "results" / shop.key / digits).read_bytes()
 
 
 class TestTimes:
     @pytest.mark.parametrize(
-        ("seconds", "text"),
-        [
-            (0, "1970-01-01T00:00:00Z"),
-            (1795148280, "2026-11-20T04:18:00Z"),
-            (_record.FIRST_SECOND, "1000-01-01T00:00:00Z"),
-            (_record.LAST_SECOND, "9999-12-31T23:59:59Z"),
-            (-(10**20), "1000-01-01T00:00:00Z"),
-            (10**20, "9999-12-31T23:59:59Z"),
-        ],
-    )
-    def test_text_of(self, seconds, text):
-        """
-        Times are cut to the years whose text has the same width.
-        """
-        assert text == _record.text_of(seconds)
-
-    @given(
-        st.integers(_record.FIRST_SECOND, _record.LAST_SECOND),
-        st.integers(_record.FIRST_SECOND, _record.LAST_SECOND),
-    )
-    def test_compares_as_text(self, one, other):
-        """
-        Of two times the earlier one is the lesser text, and both are times.
-        """
-        texts = _record.text_of(one), _record.text_of(other)
-
-        assert (one < other) == (texts[0] < texts[1])
-        assert all(map(_record.is_time, texts))
-
-    @given(st.integers(_record.FIRST_SECOND, _record.LAST_SECOND))
-    def test_seconds_of(self, seconds):
-        """
-        A time that is written can be read again.
-        """
-        assert seconds == _record.epoch_of(_record.text_of(seconds))
-
-    @pytest.mark.parametrize(
         "value",
         [
-            "2024-02-29T00:00:00Z",
+            "1000-01-01T00:00:00Z",
+            "1970-01-01T00:00:00Z",
             "2000-02-29T00:00:00Z",
+            "2024-02-29T00:00:00Z",
             "2026-11-30T23:59:59Z",
+            "9999-12-31T23:59:59Z",
         ],
     )
-    def test_is_time(self, value):
+    def test_valid(self, read, value):
         """
-        A time that the calendar has is one.
+        A time of the calendar is valid.
         """
-        assert _record.is_time(value)
+        assert value == read(record(last_checked=value))["last_checked"]
 
     @pytest.mark.parametrize(
         "value",
         [
-            None,
             1795148280,
             "",
+            "yesterday",
             "2026-11-20T04:18:00",
             "2026-11-20T04:18:00+",
             "2026-11-20 04:18:00Z",
@@ -186,41 +173,40 @@ class TestTimes:
             "2026-11-20T23:59:60Z",
         ],
     )
-    def test_is_no_time(self, value):
+    def test_invalid(self, read, value):
         """
-        Anything else is not, and none of it raises.
+        Any other value makes the record corrupt.
         """
-        assert not _record.is_time(value)
+        assert read(record(last_checked=value)) is None
 
 
 class TestValid:
-    def test_whole(self):
+    def test_whole(self, read):
         """
-        A record comes out as it went in, with fields that nobody knows.
+        A record is read as it was written, unknown fields included.
         """
         whole = record(colour="green", deep=[{"a": 1.5}])
 
-        assert whole == valid(whole)
+        assert whole == read(whole)
 
-    def test_missing_fields(self):
+    def test_missing_fields(self, read):
         """
-        A field that is missing means what null means; no generation is the first.
-        """
-        whole = valid({"environment": "/home/ana/src/shop", "lockfile": "uv.lock"})
+        A missing field means null, and no generation means zero.
 
-        expected = dict.fromkeys(record()) | {
-            "environment": "/home/ana/src/shop",
-            "lockfile": "uv.lock",
-            "generation": 0,
-        }
-        assert expected == whole
+        Fields that an older program did not know are not added.
+        """
+        identity = {"environment": SHOP[0], "lockfile": SHOP[1]}
+
+        assert dict.fromkeys(record()) | identity | {"generation": 0} == read(identity)
+        assert "failure_notified" not in read(record())
+        assert "since" not in read(record())["failure"]
 
     @pytest.mark.parametrize(
         ("field", "value"),
         [
             ("recipe", None),
             ("generation", 0),
-            ("generation", _record.MAX_INTEGER),
+            ("generation", MAX_INTEGER),
             ("last_checked", None),
             ("result", None),
             ("result.format", None),
@@ -237,33 +223,23 @@ class TestValid:
             ("failure_notified", "2026-11-18T09:00:00Z"),
         ],
     )
-    def test_other_values(self, field, value):
+    def test_other_values(self, read, field, value):
         """
-        What may be null, zero or at its limit is valid so.
+        A field may be null, zero or at its limit as documented.
         """
         whole = changed(field, value)
 
-        assert whole == valid(whole)
-
-    def test_missing_before(self):
-        """
-        A field that an older program did not know is not put into its record.
-        """
-        whole = record()
-
-        assert whole == valid(whole)
-        assert "failure_notified" not in whole
-        assert "since" not in whole["failure"]
+        assert whole == read(whole)
 
     @pytest.mark.parametrize("field", ["at", "attempts", "message"])
-    def test_half_a_failure(self, field):
+    def test_half_a_failure(self, read, field):
         """
-        What was always there must be there.
+        A failure needs the fields that it always had.
         """
         whole = record()
         del whole["failure"][field]
 
-        assert valid(whole) is None
+        assert read(whole) is None
 
     @pytest.mark.parametrize(
         ("field", "value"),
@@ -285,9 +261,7 @@ class TestValid:
             ("generation", -1),
             ("generation", True),
             ("generation", 7.0),
-            ("generation", _record.MAX_INTEGER + 1),
-            ("last_checked", 1795148280),
-            ("last_checked", "yesterday"),
+            ("generation", MAX_INTEGER + 1),
             ("result", []),
             ("result", {}),
             ("result.format", 3),
@@ -315,65 +289,45 @@ class TestValid:
             ("failure_notified", False),
         ],
     )
-    def test_wrong_shape(self, field, value):
+    def test_wrong_shape(self, read, field, value):
         """
-        A known field of another type or shape makes it no record.
+        A known field of another type or shape makes the record corrupt.
         """
-        assert valid(changed(field, value)) is None
+        assert read(changed(field, value)) is None
 
-    def test_other_environment(self):
+    def test_other_environment(self, read):
         """
-        A record under the name of another environment is none.
-        """
-        assert _record.valid(json.dumps(record()).encode(), "0" * 32) is None
-
-    def test_name_and_path_in_one(self):
-        """
-        A path that contains the NUL byte and the name is no other spelling.
+        So does an identity that does not belong to the file's name.
         """
         both = record(environment="/home/ana/src/shop\0uv.lock", lockfile=None)
 
-        assert valid(both) is None
+        assert read(record(), "/srv/shop") is None
+        assert read(both) is None
 
-    def test_path_of_any_bytes(self):
+    def test_path_of_any_bytes(self, read):
         """
-        Bytes of a path that are not UTF-8 are kept, whatever the locale is.
+        Bytes of a path that are not UTF-8 are kept.
         """
-        path = b"/srv/caf\xe9"
-        whole = record(environment=_record.path_text(path))
-        key = _record.environment_key(path, b"uv.lock")
+        whole = record(environment="/srv/caf\udce9")
 
-        assert whole == _record.valid(json.dumps(whole).encode(), key)
-        assert path == _record.path_bytes(whole["environment"])
+        assert whole == read(whole, b"/srv/caf\xe9")
 
-    @given(st.binary(max_size=200))
-    def test_any_bytes(self, data):
+    @given(data=st.binary(max_size=200))
+    def test_any_bytes(self, read, data):
         """
-        Bytes that nobody wrote are no record, and nothing else.
+        Random bytes are no record, and no error.
         """
-        assert _record.valid(data, KEY) is None
+        assert read(data) is None
 
 
-class TestLockfileName:
-    @pytest.mark.parametrize("name", ["uv.lock", ".flox/env/manifest.lock", "…"])
-    def test_below(self, name):
-        """
-        A name, or a path below the directory with forward slashes, is one.
-        """
-        assert _record.is_lockfile_name(name)
-
-    @pytest.mark.parametrize(
-        "name",
-        [None, b"uv.lock", "", ".", "..", "/a", "a//b", "a/", "a/../b", "a\\b", "a\0b"],
-    )
-    def test_elsewhere(self, name):
-        """
-        What leads elsewhere, or nowhere, is not.
-        """
-        assert not _record.is_lockfile_name(name)
+def identified(field: bytes) -> bytes:
+    """
+    The bytes of a record with another field.
+    """
+    return b'{"environment":"/home/ana/src/shop","lockfile":"uv.lock",%s}' % field
 
 
-class TestParse:
+class TestJson:
     @pytest.mark.parametrize(
         "data",
         [
@@ -383,339 +337,253 @@ class TestParse:
             b"[]",
             b'"{}"',
             b"{",
-            b'{"a"',
-            b'{"a":}',
-            b'{"a":1,}',
-            b'{"a":1} {}',
-            b'{"a":1}x',
-            b"\xef\xbb\xbf{}",
-            b'{"a":"\xff"}',
-            b'{"a":"\x01"}',
-            b'{"a":NaN}',
-            b'{"a":Infinity}',
-            b'{"a":-Infinity}',
-            b'{"a":1e999}',
-            b'{"a":-1e999}',
-            b'{"a":' + b"9" * 5000 + b"}",
+            identified(b'"a"'),
+            identified(b'"a":'),
+            identified(b'"a":1,'),
+            identified(b'"a":1') + b" {}",
+            identified(b'"a":1') + b"x",
+            b"\xef\xbb\xbf" + identified(b'"a":1'),
+            identified(b'"a":"\xff"'),
+            identified(b'"a":"\x01"'),
+            identified(b'"a":NaN'),
+            identified(b'"a":Infinity'),
+            identified(b'"a":-Infinity'),
+            identified(b'"a":1e999'),
+            identified(b'"a":-1e999'),
+            identified(b'"a":' + b"9" * 5000),
             b"[" * 100_000,
             b'{"a":' * 100_000,
-            "{}".encode("utf-16"),
-            b'{"a":"' + b"x" * _record.MAX_SIZE + b'"}',
+            identified(b'"a":1').decode().encode("utf-16"),
+            identified(b'"a":"' + b"x" * MAX_SIZE + b'"'),
         ],
-        ids=lambda data: repr(data[:20]),
+        ids=lambda data: repr(data[:20] + data[-20:]),
     )
-    def test_garbage(self, data):
+    def test_garbage(self, read, data):
         """
-        What is not a JSON object within the limits is none.
+        Anything but one JSON object within the limits makes the record corrupt.
         """
-        assert _record.parse(data) is None
+        assert read(data) is None
 
     @pytest.mark.parametrize(
         ("data", "value"),
         [
-            (b"{}", {}),
-            (b' \r\n\t{"a": [1, -2.5, 1e3]}\n', {"a": [1, -2.5, 1000.0]}),
-            (b'{"a":1,"a":2}', {"a": 2}),
-            (b'{"a":"\\udc80"}', {"a": "\udc80"}),
+            (b' \r\n\t"a": [1, -2.5, 1e3]\n', [1, -2.5, 1000.0]),
+            (b'"a":1,"a":2', 2),
+            (b'"a":"\\udc80"', "\udc80"),
+            # Many brackets side by side are not deep, nor are those in a text.
+            (b'"a":' + json.dumps([[[], {}] * 50]).encode(), [[[], {}] * 50]),
+            (b'"a":"' + b"[{" * 50 + b'"', "[{" * 50),
+            (b'"a":"' + b'\\"[\\\\' * 50 + b'"', '"[\\' * 50),
         ],
+        ids=lambda value: repr(value)[:20],
     )
-    def test_object(self, data, value):
+    def test_object(self, read, data, value):
         """
-        What is one comes out as its value.
+        A JSON object is read as its value.
         """
-        assert value == _record.parse(data)
+        assert value == read(b" " + identified(data) + b"\n")["a"]
 
     @pytest.mark.parametrize("innermost", [b"[]", b"{}", b"[1]"])
-    def test_depth(self, innermost):
+    @pytest.mark.parametrize("prefix", [b"", b'"b":"\\\\",', b'"b":"\\"",'])
+    def test_depth(self, read, innermost, prefix):
         """
-        Sixteen levels are enough for everybody, empty ones included.
+        Sixteen levels are valid, seventeen are corrupt; empty ones count.
         """
-        deep = b'{"a":' + b"[" * 14 + innermost + b"]" * 14 + b"}"
-        deeper = b'{"a":' + b"[" * 15 + innermost + b"]" * 15 + b"}"
+        levels = MAX_DEPTH - 2
+        deep = prefix + b'"a":' + b"[" * levels + innermost + b"]" * levels
 
-        assert _record.parse(deep) is not None
-        assert _record.parse(deeper) is None
+        assert read(identified(deep)) is not None
+        assert read(identified(deep.replace(innermost, b"[%s]" % innermost))) is None
 
-    @pytest.mark.parametrize(
-        ("data", "levels"),
-        [
-            (b"1", 0),
-            (b"{}", 1),
-            (b'{"a":[[]],"b":{}}', 3),
-            (b'{"[[[":"{{\\"{\\\\"}', 1),
-            (b'{"\\\\":[]}', 2),
-        ],
-    )
-    def test_nesting(self, data, levels):
+    def test_stack_used_up(self, shop):
         """
-        Brackets in texts do not count, whatever is escaped there.
+        With no stack left a look raises RecursionError: the record is not corrupt.
         """
-        assert levels == _record._nesting(data)
-
-    def test_stack_used_up(self):
-        """
-        A caller with no stack left gets that error: the record is no garbage.
-        """
-        deep = json.dumps({"a": [[[[[[[[[[[[[[]]]]]]]]]]]]]]}).encode()
+        commit(shop)
+        whole = json.loads(Path(shop.record_path).read_bytes())
+        Path(shop.record_path).write_text(json.dumps(whole | {"a": [[[[[[[]]]]]]]}))
+        shop.look().freshness()  # everything that it needs is loaded
 
         def call(levels):
-            return _record.parse(deep) if levels == 0 else call(levels - 1)
+            return shop.look().is_corrupt if levels == 0 else call(levels - 1)
 
         outcomes = set()
         for levels in range(1, sys.getrecursionlimit()):
             try:
-                outcomes.add(call(levels) is None)
+                outcomes.add(call(levels))
             except RecursionError:
                 outcomes.add("no stack")
 
         assert {False, "no stack"} == outcomes
 
-    def test_many_brackets(self):
+    def test_without_scanner(self, shop):
         """
-        Many brackets side by side are not deep, nor are those in a text.
-        """
-        wide = json.dumps({"a": [[], {}] * 50, "b": "[" * 50}).encode()
-
-        assert _record.parse(wide) is not None
-
-    @given(
-        st.recursive(
-            st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-            lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-        )
-    )
-    def test_both_parsers_agree(self, value):
-        """
-        The scanner of CPython and the public parser give the same answers.
-        """
-        text = json.dumps({"a": value})
-
-        assert outcome(_record._load_with_json, text) == outcome(
-            _record.load_json, text
-        )
-
-    @given(st.text(alphabet='{}[]":,.eE+-0123456789\\nutrueflsaNIity \t\n\r\x01'))
-    def test_both_parsers_agree_on_garbage(self, text):
-        """
-        They agree on what is no JSON, too.
-        """
-        assert outcome(_record._load_with_json, text) == outcome(
-            _record.load_json, text
-        )
-
-
-def outcome(load: Callable[[str], object], text: str) -> object:
-    try:
-        return repr(load(text))
-    except (ValueError, RecursionError):
-        return None
-
-
-def run_without(module: str, code: str) -> str:
-    """
-    Run *code* in an interpreter that lacks a module.
-    """
-    hide = f"import hashlib, sys; sys.modules[{module!r}] = None; "
-    done = subprocess.run(
-        [sys.executable, "-c", hide + code], capture_output=True, check=True, text=True
-    )
-    return done.stdout.strip()
-
-
-class TestFallBacks:
-    def test_without_blake2(self):
-        """
-        hashlib names and digests alike.
+        Without CPython's scanner the public parser reads the same records.
         """
         code = (
-            "from upgrade_state import _record;"
-            "print(_record.environment_key(b'/home/ana/src/shop', b'uv.lock'),"
-            " _record.digest(b'x'))"
+            "import sys; sys.modules['_json'] = None\n"
+            "from upgrade_state import StateStore\n"
+            "for directory in sys.argv[2:]:\n"
+            "    shop = StateStore(sys.argv[1]).environment(directory)\n"
+            "    print(shop.look().is_corrupt, shop.look().record)"
         )
+        texts = ('{"environment":"/a","b":[1,2.5]}', '{"environment":"/c","b":NaN}')
+        for directory, text in zip(("/a", "/c"), texts, strict=True):
+            handle = shop.store.environment(directory)
+            root_of(handle).mkdir(parents=True, mode=0o700, exist_ok=True)
+            Path(handle.record_path).write_text(text)
 
-        assert f"{KEY} {_record.digest(b'x')}" == run_without("_blake2", code)
+        lines = run_python(code, str(root_of(shop).parent), "/a", "/c").splitlines()
+        assert lines[0].startswith("False {'environment': '/a', ")
+        assert "'b': [1, 2.5]" in lines[0]
+        assert "True None" == lines[1]
 
-    def test_without_scanner(self):
+
+class TestSamples:
+    @pytest.mark.parametrize(
+        "path", sorted(DATA.glob("v1-*.json")), ids=lambda path: path.name
+    )
+    def test_same_bytes(self, store, path):
         """
-        json reads what the scanner would have read.
+        A real record is written again with the same bytes.
         """
-        code = (
-            "from upgrade_state import _record;"
-            """print(_record.parse(b' {"a": [1, 2.5]} '),"""
-            """ _record.parse(b'{"a":NaN}'))"""
+        data = path.read_bytes()
+        whole = json.loads(data)
+        handle = store.environment(
+            whole["environment"].encode("utf-8", "surrogateescape"), whole["lockfile"]
         )
+        assert whole["key of this test"] == handle.key
+        root_of(handle).mkdir(parents=True, mode=0o700)
+        Path(handle.record_path).write_bytes(data)
 
-        assert "{'a': [1, 2.5]} None" == run_without("_json", code)
+        assert handle.snooze(handle.look().information.snoozed_until)
+        assert data == Path(handle.record_path).read_bytes()
 
 
-class TestReadFile:
-    @pytest.fixture
-    def root(self, tmp_path):
-        root = tmp_path / "v1"
-        root.mkdir(mode=0o700)
-        return root
-
-    def read(self, path: Path, limit: int = 100) -> bytes | None:
-        return _record.read_file(str(path.parent), str(path), limit)
-
-    def test_contents(self, root):
+class TestRead:
+    def test_no_file(self, shop):
         """
-        A regular file gives its contents.
+        No file means no record, and no store means none either.
         """
-        (root / "a").write_bytes(b"contents")
+        for _ in range(2):
+            look = shop.look()
+            assert (None, False, None) == (look.record, look.is_corrupt, look.error)
+            root_of(shop).mkdir(parents=True, mode=0o700, exist_ok=True)
 
-        assert b"contents" == self.read(root / "a")
+    @pytest.mark.parametrize("kind", ["link", "directory", "FIFO", "socket", "huge"])
+    def test_no_regular_file(self, checked, kind):
+        """
+        A symlink, directory, FIFO, socket or huge file is corrupt, without waiting.
+        """
+        path = Path(checked.record_path)
+        path.rename(path.with_name("target"))
+        if kind == "link":
+            path.symlink_to("target")
+        elif kind == "directory":
+            path.mkdir()
+        elif kind == "FIFO":
+            os.mkfifo(path)
+        elif kind == "socket":
+            os.mknod(path, 0o140600)
+        else:
+            path.touch()
+            os.truncate(path, MAX_SIZE + 1)
 
-    def test_nothing_there(self, root):
-        """
-        No file gives None, and so does no store.
-        """
-        assert self.read(root / "a") is None
-        assert self.read(root / "none" / "a") is None
-
-    def test_no_regular_file(self, root):
-        """
-        A directory, FIFO, socket or symlink gives no contents, and no waiting.
-        """
-        (root / "target").write_bytes(b"contents")
-        (root / "link").symlink_to("target")
-        (root / "directory").mkdir()
-        os.mkfifo(root / "fifo")
-        os.mknod(root / "socket", 0o140600)
-
-        kinds = ("link", "directory", "fifo", "socket")
-        assert {b""} == {self.read(root / name) for name in kinds}
+        assert checked.look().is_corrupt
 
     @pytest.mark.parametrize("looks", [0, 1])
-    def test_healed_meanwhile(self, root, monkeypatch, looks):
+    def test_healed_meanwhile(self, checked, monkeypatch, looks):
         """
-        Where a symlink is set aside at this moment, no bare error comes out.
+        A symlink that a check replaces at this moment causes no bare OSError.
         """
-        link = root / "link"
-        link.symlink_to("target")
+        path = Path(checked.record_path)
+        path.unlink()
+        path.symlink_to("target")
         lstat, seen = os.lstat, []
 
-        def heal(path):
-            if path == str(link):
-                seen.append(path)
+        def heal(target):
+            if target == str(path):
+                seen.append(target)
                 if len(seen) > looks:
                     raise FileNotFoundError(2, "No such file or directory")
-            return lstat(path)
+            return lstat(target)
 
         monkeypatch.setattr(os, "lstat", heal)
-        with contextlib.suppress(StateReadError):
-            assert b"" == self.read(link)
+        look = checked.look()
 
-    def test_too_large(self, root):
-        """
-        A file above the limit is not read.
-        """
-        (root / "a").write_bytes(b"x" * 101)
+        assert look.is_corrupt or isinstance(look.error, StateReadError)
 
-        assert b"" == self.read(root / "a")
-
-    def test_cut_short(self, root, monkeypatch):
+    def test_cut_short(self, checked, monkeypatch):
         """
-        What a network file system gives in pieces is put together.
+        A file that the system returns in pieces is put together.
         """
-        (root / "a").write_bytes(b"contents")
+        whole = checked.look().record
         read = os.read
-        monkeypatch.setattr(os, "read", lambda fd, size: read(fd, min(size, 3)))
+        monkeypatch.setattr(os, "read", lambda fd, size: read(fd, min(size, 7)))
 
-        assert b"contents" == self.read(root / "a")
+        assert whole == checked.store.environment(checked.path, "uv.lock").look().record
 
-    def test_shrinking(self, root, monkeypatch):
+    def test_shrinking(self, checked, monkeypatch):
         """
-        A file that is cut while it is read gives what is left of it.
+        A file that is cut while it is read is corrupt.
         """
-        (root / "a").write_bytes(b"contents")
-        pieces = iter([b"cont", b""])
+        pieces = iter([b"{", b""])
         monkeypatch.setattr(os, "read", lambda *_: next(pieces))
 
-        assert b"cont" == self.read(root / "a")
+        assert checked.look().is_corrupt
 
-    def test_no_descriptor_is_left_open(self, root):
+    def test_no_descriptor_is_left_open(self, checked):
         """
-        Whatever is read, no descriptor stays open.
+        No descriptor stays open, whatever is read.
         """
-        (root / "a").write_bytes(b"contents")
-        (root / "directory").mkdir()
         before = os.listdir("/dev/fd")
-        for name in ("a", "directory", "none"):
-            self.read(root / name)
+        checked.look()
+        os.unlink(checked.record_path)
+        checked.look()
+        os.mkdir(checked.record_path)
+        checked.look()
 
         assert before == os.listdir("/dev/fd")
 
-    @pytest.mark.parametrize("mode", [0o770, 0o702, 0o777])
-    def test_others_may_write(self, root, mode):
+    def test_others_may_read(self, checked):
         """
-        In a directory that others may write to nothing is believed.
+        A store that other users may read is trusted.
         """
-        (root / "a").write_bytes(b"contents")
-        root.chmod(mode)
+        root_of(checked).chmod(0o755)
 
-        with pytest.raises(StateReadError, match="written to by others"):
-            self.read(root / "a")
+        assert checked.look().record is not None
 
-    @pytest.mark.parametrize("mode", [0o700, 0o755])
-    def test_others_may_read(self, root, mode):
-        """
-        That others may read is no reason for distrust.
-        """
-        (root / "a").write_bytes(b"contents")
-        root.chmod(mode)
-
-        assert b"contents" == self.read(root / "a")
-
-    def test_symlink_to_store(self, root, tmp_path):
-        """
-        A store behind a symlink is not believed.
-        """
-        (tmp_path / "link").symlink_to(root)
-
-        with pytest.raises(StateReadError, match="is a symlink"):
-            self.read(tmp_path / "link" / "a")
-
-    def test_file_as_store(self, root):
-        """
-        Nor is a file in its place.
-        """
-        (root / "file").touch()
-
-        with pytest.raises(StateReadError, match="is no directory"):
-            self.read(root / "file" / "a")
-
-    def test_foreign_store(self, root, monkeypatch):
-        """
-        Nor is the directory of another user.
-        """
-        monkeypatch.setattr(os, "geteuid", lambda: root.stat().st_uid + 1)
-
-        with pytest.raises(StateReadError, match="belongs to user") as caught:
-            self.read(root / "a")
-        assert str(root) == caught.value.path
-
-    def test_place_below_a_file(self, tmp_path):
+    def test_below_a_file(self, shop, tmp_path):
         """
         A cache directory that cannot exist is an error with its path.
         """
-        (tmp_path / "file").touch()
-        path = tmp_path / "file" / "v1" / "a"
+        (tmp_path / "cache").touch()
 
-        with pytest.raises(StateReadError, match="Not a directory") as caught:
-            self.read(path)
-        assert str(path.parent) == caught.value.path
+        error = shop.look().error
+        assert "Not a directory" in error.message
+        assert str(root_of(shop)) == error.path
 
-    def test_refused(self, root, monkeypatch):
+    def test_refused(self, checked, monkeypatch):
         """
-        A file that the system does not let us read is an error with its path.
+        A record that may not be read is an error with its path, and no corrupt one.
         """
-        (root / "a").write_bytes(b"contents")
+        refuse_path(monkeypatch, "open", checked.record_path)
+        look = checked.look(now=NOON)
 
-        def refuse(*_: object) -> None:
-            raise PermissionError(13, "Permission denied")
+        assert (None, False) == (look.record, look.is_corrupt)
+        assert "Permission denied" in look.error.message
+        assert checked.record_path == look.error.path
+        assert "unavailable" == look.verdict().reason == look.freshness().reason
+        with pytest.raises(StateReadError, match="Permission denied"):
+            look.upgrades()
 
-        monkeypatch.setattr(os, "open", refuse)
-        with pytest.raises(StateReadError, match="Permission denied") as caught:
-            self.read(root / "a")
-        assert str(root / "a") == caught.value.path
+    def test_foreign(self, checked, monkeypatch):
+        """
+        The store of another user is not believed.
+        """
+        owner = root_of(checked).stat().st_uid
+        monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+
+        error = checked.look().error
+        assert f"belongs to user {owner}" in error.message
+        assert str(root_of(checked)) == error.path
