@@ -270,3 +270,19 @@ def refuse_path(
         return function(*args, **options)
 
     patch.setattr(os, name, refused)
+
+
+def before_lock(patch: pytest.MonkeyPatch, change: Callable[[], object]) -> None:
+    """
+    Call *change* just before the next lock of this process is taken.
+
+    As another process may do between a look at the record and the lock.
+    """
+    flock = fcntl.flock
+
+    def change_and_lock(*args: Any) -> None:
+        patch.undo()
+        change()
+        flock(*args)
+
+    patch.setattr(fcntl, "flock", change_and_lock)

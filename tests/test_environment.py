@@ -1,9 +1,14 @@
+"""
+The handles of a store and an environment, and what an activation asks of them.
+"""
+
 from __future__ import annotations
 
 import builtins
+import contextlib
 import datetime as dt
+import errno
 import os
-import subprocess
 import sys
 import time
 
@@ -13,68 +18,71 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from upgrade_state import StateStore, _environment, _files
-from upgrade_state.exceptions import StateReadError, UpgradeStateError
+from helpers import (
+    DAY,
+    HOUR,
+    NOON,
+    SECOND,
+    commit,
+    fail,
+    refuse,
+    root_of,
+    run_python,
+)
+from upgrade_state import StateStore
+from upgrade_state.exceptions import StateReadError
 
-NOW = dt.datetime(2026, 11, 20, 4, 18, tzinfo=dt.UTC)
-HOUR, DAY = dt.timedelta(hours=1), dt.timedelta(days=1)
 
-
-@pytest.fixture
-def checked(shop):
-    """
-    An environment of which a check has found an opaque upgrade.
-    """
-    with shop.try_check() as check:
-        check.commit(b"new", now=NOW)
-    return shop
+def known(shop):
+    return shop.look().information
 
 
 class TestStateStore:
-    def test_touches_nothing(self, tmp_path, shop):
+    def test_touches_nothing(self, shop):
         """
-        To make a store and a handle, and to ask, leaves no trace.
+        Neither a store nor a handle nor a question makes a file.
         """
         shop.claim_notice()
         shop.look().freshness()
-        _ = shop.look().information
-        shop.forget()
-        shop.snooze(NOW)
+        answers = shop.forget(), shop.snooze(NOON), shop.expire(), known(shop)
 
-        assert not (tmp_path / "cache").exists()
+        assert (True, False, False, None) == answers
+        assert (None, None, ()) == (
+            shop.kept_lockfile("old"),
+            shop.kept_lockfile("new"),
+            shop.upgrades(),
+        )
+        assert [] == list(shop.store)
+        assert not root_of(shop).parent.exists()
 
-    @pytest.mark.parametrize("cache_dir", ["cache", "", "~/cache", "./a"])
+    @pytest.mark.parametrize("cache_dir", ["cache", "", "~/cache", "./a", "/a\0b"])
     def test_relative(self, cache_dir):
         """
-        A relative cache directory is the caller's mistake.
+        A cache directory that is no absolute path is the caller's mistake.
         """
         with pytest.raises(ValueError, match="must be an absolute path"):
             StateStore(cache_dir)
 
-    def test_nul(self):
+    def test_argument_wins(self, monkeypatch):
         """
-        So is one that no system call takes.
-        """
-        with pytest.raises(ValueError, match="must be an absolute path"):
-            StateStore("/a\0b")
-
-    def test_argument_wins(self, tmp_path, monkeypatch):
-        """
-        The argument wins over the variable, and that over the default.
+        The argument overrides the variable, and that the default.
         """
         monkeypatch.setenv("UPGRADE_STATE_CACHE_DIR", "/variable")
         monkeypatch.setenv("XDG_CACHE_HOME", "/xdg")
 
-        places = [StateStore("/argument")._place(), StateStore()._place()]
+        stores = [StateStore("/argument"), StateStore()]
         monkeypatch.delenv("UPGRADE_STATE_CACHE_DIR")
-        places.append(StateStore()._place())
+        stores.append(StateStore())
 
-        expected = ["/argument/v1", "/variable/v1", "/xdg/upgrade-state/v1"]
-        assert expected == places
+        assert [
+            "<StateStore '/argument/v1'>",
+            "<StateStore '/variable/v1'>",
+            "<StateStore '/xdg/upgrade-state/v1'>",
+        ] == list(map(repr, stores))
 
     def test_relative_variable(self, monkeypatch, tmp_path):
         """
-        A relative variable is no mistake of the caller: an activation goes on.
+        A relative variable gives an activation a reason, and others an error.
         """
         monkeypatch.setenv("UPGRADE_STATE_CACHE_DIR", "cache")
         shop = StateStore().environment(tmp_path)
@@ -84,83 +92,67 @@ class TestStateStore:
         assert "UPGRADE_STATE_CACHE_DIR is not an absolute path: 'cache'" == str(
             verdict.error
         )
-        assert verdict.error is shop.look().freshness().error
+        assert verdict.error is shop.look().freshness().error is shop.look().error
         with pytest.raises(StateReadError):
             _ = shop.record_path
-
-    def test_no_home(self, monkeypatch, tmp_path):
-        """
-        Nor is it one that there is no home directory.
-        """
-        monkeypatch.delenv("HOME")
-        monkeypatch.setattr(_files, "user_cache_dir", lambda: "")
-        shop = StateStore().environment(tmp_path)
-
-        assert "There is no home directory; set HOME or XDG_CACHE_HOME" == str(
-            shop.look().verdict().error
-        )
-
-    def test_repr(self):
-        """
-        A person sees where it is.
-        """
-        assert "<StateStore '/a/v1'>" == repr(StateStore("/a"))
 
     def test_iteration(self, checked, store, tmp_path):
         """
         Every environment that has a record is found, with its name.
         """
         other = store.environment(tmp_path / "other")
-        with other.try_check() as check:
-            check.commit(b"")
+        commit(other, b"")
 
         expected = {(e.key, e.path, e.lockfile_name) for e in (checked, other)}
         assert expected == {(e.key, e.path, e.lockfile_name) for e in store}
 
-    def test_iteration_of_nothing(self, store):
+    def test_iteration_over_garbage(self, checked, store):
         """
-        Where nothing was ever written there is nothing.
-        """
-        assert [] == list(store)
+        A corrupt record has no path; files with other names are skipped.
 
-    def test_iteration_over_garbage(self, checked, store, tmp_path):
+        It cannot be checked, and can be forgotten.
         """
-        A corrupt record comes without a path; other files do not come at all.
-        """
-        root = tmp_path / "cache" / "v1"
+        root = root_of(checked)
         (root / f"{'0' * 32}.json").write_bytes(b"garbage")
         (root / f"{'0' * 31}.json").touch()
         (root / f"{'0' * 32}.json.corrupt").touch()
         (root / "README").touch()
 
-        expected = {(checked.key, checked.path), ("0" * 32, None)}
-        assert expected == {(e.key, e.path) for e in store}
+        found = {e.key: e for e in store}
+        assert {checked.key: checked.path, "0" * 32: None} == {
+            key: e.path for key, e in found.items()
+        }
+        corrupt = found["0" * 32]
+        assert "nothing-known" == corrupt.claim_notice().reason
+        for use in (lambda: corrupt.start_check(["true"]), lambda: commit(corrupt)):
+            with pytest.raises(ValueError, match="without a path"):
+                use()
+        assert corrupt.forget()
+        assert [checked.key] == [e.key for e in store]
 
-    def test_iteration_over_what_vanishes(self, checked, store, monkeypatch):
+    def test_iteration_meanwhile(self, checked, store, tmp_path):
         """
-        A record that is forgotten meanwhile does not come as a corrupt one.
+        A record that is forgotten during the iteration is not found.
         """
-        names = list(_files.names_in(store._place()))
-        checked.forget()
-        monkeypatch.setattr(_files, "names_in", lambda _: names)
+        other = store.environment(tmp_path / "other")
+        commit(other)
+        environments = iter(store)
+        first = next(environments)
+        (other if first.key == checked.key else checked).forget()
 
-        assert [] == list(store)
+        assert [] == list(environments)
 
-    def test_corrupt_handle(self, store, tmp_path):
-        """
-        Of an environment that is not known by path nothing can be checked.
-        """
-        root = tmp_path / "cache" / "v1"
-        root.mkdir(parents=True, mode=0o700)
-        (root / f"{'0' * 32}.json").write_bytes(b"garbage")
-        (handle,) = store
 
-        assert "nothing-known" == handle.claim_notice().reason
-        assert handle.look().information is None
-        with pytest.raises(ValueError, match="without a path"), handle.try_check():
-            pass
-        assert handle.forget()
-        assert [] == list(store)
+def place():
+    """
+    Return the default cache directory; None if there is none.
+    """
+    try:
+        return str(root_of(StateStore().environment("/")).parent)
+    except StateReadError as error:
+        if error.message.startswith("There is no home directory"):
+            return None
+        raise
 
 
 class TestCacheDirectory:
@@ -171,7 +163,7 @@ class TestCacheDirectory:
     )
     def test_like_platformdirs(self, xdg, home, android):
         """
-        The short way gives what platformdirs gives, or asks it.
+        The default is that of platformdirs.
         """
         variables = {"XDG_CACHE_HOME": xdg, "HOME": home}
         with pytest.MonkeyPatch.context() as patch:
@@ -184,98 +176,79 @@ class TestCacheDirectory:
                 patch.setenv("ANDROID_ROOT", "/system")
             theirs = platformdirs.user_cache_dir("upgrade-state", appauthor=False)
 
-            expected = theirs if theirs.startswith("/") else ""
-            assert expected == _environment._user_cache_dir()
+            expected = os.path.normpath(theirs) if theirs.startswith("/") else None
+            ours = place()
+            assert expected == (ours and os.path.normpath(ours))
 
-    def test_other_systems(self, monkeypatch):
+    def test_macos(self, monkeypatch):
         """
-        Of a system that it does not know it asks platformdirs.
-        """
-        monkeypatch.setattr(sys, "platform", "freebsd15")
-        monkeypatch.setattr(_files, "user_cache_dir", lambda: "/asked")
-
-        assert "/asked" == _environment._user_cache_dir()
-
-    @pytest.mark.parametrize("place", ["relative", "./a"])
-    def test_relative_home(self, monkeypatch, place):
-        """
-        A place that depends on the working directory is none.
-        """
-        monkeypatch.setattr(platformdirs, "user_cache_dir", lambda *_, **__: place)
-
-        assert "" == _files.user_cache_dir()
-
-    def test_on_macos(self, monkeypatch):
-        """
-        On macOS it is where caches are there.
+        On macOS it is below Library/Caches.
         """
         monkeypatch.setattr(sys, "platform", "darwin")
         monkeypatch.setenv("HOME", "/Users/ana")
-        monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
 
-        expected = "/Users/ana/Library/Caches/upgrade-state"
-        assert expected == _environment._user_cache_dir()
+        assert "/Users/ana/Library/Caches/upgrade-state" == place()
 
-    def test_nobody(self, monkeypatch):
+    @pytest.mark.parametrize(
+        ("answer", "expected"),
+        [("/asked", "/asked"), ("./a", None), (RuntimeError("no home"), None)],
+    )
+    def test_other_systems(self, monkeypatch, answer, expected):
         """
-        Where platformdirs finds no home, there is none.
+        On other systems platformdirs decides; a relative directory is none.
         """
 
-        def fail(*_: object, **__: object) -> None:
-            raise RuntimeError("no home")
+        def user_cache_dir(*_, **__):
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
 
-        monkeypatch.setattr(platformdirs, "user_cache_dir", fail)
+        monkeypatch.setattr(sys, "platform", "freebsd15")
+        monkeypatch.setattr(platformdirs, "user_cache_dir", user_cache_dir)
 
-        assert "" == _files.user_cache_dir()
+        assert expected == place()
 
 
 class TestEnvironment:
     def test_one_rule_for_paths(self, store, tmp_path, monkeypatch):
         """
-        However a directory is spelt, it is the same environment.
+        All spellings of a directory are one environment.
         """
         (tmp_path / "shop").mkdir()
         (tmp_path / "link").symlink_to("shop")
         monkeypatch.chdir(tmp_path)
         path = tmp_path / "shop"
-        spellings = [
-            path,
-            str(path),
-            os.fsencode(path),
-            f"{path}/",
-            f"{path}/../shop/.",
-            "shop",
-            "link",
-            tmp_path / "link",
-        ]
+        spellings = [path, str(path), os.fsencode(path), f"{path}/", "shop", "link"]
+        spellings += [f"{path}/../shop/.", tmp_path / "link"]
 
         environments = {(e.key, e.path) for e in map(store.environment, spellings)}
         assert 1 == len(environments)
         assert {str(path)} == {path for _, path in environments}
 
-    def test_missing_directory(self, store, tmp_path):
+    @pytest.mark.parametrize("name", ["none", "~"])
+    def test_missing_directory(self, store, tmp_path, monkeypatch, name):
         """
-        A directory that does not exist goes by its path all the same.
-        """
-        assert str(tmp_path / "none") == store.environment(tmp_path / "none").path
-
-    def test_no_tilde(self, store, tmp_path, monkeypatch):
-        """
-        A tilde is a character like any other.
+        A directory need not exist; a tilde is an ordinary character.
         """
         monkeypatch.chdir(tmp_path)
 
-        assert str(tmp_path / "~") == store.environment("~").path
+        assert str(tmp_path / name) == store.environment(name).path
 
     @pytest.mark.parametrize("directory", ["", b"", "a\0b", b"\0"])
     def test_no_path(self, store, directory):
         """
-        What no path can be is the caller's mistake.
+        An impossible path is the caller's mistake.
         """
         with pytest.raises(ValueError, match="not a directory's path"):
             store.environment(directory)
 
-    @pytest.mark.parametrize("name", ["", "/uv.lock", "../uv.lock", "a\0b"])
+    @pytest.mark.parametrize(
+        "name",
+        [
+            *(b"uv.lock", "", ".", "..", "/uv.lock", "../uv.lock", "a\0b"),
+            *("a//b", "a/", "a/../b", "a\\b"),
+        ],
+    )
     def test_no_lockfile_name(self, store, tmp_path, name):
         """
         So is a lockfile that does not lie below the directory.
@@ -283,27 +256,32 @@ class TestEnvironment:
         with pytest.raises(ValueError, match="not a lockfile's name"):
             store.environment(tmp_path, name)
 
+    @pytest.mark.parametrize("name", ["uv.lock", ".flox/env/manifest.lock", "…"])
+    def test_lockfile_name(self, store, tmp_path, name):
+        """
+        A lockfile's name may be a path below the directory.
+        """
+        assert name == store.environment(tmp_path, name).lockfile_name
+
     @pytest.mark.parametrize(
         "name", [b"a b", b"new\nline", b"caf\xe9", b"\xf0\x9f\x8c\xb1"]
     )
     def test_any_bytes(self, store, tmp_path, name):
         """
-        Any name a directory can have comes back from the record.
+        Any name of a directory is read again from the record.
         """
         path = os.path.join(os.fsencode(tmp_path), name)
         os.mkdir(path)
         shop = store.environment(path, "uv.lock")
-        with shop.try_check() as check:
-            check.commit(b"new")
+        commit(shop)
 
         (found,) = store
-        assert os.fsdecode(path) == shop.path == found.path
+        assert os.fsdecode(path) == shop.path == found.path == known(shop).environment
         assert shop.key == found.key
-        assert shop.path == shop.look().information.environment
 
-    def test_working_directory_gone(self, store, tmp_path, monkeypatch):
+    def test_working_directory_removed(self, store, tmp_path, monkeypatch):
         """
-        Where a relative path leads nowhere, an activation goes on.
+        A relative path that leads nowhere gives an activation an answer.
         """
         (tmp_path / "gone").mkdir()
         monkeypatch.chdir(tmp_path / "gone")
@@ -311,105 +289,138 @@ class TestEnvironment:
         shop = store.environment("shop")
 
         assert "nothing-known" == shop.claim_notice().reason
+        freshness = shop.start_check(["true"])
+        assert "unavailable" == freshness.reason
+        assert "The working directory was removed" == freshness.error.message
         with pytest.raises(StateReadError, match="working directory was removed"):
-            shop.snooze(NOW)
+            shop.snooze(NOON)
 
-    def test_two_in_one_directory(self, store, tmp_path):
+    def test_names(self, store, tmp_path):
         """
-        Each lockfile of a directory is an environment of its own.
+        Each lockfile of a directory is an environment, with files of its own.
         """
         names = (None, "uv.lock", "mise.lock", ".flox/env/manifest.lock")
-
-        assert 4 == len({store.environment(tmp_path, name).key for name in names})
-
-    def test_record_path(self, shop, tmp_path):
-        """
-        The record lies under its key.
-        """
-        assert str(tmp_path / "cache" / "v1" / f"{shop.key}.json") == shop.record_path
-
-    def test_repr(self, store):
-        """
-        A person sees what it is.
-        """
         shop = store.environment("/srv/shop", "uv.lock")
 
+        assert 4 == len({store.environment(tmp_path, name).key for name in names})
+        assert str(tmp_path / "cache" / "v1" / f"{shop.key}.json") == shop.record_path
+        assert str(tmp_path / "cache/v1/logs" / f"{shop.key}.log") == shop.log_path
         assert "<EnvironmentState '/srv/shop' 'uv.lock'>" == repr(shop)
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory):
+    desk = StateStore(tmp_path_factory.mktemp("desk")).environment("/srv/desk")
+    commit(desk)
+    return desk
+
+
+NAIVE = dt.datetime(2026, 11, 20)  # noqa: DTZ001
+
+
+class TestArguments:
+    @pytest.mark.parametrize("content", ["old", bytearray(b"old"), 3])
+    def test_content(self, checked, content):
+        """
+        A lockfile that is not bytes is the caller's mistake.
+        """
+        for ask in (checked.claim_notice, checked.look, checked.try_check):
+            with pytest.raises(TypeError, match="lockfile must be bytes"):
+                ask(content)
+
+    @pytest.mark.parametrize("duration", [-SECOND, 3600, 0, "1h"])
+    def test_durations(self, checked, duration):
+        """
+        So is a duration that is negative or no timedelta; the error names it.
+        """
+        look = checked.look()
+        for name, ask in {
+            "interval": checked.claim_notice,
+            "could_not_check": checked.claim_notice,
+            "max_age": look.freshness,
+            "older_than": checked.store.prune,
+        }.items():
+            with pytest.raises(ValueError, match=f"{name} must be a timedelta"):
+                ask(**{name: duration})
+        with pytest.raises(ValueError, match="could_not_check"):
+            look.verdict(could_not_check=duration)
+
+    @pytest.mark.parametrize(
+        ("interval", "seconds"),
+        [
+            (dt.timedelta(microseconds=1), 1),
+            (dt.timedelta(seconds=1, microseconds=1), 2),
+            (DAY, 86_400),
+        ],
+    )
+    def test_rounded_up(self, checked, interval, seconds):
+        """
+        A duration is rounded up to whole seconds.
+        """
+        checked.claim_notice(now=NOON)
+
+        verdict = checked.look(now=NOON).verdict(interval=interval)
+        assert NOON + seconds * SECOND == verdict.until
+
+    @pytest.mark.parametrize(
+        "moment",
+        [
+            *(NAIVE, dt.date(2026, 11, 20), 1_795_148_280, 0, "", False),
+            # The text of these would have another width.
+            dt.datetime(999, 12, 31, tzinfo=dt.UTC),
+            dt.datetime.max.replace(tzinfo=dt.timezone(-HOUR)),
+        ],
+    )
+    def test_moments(self, checked, moment):
+        """
+        A time without a zone, of another type or another width is one, too.
+        """
+        for name, ask in {
+            "now": checked.claim_notice,
+            "until": checked.snooze,
+        }.items():
+            with pytest.raises(ValueError, match=name):
+                ask(**{name: moment})
+        with pytest.raises(ValueError, match="now"):
+            checked.look(now=moment)
+
+    @given(
+        moment=st.datetimes(
+            dt.datetime(1000, 1, 1),  # noqa: DTZ001
+            timezones=st.just(dt.UTC),
+        ),
+        hours=st.integers(-9, 9),
+    )
+    def test_cut(self, desk, moment, hours):
+        """
+        A time of any zone is recorded in UTC, cut to whole seconds.
+        """
+        zone = dt.timezone(hours * HOUR)
+        with contextlib.suppress(OverflowError):
+            assert desk.snooze(moment.astimezone(zone))
+            assert moment.replace(microsecond=0) == known(desk).snoozed_until
+
+    def test_which(self, shop):
+        """
+        A stored lockfile is the old or the new one.
+        """
+        with pytest.raises(ValueError, match="'old' or 'new'"):
+            shop.kept_lockfile("newer")
 
 
 class TestClaimNotice:
     def test_once_per_interval(self, checked):
         """
-        It is said once, and again when the interval is over.
+        A notice is given once, and again after the interval. It changes only its time.
         """
-        moments = [NOW, NOW + HOUR, NOW + DAY - dt.timedelta(seconds=1), NOW + DAY]
+        before = known(checked)
+        last = NOON + DAY + dt.timedelta(microseconds=999_999)
+        moments = [NOON, NOON + HOUR, NOON + DAY - SECOND, last]
 
         assert [True, False, False, True] == [
             bool(checked.claim_notice(now=moment)) for moment in moments
         ]
-        assert NOW + DAY == checked.look().information.last_notified
-
-    def test_nothing_else_changes(self, checked):
-        """
-        A claim changes when the user was told, and nothing else.
-        """
-        before = checked.look().information
-        checked.claim_notice(now=NOW)
-
-        import attrs  # noqa: PLC0415 - only here
-
-        assert attrs.evolve(before, last_notified=NOW) == checked.look().information
-
-    def test_verdict_claims_nothing(self, checked):
-        """
-        A verdict may be asked for any number of times.
-        """
-        verdicts = [checked.look(now=NOW).verdict() for _ in range(3)]
-
-        assert [True] * 3 == list(map(bool, verdicts))
-        assert checked.look().information.last_notified is None
-
-    def test_upgraded(self, checked, tmp_path):
-        """
-        After the upgrade nothing is said until there was another check.
-        """
-        (tmp_path / "shop" / "uv.lock").write_bytes(b"new")
-
-        assert "lockfile-changed" == checked.claim_notice(now=NOW).reason
-
-    def test_given_lockfile(self, checked):
-        """
-        Bytes that are given count instead of the file.
-        """
-        assert "lockfile-changed" == checked.claim_notice(b"other", now=NOW).reason
-        assert checked.claim_notice(b"old", now=NOW)
-
-    @pytest.mark.parametrize("content", ["old", bytearray(b"old"), 3])
-    def test_content_is_bytes(self, checked, content):
-        """
-        Anything but bytes is the caller's mistake.
-        """
-        for ask in (checked.claim_notice, checked.look):
-            with pytest.raises(TypeError, match="lockfile must be bytes"):
-                ask(content)
-        with pytest.raises(TypeError, match="lockfile must be bytes"):
-            checked.try_check(content)
-
-    def test_mistakes(self, checked):
-        """
-        Negative durations and times without a zone are the caller's mistakes.
-        """
-        with pytest.raises(ValueError, match="interval"):
-            checked.claim_notice(interval=-DAY)
-        with pytest.raises(ValueError, match="now"):
-            checked.look(now=dt.datetime(2026, 11, 20)).verdict()  # noqa: DTZ001
-        for falsy in (0, "", False):
-            with pytest.raises(ValueError, match="now"):
-                checked.claim_notice(now=falsy)
-        with pytest.raises(ValueError, match="max_age"):
-            checked.look().freshness(max_age=-DAY)
-        with pytest.raises(ValueError, match="until"):
-            checked.snooze(dt.datetime(2026, 11, 20))  # noqa: DTZ001
+        assert attrs.evolve(before, last_notified=NOON + DAY) == known(checked)
 
     @pytest.mark.parametrize("value", ["1", "true", "yes", "anything"])
     @pytest.mark.parametrize(
@@ -417,75 +428,94 @@ class TestClaimNotice:
     )
     def test_switched_off(self, checked, monkeypatch, name, value):
         """
-        Each of the switches silences, and the verdict names it.
+        Each switch silences notices and background checks; the answer names it.
         """
         monkeypatch.setenv(name, value)
-        verdict = checked.claim_notice(now=NOW)
 
-        assert ("switched-off", name) == (verdict.reason, verdict.switch)
+        for answer in (
+            checked.claim_notice(now=NOON),
+            checked.start_check(["true"], max_age=0 * DAY),
+        ):
+            assert ("switched-off", name) == (answer.reason, answer.switch)
+        assert not os.path.exists(checked.log_path)
 
     @pytest.mark.parametrize("value", ["", "0", "false", "FALSE"])
     def test_not_switched_off(self, checked, monkeypatch, value):
         """
-        A switch that says no is none.
+        A switch that is set to nothing or to no has no effect.
         """
         monkeypatch.setenv("CI", value)
 
-        assert checked.claim_notice(now=NOW)
+        assert checked.claim_notice(now=NOON)
 
-    def test_the_clock(self, checked):
+    def test_clock(self, checked):
         """
         Without a time the clock is asked.
         """
         before = dt.datetime.now(dt.UTC).replace(microsecond=0)
         checked.claim_notice()
 
-        after = dt.datetime.now(dt.UTC)
-        assert before <= checked.look().information.last_notified <= after
+        assert before <= known(checked).last_notified <= dt.datetime.now(dt.UTC)
+
+    def test_stopped(self, checked, monkeypatch):
+        """
+        The clock is asked after the record is read: a process may stop in between.
+        """
+        read, later = os.read, NOON + 600 * SECOND
+
+        def stopped(*args):
+            monkeypatch.undo()
+            assert checked.claim_notice(now=later)
+            monkeypatch.setattr(time, "time", later.timestamp)
+            return read(*args)
+
+        monkeypatch.setattr(time, "time", NOON.timestamp)
+        monkeypatch.setattr(os, "read", stopped)
+
+        assert "told-recently" == checked.claim_notice().reason
 
     def test_changed_record(self, checked):
         """
-        A handle that is kept sees what others have written since.
+        A handle that is kept sees the changes of other handles.
         """
-        reasons = [checked.look(now=NOW).verdict().reason]
-        StateStore(os.path.dirname(checked.store._place())).environment(
-            checked.path, "uv.lock"
-        ).claim_notice(now=NOW)
-        reasons.append(checked.look(now=NOW).verdict().reason)
+        reasons = [checked.look(now=NOON).verdict().reason]
+        other = StateStore(root_of(checked).parent)
+        other.environment(checked.path, "uv.lock").claim_notice(now=NOON)
+        reasons.append(checked.look(now=NOON).verdict().reason)
         checked.forget()
-        reasons.append(checked.look(now=NOW).verdict().reason)
+        reasons.append(checked.look(now=NOON).verdict().reason)
 
         assert ["notify", "told-recently", "nothing-known"] == reasons
 
 
 class TestCannotCheck:
     @pytest.fixture
-    def failing(self, shop, monkeypatch):
+    def failing(self, shop):
         """
         An environment whose checks have failed for nine days.
         """
         for days in (9, 5, 0):
-            then = (NOW - days * DAY).timestamp()
-            monkeypatch.setattr(time, "time", lambda then=then: then)
-            with pytest.raises(OSError, match="host"), shop.try_check():
-                raise OSError("no route to host.")
+            fail(shop, at=NOON - days * DAY)
         return shop
 
     def test_claimed(self, failing):
         """
-        Who asks is told, once a week; who does not ask is not.
+        A caller that asks for failures is notified once a week, no other one is.
+
+        The claim records both times, and nothing else.
         """
-        asked = {"could_not_check": 7 * DAY}
+        before = known(failing)
+        week = {"could_not_check": 7 * DAY}
         answers = [
-            failing.claim_notice(now=NOW),
-            failing.look(now=NOW).verdict(**asked),
-            failing.claim_notice(now=NOW, **asked),
-            failing.claim_notice(now=NOW, **asked),
-            failing.claim_notice(now=NOW + DAY, **asked),
+            failing.claim_notice(now=NOON),
+            failing.look(now=NOON).verdict(**week),
+            failing.claim_notice(now=NOON, **week),
+            failing.claim_notice(now=NOON, **week),
+            failing.claim_notice(now=NOON + DAY, **week),
         ]
 
-        told = "could not check for 9 days: OSError: no route to host"
-        assert ["", told, told, "", ""] == [answer.summary for answer in answers]
+        notice = "could not check for 9 days: OSError: no route to host"
+        assert ["", notice, notice, "", ""] == [answer.summary for answer in answers]
         assert [
             "nothing-known",
             "cannot-check",
@@ -493,152 +523,80 @@ class TestCannotCheck:
             "nothing-known",
             "nothing-known",
         ] == [answer.reason for answer in answers]
-
-    def test_recorded(self, failing):
-        """
-        A claim records that the user was told, and of what; and nothing else.
-        """
-        before = failing.look().information
-        failing.claim_notice(now=NOW, could_not_check=DAY)
-
-        import attrs  # noqa: PLC0415 - only here
-
-        expected = attrs.evolve(before, last_notified=NOW, failure_notified=NOW)
-        assert expected == failing.look().information
+        expected = attrs.evolve(before, last_notified=NOON, failure_notified=NOON)
+        assert expected == known(failing)
 
     def test_kept(self, failing):
         """
-        What others write keeps it.
+        Other writers keep the time of the notice.
         """
-        failing.claim_notice(now=NOW, could_not_check=DAY)
-        failing.snooze(NOW)
-        with failing.try_check() as check:
-            check.commit(b"new", now=NOW)
-        failing.claim_notice(now=NOW + 2 * DAY)
+        failing.claim_notice(now=NOON, could_not_check=DAY)
+        failing.snooze(NOON)
+        commit(failing)
+        failing.claim_notice(now=NOON + 2 * DAY)
 
-        known = failing.look().information
-        times = known.failure_notified, known.snoozed_until, known.last_notified
-        assert (NOW, NOW, NOW + 2 * DAY) == times
+        now_known = known(failing)
+        assert (NOON, NOON, NOON + 2 * DAY) == (
+            now_known.failure_notified,
+            now_known.snoozed_until,
+            now_known.last_notified,
+        )
 
-    def test_a_success(self, failing):
+    def test_success(self, failing):
         """
-        A check that succeeds ends it.
+        After a successful check there is no failure to report.
         """
-        with failing.try_check() as check:
-            check.commit(b"old", now=NOW)
+        commit(failing, b"old")
 
-        verdict = failing.claim_notice(now=NOW, could_not_check=dt.timedelta())
+        verdict = failing.claim_notice(now=NOON, could_not_check=0 * DAY)
         assert "no-upgrades" == verdict.reason
-
-    @pytest.mark.parametrize("value", [-DAY, 7, 0, "7d"])
-    def test_mistakes(self, failing, value):
-        """
-        Anything but a timedelta of zero or more is the caller's mistake.
-        """
-        for ask in (failing.claim_notice, failing.look().verdict):
-            with pytest.raises(ValueError, match="could_not_check"):
-                ask(could_not_check=value)
 
     def test_unavailable(self, failing, monkeypatch):
         """
-        What cannot be recorded is not said.
+        A notice that cannot be recorded is not given.
         """
-
-        def refuse(*_):
-            raise OSError(28, "No space left on device")
-
-        monkeypatch.setattr(os, "write", refuse)
-        verdict = failing.claim_notice(now=NOW, could_not_check=DAY)
+        monkeypatch.setattr(os, "write", refuse(errno.ENOSPC))
+        verdict = failing.claim_notice(now=NOON, could_not_check=DAY)
         monkeypatch.undo()
 
         assert ("unavailable", "") == (verdict.reason, verdict.message)
-        assert failing.look().information.failure_notified is None
-
-
-class TestFreshness:
-    def test_due(self, shop, checked):
-        """
-        A check is good for a day, or for as long as the caller says.
-        """
-        reasons = [
-            checked.look(now=NOW + HOUR).freshness().reason,
-            checked.look(now=NOW + DAY).freshness().reason,
-            checked.look(now=NOW + HOUR).freshness(max_age=HOUR).reason,
-            checked.look(b"other", now=NOW).freshness().reason,
-        ]
-
-        assert ["fresh", "expired", "expired", "lockfile-changed"] == reasons
-
-    def test_unreadable_lockfile(self, checked, monkeypatch, tmp_path):
-        """
-        What cannot be read is a reason with its error; then nothing is due.
-        """
-
-        def refuse(*_: object) -> None:
-            raise PermissionError(13, "Permission denied")
-
-        monkeypatch.setattr(os, "stat", refuse)
-        freshness = checked.look(now=NOW).freshness()
-        monkeypatch.undo()
-
-        assert ("unavailable", False) == (freshness.reason, freshness.due)
-        assert isinstance(freshness.error, UpgradeStateError)
-        assert str(tmp_path / "shop" / "uv.lock") == freshness.error.path
-        assert str(freshness).startswith("unavailable: Could not read the lockfile")
+        assert "No space left on device" in str(verdict)
+        assert known(failing).failure_notified is None
 
 
 class TestNothingCanBeLoaded:
     def test_reason(self, checked, monkeypatch):
         """
-        Where not even the error can be loaded, there is a reason without one.
+        If not even the error can be loaded, there is a reason without one.
         """
         real = builtins.__import__
 
         def load(name, *args, **more):
             if name == "upgrade_state.exceptions":
-                raise OSError(24, "Too many open files")
+                raise OSError(errno.EMFILE, "Too many open files")
             return real(name, *args, **more)
 
-        def refuse(*_):
-            raise OSError(24, "Too many open files")
-
         monkeypatch.setattr(builtins, "__import__", load)
-        monkeypatch.setattr(os, "lstat", refuse)
-        answers = [
-            checked.claim_notice(),
-            checked.look().verdict(),
-            checked.look().freshness(),
-        ]
+        monkeypatch.setattr(os, "lstat", refuse(errno.EMFILE))
+        look = checked.look()
+        answers = [checked.claim_notice(), look.verdict(), look.freshness(), look]
         monkeypatch.undo()
 
-        assert [("unavailable", None)] * 3 == [(a.reason, a.error) for a in answers]
+        assert [None] * 4 == [answer.error for answer in answers]
+        assert ["unavailable"] * 3 == [answer.reason for answer in answers[:3]]
 
 
 class TestSnooze:
     def test_until(self, checked):
         """
-        Nothing is said until then.
+        A snooze silences until its end, or until it is taken back.
         """
-        assert checked.snooze(NOW + HOUR)
+        assert checked.snooze(NOON + HOUR)
 
-        reasons = [checked.look(now=NOW + n * HOUR).verdict().reason for n in (0, 1)]
+        reasons = [checked.look(now=NOON + n * HOUR).verdict().reason for n in (0, 1)]
         assert ["snoozed", "notify"] == reasons
-
-    def test_taken_back(self, checked):
-        """
-        None takes it back.
-        """
-        checked.snooze(NOW + HOUR)
-        checked.snooze(None)
-
-        assert checked.look(now=NOW).verdict()
-
-    def test_nothing_known(self, shop, tmp_path):
-        """
-        Where nothing is known there is nothing to be silent about.
-        """
-        assert not shop.snooze(NOW)
-        assert not (tmp_path / "cache").exists()
+        assert checked.snooze(None)
+        assert checked.look(now=NOON).verdict()
 
 
 class TestExpire:
@@ -646,118 +604,35 @@ class TestExpire:
         """
         A check is due again, whatever was checked or has failed.
         """
-        assert "fresh" == checked.look(now=NOW).freshness().reason
+        assert "fresh" == checked.look(now=NOON).freshness().reason
         assert checked.expire()
-        assert checked.look(now=NOW).freshness().due
+        assert checked.look(now=NOON).freshness().due
 
-    def test_backing_off(self, checked):
-        """
-        That the last checks have failed is forgotten.
-        """
-        with pytest.raises(LookupError), checked.try_check():
-            raise LookupError
+        fail(checked)
         assert "backing-off" == checked.look().freshness().reason
-
         assert checked.expire()
         assert (None, True) == (
-            checked.look().information.failure,
+            known(checked).failure,
             checked.look().freshness().due,
         )
 
     def test_keeps_the_rest(self, checked):
         """
-        What was found stays, and so does everything else that is remembered.
+        The result and all other fields stay.
         """
-        with checked.try_check() as check:
-            check.commit(b"newer", recipe="uv", now=NOW)
-        checked.claim_notice(now=NOW)
-        checked.snooze(NOW)
-        before = checked.look().information
+        commit(checked, b"newer", recipe="uv")
+        checked.claim_notice(now=NOON)
+        checked.snooze(NOON)
+        before = known(checked)
 
         checked.expire()
 
-        assert attrs.evolve(before, last_checked=None) == checked.look().information
+        assert attrs.evolve(before, last_checked=None) == known(checked)
         assert b"newer" == checked.kept_lockfile("new")
-
-    def test_nothing_known(self, shop, tmp_path):
-        """
-        Where nothing is known there is nothing to be forgotten.
-        """
-        assert not shop.expire()
-        assert not (tmp_path / "cache").exists()
-
-
-class TestKept:
-    def test_lockfiles(self, checked):
-        """
-        Both lockfiles of the last check are kept, whole.
-        """
-        kept = checked.kept_lockfile("old"), checked.kept_lockfile("new")
-
-        assert (b"old", b"new") == kept
-
-    def test_nothing_known(self, shop):
-        """
-        Where nothing is known there is nothing.
-        """
-        assert (None, None, (), None) == (
-            shop.kept_lockfile("old"),
-            shop.kept_lockfile("new"),
-            shop.upgrades(),
-            shop.look().information,
-        )
-
-    def test_which(self, shop):
-        """
-        There are two, and no third one.
-        """
-        with pytest.raises(ValueError, match="'old' or 'new'"):
-            shop.kept_lockfile("newer")
-
-    def test_gone(self, checked, tmp_path):
-        """
-        One that somebody has removed is an error that says what helps.
-        """
-        for path in (tmp_path / "cache" / "v1" / "results" / checked.key).iterdir():
-            path.unlink()
-
-        with pytest.raises(StateReadError, match="the next check replaces it"):
-            checked.kept_lockfile("new")
-
-    @pytest.mark.parametrize("damage", [b"NEW", b"newer", b""])
-    def test_damaged(self, checked, tmp_path, damage):
-        """
-        So is one that somebody has changed.
-        """
-        for path in (tmp_path / "cache" / "v1" / "results" / checked.key).iterdir():
-            path.write_bytes(damage)
-
-        with pytest.raises(StateReadError, match="damaged"):
-            checked.kept_lockfile("new")
-
-
-class TestStopped:
-    def test_told_meanwhile(self, checked, monkeypatch):
-        """
-        Who is stopped before the first look finds that somebody has spoken.
-        """
-        monkeypatch.setattr(time, "time", lambda: 1_800_000_000)
-        read = type(checked)._read
-
-        def stopped(self):
-            monkeypatch.setattr(type(checked), "_read", read)
-            monkeypatch.setattr(time, "time", lambda: 1_800_000_600)
-            then = dt.datetime.fromtimestamp(1_800_000_600, dt.UTC)
-            assert checked.claim_notice(now=then)
-            return read(self)
-
-        monkeypatch.setattr(type(checked), "_read", stopped)
-
-        assert "told-recently" == checked.claim_notice().reason
 
 
 class TestOtherLocale:
-    def test_same_key(self, tmp_path):
+    def test_same_key(self, tmp_path, monkeypatch):
         """
         A locale that is not UTF-8 changes neither keys nor records.
         """
@@ -772,31 +647,26 @@ class TestOtherLocale:
             "check.__exit__(None, None, None);"
             "print(shop.key, os.fsencode(shop.look().information.environment) == path)"
         )
-        answers = {
-            subprocess.run(
-                [sys.executable, "-X", "utf8=0", "-c", code, tmp_path / "cache"],
-                env=os.environ | {"SHOP": os.fsdecode(path), "LC_ALL": locale},
-                capture_output=True,
-                check=True,
-                text=True,
-            ).stdout
-            for locale in ("C", "C.UTF-8", "POSIX")
-        }
+        monkeypatch.setenv("SHOP", os.fsdecode(path))
+        monkeypatch.setenv("PYTHONUTF8", "0")
+        answers = set()
+        for locale in ("C", "C.UTF-8", "POSIX"):
+            monkeypatch.setenv("LC_ALL", locale)
+            answers.add(run_python(code, str(tmp_path / "cache")))
 
         key = StateStore(tmp_path).environment(path, "uv.lock").key
         assert {f"{key} True\n"} == answers
 
     def test_lockfile_name(self, shop, store, monkeypatch):
         """
-        Nor the name of a lockfile, which is the same file as before.
+        Nor does it change the name of a lockfile.
         """
         monkeypatch.setattr(os, "fsencode", _latin_bytes)
         monkeypatch.setattr(os, "fsdecode", _latin_text)
         environment = store.environment(shop.path, "\xfc.lock")
-        with environment.try_check() as check:
-            check.commit(b"new")
+        commit(environment)
 
-        assert "\xfc.lock" == environment.look().information.lockfile
+        assert "\xfc.lock" == known(environment).lockfile
         (found,) = store
         assert ("\xfc.lock", environment.key) == (found.lockfile_name, found.key)
 

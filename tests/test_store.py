@@ -1,117 +1,83 @@
+"""
+Checks and claims: the fields that each writes, and the errors in between.
+"""
+
 from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import functools
-import json
+import errno
 import os
 import shutil
 import stat
-import threading
-import time
+from pathlib import Path
 
 import filelock
 import pytest
 
-from upgrade_state import _lockfile, _locks, _look, _record, _store
-from upgrade_state.exceptions import (
-    ResolverError,
-    StateLockError,
-    StateReadError,
-    StateWriteError,
+from helpers import (
+    DAY,
+    HOUR,
+    NOON,
+    ROWS,
+    SECOND,
+    before_lock,
+    commit,
+    digest_of,
+    fail,
+    read_record,
+    refuse,
+    refuse_path,
+    results_of,
+    root_of,
+    text_of,
+    write_record,
 )
+from upgrade_state.exceptions import ResolverError, StateLockError, StateWriteError
 from upgrade_state.lockfiles import Upgrade
 
-NOW = dt.datetime(2026, 11, 20, 4, 18, tzinfo=dt.UTC)
-HOUR, DAY = dt.timedelta(hours=1), dt.timedelta(days=1)
-ELEVENTH = "2026-11-11T00:00:00Z"
-WHEN = ("attempts", "since")
+ELEVENTH = dt.datetime(2026, 11, 11, tzinfo=dt.UTC)
 
 
-def commit(shop, new=b"new", **asked):
-    with shop.try_check() as check:
-        return check.commit(new, **({"now": NOW} | asked))
+def known(shop):
+    return shop.look().information
 
 
-def fields(shop):
-    with open(shop.record_path, "rb") as file:
-        return json.load(file)
-
-
-def write(shop, record):
-    with open(shop.record_path, "w") as file:
-        json.dump(record, file)
-
-
-def fail(shop, error):
-    with pytest.raises(type(error)), shop.try_check():
-        raise error
-
-
-def failing(shop, days=9):
+def change(shop, **fields):
     """
-    Let checks of the shop have failed for so many days; nothing else is known.
+    Change fields of the record as another program may.
     """
-    fail(shop, OSError("no route to host"))
-    at, since = (NOW - n * DAY for n in (0, days))
-    times = {"at": f"{at:%Y-%m-%dT%H:%M:%SZ}", "since": f"{since:%Y-%m-%dT%H:%M:%SZ}"}
-    record = fields(shop)
-    write(shop, record | {"failure": record["failure"] | times})
-
-
-def first_look(shop, interval=None, could_not_check=None):
-    """
-    Return what a claim has after its first look.
-    """
-    look = shop.look(now=NOW)
-    question = _look.question_of(shop, interval, None, could_not_check)
-    verdict = look._verdict(question)
-    now = int(NOW.timestamp())
-    rest = {"matches": look._matches, "now": now}
-    return functools.partial(
-        _store.claim, shop._entry(), look.record, question, verdict, **rest
-    )
-
-
-def results(shop):
-    folder = os.path.join(os.path.dirname(shop.record_path), "results", shop.key)
-    return set(os.listdir(folder))
-
-
-def names(shop):
-    record = fields(shop)
-    return {_record.digits(d) for d in _store.named_files(record)}
+    write_record(shop, read_record(shop) | fields)
 
 
 class TestCommit:
-    def test_first(self, shop, tmp_path):
+    def test_first(self, shop):
         """
         The first check makes the record, with every field.
         """
         assert commit(shop, recipe="uv")
 
-        old, new = b"old", b"new"
         assert {
-            "environment": str(tmp_path / "shop"),
+            "environment": shop.path,
             "lockfile": "uv.lock",
             "recipe": "uv",
             "generation": 1,
-            "last_checked": "2026-11-20T04:18:00Z",
+            "last_checked": "2026-11-20T12:00:00Z",
             "result": {
                 "format": "uv",
-                "old_lockfile": {"digest": _record.digest(old), "size": 3},
-                "new_lockfile": {"digest": _record.digest(new), "size": 3},
+                "old_lockfile": {"digest": digest_of(b"old"), "size": 3},
+                "new_lockfile": {"digest": digest_of(b"new"), "size": 3},
                 "upgrades": None,
                 "counts": None,
             },
             "last_notified": None,
             "snoozed_until": None,
             "failure": None,
-        } == fields(shop)
+        } == read_record(shop)
 
     def test_direct(self, store, tmp_path):
         """
-        Names that the caller knows to be asked for are marked in the rows.
+        Names that the caller gives as direct are marked in the rows.
         """
         old, new = (
             f'{{"_meta": {{"pipfile-spec": 6}}, "default": {{"a": {version},'
@@ -126,85 +92,31 @@ class TestCommit:
             (u.name, u.direct) for u in shop.upgrades()
         ]
 
-    def test_direct_is_no_name(self, shop):
+    def test_merges_its_own(self, checked):
         """
-        One name would be taken for as many as it has letters.
+        A commit replaces the fields it owns and keeps the rest, known or not.
         """
-        old = b"a==1"
-        with shop.try_check(old) as check, pytest.raises(TypeError, match="direct"):
-            check.commit(b"a==2", format="requirements", direct="a")
+        with pytest.raises(OSError, match="host"), checked.try_check():
+            raise OSError("no route to host")
+        checked.claim_notice(now=NOON)
+        checked.snooze(NOON + HOUR)
+        change(checked, colour={"of": "money"}, recipe="uv")
+        before = read_record(checked)
+        commit(checked, b"newer", now=NOON + HOUR)
 
-    def test_merges_its_own(self, shop):
-        """
-        A commit replaces what it owns and keeps the rest, known or not.
-        """
-        commit(shop)
-        shop.claim_notice(now=NOW)
-        shop.snooze(NOW + HOUR)
-        write(shop, fields(shop) | {"colour": {"of": "money"}})
-        before = fields(shop)
-        commit(shop, b"newer", now=NOW + HOUR)
-
-        changed = {
-            name for name, value in fields(shop).items() if before[name] != value
-        }
-        assert {"generation", "last_checked", "result"} == changed
-
-    def test_takes_the_recipe_back(self, shop):
-        """
-        A check without a recipe withdraws the one before.
-        """
-        commit(shop, recipe="uv")
-        commit(shop)
-
-        assert shop.look().information.recipe is None
-
-    def test_ends_a_failure(self, shop):
-        """
-        A check that succeeds ends what failed before.
-        """
-        fail(shop, OSError("no"))
-        commit(shop)
-
-        assert shop.look().information.failure is None
-
-    def test_keeps_only_what_is_named(self, shop):
-        """
-        What the record does not name any more is removed, and litter as well.
-        """
-        commit(shop)
-        folder = os.path.join(os.path.dirname(shop.record_path), "results", shop.key)
-        os.mkdir(os.path.join(folder, "litter"))
-        commit(shop, b"newer")
-
-        assert names(shop) == results(shop)
-        assert b"newer" == shop.kept_lockfile("new")
-
-    def test_cannot_tidy_up(self, shop, monkeypatch):
-        """
-        What cannot be removed is left for the next check: the result is stored.
-        """
-        commit(shop)
-
-        def refuse(path):
-            raise StateWriteError("no", path)
-
-        monkeypatch.setattr(_store._files, "remove", refuse)
-        assert commit(shop, b"newer")
-        monkeypatch.undo()
-
-        assert names(shop) < results(shop)
-        commit(shop, b"newest")
-        assert names(shop) == results(shop)
+        after = read_record(checked)
+        changed = {name for name, value in after.items() if before[name] != value}
+        assert {"generation", "last_checked", "result", "failure", "recipe"} == changed
+        assert (None, None) == (after["failure"], after["recipe"])
 
     def test_no_upgrade(self, shop):
         """
-        Where nothing would change one file is both.
+        Without a change one stored file is both lockfiles.
         """
         commit(shop, b"old")
 
-        assert {_record.digits(_record.digest(b"old"))} == results(shop)
-        assert "no-upgrades" == shop.look(now=NOW).verdict().reason
+        assert 1 == len(os.listdir(results_of(shop)))
+        assert "no-upgrades" == shop.look(now=NOON).verdict().reason
 
     def test_rows_of_the_caller(self, shop):
         """
@@ -218,151 +130,124 @@ class TestCommit:
         commit(shop, upgrades=iter(rows))
 
         assert rows == shop.upgrades()
-        verdicts = [
-            shop.look().verdict(platform=p).summary for p in (None, "linux-64", "osx")
-        ]
         both = "1 version change and 1 rebuild"
-        assert [both, both, ""] == verdicts
+        summaries = [shop.look().summary(p) for p in (None, "linux-64", "osx")]
+        assert [both, both, None] == summaries
 
     def test_nothing_was_locked(self, store, tmp_path):
         """
-        Without a lockfile nothing that is locked could be upgraded.
+        A check without a lockfile finds no upgrades.
         """
         shop = store.environment(tmp_path / "none", "uv.lock")
         commit(shop)
 
+        look = shop.look(now=NOON)
         assert ("no-upgrades", "fresh") == (
-            shop.look(now=NOW).verdict().reason,
-            shop.look(now=NOW).freshness().reason,
+            look.verdict().reason,
+            look.freshness().reason,
         )
         assert shop.kept_lockfile("old") is None
 
     def test_no_lockfile_at_all(self, store, tmp_path):
         """
-        An environment without one has rows, and they stay current.
+        The rows of an environment without a lockfile stay current.
         """
         shop = store.environment(tmp_path)
-        rows = [Upgrade("curl", "version", old=("8.0",), new=("8.1",))]
-        commit(shop, b"", upgrades=rows)
+        commit(shop, b"", upgrades=ROWS)
 
-        assert shop.claim_notice(now=NOW)
+        assert shop.claim_notice(now=NOON)
 
-    def test_many_platforms(self, shop):
+    def test_size_of_a_record(self, shop):
         """
-        However many platforms a lockfile makes up, the record stays small.
+        A record stays below 4 KiB for any lockfiles, platforms and failures.
         """
+        Path(shop.path, "uv.lock").write_bytes(b"x" * 5_000_000)
         rows = [
             Upgrade("a", "version", old=("1",), new=("2",), platform=f"p{n}" * 9)
             for n in range(1000)
         ]
-        commit(shop, upgrades=rows)
-
-        assert 4096 > os.path.getsize(shop.record_path)
-        assert "1 version change" == shop.look().verdict(platform="linux-64").summary
-
-    def test_size_of_a_record(self, shop, tmp_path):
-        """
-        A record stays below 4 KiB, whatever the sizes of lockfiles are.
-        """
-        (tmp_path / "shop" / "uv.lock").write_bytes(b"x" * 5_000_000)
-        commit(shop, b"y" * 5_000_000)
+        commit(shop, b"y" * 5_000_000, upgrades=rows)
         fail(shop, OSError("\x1b" * 10**6))
 
         assert 4096 > os.path.getsize(shop.record_path)
+        assert "1 version change" == shop.look().summary("linux-64")
 
-    def test_lockfile_at_begin(self, shop, tmp_path):
+    def test_lockfile_at_begin(self, shop):
         """
         A check is about the lockfile at its beginning.
         """
         with shop.try_check() as check:
-            (tmp_path / "shop" / "uv.lock").write_bytes(b"edited")
+            Path(shop.path, "uv.lock").write_bytes(b"edited")
             assert b"old" == check.old_lockfile
-            check.commit(b"new", now=NOW)
+            check.commit(b"new", now=NOON)
 
         assert b"old" == shop.kept_lockfile("old")
-        assert "lockfile-changed" == shop.look(now=NOW).verdict().reason
+        assert "lockfile-changed" == shop.look(now=NOON).verdict().reason
 
     def test_given_lockfile(self, shop):
         """
         Or about the bytes that were given.
         """
         with shop.try_check(b"given") as check:
-            check.commit(b"new", now=NOW)
+            check.commit(b"new", now=NOON)
 
-        assert shop.look(b"given", now=NOW).verdict()
-        assert "lockfile-changed" == shop.look(now=NOW).verdict().reason
+        assert shop.look(b"given", now=NOON).verdict()
+        assert "lockfile-changed" == shop.look(now=NOON).verdict().reason
 
-    def test_overtaken(self, shop):
+    def test_overtaken(self, checked):
         """
-        Where locks do not exclude, the later result is dropped, and said so.
+        If locks do not exclude, the later result is dropped, and its files too.
         """
-        commit(shop)
-        with shop.try_check() as check:
-            write(shop, fields(shop) | {"generation": 9})
+        with checked.try_check() as check:
+            change(checked, generation=9)
             assert not check.commit(b"newer")
+            assert 9 == check.look().information.generation
 
-        assert 9 == fields(shop)["generation"]
-        assert names(shop) == results(shop)
+        assert 9 == known(checked).generation
+        assert b"new" == checked.kept_lockfile("new")
+        assert 3 == len(os.listdir(results_of(checked)))
 
-    def test_record_gone(self, shop):
+    def test_record_removed(self, checked):
         """
-        That the record is gone meanwhile is no obstacle.
+        A record that is removed meanwhile is written again.
         """
-        commit(shop)
-        with shop.try_check() as check:
-            os.unlink(shop.record_path)
+        with checked.try_check() as check:
+            os.unlink(checked.record_path)
             assert check.commit(b"newer")
 
-        assert 2 == shop.look().information.generation
-
-    def test_too_large(self, shop):
-        """
-        A record that nobody could read any more is not written.
-        """
-        commit(shop)
-        record = fields(shop) | {"notes": "\xe9" * 300_000}
-        with open(shop.record_path, "w", encoding="utf-8") as file:
-            json.dump(record, file, ensure_ascii=False)
-
-        assert "unavailable" == shop.claim_notice(now=NOW).reason
-        with pytest.raises(StateWriteError, match="too large"):
-            shop.snooze(NOW)
-        with pytest.raises(StateWriteError, match="too large"):
-            commit(shop, b"newer")
-        assert record == fields(shop)
-        assert names(shop) <= results(shop)
+        assert 2 == known(checked).generation
+        assert b"newer" == checked.kept_lockfile("new")
 
     @pytest.mark.parametrize("ends", ["committed", "failed"])
-    def test_store_gone(self, shop, ends, tmp_path):
+    def test_store_removed(self, checked, ends):
         """
-        Nor that the whole store is; what is made anew is for the user alone.
+        A store that is removed meanwhile is made again, for the user alone.
         """
-        commit(shop)
+        cache = root_of(checked).parent
         umask = os.umask(0o002)
         try:
-            with contextlib.suppress(KeyError), shop.try_check() as check:
-                shutil.rmtree(tmp_path / "cache")
+            with contextlib.suppress(KeyError), checked.try_check() as check:
+                shutil.rmtree(cache)
                 if ends == "failed":
                     raise KeyError
                 assert check.commit(b"newer")
         finally:
             os.umask(umask)
 
-        folders = [path for path in (tmp_path / "cache").rglob("*") if path.is_dir()]
+        folders = [path for path in cache.rglob("*") if path.is_dir()]
         assert {0o700} == {stat.S_IMODE(path.stat().st_mode) for path in folders}
-        assert (ends == "failed") == (shop.look().information.failure is not None)
+        assert (ends == "failed") == (known(checked).failure is not None)
 
     @pytest.mark.parametrize("name", [".", "locks", "results", "tmp"])
-    def test_store_replaced(self, shop, name, tmp_path):
+    def test_store_replaced(self, checked, name, tmp_path):
         """
-        Nothing is written behind a symlink that was put there meanwhile.
+        Nothing is written behind a symlink that replaces a directory meanwhile.
         """
-        commit(shop)
-        place = (tmp_path / "cache" / "v1" / name).resolve()
+        place = (root_of(checked) / name).resolve()
         elsewhere = tmp_path / "elsewhere"
-        for folder in ("", "locks", "logs", "results", "tmp", shop.key):
+        for folder in ("", "locks", "logs", "results", "tmp", checked.key):
             (elsewhere / folder).mkdir()
-        with shop.try_check() as check:
+        with checked.try_check() as check:
             place.rename(tmp_path / "before")
             place.symlink_to(elsewhere)
             with pytest.raises(StateWriteError):
@@ -370,15 +255,14 @@ class TestCommit:
 
         assert not [path for path in elsewhere.rglob("*") if not path.is_dir()]
 
-    def test_last_generation(self, shop):
+    def test_last_generation(self, checked):
         """
-        After the last generation the count begins anew.
+        The generation after the last one is zero.
         """
-        commit(shop)
-        write(shop, fields(shop) | {"generation": _record.MAX_INTEGER})
-        commit(shop)
+        change(checked, generation=2**53 - 1)
+        commit(checked)
 
-        assert 0 == shop.look().information.generation
+        assert 0 == known(checked).generation
 
     def test_once(self, shop):
         """
@@ -390,62 +274,53 @@ class TestCommit:
                 check.commit(b"newer")
 
     @pytest.mark.parametrize(
-        ("new", "asked", "error"),
+        ("new", "options", "error"),
         [
             ("new", {}, TypeError),
             (b"new", {"recipe": ""}, ValueError),
             (b"new", {"recipe": "x" * 65}, ValueError),
             (b"new", {"format": "none"}, ValueError),
             (b"new", {"upgrades": [{"name": "curl"}]}, TypeError),
+            (b"a==2", {"format": "requirements", "direct": "a"}, TypeError),
             (b"new", {"now": dt.datetime(2026, 11, 20)}, ValueError),  # noqa: DTZ001
         ],
     )
-    def test_mistakes(self, shop, new, asked, error):
+    def test_mistakes(self, shop, new, options, error):
         """
         A mistake of the caller is no result.
         """
-        with shop.try_check() as check, pytest.raises(error):
-            check.commit(new, **asked)
+        with shop.try_check(b"a==1") as check, pytest.raises(error):
+            check.commit(new, **options)
 
-        assert shop.look().information is None
+        assert known(shop) is None
 
     @pytest.mark.parametrize("format", ["uv", "flox"])
     def test_format(self, store, tmp_path, format):
         """
-        A format can be named where the lockfile's name does not tell.
+        The caller can name the format of a lockfile with an unknown name.
         """
         shop = store.environment(tmp_path, "custom.lock")
         with shop.try_check(b"old") as check:
             check.commit(b"new", format=format)
 
-        assert format == shop.look().information.result.format
+        assert format == known(shop).result.format
 
 
 class TestGuard:
-    def test_busy(self, shop):
-        """
-        While one is checking nobody else is, in the same thread neither.
-        """
-        with shop.try_check() as one, shop.try_check() as other:
-            assert (True, None) == (one is not None, other)
-
-        with shop.try_check() as again:
-            assert again is not None
-
     def test_freshness(self, shop):
         """
-        Under the lock it can be asked again whether a check is due.
+        Under the lock the caller asks again whether a check is due.
         """
         with shop.try_check() as check:
             assert "never-checked" == check.freshness().reason
         commit(shop)
         with shop.try_check() as check:
-            assert "fresh" == check.freshness(now=NOW).reason
-            assert "expired" == check.freshness(now=NOW, max_age=dt.timedelta()).reason
+            assert "fresh" == check.freshness(now=NOON).reason
+            assert "expired" == check.freshness(now=NOON, max_age=0 * DAY).reason
 
     def test_closed(self, shop):
         """
-        Once the with statement is left, a guard is of no use.
+        After the with statement a guard is closed.
         """
         with shop.try_check() as check:
             pass
@@ -455,135 +330,97 @@ class TestGuard:
             with pytest.raises(RuntimeError, match="closed"):
                 use()
 
-    def test_closed_by_another_thread(self, shop):
+    def test_recipe(self, shop):
         """
-        Any thread may close it.
+        A guard has the recipe of the record.
         """
-        with shop.try_check() as check:
-            thread = threading.Thread(target=check.close)
-            thread.start()
-            thread.join()
-            with shop.try_check() as other:
-                assert other is not None
+        recipes = []
+        for recipe in ("uv", None):
+            commit(shop, recipe=recipe)
+            with shop.try_check() as check:
+                recipes.append((check.recipe, check.look().recipe))
 
-    def test_unreadable_lockfile(self, shop, monkeypatch):
-        """
-        It is remembered as a failure, and leaves the lock free.
-        """
-
-        def refuse(path):
-            raise StateReadError("no", path)
-
-        monkeypatch.setattr(_lockfile, "read", refuse)
-        with pytest.raises(StateReadError), shop.try_check():
-            pass
-        monkeypatch.undo()
-
-        assert "no" == shop.look().information.failure.message
-        assert "backing-off" == shop.look().freshness().reason
-        with shop.try_check() as check:
-            assert check is not None
-
-    def test_of_another_process(self, shop):
-        """
-        In a forked child it is closed, and the parent keeps the lock.
-        """
-        with shop.try_check() as check:
-            child = os.fork()
-            if child == 0:
-                try:
-                    check.commit(b"new")
-                except RuntimeError:
-                    check.close()
-                    check._fail(OSError("no"))
-                    os._exit(7)
-                os._exit(1)
-            status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-            with shop.try_check() as other:
-                assert (7, None) == (status, other)
-            assert check.commit(b"new")
+        assert [("uv", "uv"), (None, None)] == recipes
 
 
 class TestFailure:
-    def test_remembered(self, shop):
+    def test_remembered(self, checked):
         """
-        What leaves a check is remembered, and goes on.
+        An exception that leaves a check is recorded, and propagates.
         """
-        commit(shop)
-        before = fields(shop)
-        fail(shop, ResolverError("uv is not installed", "/a"))
+        before = read_record(checked)
+        fail(checked, ResolverError("uv is not installed", "/a"))
 
-        failure = shop.look().information.failure
+        failure = known(checked).failure
         assert (1, "uv is not installed") == (failure.attempts, failure.message)
-        assert before == fields(shop) | {"failure": None}
+        assert before == read_record(checked) | {"failure": None}
 
     def test_counted(self, shop):
         """
-        One after the other is counted.
+        Consecutive failures are counted.
         """
         for _ in range(3):
-            fail(shop, OSError("no route to host"))
+            fail(shop)
 
-        failure = shop.look().information.failure
+        failure = known(shop).failure
         assert (3, "OSError: no route to host") == (failure.attempts, failure.message)
-        assert shop.look().information.result is None
+        assert known(shop).result is None
         assert "backing-off" == shop.look().freshness().reason
 
-    def test_since(self, shop, monkeypatch):
+    def test_since(self, shop):
         """
-        The time of the first one is kept until a check succeeds.
+        The time of the first failure is kept until a check succeeds.
         """
         times = []
-        for now in (1_000, 90_000, 200_000):
-            monkeypatch.setattr(time, "time", lambda now=now: now)
-            fail(shop, OSError("no"))
-            failure = shop.look().information.failure
-            times.append((failure.since.timestamp(), failure.at.timestamp()))
-        commit(shop)
-        fail(shop, OSError("no"))
+        for days in (0, 1, 2):
+            fail(shop, at=NOON + days * DAY)
+            times.append((known(shop).failure.since, known(shop).failure.at))
+        commit(shop, now=NOON + 3 * DAY)
+        fail(shop, at=NOON + 4 * DAY)
 
-        assert [(1_000, 1_000), (1_000, 90_000), (1_000, 200_000)] == times
-        assert 200_000 == shop.look().information.failure.since.timestamp()
+        assert [(NOON, NOON + days * DAY) for days in (0, 1, 2)] == times
+        assert NOON + 4 * DAY == known(shop).failure.since
 
     def test_since_after_an_older_program(self, shop):
         """
-        Where an older program did not tell, the last one that it knew is the first.
+        Without a first time, the time of the last failure becomes the first.
         """
-        fail(shop, OSError("no"))
-        record = fields(shop)
-        del record["failure"]["since"]
-        write(shop, record | {"failure": record["failure"] | {"at": ELEVENTH}})
+        at = text_of(ELEVENTH)
+        fail(shop)
+        failure = read_record(shop)["failure"] | {"at": at}
+        del failure["since"]
+        change(shop, failure=failure)
 
-        assert shop.look().information.failure.since is None
-        fail(shop, OSError("no"))
-        assert [2, ELEVENTH] == [fields(shop)["failure"][f] for f in WHEN]
+        assert known(shop).failure.since is None
+        fail(shop)
+        assert (2, ELEVENTH) == (
+            known(shop).failure.attempts,
+            known(shop).failure.since,
+        )
 
-    def test_since_from_the_future(self, shop, monkeypatch):
+    def test_since_from_the_future(self, shop):
         """
-        After the clock was set back it is counted from anew.
+        After the clock was set back the first time is the last one.
         """
-        fail(shop, OSError("no"))
-        monkeypatch.setattr(time, "time", lambda: 1_000)
-        fail(shop, OSError("no"))
+        fail(shop, at=NOON)
+        fail(shop, at=ELEVENTH)
 
-        failure = shop.look().information.failure
-        assert (2, failure.at) == (failure.attempts, failure.since)
+        failure = known(shop).failure
+        assert (2, ELEVENTH, ELEVENTH) == (failure.attempts, failure.at, failure.since)
 
-    def test_since_before_a_success(self, shop, monkeypatch):
+    def test_since_before_a_success(self, shop):
         """
-        A clock that was not set yet when the first one failed tells nothing.
+        A first failure before the last success counts from that success.
         """
-        commit(shop, now=dt.datetime.fromtimestamp(1_000_000, dt.UTC))
-        for now in (0, 1_001_000, 1_002_000):
-            monkeypatch.setattr(time, "time", lambda now=now: now)
-            fail(shop, OSError("no"))
+        commit(shop, now=NOON)
+        for at in (ELEVENTH, NOON + HOUR, NOON + 2 * HOUR):
+            fail(shop, at=at)
 
-        failure = shop.look().information.failure
-        assert (3, 1_000_000) == (failure.attempts, failure.since.timestamp())
+        assert (3, NOON) == (known(shop).failure.attempts, known(shop).failure.since)
 
-    def test_speechless(self, shop):
+    def test_no_message(self, shop):
         """
-        An exception that cannot even be printed is one.
+        An exception whose text cannot be had is recorded by its name.
         """
 
         class SpeechlessError(Exception):
@@ -592,403 +429,311 @@ class TestFailure:
 
         fail(shop, SpeechlessError())
 
-        assert "SpeechlessError" in shop.look().information.failure.message
+        assert "SpeechlessError" in known(shop).failure.message
 
     def test_after_commit(self, shop):
         """
-        What happens after the commit is no failure of the check.
+        An exception after the commit is no failure of the check.
         """
+        with contextlib.suppress(LookupError), shop.try_check() as check:
+            check.commit(b"new")
+            raise LookupError
 
-        def check():
-            with shop.try_check() as check:
-                check.commit(b"new")
-                raise OSError("no")
+        assert known(shop).failure is None
 
-        with pytest.raises(OSError, match="no"):
-            check()
-
-        assert shop.look().information.failure is None
-
-    @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit])
-    def test_interrupted(self, shop, error):
+    @pytest.mark.parametrize(
+        "error", [KeyboardInterrupt, SystemExit, GeneratorExit, None]
+    )
+    def test_not_failed(self, shop, error):
         """
-        Somebody who gives up has not failed.
+        Neither an interrupt nor leaving without a commit is recorded.
         """
-        with pytest.raises(error), shop.try_check():
-            raise error
+        with contextlib.suppress(error or ()), shop.try_check():
+            if error is not None:
+                raise error
 
-        assert shop.look().information is None
+        assert known(shop) is None
         with shop.try_check() as check:
             assert check is not None
 
-    def test_not_committed(self, shop):
+    def test_cannot_be_recorded(self, shop, monkeypatch):
         """
-        Nor has who leaves without a commit.
+        A failure that cannot be recorded leaves the exception of the check.
         """
-        with shop.try_check():
-            pass
+        with contextlib.suppress(LookupError), shop.try_check():
+            monkeypatch.setattr(os, "write", refuse(errno.ENOSPC))
+            raise LookupError
+        monkeypatch.undo()
 
-        assert shop.look().information is None
-
-    def test_cannot_be_remembered(self, shop, monkeypatch):
-        """
-        If not even that can be written, the error that matters goes on.
-        """
-
-        def refuse(*_):
-            raise StateWriteError("full", "/a")
-
-        monkeypatch.setattr(_store._files, "replace_record", refuse)
-        fail(shop, OSError("no"))
-
-        assert shop.look().information is None
+        assert known(shop) is None
 
 
 class TestHealing:
-    def test_cannot_be_looked_at(self, shop, monkeypatch):
+    def test_cannot_be_looked_at(self, checked, monkeypatch):
         """
-        What can suddenly not even be looked at is an error with its path.
+        A corrupt record that cannot be moved is an error with its path.
         """
-        commit(shop)
-        write(shop, "garbage")
-        lstat = os.lstat
+        write_record(checked, "garbage")
+        refuse_path(monkeypatch, "lstat", checked.record_path, errno.EIO)
 
-        def refuse(path, **more):
-            if path == shop.record_path:
-                raise OSError(5, "Input/output error")
-            return lstat(path, **more)
-
-        monkeypatch.setattr(os, "lstat", refuse)
         with pytest.raises(StateWriteError) as caught:
-            commit(shop)
-
-        assert shop.record_path == caught.value.path
+            commit(checked)
+        assert checked.record_path == caught.value.path
 
     @pytest.fixture(
-        params=["text", "empty", "directory", "full directory", "fifo", "symlink"]
+        params=["text", "empty", "directory", "full directory", "FIFO", "symlink"]
     )
-    def corrupt(self, request, shop, tmp_path):
+    def corrupt(self, request, checked, tmp_path):
         """
-        An environment whose record is something else.
+        An environment with something else in the place of its record.
         """
-        commit(shop)
-        path = shop.record_path
-        os.unlink(path)
+        path = Path(checked.record_path)
+        path.unlink()
         if request.param == "text":
-            write(shop, "garbage")
+            path.write_text("garbage")
         elif request.param == "empty":
-            open(path, "w").close()
-        elif "directory" in request.param:
-            os.mkdir(path)
-            if request.param == "full directory":
-                os.mkdir(os.path.join(path, "more"))
-        elif request.param == "fifo":
+            path.touch()
+        elif request.param == "directory":
+            path.mkdir()
+        elif request.param == "full directory":
+            (path / "more").mkdir(parents=True)
+        elif request.param == "FIFO":
             os.mkfifo(path)
         else:
             (tmp_path / "target").write_text("precious")
-            os.symlink(tmp_path / "target", path)
-        return shop
+            path.symlink_to(tmp_path / "target")
+        return checked
 
     def test_nothing_known(self, corrupt):
         """
-        A corrupt record is no record, for everybody.
+        A corrupt record is no record for every operation.
         """
-        assert ("nothing-known", "never-checked", None, False) == (
+        look = corrupt.look()
+        assert ("nothing-known", "never-checked", None, True, False, False) == (
             corrupt.claim_notice().reason,
-            corrupt.look().freshness().reason,
-            corrupt.look().information,
-            corrupt.snooze(NOW),
+            look.freshness().reason,
+            look.information,
+            look.is_corrupt,
+            corrupt.snooze(NOON),
+            corrupt.expire(),
         )
         assert not os.path.lexists(f"{corrupt.record_path}.corrupt")
 
-    def test_healed(self, corrupt, tmp_path):
+    @pytest.mark.parametrize("earlier", [None, "file", "directory"])
+    @pytest.mark.parametrize("ends", ["committed", "failed"])
+    def test_healed(self, corrupt, earlier, ends, tmp_path):
         """
-        The next check heals it, and keeps what was there.
+        The next check replaces it, and keeps the last one.
         """
+        path = Path(f"{corrupt.record_path}.corrupt")
+        if earlier == "file":
+            path.touch()
+        elif earlier == "directory":
+            (path / "more").mkdir(parents=True)
         kind = os.lstat(corrupt.record_path).st_mode
-        commit(corrupt)
+        if ends == "committed":
+            commit(corrupt)
+        else:
+            fail(corrupt)
 
-        assert 1 == corrupt.look().information.generation
-        assert kind == os.lstat(f"{corrupt.record_path}.corrupt").st_mode
+        assert (ends == "committed") == known(corrupt).generation
+        assert (ends == "failed") == (known(corrupt).failure is not None)
+        assert kind == path.lstat().st_mode
         if (tmp_path / "target").exists():
             assert "precious" == (tmp_path / "target").read_text()
 
-    def test_healed_by_failure(self, corrupt):
-        """
-        So does one that fails.
-        """
-        fail(corrupt, OSError("no"))
-
-        assert 1 == corrupt.look().information.failure.attempts
-
-    @pytest.mark.parametrize("earlier", ["file", "directory"])
-    def test_healed_twice(self, corrupt, earlier):
-        """
-        Of several the last one is kept.
-        """
-        path = f"{corrupt.record_path}.corrupt"
-        if earlier == "file":
-            open(path, "w").close()
-        else:
-            os.makedirs(os.path.join(path, "more"))
-        kind = os.lstat(corrupt.record_path).st_mode
-        commit(corrupt)
-
-        assert kind == os.lstat(path).st_mode
-        assert corrupt.look().information is not None
-
     def test_forgotten(self, corrupt):
         """
-        To forget removes it, whatever it is.
+        `forget` removes it.
         """
-        commit(corrupt)
-        os.rename(f"{corrupt.record_path}.corrupt", corrupt.record_path + ".old")
-        os.unlink(corrupt.record_path)
-        os.rename(corrupt.record_path + ".old", corrupt.record_path)
-
         assert corrupt.forget()
         assert not os.path.lexists(corrupt.record_path)
 
 
 class TestLocks:
-    def test_write_lock_held_too_long(self, shop, monkeypatch):
-        """
-        Who waits for too long says so, and nothing has changed.
-        """
-        commit(shop)
-        monkeypatch.setattr(_locks, "_WAIT_SECONDS", 0.01)
-        path = os.path.join(os.path.dirname(shop.record_path), "locks")
-        with (
-            filelock.FileLock(os.path.join(path, f"{shop.key}.write")),
-            pytest.raises(StateLockError, match="within 0 s") as caught,
-        ):
-            shop.snooze(NOW)
-
-        assert os.path.join(path, f"{shop.key}.write") == caught.value.path
-        assert shop.look().information.snoozed_until is None
-
     def test_waited_for_once(self, shop, monkeypatch):
         """
-        A commit that could not get the lock does not wait again to say so.
+        A writer waits ten seconds; a check that could not commit waits only once.
         """
         waits = []
+        acquire = filelock.FileLock.acquire
 
-        def busy(path, *, timeout):
-            waits.append(timeout)
-            return acquire(path, timeout=0) if timeout == 0 else None
+        def busy(self, timeout, **options):
+            waits.append((os.path.basename(self.lock_file)[33:], timeout))
+            if timeout:
+                raise filelock.Timeout(self.lock_file)
+            return acquire(self, timeout, **options)
 
-        acquire = _locks._acquire
-        monkeypatch.setattr(_locks, "_acquire", busy)
-        with pytest.raises(StateLockError), shop.try_check() as check:
+        monkeypatch.setattr(filelock.FileLock, "acquire", busy)
+        path = root_of(shop) / "locks" / f"{shop.key}.write"
+        with (
+            pytest.raises(StateLockError, match="within 10 s") as caught,
+            shop.try_check() as check,
+        ):
             check.commit(b"new")
 
-        assert [0, _locks._WAIT_SECONDS] == waits
+        assert [("check", 0), ("write", 10)] == waits
+        assert str(path) == caught.value.path
 
-    def test_refused(self, shop, monkeypatch):
+    def test_interrupted(self, checked, monkeypatch):
         """
-        A system that refuses a lock is an error, or a reason.
+        Ctrl-C at the moment when a lock is taken leaves no lock.
         """
-        commit(shop)
-
-        def refuse(*_, **__):
-            raise OSError(37, "No locks available")
-
-        monkeypatch.setattr(filelock.FileLock, "acquire", refuse)
-        with pytest.raises(StateLockError, match="No locks available"):
-            shop.snooze(NOW)
-        with pytest.raises(StateLockError), shop.try_check():
-            pass
-        verdict = shop.claim_notice(now=NOW)
-        assert ("unavailable", StateLockError) == (verdict.reason, type(verdict.error))
-
-    def test_interrupted(self, shop, monkeypatch):
-        """
-        A Ctrl-C at the moment it is taken leaves no lock behind.
-        """
-        commit(shop)
         acquire, taken = filelock.FileLock.acquire, []
 
-        def interrupt(self, *args, **more):
-            taken.append(acquire(self, *args, **more))
+        def interrupt(self, *args, **options):
+            taken.append(acquire(self, *args, **options))
             raise KeyboardInterrupt
 
         monkeypatch.setattr(filelock.FileLock, "acquire", interrupt)
         with pytest.raises(KeyboardInterrupt):
-            shop.snooze(NOW)
+            checked.snooze(NOON)
         monkeypatch.undo()
 
-        assert shop.claim_notice(now=NOW)
+        assert checked.claim_notice(now=NOON)
 
-    def test_release_fails(self, shop, monkeypatch):
+    def test_release_fails(self, checked, monkeypatch):
         """
-        A lock that cannot be released goes with its descriptor.
+        A lock that cannot be released ends with its descriptor.
         """
-        commit(shop)
         release = filelock.FileLock.release
 
-        def complain(self, *args, **more):
-            release(self, *args, **more)
+        def complain(self, *args, **options):
+            release(self, *args, **options)
             raise OSError(5, "Input/output error")
 
         monkeypatch.setattr(filelock.FileLock, "release", complain)
 
-        assert shop.claim_notice(now=NOW)
+        assert checked.claim_notice(now=NOON)
 
-    def test_lock_files_stay(self, shop):
+    def test_lock_files_stay(self, checked):
         """
         The files of locks are never deleted.
         """
-        commit(shop)
-        shop.claim_notice(now=NOW)
-        folder = os.path.join(os.path.dirname(shop.record_path), "locks")
-        before = {e.name: e.inode() for e in os.scandir(folder)}
-        commit(shop)
-        shop.forget()
+        checked.claim_notice(now=NOON)
+        folder = root_of(checked) / "locks"
+        before = {path.name: path.stat().st_ino for path in folder.iterdir()}
+        commit(checked)
+        checked.forget()
 
-        assert {f"{shop.key}.check", f"{shop.key}.write"} == set(before)
-        assert before == {e.name: e.inode() for e in os.scandir(folder)}
+        assert {f"{checked.key}.check", f"{checked.key}.write"} == set(before)
+        assert before == {path.name: path.stat().st_ino for path in folder.iterdir()}
 
 
 class TestClaim:
-    def test_somebody_has_spoken(self, shop):
-        """
-        Who finds another notice than at the first look keeps silent.
-        """
-        commit(shop)
-        claim = first_look(shop, dt.timedelta())
-        write(shop, fields(shop) | {"last_notified": "2026-11-20T04:17:59Z"})
+    """
+    A claim looks twice: first without the lock, then with it.
+    """
 
-        verdict = claim()
-        assert "told-recently" == verdict.reason
-        assert "2026-11-20T04:17:59Z" == fields(shop)["last_notified"]
-
-    def test_decided_again(self, shop):
+    @pytest.fixture
+    def failing(self, shop):
         """
-        What has changed since the first look counts.
+        An environment whose checks have failed for nine days.
         """
-        commit(shop)
-        claim = first_look(shop)
-        shop.snooze(NOW + HOUR)
+        for days in (9, 0):
+            fail(shop, at=NOON - days * DAY)
+        return shop
 
-        assert "snoozed" == claim().reason
-        assert fields(shop)["last_notified"] is None
-
-    def test_forgotten_meanwhile(self, shop):
+    def test_another_has_spoken(self, checked, monkeypatch):
         """
-        A record that is gone by then is not made anew.
+        A notice of another process since the first look silences any claim.
         """
-        commit(shop)
-        claim = first_look(shop)
-        shop.forget()
+        at = NOON - SECOND
+        before_lock(monkeypatch, lambda: change(checked, last_notified=text_of(at)))
 
-        assert "nothing-known" == claim().reason
-        assert shop.look().information is None
+        verdict = checked.claim_notice(interval=0 * DAY, now=NOON)
+        assert ("told-recently", "1 version change") == (
+            verdict.reason,
+            verdict.summary,
+        )
+        assert at == known(checked).last_notified
 
     @pytest.mark.parametrize("field", ["last_notified", "failure_notified"])
-    @pytest.mark.parametrize("known", [False, True])
-    def test_somebody_has_spoken_of_failures(self, shop, field, known):
+    @pytest.mark.parametrize("before", [None, ELEVENTH])
+    def test_another_has_spoken_of_failures(self, failing, monkeypatch, field, before):
         """
-        So does who wanted to tell that checks fail, whatever the other one told.
+        So does either kind of notice for a claim about failures.
         """
-        failing(shop)
-        if known:
-            write(shop, fields(shop) | {field: ELEVENTH})
-        claim = first_look(shop, could_not_check=dt.timedelta())
-        spoken = "2026-11-12T00:00:00Z"
-        write(shop, fields(shop) | {field: spoken})
+        if before is not None:
+            change(failing, **{field: text_of(before)})
+        spoken = ELEVENTH + DAY
+        before_lock(monkeypatch, lambda: change(failing, **{field: text_of(spoken)}))
 
-        verdict = claim()
+        verdict = failing.claim_notice(could_not_check=0 * DAY, now=NOON)
         assert "told-recently" == verdict.reason
-        assert spoken == fields(shop)[field]
+        assert spoken == getattr(known(failing), field)
 
-    def test_checked_meanwhile(self, shop, monkeypatch):
+    def test_decided_again(self, checked, monkeypatch):
         """
-        Where there are upgrades by now, the lockfile is not read under the lock.
+        A snooze since the first look counts.
         """
-        failing(shop)
-        claim = first_look(shop, could_not_check=dt.timedelta())
-        commit(shop)
-        monkeypatch.setattr(_lockfile, "_size", None)
+        before_lock(monkeypatch, lambda: checked.snooze(NOON + HOUR))
 
-        verdict = claim()
+        assert "snoozed" == checked.claim_notice(now=NOON).reason
+        assert known(checked).last_notified is None
+
+    def test_forgotten_meanwhile(self, checked, monkeypatch):
+        """
+        A record that is forgotten by then is not written again, nor by a snooze.
+        """
+        before_lock(monkeypatch, checked.forget)
+        assert "nothing-known" == checked.claim_notice(now=NOON).reason
+        assert known(checked) is None
+
+        commit(checked)
+        before_lock(monkeypatch, checked.forget)
+        assert not checked.snooze(NOON)
+        assert known(checked) is None
+
+    def test_checked_meanwhile(self, failing, monkeypatch):
+        """
+        If upgrades were found by then, the lockfile is not read under the lock.
+        """
+
+        def check():
+            commit(failing)
+            Path(failing.path, "uv.lock").unlink()
+            Path(failing.path, "uv.lock").symlink_to("uv.lock")  # cannot be read
+
+        before_lock(monkeypatch, check)
+
+        verdict = failing.claim_notice(could_not_check=0 * DAY, now=NOON)
         assert ("busy", True) == (verdict.reason, verdict.opaque)
-        assert fields(shop)["last_notified"] is None
+        assert known(failing).last_notified is None
 
-    def test_failing_meanwhile(self, shop):
+    def test_failing_meanwhile(self, checked, monkeypatch):
         """
-        Who wanted to tell of upgrades tells that checks fail, if that is due by now.
+        A claim about upgrades becomes one about failures if that is due by then.
         """
-        commit(shop)
-        claim = first_look(shop, could_not_check=dt.timedelta())
-        fail(shop, OSError("no"))
+        before_lock(monkeypatch, lambda: fail(checked, at=NOON))
 
-        verdict = claim()
-        told = [fields(shop)[f] for f in ("last_notified", "failure_notified")]
+        verdict = checked.claim_notice(could_not_check=0 * DAY, now=NOON)
         assert "cannot-check" == verdict.reason
-        assert ["2026-11-20T04:18:00Z"] * 2 == told
-
-    def test_snooze_of_what_is_forgotten_meanwhile(self, shop, monkeypatch):
-        """
-        Nor is it by a snooze.
-        """
-        commit(shop)
-        answers = iter([fields(shop), None])
-        monkeypatch.setattr(_store, "read", lambda _: next(answers))
-
-        assert not shop.snooze(NOW)
-
-    def test_failing_disk(self, shop, monkeypatch):
-        """
-        What cannot be recorded is not said.
-        """
-        commit(shop)
-
-        def refuse(*_):
-            raise OSError(28, "No space left on device")
-
-        monkeypatch.setattr(os, "write", refuse)
-        verdict = shop.claim_notice(now=NOW)
-        monkeypatch.undo()
-
-        assert ("unavailable", "") == (verdict.reason, verdict.message)
-        assert "No space left on device" in str(verdict)
-        assert shop.look().information.last_notified is None
+        assert NOON == known(checked).last_notified == known(checked).failure_notified
 
 
 class TestForget:
-    def test_everything(self, shop, tmp_path):
+    def test_everything(self, checked):
         """
-        Nothing of it remains but the files of locks.
+        Only the files of locks remain.
         """
-        commit(shop)
-        root = tmp_path / "cache" / "v1"
-        (root / "logs" / f"{shop.key}.log").touch()
-        (root / "tmp" / f"{shop.key}.0").touch()
-        (root / f"{shop.key}.json.corrupt").touch()
+        root = root_of(checked)
+        (root / "logs" / f"{checked.key}.log").touch()
+        (root / "tmp" / f"{checked.key}.0").touch()
+        (root / f"{checked.key}.json.corrupt").touch()
 
-        assert shop.forget()
-        left = [path for path in root.rglob("*") if shop.key in path.name]
+        assert checked.forget()
+        left = [path for path in root.rglob("*") if checked.key in path.name]
         assert {root / "locks"} == {path.parent for path in left}
-
-    def test_while_checking(self, shop):
-        """
-        While a check is running everything stays.
-        """
-        commit(shop)
-        with shop.try_check():
-            assert not shop.forget()
-
-        assert shop.look().information is not None
 
     def test_nothing_known(self, shop, store, tmp_path):
         """
-        What was never known leaves no lock file when it is forgotten.
+        To forget an unknown environment writes no lock file.
         """
         commit(store.environment(tmp_path / "other"))
 
         assert shop.forget()
-        locks = os.listdir(tmp_path / "cache" / "v1" / "locks")
-        assert [] == [name for name in locks if shop.key in name]
+        assert not list((root_of(shop) / "locks").glob(f"{shop.key}*"))
 
     def test_first_check(self, shop):
         """
@@ -1002,7 +747,7 @@ class TestPrune:
     @pytest.fixture
     def gone(self, store, tmp_path):
         """
-        An environment whose directory is gone, last written in 2001.
+        An environment whose directory is missing, last written in 2001.
         """
         gone = store.environment(tmp_path / "gone")
         commit(gone)
@@ -1012,50 +757,41 @@ class TestPrune:
     def keys(self, environments):
         return {e.key for e in environments}
 
-    def test_gone(self, store, shop, gone):
+    def test_removed(self, store, checked, gone):
         """
-        What is old and gone goes, and the rest stays.
+        Old records of missing directories go, and the rest stays.
         """
-        commit(shop)
-        os.utime(shop.record_path, (10**9, 10**9))
+        os.utime(checked.record_path, (10**9, 10**9))
 
+        assert [gone.path] == [e.path for e in store.prune(dry_run=True)]
+        assert known(gone) is not None
         (pruned,) = store.prune()
         assert (gone.key, gone.path) == (pruned.key, pruned.path)
-        assert {shop.key} == self.keys(store)
-        assert gone.look().information is None
+        assert {checked.key} == self.keys(store)
 
-    def test_dry_run(self, store, gone):
+    @pytest.mark.parametrize(
+        ("age", "older_than", "goes"),
+        [
+            (90 * DAY, None, False),
+            (90 * DAY + SECOND, None, True),
+            (SECOND, HOUR, False),
+            (SECOND, 0 * DAY, True),
+        ],
+    )
+    def test_age(self, store, gone, age, older_than, goes):
         """
-        A dry run tells, and changes nothing.
+        A record goes if it is older than 90 days, or than the caller says.
         """
-        assert {gone.key} == self.keys(store.prune(dry_run=True))
-        assert gone.look().information is not None
+        now = dt.datetime.fromtimestamp(10**9, dt.UTC) + age
 
-    def test_too_young(self, store, gone):
-        """
-        What was written since stays.
-        """
-        now = dt.datetime.fromtimestamp(10**9, dt.UTC)
+        pruned = store.prune(older_than=older_than, now=now)
+        assert ({gone.key} if goes else set()) == self.keys(pruned)
 
-        assert () == store.prune(now=now + 90 * DAY)
-        assert {gone.key} == self.keys(store.prune(now=now + 90 * DAY + HOUR))
-
-    def test_older_than(self, store, gone):
+    def test_leftovers(self, store, checked):
         """
-        How old is up to the caller; zero means any age.
+        Files without a record go at any age; names without a key stay.
         """
-        now = dt.datetime.fromtimestamp(10**9 + 1, dt.UTC)
-
-        assert () == store.prune(older_than=HOUR, now=now)
-        pruned = store.prune(older_than=dt.timedelta(), now=now)
-        assert {gone.key} == self.keys(pruned)
-
-    def test_leftovers(self, store, shop, tmp_path):
-        """
-        What lies there without a record goes at any age.
-        """
-        commit(shop)
-        root = tmp_path / "cache" / "v1"
+        root = root_of(checked)
         keys = [f"{n:032x}" for n in range(4)]
         (root / "results" / keys[0]).mkdir()
         (root / "results" / keys[0] / "0").touch()
@@ -1066,17 +802,16 @@ class TestPrune:
         (root / "results" / "README").touch()
 
         pruned = store.prune()
-        assert set(keys) == self.keys(pruned)
-        assert {None} == {e.path for e in pruned}
-        assert shop.look().information is not None
+        assert {(key, None) for key in keys} == {(e.key, e.path) for e in pruned}
+        assert known(checked) is not None
         assert () == store.prune()
         assert (root / "results" / "README").exists()
 
     def test_corrupt(self, store, gone):
         """
-        A corrupt record goes by age alone.
+        A corrupt record goes by its age alone.
         """
-        write(gone, "garbage")
+        write_record(gone, "garbage")
         assert () == store.prune()
         os.utime(gone.record_path, (10**9, 10**9))
 
@@ -1084,67 +819,38 @@ class TestPrune:
 
     def test_checking(self, store, gone):
         """
-        What is being checked is left alone, the first time as well.
+        An environment that is being checked stays, the first time as well.
         """
-        first = gone.store.environment("/none", "uv.lock")
+        first = store.environment("/none", "uv.lock")
         with gone.try_check(), first.try_check(b"old"):
-            results = os.path.join(os.path.dirname(gone.record_path), "results")
-            os.mkdir(os.path.join(results, first.key))
+            results_of(first).mkdir()
 
             assert () == store.prune()
 
     def test_written_meanwhile(self, store, gone, monkeypatch):
         """
-        What somebody writes between the two looks stays.
+        A record that is written between the two looks stays.
         """
-        try_lock = _locks.try_lock
-
-        def late(path):
-            os.utime(gone.record_path)
-            return try_lock(path)
-
-        monkeypatch.setattr(_locks, "try_lock", late)
+        before_lock(monkeypatch, lambda: os.utime(gone.record_path))
 
         assert () == store.prune()
-        assert gone.look().information is not None
+        assert known(gone) is not None
 
-    def test_unknown(self, store, gone, monkeypatch):
+    @pytest.mark.parametrize("call", ["lstat", "open"])
+    def test_unknown(self, store, gone, monkeypatch, call):
         """
-        Where nobody can tell whether a directory is gone, it is not.
+        A record stays if it, or the state of its directory, cannot be read.
         """
-        lstat = os.lstat
-
-        def silent(path, **more):
-            if path == os.fsencode(gone.path):
-                raise OSError(5, "Input/output error")
-            return lstat(path, **more)
-
-        monkeypatch.setattr(os, "lstat", silent)
+        path = gone.path if call == "lstat" else gone.record_path
+        refuse_path(monkeypatch, call, path, errno.EIO)
 
         assert () == store.prune()
-
-    def test_unreadable(self, store, gone, monkeypatch):
-        """
-        A record that may not be read stays, and comes without a path.
-        """
-
-        def refuse(entry):
-            raise StateReadError("no", entry.files.record)
-
-        monkeypatch.setattr(_store, "read", refuse)
-
-        assert () == store.prune()
-        assert [None] == [e.path for e in store]
-
-    def test_nothing(self, store):
-        """
-        Where nothing was ever written nothing goes.
-        """
-        assert () == store.prune()
+        assert [None if call == "open" else gone.path] == [e.path for e in store]
 
     def test_mistakes(self, store):
         """
-        A negative age is the caller's mistake.
+        A negative age is the caller's mistake; an empty store is none.
         """
+        assert () == store.prune()
         with pytest.raises(ValueError, match="older_than"):
             store.prune(older_than=-DAY)
