@@ -19,7 +19,6 @@ import time
 from pathlib import Path
 
 from helpers import SEEDS
-
 from upgrade_state import lockfiles
 
 # Of samples, so many bytes altogether, and at least so many files.
