@@ -1,5 +1,5 @@
 """
-Measure what reading and comparing lockfiles costs, against the least it could.
+Measure the cost of reading and comparing lockfiles against a lower bound.
 
     python benchmarks/lockfiles.py [--pairs 31] [--check]
 
@@ -99,7 +99,7 @@ def _spec(name: str) -> dict[str, object]:
 
 def parser(name: str, content: bytes) -> Callable[[], object]:
     """
-    Return what does no more than to parse *content*.
+    Return a function that only parses *content*.
     """
     if name in _TEXT_FORMATS:
         return lambda: content.decode().splitlines()

@@ -1,5 +1,5 @@
 """
-Read damaged lockfiles of one format, and print what was wrong with reading them.
+Read damaged lockfiles of one format, and print the failures.
 
     python fuzz.py FORMAT COUNT FACTOR [SAMPLE...]
 
@@ -27,7 +27,7 @@ SAMPLE_BYTES, SAMPLE_FILES = 20_000_000, 30
 # Bytes of one flood, and one in so many files is one.
 FLOOD, FLOODS = 100_000, 200
 
-# What a process may have in addition to what it had at the beginning.
+# The memory that a process may add to its memory at the start.
 MEMORY = 256 * 1024 * 1024
 
 HANGS = 20  # seconds
@@ -104,7 +104,7 @@ def flood(rng, content):
     """
     Repeat a piece, or put in a token, until there are a hundred kilobytes.
 
-    What takes the square of its size is found by that.
+    This finds readers whose time grows with the square of the size.
     """
     start, stop = cut(rng, content)
     piece = rng.choice((content[start:stop], rng.choice(TOKENS))) or b"\n"
@@ -192,7 +192,7 @@ class Clock:
 
 def problem(clock, content):
     """
-    Return what is wrong with reading *content*, or None.
+    Return the failure of reading *content*; None: there is none.
     """
     signal.setitimer(signal.ITIMER_REAL, HANGS)
     start = time.perf_counter()

@@ -253,7 +253,7 @@ class TestExplicit:
     )
     def test_pip(self, location, version, build):
         """
-        What conda-lock has for pip is in comments, with the version in a URL.
+        Packages for pip are in comments of conda-lock, with the version in a URL.
         """
         content = explicit(url(), f"# pip x @ {location}")
 

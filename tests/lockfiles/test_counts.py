@@ -47,7 +47,7 @@ class TestCounts:
     @pytest.mark.parametrize("kinds", [("version", "rebuild"), ("rebuild", "version")])
     def test_version_wins(self, kinds):
         """
-        What has a new version anywhere is a version change over all.
+        A package with a new version on any platform is a version change over all.
         """
         p, q = kinds
         rows = [Upgrade("x", p, platform="p"), Upgrade("x", q, platform="q")]
@@ -75,7 +75,7 @@ class TestCounts:
     )
     def test_not_counted(self, row):
         """
-        What is added, removed or local names its platform, but is no news.
+        An added, removed or local row lists its platform, but does not count.
         """
         assert {"*": count(), "p": count()} == counts([row])
 

@@ -78,7 +78,7 @@ class TestNames:
     @pytest.mark.parametrize("reference", ["nixpkgs-unstable", COMMITS[0], ""])
     def test_own_pin(self, reference):
         """
-        What Devbox pins for itself is listed as such, by its commit.
+        Devbox's own nixpkgs is internal, and its version is a commit.
         """
         key = f"github:NixOS/nixpkgs/{reference}"
         resolved = (
@@ -95,7 +95,7 @@ class TestNames:
     )
     def test_own_pin_elsewhere(self, resolved):
         """
-        Where it is from somewhere else, nothing is told of that.
+        From any other place it has no version and no build.
         """
         key = "github:NixOS/nixpkgs/nixpkgs-unstable"
 

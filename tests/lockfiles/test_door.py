@@ -8,7 +8,7 @@ from upgrade_state import lockfiles
 
 def modules_after(statement):
     """
-    Return what a bare interpreter has loaded in addition after *statement*.
+    Return the modules that *statement* adds to a bare interpreter.
     """
     code = (
         "import sys; before = set(sys.modules);"
@@ -36,7 +36,7 @@ class TestAll:
 
     def test_dir(self):
         """
-        What is loaded later is listed already.
+        `dir()` lists names before they are loaded.
         """
         assert set(lockfiles.__all__) <= set(dir(lockfiles))
 

@@ -1,5 +1,5 @@
 """
-What holds for all lockfiles.
+Laws that hold for all lockfiles.
 """
 
 import json
@@ -58,7 +58,7 @@ def swapped(row):
 
 def places(value):
     """
-    Yield every place in a document, as what holds it and its key or index.
+    Yield every place in a document, as its container and its key or index.
     """
     keys = list(value) if isinstance(value, dict) else range(len(value))
     for key in keys:
@@ -193,7 +193,7 @@ class TestRead:
 
     def test_seed(self, name):
         """
-        What gets damaged is readable before.
+        The small lockfiles are readable before they are damaged.
         """
         assert 2 <= len(lockfiles.read(SEEDS[name], format=name).packages)
 

@@ -54,13 +54,13 @@ class TestPaths:
     )
     def test_name(self, path, name):
         """
-        The name is what follows the last directory of modules.
+        The name follows the last directory of modules.
         """
         assert [(name, "1.0.0")] == names(paths({path: entry()}))
 
     def test_alias(self):
         """
-        An alias goes by the name of what it is.
+        The name of an alias is that of its package.
         """
         content = paths({"node_modules/pad": entry(name="left-pad")})
 

@@ -306,7 +306,7 @@ class TestOneLocation:
 
     def test_left_out(self):
         """
-        What all of them have in common need not be in each of them.
+        A field that an entry leaves out does not exclude it.
         """
         entries = [f"conda: .\n  name: x\n  version: {v}" for v in "12"]
         reference = "conda: .\n        version: 2\n        subdir: linux-64"
@@ -386,12 +386,12 @@ class TestWrong:
     )
     def test_identifier(self, identifier):
         """
-        What is built from source has a name and a place.
+        A package that is built from source has a name and a location.
         """
         assert "not a pixi lockfile" == problem(source(identifier), "pixi")
 
     def test_no_name(self):
         """
-        What has no name anywhere is no package.
+        An entry without a name, in a field or a file name, is no package.
         """
         assert "not a pixi lockfile" == problem(pinned(f"{CHANNEL}/zlib.conda"), "pixi")

@@ -48,7 +48,7 @@ class TestRead:
 
     def test_unknown_format(self):
         """
-        An unknown format is an error of the caller, who is told the choices.
+        An unknown format is an error of the caller; the message lists the choices.
         """
         with pytest.raises(ValueError, match=rf"'yarn'.*: {CHOICES}$"):
             lockfiles.read(b"", format="yarn")
@@ -83,7 +83,7 @@ class TestOpaque:
     @every_format
     def test_too_large(self, name):
         """
-        What is larger than any lockfile is not parsed.
+        Content that is larger than any lockfile is not parsed.
         """
         content = SEEDS[name] + b"\n" * (16 * 1024 * 1024)
 
@@ -110,7 +110,7 @@ class TestOpaque:
     @every_format
     def test_utf16(self, name):
         """
-        Nobody guesses another encoding.
+        UTF-16 without a mark is not recognized.
         """
         content = SEEDS[name].decode().encode("utf-16-le")
 
@@ -123,7 +123,7 @@ class TestOpaque:
     @pytest.mark.parametrize("name", sorted(set(lockfiles.FORMATS) - {"requirements"}))
     def test_byte_order_mark(self, name):
         """
-        An editor that leaves a mark has touched what is not for people.
+        A byte order mark is refused: no tool writes one, but an editor may.
         """
         content = codecs.BOM_UTF8 + SEEDS[name]
 
@@ -189,7 +189,7 @@ class TestOpaque:
     @pytest.mark.parametrize("number", [b"NaN", b"-Infinity", b"1" * 5000])
     def test_json_numbers(self, number):
         """
-        What is no number in JSON, or one of thousands of digits, is refused.
+        NaN, Infinity and numbers of thousands of digits are refused.
         """
         content = SEEDS["flox"].replace(b": 1,", b": " + number + b",", 1)
 
@@ -349,7 +349,7 @@ class TestVersion:
     )
     def test_minors(self, name, good, versions):
         """
-        The part after it only tells what has been added.
+        All minor versions are readable.
         """
         for version in versions:
             content = SEEDS[name].replace(good, version, 1)

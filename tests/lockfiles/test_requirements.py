@@ -143,7 +143,7 @@ class TestLines:
     )
     def test_bad_utf_16(self, content, expected):
         """
-        What is damaged, empty or too large is so in UTF-16, too.
+        Damaged, empty and too large files in UTF-16 are opaque.
         """
         assert expected == problem(codecs.BOM_UTF16_LE + content, NAME)
 
@@ -185,7 +185,7 @@ class TestArchive:
     )
     def test_version(self, line):
         """
-        The name of a file says what is in it.
+        The name of an archive has name and version of the package.
         """
         assert x("1.0") == package(line)
 

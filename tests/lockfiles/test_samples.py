@@ -31,7 +31,7 @@ CASES = {
     "uv.lock/generated-upgrade": "uv",
 }
 
-# Fields that nothing is said of there.
+# Fields that the expectations leave out.
 UNTOLD = {"direct", "internal"}
 
 # Rows that do not count: Devbox's own pin is no package of its user.
@@ -62,7 +62,7 @@ def _diff(sides):
 
 def as_row(expected):
     """
-    Return what is expected in the form of a row.
+    Return an expected package in the form of a row.
     """
     versions = {
         side: (expected[side],) if isinstance(expected[side], str) else expected[side]
@@ -107,7 +107,7 @@ def numbers(rows):
 class TestSamples:
     def test_all(self, sample_folder):
         """
-        None is left out.
+        Every sample with an expectation is tested.
         """
         found = sample_folder.glob("*/*/expected.json")
 
@@ -171,7 +171,7 @@ class TestFlox:
     @pytest.mark.parametrize("case", ["flox/upgrade-mixed"], indirect=True)
     def test_reports(self, diff, expected):
         """
-        What is counted is what Flox itself reports.
+        The counted packages are those that Flox itself reports.
         """
         reported = {
             (row["name"], row["platform"])
@@ -190,7 +190,7 @@ class TestUv:
     @pytest.mark.parametrize("case", ["uv.lock/generated-upgrade"], indirect=True)
     def test_tool_output(self, case, diff, sample_folder):
         """
-        What uv itself printed is the same list.
+        The rows are the list that uv itself printed.
         """
         verbs = {"version": "Updated", "added": "Added", "removed": "Removed"}
         lines = []

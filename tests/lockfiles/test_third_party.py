@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 IMPORT = "from upgrade_state.lockfiles import Package\n"
 EXAMPLE = ROOT / "examples" / "lock-reader"
 
-# What a manager does with the example; prints what is worth a notice.
+# A manager that uses the example, and prints the result of a check.
 MANAGER = """\
 import sys
 from upgrade_state import StateStore
@@ -55,7 +55,7 @@ def _offer(tmp_path, monkeypatch):
 
 def install(folder, name, points):
     """
-    Write what an installer writes for the entry points *points*.
+    Write the metadata that an installer writes for the entry points *points*.
     """
     info = folder / f"{name}-1.0.dist-info"
     info.mkdir(parents=True)
@@ -97,7 +97,7 @@ class TestExample:
     @pytest.mark.network
     def test_installed(self, tmp_path):
         """
-        So it does where pip has installed both.
+        It does so, too, when pip has installed both.
         """
         subprocess.run([sys.executable, "-m", "venv", tmp_path / "v"], check=True)
         python = tmp_path / "v" / "bin" / "python"
@@ -121,7 +121,7 @@ def run(python, folder):
 class TestLoad:
     def test_packages(self, offer):
         """
-        What an installed reader returns is the lockfile's content.
+        The packages of an installed reader are those of the snapshot.
         """
         offer(f"{IMPORT}def read(content): return [Package('x', content.decode())]")
 
@@ -130,7 +130,7 @@ class TestLoad:
 
     def test_unknown(self, offer):
         """
-        Whoever misspells a name is told of installed ones, too.
+        The error about an unknown name lists installed formats, too.
         """
         offer("")
 
@@ -139,7 +139,7 @@ class TestLoad:
 
     def test_long_name(self, offer):
         """
-        A name that is no record's cannot be used.
+        A name that a record cannot hold is no format.
         """
         offer("read = list", name="p" * 65)
 
@@ -177,7 +177,7 @@ class TestLoad:
 
     def test_not_asked(self, offer):
         """
-        Nobody is asked for what is built in, nor for the format of a name.
+        No installed reader replaces a built-in one, or tells a format by a name.
         """
         offer("raise SystemExit", name="uv")
         offer("raise SystemExit", name="pins")
@@ -210,7 +210,7 @@ class TestContent:
     )
     def test_failed(self, offer, code, expected):
         """
-        No other one comes through, and nothing of its message.
+        Any other failure is a problem, without the exception's message.
         """
         offer(f"def read(content):\n  {code}")
 
@@ -255,7 +255,7 @@ class TestContent:
     )
     def test_not_shown(self, offer, content, expected):
         """
-        What is no lockfile of any format is not shown to it.
+        An installed reader does not see content that cannot be a lockfile.
         """
         offer("def read(content): raise SystemExit")
 

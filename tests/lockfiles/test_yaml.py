@@ -102,7 +102,7 @@ class TestRefused:
     )
     def test_syntax(self, content):
         """
-        What is no YAML is refused.
+        Invalid YAML is refused.
         """
         assert "cannot be parsed" == problem(content)
 
@@ -236,7 +236,7 @@ class TestMissing:
     @pytest.mark.parametrize("name", ["conda-lock", "pixi"])
     def test_problem(self, name, monkeypatch):
         """
-        Without the extra such lockfiles are opaque, and say what is missing.
+        Without the extra such lockfiles are opaque; the problem names the extra.
         """
         monkeypatch.setitem(sys.modules, "yaml", None)
 

@@ -14,7 +14,7 @@ DATA = Path(__file__).with_name("data")
 
 def ours(path, name):
     """
-    Return what this library reads, each package once, projects without version.
+    Return the packages that this library reads, projects without a version.
     """
     snapshot = lockfiles.read(path.read_bytes(), format=name)
 
@@ -72,7 +72,7 @@ class TestPixi:
     @pytest.mark.parametrize("side", ["old", "new"])
     def test_sample(self, side, theirs, sample_folder):
         """
-        So is a real lockfile.
+        A real lockfile is read as rattler reads it.
         """
         path = sample_folder / f"pixi.lock/v7-refresh/{side}.lock"
 
@@ -81,7 +81,7 @@ class TestPixi:
     @pytest.mark.parametrize("version", [4, 5, 6])
     def test_rewritten(self, version, theirs, tmp_path):
         """
-        So is what rattler makes of older versions.
+        A lockfile that rattler has converted is read as rattler reads it.
         """
         old, new = DATA / f"pixi-{version}.yml", tmp_path / "new.lock"
         self.rewrite(old, new)
@@ -90,7 +90,7 @@ class TestPixi:
 
     def test_sample_rewritten(self, theirs, tmp_path, sample_folder):
         """
-        A real lockfile that is rewritten has upgrades of what is local only.
+        A real lockfile that is converted has upgrades of local packages only.
         """
         old, new = (
             sample_folder / "pixi.lock/v7-refresh/new.lock",
@@ -127,7 +127,7 @@ class TestCondaLock:
 
     def pin(self, package):
         """
-        Return what conda-lock knows of *package*, with its own way to a build.
+        Return the facts of a *package* of conda-lock, with its own way to a build.
         """
         if package.manager == "pip":
             build = COMMIT if COMMIT in package.url else None
@@ -146,7 +146,7 @@ class TestCondaLock:
 
     def test_explicit(self, lockfile, tmp_path):
         """
-        So is what it renders for one platform.
+        The list that conda-lock renders for one platform has the same packages.
         """
         module = pytest.importorskip("conda_lock.conda_lock", reason="needs conda-lock")
         parsed = self.parsed(lockfile)

@@ -74,7 +74,7 @@ class TestPackages:
     @pytest.mark.parametrize("name", LOCKFILES)
     def test_made(self, npm_packages, name):
         """
-        They are the same in a lockfile with everything in it.
+        A lockfile with every kind of entry has the packages that npm finds.
         """
         content = json.dumps({"name": "shop", "version": "1.0.0"} | LOCKFILES[name])
 
@@ -88,7 +88,7 @@ class TestPackages:
     @pytest.mark.parametrize("side", ["old", "new"])
     def test_sample(self, npm_packages, sample_folder, side):
         """
-        They are in a real one, as is what is direct.
+        A real lockfile has the packages that npm finds, and the direct ones.
         """
         path = sample_folder / "package-lock.json/bump" / f"{side}.json"
         packages = lockfiles.read(path.read_bytes(), format="npm").packages
@@ -99,7 +99,7 @@ class TestPackages:
 
     def test_direct(self, npm_packages):
         """
-        Direct is what any project asks for, in its own place or the root's.
+        Direct are the requirements of any project, in its own place or the root's.
         """
         content = json.dumps({"name": "shop", "version": "1.0.0"} | LOCKFILES["both"])
         packages = lockfiles.read(content.encode(), format="npm").packages

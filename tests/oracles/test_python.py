@@ -1,7 +1,7 @@
 """
 The tools themselves find the same packages in their lockfiles.
 
-Every test needs one of them, and is skipped where it is not installed.
+Every test needs one of them, and is skipped if it is not installed.
 """
 
 import json
@@ -16,7 +16,7 @@ from packaging.utils import canonicalize_name
 
 from upgrade_state import lockfiles
 
-# What the tools do that they should no longer do is not our affair.
+# Deprecation warnings inside of the tools are not tested here.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 DATA = Path(__file__).with_name("data")
@@ -24,7 +24,7 @@ DATA = Path(__file__).with_name("data")
 
 def facts(content, name):
     """
-    Return what is known of the packages in *content*.
+    Return name, version, build and locality of the packages in *content*.
     """
     snapshot = lockfiles.read(content, format=name)
 
@@ -127,7 +127,7 @@ class TestPdm:
 class TestPipenv:
     def test_requirements(self, sample_folder):
         """
-        What Pipenv would have pip install from elsewhere are the same packages.
+        Pipenv passes the same packages to pip, directories excepted.
         """
         pipenv = pytest.importorskip("pipenv.utils.dependencies", reason="needs Pipenv")
         for content in contents(
@@ -156,7 +156,7 @@ class TestPipenv:
 
 def pip_facts(path):
     """
-    Return what pip finds in a requirements file.
+    Yield the facts of the packages that pip finds in a requirements file.
     """
     req_file = pytest.importorskip("pip._internal.req.req_file", reason="needs pip")
     constructors = pytest.importorskip("pip._internal.req.constructors")
@@ -181,7 +181,7 @@ def pip_facts(path):
 class TestPip:
     def test_requirements(self):
         """
-        What pip finds are the same packages.
+        pip finds the same packages.
         """
         path = DATA / "requirements.txt"
 
@@ -192,7 +192,7 @@ class TestPip:
     )
     def test_not_pinned(self, line, tmp_path):
         """
-        What is opaque to us is not pinned for pip, either.
+        A requirement that makes the file opaque is not pinned for pip, either.
         """
         path = tmp_path / "requirements.txt"
         path.write_text(line)
@@ -235,7 +235,7 @@ class TestUv:
 
     def test_pylock(self, export):
         """
-        What uv exports as pylock.toml is what is in its lockfile.
+        uv exports the packages of its lockfile as pylock.toml.
         """
         export, expected = export
         content = export("pylock.toml").read_bytes()
@@ -247,7 +247,7 @@ class TestUv:
 
     def test_requirements(self, export):
         """
-        So are the requirements.
+        uv exports the packages of its lockfile as requirements.
         """
         export, expected = export
         path = export("requirements.txt")
