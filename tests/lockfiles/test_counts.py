@@ -71,11 +71,12 @@ class TestCounts:
             Upgrade("x", "removed", platform="p"),
             Upgrade("x", "version", platform="p", local=True),
             Upgrade("x", "rebuild", platform="p", local=True),
+            Upgrade("x", "version", platform="p", internal=True),
         ],
     )
     def test_not_counted(self, row):
         """
-        An added, removed or local row lists its platform, but does not count.
+        An added, removed, local or internal row does not count.
         """
         assert {"*": count(), "p": count()} == counts([row])
 

@@ -174,7 +174,7 @@ class TestKind:
     )
     def test_no_row(self, old, new):
         """
-        Packages whose difference cannot be told are not listed.
+        Packages without a known difference are not listed.
         """
         assert () == diff(old, new).upgrades
         assert () == diff(new, old).upgrades

@@ -119,7 +119,7 @@ class TestOpaque:
             f"not a {name} lockfile",
         }
 
-    # Requirements are for people.
+    # Requirements files may start with one, as in pip.
     @pytest.mark.parametrize("name", sorted(set(lockfiles.FORMATS) - {"requirements"}))
     def test_byte_order_mark(self, name):
         """
@@ -305,7 +305,7 @@ class TestVersion:
     )
     def test_other(self, name, line, known, version, expected):
         """
-        Any version but the known one is opaque; a short one is told.
+        Any version but the known ones is opaque; a short number is shown.
         """
         content = SEEDS[name].replace(line % known, line % version, 1)
 

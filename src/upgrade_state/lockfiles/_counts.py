@@ -25,8 +25,8 @@ def counts(
 
     Returns:
         ``{"version": n, "rebuild": n}`` per platform, and under ``*`` over
-        all of them. A row without a platform counts on each. A package, told
-        apart by ecosystem and name, counts once under ``*``.
+        all of them. A row without a platform counts on each. A package, identified
+        by ecosystem and name, counts once under ``*``.
     """
     rows = tuple(upgrades)
     listed = sorted({*platforms, *(row.platform for row in rows if row.platform)})

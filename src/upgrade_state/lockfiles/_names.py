@@ -90,7 +90,7 @@ def format_of(name: str) -> str | None:
 
     Returns:
         One of `FORMATS`. None: the name tells no format. Formats of installed
-        readers are never told by a name.
+        readers have no names of files.
     """
     name = name.rpartition("/")[2]
     if name in _NAMES or not name.endswith(_ENDS):
