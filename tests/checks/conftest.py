@@ -1,25 +1,30 @@
-import math
 import os
+import shlex
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from upgrade_state import StateStore
-from upgrade_state.checks import _containment
+from upgrade_state.checks import _containment, _supervisor
 
 # What a test may wait for at most: only ends a hang.
 _LIMIT = 60
 
-# The supervisor as a module, so that what it executes can be measured.
-_MEASURED = """
-import importlib.util, sys
-spec = importlib.util.spec_from_file_location("upgrade_state.checks._supervisor", {!r})
+# The supervisor as a module, so that its coverage is measured.
+_MEASURED = f"""
+import importlib.util
+name, path = "upgrade_state.checks._supervisor", {_supervisor.__file__!r}
+spec = importlib.util.spec_from_file_location(name, path)
 supervisor = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(supervisor)
 supervisor.main()
 """
+
+# A fixture puts a stand-in into its place.
+PYTHON = sys.executable
 
 
 def wait_for(condition, seconds=_LIMIT):
@@ -87,17 +92,23 @@ def _quiet_surroundings(monkeypatch, tmp_path):
 
 
 @pytest.fixture(autouse=True)
-def supervisor(monkeypatch):
+def supervisor(monkeypatch, tmp_path_factory):
     """
-    Start the supervisor with some lines of Python before it.
+    Let the supervisor execute some lines of Python before its own.
 
-    They may be none; where coverage is measured, the supervisor's is, too.
+    A stand-in for this Python does it: the supervisor's options are ``-I -S -c``.
+    If coverage is measured, that of the supervisor is, too.
     """
-    script = _containment._SUPERVISOR[-1]
 
     def start(code):
-        words = ("-c", code + _MEASURED.format(script))
-        monkeypatch.setattr(_containment, "_SUPERVISOR", words)
+        path = tmp_path_factory.mktemp("python") / Path(PYTHON).name
+        path.write_text(
+            "#!/bin/sh\n"
+            f'[ "$1 $2 $3" = "-I -S -c" ] || exec {PYTHON} "$@"\n'
+            f'shift 4; exec {PYTHON} -c {shlex.quote(code + _MEASURED)} "$@"\n'
+        )
+        path.chmod(0o755)
+        monkeypatch.setattr(sys, "executable", str(path))
 
     if "COVERAGE_PROCESS_CONFIG" in os.environ:
         start("")
@@ -107,23 +118,22 @@ def supervisor(monkeypatch):
 @pytest.fixture
 def late(monkeypatch):
     """
-    Let the time for commands be over once something is so, and not before.
+    Let the time for commands be over once a condition is met, and not before.
 
     Whatever a command does until then, it has done it, on a busy machine too.
     """
 
     def late_(is_so):
-        end = time.monotonic() + _LIMIT
-        overstepped = _containment._Bounds.overstepped
+        begin = time.monotonic()
+        shift = [0.0]
 
-        def overstepped_(bounds, written):
-            is_over = is_so() or time.monotonic() > end
-            bounds._end = 0.0 if is_over else math.inf
-            bounds._end_with_sleep = math.inf
-            return overstepped(bounds, written)
+        def monotonic():
+            now = time.monotonic()
+            if is_so() or now > begin + _LIMIT:
+                shift[0] = 1e6
+            return begin + shift[0]
 
-        monkeypatch.setattr(_containment._Bounds, "overstepped", overstepped_)
-        monkeypatch.setattr(_containment, "_GLANCE_SECONDS", 0.01)
+        monkeypatch.setattr(_containment, "time", SimpleNamespace(monotonic=monotonic))
 
     return late_
 
@@ -182,4 +192,4 @@ def python():
     """
     Make a command of a few lines of Python.
     """
-    return lambda code: (sys.executable, "-S", "-c", code)
+    return lambda code: (PYTHON, "-S", "-c", code)

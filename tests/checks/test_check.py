@@ -305,9 +305,9 @@ class TestCancelled:
         """
         What is cancelled already is not begun, and nothing is touched.
         """
-        with checks.Cancellation() as cancellation:
-            cancellation.cancel()
-            outcome = checks.check(environment, failing, cancellation=cancellation)
+        cancellation = checks.Cancellation()
+        cancellation.cancel()
+        outcome = checks.check(environment, failing, cancellation=cancellation)
 
         assert checks.Outcome("cancelled") == outcome
         assert not (tmp_path / "cache").exists()
@@ -323,8 +323,8 @@ class TestCancelled:
 
         checks.check(environment, failing)
         before = environment.look().information
-        with checks.Cancellation() as cancellation:
-            outcome = checks.check(environment, resolver, cancellation=cancellation)
+        cancellation = checks.Cancellation()
+        outcome = checks.check(environment, resolver, cancellation=cancellation)
 
         assert checks.Outcome("cancelled") == outcome
         assert before == environment.look().information
@@ -353,8 +353,8 @@ class TestCancelled:
             cancellation.cancel()
             return old
 
-        with checks.Cancellation() as cancellation:
-            outcome = checks.check(environment, resolver, cancellation=cancellation)
+        cancellation = checks.Cancellation()
+        outcome = checks.check(environment, resolver, cancellation=cancellation)
 
         assert checks.Outcome("checked") == outcome
 
@@ -362,10 +362,40 @@ class TestCancelled:
         """
         After the check nothing is left of it in this thread.
         """
-        with checks.Cancellation() as cancellation:
-            checks.check(environment, lambda _, old: old, cancellation=cancellation)
+        cancellation = checks.Cancellation()
+        checks.check(environment, lambda _, old: old, cancellation=cancellation)
 
-            assert checks.current_cancellation() is None
+        assert checks.current_cancellation() is None
+
+
+class TestLook:
+    def test_checked(self, environment, lock_of):
+        """
+        The outcome has the record after the check, without another read.
+        """
+        new = lock_of(attrs="24.3.0")
+
+        outcome = checks.check(environment, lambda *_: new)
+        environment.forget()
+
+        assert "1 version change" == outcome.look.summary()
+
+    def test_failed(self, environment):
+        """
+        So it has after a failure, and if no check was made.
+        """
+        failed = checks.check(environment, failing)
+        skipped = checks.check(environment, failing, only_if_due=True)
+
+        for outcome in (failed, skipped):
+            assert "no network" == outcome.look.information.failure.message
+
+    def test_busy(self, environment):
+        """
+        It has none if the record was not read.
+        """
+        with environment.try_check():
+            assert checks.check(environment, failing).look is None
 
 
 class TestJudge:

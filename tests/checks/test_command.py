@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from upgrade_state import StateStore, checks
-from upgrade_state.checks import Command, _containment
+from upgrade_state.checks import Command, Limits
 from upgrade_state.exceptions import ResolverError
 
 SECOND = dt.timedelta(seconds=1)
@@ -440,16 +440,14 @@ class TestFailures:
             Command(["true"]), environment
         )
 
-    def test_too_large_a_file(self, environment, monkeypatch):
+    def test_too_large_a_file(self, environment):
         """
         A command that was killed for its files is told so.
         """
-        limits = _containment.Limits(file=1 << 20)
-        monkeypatch.setattr(_containment, "LIMITS", limits)
-        monkeypatch.setattr("upgrade_state.checks._command.LIMITS", limits)
+        limits = Limits(file=1 << 20)
 
         assert "'sh' was killed by SIGXFSZ (a file larger than 1 MiB)" == self.error_of(
-            Command(["sh", "-c", "exec yes > x"]), environment
+            Command(["sh", "-c", "exec yes > x"], limits=limits), environment
         )
 
     def test_no_terminal(self, environment):
@@ -568,18 +566,18 @@ class TestFailures:
         assert [True, True] == [is_gone(pid) for pid in pids.read_text().split()]
         assert [] == list(scratches.iterdir())
 
-    def test_deaf(self, environment, python, pids, monkeypatch, is_gone):
+    def test_deaf(self, environment, python, pids, is_gone):
         """
         What does not listen to SIGTERM is killed.
         """
-        monkeypatch.setattr(_containment, "_GRACE_SECONDS", 0.2)
         code = (
             "import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
             "open(os.environ['UPGRADE_STATE_ENV'] + '/pids', 'w')"
             ".write(str(os.getpid())); time.sleep(60);"
             "open(os.environ['UPGRADE_STATE_ENV'] + '/woke', 'w')"
         )
-        self.error_of(Command(python(code), timeout=SECOND), environment)
+        command = Command(python(code), timeout=SECOND, limits=Limits(grace=0.2))
+        self.error_of(command, environment)
 
         assert is_gone(int(pids.read_text()))
         assert not Path(environment.path, "woke").exists()
@@ -783,14 +781,13 @@ class TestFailures:
         """
         A Ctrl-C while the scratch directory is removed does not keep it.
         """
-        # Half a file of what it has executed is none.
-        monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
         wait = subprocess.Popen.wait
+        interrupts = iter([KeyboardInterrupt])
 
         def interrupted(process, timeout=None):
-            if timeout is not None:
-                raise KeyboardInterrupt
-            return wait(process)
+            for interrupt in interrupts:
+                raise interrupt
+            return wait(process, timeout)
 
         monkeypatch.setattr(subprocess.Popen, "wait", interrupted)
 
@@ -835,18 +832,18 @@ class TestInterrupt:
             "import os, time; open(os.environ['UPGRADE_STATE_ENV'] + '/pid', 'w')"
             ".write(str(os.getpid())); time.sleep(60)"
         )
-        with checks.Cancellation() as cancellation:
+        cancellation = checks.Cancellation()
 
-            def cancel():
-                wait_for(started)
-                cancellation.cancel()
+        def cancel():
+            wait_for(started)
+            cancellation.cancel()
 
-            thread = threading.Thread(target=cancel)
-            thread.start()
-            outcome = checks.check(
-                environment, Command(python(code)), cancellation=cancellation
-            )
-            thread.join(30)
+        thread = threading.Thread(target=cancel)
+        thread.start()
+        outcome = checks.check(
+            environment, Command(python(code)), cancellation=cancellation
+        )
+        thread.join(30)
 
         assert "cancelled" == outcome.state
         assert is_gone(int(started.read_text()))

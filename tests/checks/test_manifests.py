@@ -329,7 +329,8 @@ class TestBounds:
         The walk ends when its check is cancelled.
         """
         make(directory, **{"package.json": ""})
-        with Cancellation() as cancellation, _cancellation.ended_by(cancellation):
+        cancellation = Cancellation()
+        with _cancellation.cancelling(cancellation):
             cancellation.cancel()
             with pytest.raises(_cancellation.Cancelled):
                 copied(directory, "npm")

@@ -10,6 +10,7 @@ from ._builtin import RECIPES
 from ._cancellation import Cancellation, Cancelled, current_cancellation
 from ._check import Outcome, Resolver, check, judge
 from ._command import DEFAULT_TIMEOUT, Command
+from ._containment import Limits
 from ._recipe import Recipe
 from ._registry import broken_recipes, recipe_for, recipe_named, recipe_names
 from ._scope import Result, check_all
@@ -20,6 +21,7 @@ __all__ = [
     "Cancellation",
     "Cancelled",
     "Command",
+    "Limits",
     "Outcome",
     "Recipe",
     "Resolver",

@@ -13,7 +13,7 @@ import attrs
 from upgrade_state import _durations, _record, lockfiles
 from upgrade_state.exceptions import ResolverError, UpgradeStateError
 
-from ._cancellation import Cancelled, current_cancellation, ended_by
+from ._cancellation import Cancelled, cancelling, current_cancellation
 from ._registry import recipe_named
 
 if TYPE_CHECKING:
@@ -21,16 +21,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from upgrade_state._environment import EnvironmentState
-    from upgrade_state._guard import CheckGuard
+    from upgrade_state._look import Look
     from upgrade_state._policy import Freshness
 
     from ._cancellation import Cancellation
-    from ._recipe import Recipe
 
 
 class Resolver(Protocol):
     """
-    What makes the new lockfile in a check.
+    A callable that produces the new lockfile in a check.
     """
 
     def __call__(
@@ -40,8 +39,8 @@ class Resolver(Protocol):
         Return the lockfile that an upgrade of *environment* would lead to.
 
         Args:
-            old_lockfile: The content that the check is about, whatever lies on
-                disk by now; None: there is no lockfile.
+            old_lockfile: The content that the check is about, even if the file on
+                disk has changed since. None: there is no lockfile.
 
         Raises:
             ResolverError: There is none, with one line that says what to do.
@@ -68,27 +67,31 @@ class Outcome:
     How a check has ended.
 
     Attributes:
-        state: ``checked``: stored, and on disk. ``fresh``, ``backing-off``: no
-            check is due, by what was decided under the check lock. ``busy``:
-            another process is checking. ``dropped``: another check was
-            committed meanwhile. ``failed``: no new lockfile; that is
-            remembered. ``cancelled``: nothing is recorded. ``no-recipe``: the
-            record names none, so nothing was run. ``gone``: the lockfile
-            that the last check was about is not there any more (asked where
-            a check by the recipe of the record has to be due), or, in
-            `check_all`, the directory.
+        state: ``checked``: the result is stored, and on disk. ``fresh``,
+            ``backing-off``: no check is due, as decided under the check lock.
+            ``busy``: another process is checking. ``dropped``: another check was
+            committed meanwhile. ``failed``: there is no new lockfile, which is
+            recorded. ``cancelled``: nothing is recorded. ``no-recipe``: the record
+            names no recipe, so nothing was run. ``gone``: the lockfile of the last
+            check was removed (only asked if a check by the recipe of the record has
+            to be due) or, in `check_all`, the directory.
 
-        error: Why it has failed.
+        error: Why the check failed. None: it did not.
 
-        freshness: What was decided on, where that was asked and came to pass.
+        freshness: Why the check was due, or was not. None: that was not asked, or
+            the check ended before.
+
+        look: The record after the check, without another read. None: the check
+            ended before it was read. Not compared.
     """
 
     state: OutcomeState
     error: UpgradeStateError | None = None
     freshness: Freshness | None = None
+    look: Look | None = attrs.field(default=None, eq=False, repr=False)
 
 
-def check(  # noqa: PLR0913 - what a check depends on
+def check(  # noqa: PLR0913 - the public door
     environment: EnvironmentState,
     resolver: Resolver | None = None,
     *,
@@ -100,71 +103,81 @@ def check(  # noqa: PLR0913 - what a check depends on
     cancellation: Cancellation | None = None,
 ) -> Outcome:
     """
-    Make one check of *environment* and remember what it finds.
+    Make one check of *environment* and record its result.
 
     Args:
-        resolver: What makes the new lockfile. None: the recipe that the record
-            names once the check lock is held, which its user ran on purpose;
-            where it names none nothing is run.
+        resolver: Produces the new lockfile. None: the recipe that the record names
+            once the check lock is held, which the user ran on purpose. If the
+            record names none, nothing is run.
 
-        recipe: The name of the recipe that *resolver* is, if the user runs it
-            on purpose. None: a command; then no check starts by itself later.
+        recipe: The name of the recipe that *resolver* is, if the user runs it on
+            purpose. None: it is no recipe, so no later check starts automatically.
 
-        format: The lockfile's format. None: by its name. Where *resolver* is
-            None, the recipe knows.
+        format: The format of the lockfile. None: the one that its name says, or
+            that of the recipe if *resolver* is None.
 
-        only_if_due: Ask first whether a check is due and, where *resolver* is
-            None, whether the lockfile that was checked last is still there.
+        only_if_due: Make no check unless it is due and, if *resolver* is None,
+            the lockfile of the last check still exists.
 
-        max_age: For how long a check is good, if that is asked. None: a day.
+        max_age: How long a check is good for, with *only_if_due*. None: a day.
 
-        retries: After how many seconds a resolver that has failed is tried
-            again, and after how many more; all of them are one check. An
-            iterator is asked once they are needed, not before.
+        retries: Seconds to wait before a resolver that failed is tried again; each
+            number is one more attempt. All attempts are one check. An iterator is
+            advanced only when an attempt has failed.
 
-        cancellation: What ends the check. None: nothing but an exception. A
-            resolver that does not look at `current_cancellation` is waited for,
-            and what it finds is stored.
+        cancellation: Ends the check when it is cancelled. None: only an exception
+            ends it. A resolver that does not look at `current_cancellation` is
+            waited for, and its result is stored.
 
     Returns:
-        How the check has ended; a failure is remembered.
+        How the check has ended. A failure is recorded.
 
     Raises:
-        UpgradeStateError: Something could not be read, locked or stored. What
-            an earlier check found stays.
-        ValueError: There is no such format, *recipe* is no name, or *max_age*
-            or one of *retries* is negative. Nothing was run.
-        Exception: Whatever else *resolver* has raised, once it is remembered as
-            the check's failure.
+        UpgradeStateError: The store could not be read, locked or written. The
+            result of the last check is kept.
+        ValueError: There is no such format, *recipe* is no name, or *max_age* or
+            one of *retries* is negative. Nothing was run.
+        Exception: Any other exception of *resolver*, once it is recorded as the
+            failure of the check.
         KeyboardInterrupt: Nothing is recorded, and nothing is left behind.
     """
     _refuse_mistakes(recipe, format, max_age, retries)
-    freshness = None
+    guard = freshness = error = None
+    state: OutcomeState
     try:
         if cancellation is not None:
             cancellation.raise_if_cancelled()
-        with ended_by(cancellation), environment.try_check() as guard:
+        with cancelling(cancellation), environment.try_check() as guard:
             if guard is None:
                 return Outcome("busy")
+            look = guard.look()
             if only_if_due:
+                # From no lockfile, the recipe would make one that has no upgrades.
+                has_lost_it = guard.old_lockfile is None and look.missing == "lockfile"
+                if resolver is None and has_lost_it:
+                    return Outcome("gone", look=look)
                 freshness = guard.freshness(max_age=max_age)
-                is_file = resolver is None and environment.lockfile_name is not None
-                skipped = _skipped(guard, freshness, is_file=is_file)
-                if skipped is not None:
-                    return skipped
+                if not freshness.due:
+                    state = "fresh" if freshness.reason == "fresh" else "backing-off"
+                    return Outcome(state, None, freshness, look)
             if resolver is None:
                 recipe = guard.recipe
                 if recipe is None:
-                    return Outcome("no-recipe", None, freshness)
+                    return Outcome("no-recipe", None, freshness, look)
                 known = recipe_named(recipe)
-                resolver, format = known.resolver(environment), _format_of(known)  # noqa: A001
-            new = _resolve(environment, guard, resolver, format, iter(retries))
-            stored = guard.commit(new, format=format, recipe=recipe)
+                resolver, format = known.resolver(environment), known.format  # noqa: A001
+                try:
+                    lockfiles.read(b"", format=format)
+                except ValueError as unknown:
+                    raise ResolverError(str(unknown), None) from unknown
+            new = _resolve(environment, guard.old_lockfile, resolver, format, retries)
+            is_stored = guard.commit(new, format=format, recipe=recipe)
+            state = "checked" if is_stored else "dropped"
     except Cancelled:
-        return Outcome("cancelled", None, freshness)
-    except ResolverError as error:
-        return Outcome("failed", error, freshness)
-    return Outcome("checked" if stored else "dropped", None, freshness)
+        state = "cancelled"
+    except ResolverError as failure:
+        state, error = "failed", failure
+    return Outcome(state, error, freshness, None if guard is None else guard.look())
 
 
 def _refuse_mistakes(
@@ -174,12 +187,12 @@ def _refuse_mistakes(
     retries: Iterable[float],
 ) -> None:
     """
-    Refuse what the caller got wrong before that could pass for a failed check.
+    Refuse invalid arguments before they could pass for a failed check.
     """
     if recipe is not None and not _record.is_short_name(recipe):
         raise ValueError(f"not a recipe's name: {recipe!r}")
     if format is not None:
-        lockfiles.read(b"", format=format)
+        lockfiles.read(b"", format=format)  # raises the ValueError
     if max_age is not None:
         _durations.whole_seconds(max_age, "max_age")
     if not isinstance(retries, Iterator):
@@ -188,41 +201,18 @@ def _refuse_mistakes(
                 raise ValueError(f"retries must be seconds, zero or more: {seconds!r}")
 
 
-def _format_of(recipe: Recipe) -> str | None:
-    try:
-        lockfiles.read(b"", format=recipe.format)
-    except ValueError as error:
-        raise ResolverError(str(error), None) from error
-    return recipe.format
-
-
-def _skipped(
-    guard: CheckGuard, freshness: Freshness, *, is_file: bool
-) -> Outcome | None:
-    """
-    Return the outcome where no check is to be made; None: one is.
-
-    Args:
-        is_file: What is checked is a file that can be gone, no manager's own bytes.
-    """
-    # Made anew from nothing it would pass for one that has no upgrades.
-    is_gone = is_file and guard.old_lockfile is None
-    if is_gone and guard.look().missing == "lockfile":
-        return Outcome("gone")
-    if freshness.due:
-        return None
-    is_fresh = freshness.reason == "fresh"
-    return Outcome("fresh" if is_fresh else "backing-off", None, freshness)
-
-
 def _resolve(
     environment: EnvironmentState,
-    guard: CheckGuard,
+    old: bytes | None,
     resolver: Resolver,
     format: str | None,  # noqa: A002
-    pauses: Iterator[float],
+    retries: Iterable[float],
 ) -> bytes:
-    old = guard.old_lockfile
+    """
+    Return a new lockfile that `judge` accepts, after as many attempts as permitted.
+    """
+    pauses = iter(retries)
+    cancellation = current_cancellation()
     while True:
         try:
             new = resolver(environment, old)
@@ -233,15 +223,10 @@ def _resolve(
                 raise
         else:
             return new
-        _rest(pause)
-
-
-def _rest(seconds: float) -> None:
-    cancellation = current_cancellation()
-    if cancellation is None:
-        time.sleep(seconds)
-    elif cancellation.wait(seconds):
-        raise Cancelled
+        if cancellation is None:
+            time.sleep(pause)
+        elif cancellation.wait(pause):
+            raise Cancelled
 
 
 def judge(
@@ -252,9 +237,9 @@ def judge(
     format: str | None = None,  # noqa: A002
 ) -> None:
     """
-    Refuse a *new* lockfile that is unreadable, unless the *old* one was, too.
+    Refuse a *new* lockfile that is unreadable, unless the *old* one is, too.
 
-    A tool that has written nothing, or half of it, has found no upgrades.
+    A tool that wrote nothing, or half a file, has found no upgrades.
 
     Raises:
         ResolverError: It is refused.

@@ -16,7 +16,7 @@ import attrs
 from upgrade_state import _redact
 from upgrade_state.exceptions import ResolverError
 
-from ._containment import LIMITS, size, supervised
+from ._containment import LIMITS, Limits, size, supervised
 from ._diagnosis import LENGTH, NO_NETWORK, advice, last_words
 from ._environ import checked_names, selected
 from ._sandbox import is_hidden, refusal, sandboxed
@@ -121,6 +121,8 @@ class Command:
 
         sandbox: Let it write nowhere but in the scratch directory.
 
+        limits: The resources that it may use, and the time that it gets to end.
+
     Raises:
         TypeError: A list is one text.
         ValueError: A file to copy, the result or the fence leads elsewhere,
@@ -148,6 +150,7 @@ class Command:
     needs: str = attrs.field(default=_NEEDS, kw_only=True)
     hint: str = attrs.field(default="", kw_only=True)
     sandbox: bool = attrs.field(default=False, kw_only=True)
+    limits: Limits = attrs.field(default=LIMITS, kw_only=True)
 
     def __call__(
         self, environment: EnvironmentState, old_lockfile: bytes | None, /
@@ -166,7 +169,7 @@ class Command:
         if not os.path.isdir(directory):
             raise ResolverError("The environment's directory is gone", directory)
         above = scratch_name()
-        with supervised(above) as supervisor:  # who removes the directory at the end
+        with supervised(above, self.limits) as supervisor:  # removes it at the end
             place = scratch(above, directory)
             self._refuse_others(place, directory)
             self._fill(place)
@@ -294,12 +297,12 @@ class Command:
     def _fate(self, ended: Ended) -> str:
         status = self._status(ended)
         if status is None:
-            return ended.reason
+            return ended.reason or ""
         if status > 0:
             return f"failed with exit status {status}"
         words = f"was killed by {_signal_name(-status)}"
         if status == -signal.SIGXFSZ:
-            words += f" (a file larger than {size(LIMITS.file)})"
+            words += f" (a file larger than {size(self.limits.file)})"
         return words
 
 

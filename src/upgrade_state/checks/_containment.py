@@ -1,14 +1,16 @@
 """
-Run a command: bounded in time, output, memory and files, and nothing is left of it.
+Run a command within limits, and leave nothing of it behind.
 
 Between this process and the command stands `_supervisor`, which ends the command
-with everything that came of it when it is told to, and when this process dies.
+and everything that comes of it when it is asked to, and when this process dies.
+This is for commands that go wrong. A command that fights its supervisor has the
+rights of its user, and gets away; only a sandbox holds it.
 """
 
 from __future__ import annotations
 
 import contextlib
-import functools
+import inspect
 import marshal
 import os
 import re
@@ -18,6 +20,7 @@ import subprocess
 import sys
 import time
 from io import FileIO
+from socket import SHUT_WR, socketpair  # connected to each other, not to a network
 from typing import TYPE_CHECKING
 
 import attrs
@@ -26,34 +29,20 @@ from upgrade_state import _background
 from upgrade_state.exceptions import ResolverError
 
 from . import _supervisor
-from ._cancellation import current_cancellation
+from ._cancellation import POLL_SECONDS, current_cancellation
 from ._diagnosis import last_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Final
 
-    from ._cancellation import Cancellation
-
-# Of its output only the end is kept: that is where tools say what went wrong.
+# Of the output only the end is kept: there tools say why they failed.
 TAIL: Final = 8192
-
-# Between a friendly and an unfriendly end.
-_GRACE_SECONDS: Final = 2.0
-
-# How long a supervisor may take that has been told to end everything at once.
-_PATIENCE_SECONDS: Final = 5.0
 
 _LATE: Final = "did not end within"
 
-# No pipe has more in it, unless the administrator wants it so.
+# No pipe holds more, unless the administrator has raised the limit.
 _PIPE_SIZE: Final = 1 << 20
-
-# Nobody is waked when the machine wakes up, so the clocks are looked at.
-_GLANCE_SECONDS: Final = 1.0
-
-# As a script, without anything that others have installed.
-_SUPERVISOR: Final = ("-I", "-S", os.path.abspath(_supervisor.__file__))
 
 _NO_SUPERVISOR: Final = "Could not start a supervisor for the command"
 
@@ -61,7 +50,7 @@ _NO_SUPERVISOR: Final = "Could not start a supervisor for the command"
 @attrs.frozen(kw_only=True)
 class Limits:
     """
-    What a command may use.
+    The resources that a command may use, and the time that it gets to end.
 
     Attributes:
         memory: Bytes of data, for each of its processes.
@@ -69,11 +58,18 @@ class Limits:
         file: Bytes of each file that it writes.
 
         output: Bytes that it writes to stdout and stderr, in all.
+
+        grace: Seconds between the request to end (SIGTERM) and SIGKILL.
+
+        patience: Seconds that the supervisor gets after that, before it is
+            killed as well.
     """
 
     memory: int = 4 << 30
     file: int = 1 << 30
     output: int = 16 << 20
+    grace: float = 2.0
+    patience: float = 5.0
 
 
 LIMITS: Final = Limits()
@@ -85,99 +81,29 @@ class Ended:
     How a command has ended.
 
     Attributes:
-        status: Exit status; negative: the signal that has killed it; None: it
-            was ended, or nobody knows.
+        status: Exit status; negative: the signal that killed it; None: it was
+            ended for *reason*.
 
-        output: The end of what it wrote to stdout and stderr.
+        output: The end of its stdout and stderr.
 
-        reason: What it did to be ended; "": it ended by itself.
+        reason: The limit that it exceeded; None: it ended by itself.
     """
 
     status: int | None
     output: bytes
-    reason: str = ""
+    reason: str | None = None
 
     @property
     def is_late(self) -> bool:
         """
         Whether it ran for too long.
         """
-        return self.reason.startswith(_LATE)
-
-
-def awake_and_asleep() -> float:
-    """
-    Return the seconds on a clock that goes on while the machine sleeps.
-    """
-    if hasattr(time, "CLOCK_BOOTTIME"):
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
-    return time.time()
-
-
-@contextlib.contextmanager
-def supervised(scratch: str = "") -> Iterator[Supervisor]:
-    """
-    Start a supervisor for a command, and have it around until the end.
-
-    Args:
-        scratch: A directory that it removes at the end, also if that is the
-            end of this process. To be made afterwards. "": none.
-
-    Raises:
-        ResolverError: It cannot be started.
-    """
-    try:
-        # An exception may come at any instant: it ends by itself if it loses us.
-        supervisor = Supervisor(scratch)
-    except OSError as error:
-        message = f"{_NO_SUPERVISOR} ({error.strerror})"
-        raise ResolverError(message, sys.executable) from error
-    try:
-        yield supervisor
-    finally:
-        supervisor.close()
-
-
-class _Bounds:
-    """
-    How long a command may run, and how much it may write.
-    """
-
-    def __init__(self, timeout: float, output: int) -> None:
-        self._timeout = timeout
-        self._output = output
-        self._end = time.monotonic() + timeout
-        self._end_with_sleep = awake_and_asleep() + 2 * timeout
-
-    def overstepped(self, written: int) -> str:
-        """
-        Say what was overstepped; "": nothing yet.
-        """
-        if time.monotonic() >= self._end:
-            return f"{_LATE} {self._timeout:g} s"
-        if awake_and_asleep() >= self._end_with_sleep:
-            return f"{_LATE} {2 * self._timeout:g} s, sleep included"
-        return self.too_much(written)
-
-    def too_much(self, written: int) -> str:
-        """
-        Say that so many bytes of output are too much; "": they are not.
-        """
-        too_much = written > self._output
-        return f"wrote more than {size(self._output)} of output" if too_much else ""
-
-    def rest(self) -> float:
-        """
-        Return for how many seconds there is no need to look again.
-        """
-        rest = self._end - time.monotonic()
-        rest_with_sleep = self._end_with_sleep - awake_and_asleep()
-        return max(min(rest, rest_with_sleep, _GLANCE_SECONDS), 0.0)
+        return self.reason is not None and self.reason.startswith(_LATE)
 
 
 def size(number: int) -> str:
     """
-    Say how many bytes these are.
+    Format a number of bytes for people, such as "16 MiB".
     """
     for shift, unit in ((30, "GiB"), (20, "MiB"), (10, "KiB")):
         if number >> shift:
@@ -185,39 +111,22 @@ def size(number: int) -> str:
     return f"{number} bytes"
 
 
-def _start(
-    ours: contextlib.ExitStack,
-) -> tuple[subprocess.Popen[bytes], FileIO, FileIO, FileIO]:
+@contextlib.contextmanager
+def supervised(
+    scratch: str | None = None, limits: Limits = LIMITS
+) -> Iterator[Supervisor]:
     """
-    Start a supervisor; also return its lifeline, its report and the output.
-    """
-    python = _interpreter()
-    with contextlib.ExitStack() as theirs:
-        # Popen would leave some of them open where there is no room for all.
-        stdin, lifeline = _pipe(theirs, ours)
-        report, stdout = _pipe(ours, theirs)
-        output, stderr = _pipe(ours, theirs)
-        process = subprocess.Popen(  # noqa: S603 - ourselves
-            [python, *_SUPERVISOR, str(os.getpid())],
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
-            start_new_session=True,
-            cwd="/",  # no directory is kept from going
-        )
-    return process, lifeline, report, output
+    Start a supervisor for a command, and wait for its end afterwards.
 
+    No process and no directory is left, at whichever instant an exception such as
+    `KeyboardInterrupt` arrives.
 
-def _pipe(
-    readers: contextlib.ExitStack, writers: contextlib.ExitStack
-) -> tuple[FileIO, FileIO]:
-    reader, writer = map(FileIO, os.pipe(), "rw")
-    return readers.enter_context(reader), writers.enter_context(writer)
+    Args:
+        scratch: A directory that is removed at the end, also if that is the end
+            of this process. To be made in the `with` block. None: no directory.
 
-
-def _interpreter() -> str:
-    """
-    Return the path of a Python.
+    Raises:
+        ResolverError: It cannot be started.
     """
     if os.name == "nt":
         raise ResolverError("Commands are not run on Windows", None)
@@ -225,219 +134,251 @@ def _interpreter() -> str:
     if not python:
         message = f"{_NO_SUPERVISOR}: this application has no Python to run it with"
         raise ResolverError(message, sys.executable or None)
-    return python
+    with contextlib.ExitStack() as stack:
+        try:
+            supervisor = Supervisor(stack, scratch, limits)
+        except OSError as error:
+            raise _impossible(error) from error
+        try:
+            try:
+                supervisor.start(python)
+            except OSError as error:
+                raise _impossible(error) from error
+            yield supervisor
+        finally:
+            try:
+                supervisor.close()
+            except BaseException:
+                # Interrupted, perhaps before its first line.
+                supervisor.close()
+                raise
+
+
+def _impossible(error: OSError) -> ResolverError:
+    message = f"{_NO_SUPERVISOR} ({error.strerror or error})"
+    return ResolverError(message, sys.executable)
 
 
 class Supervisor:
     """
-    A supervisor, as its parent sees it.
+    The supervisor of one command, as its parent sees it.
+
+    Args:
+        stack: Closes the file descriptors that are opened here.
+
+    Raises:
+        OSError: There are not enough file descriptors.
     """
 
-    def __init__(self, scratch: str) -> None:
+    def __init__(
+        self, stack: contextlib.ExitStack, scratch: str | None, limits: Limits
+    ) -> None:
+        # Unlike a pipe, a socket can be shut down while a forked copy of this process
+        # holds it, too. The output is a pipe, since /dev/stderr cannot be opened if
+        # it is a socket.
+        self._channel, self._stdin = map(stack.enter_context, socketpair())
+        self._outputs, self._stderr = map(
+            stack.enter_context, map(FileIO, os.pipe(), "rw")
+        )
+        self._selector = stack.enter_context(selectors.DefaultSelector())
+        self._scratch = scratch
+        self._limits = limits
+        # None: not started, or interrupted before its process ID was known.
+        self._process: subprocess.Popen[bytes] | None = None
+        self._report = b""
         self._output = b""
         self._written = 0
-        # Nothing of the command is left, or nobody is there to say so.
-        self._is_gone = False
-        self._is_cancelled = False
-        self._report = b""
-        self._scratch = scratch
-        self._to_send = _message(os.fsencode(scratch))
-        with contextlib.ExitStack() as stack:
-            self._selector: Final = stack.enter_context(selectors.DefaultSelector())
-            process, self._lifeline, self._reports, self._outputs = _start(stack)
-            self._process: Final = process
-            # Before anything else is done, and it fits into any pipe.
-            self._send()
-            os.set_blocking(self._lifeline.fileno(), False)
-            os.set_blocking(self._outputs.fileno(), False)
-            self._listen(self._reports, selectors.EVENT_READ, self._read_report)
-            self._listen(self._outputs, selectors.EVENT_READ, self._read_output)
-            self._open = stack.pop_all()
+        self._is_running = False
+        self._has_exited = False
+        os.set_blocking(self._outputs.fileno(), False)
+        for source in (self._channel, self._outputs):
+            self._selector.register(source, selectors.EVENT_READ)
 
-    def run(
-        self,
-        argv: Sequence[str],
-        *,
-        cwd: str,
-        env: Mapping[str, str],
-        timeout: float,
-    ) -> Ended:
+    def start(self, python: str) -> None:
         """
-        Run *argv* without input, in a session of its own; once at most.
-
-        Whatever happens, also `KeyboardInterrupt`: on return no process of it is
-        left. They are asked to end, and killed 2 seconds later; at once after a
-        second Ctrl-C, and if this process dies.
-
-        Args:
-            timeout: In seconds, on a clock that nobody sets. Twice as many on
-                one that goes on while the machine sleeps: what a tool was
-                connected to is gone by then.
+        Start the process, which alone keeps its ends of the channel and the pipe.
 
         Raises:
-            OSError: It could not be started, or not with such a variable.
-            ResolverError: The supervisor could not do it.
+            OSError: It cannot be started.
+        """
+        source_text = inspect.getsource(_supervisor)
+        argv = [python, "-I", "-S", "-c", source_text, str(os.getpid())]
+        if self._scratch is not None:
+            argv.append(self._scratch)
+        with self._stdin, self._stderr:
+            self._process = subprocess.Popen(  # noqa: S603 - our own source
+                argv,
+                stdin=self._stdin.fileno(),
+                stdout=self._stdin.fileno(),
+                stderr=self._stderr,
+                start_new_session=True,
+                cwd="/",  # so that it blocks no unmount
+            )
+
+    def run(
+        self, argv: Sequence[str], *, cwd: str, env: Mapping[str, str], timeout: float
+    ) -> Ended:
+        """
+        Run *argv* without input, in a session of its own. Call it once at most.
+
+        When it returns or raises, no process of the command is left. They get
+        SIGTERM, and SIGKILL after the grace; at once after a second
+        `KeyboardInterrupt`, or if this process dies.
+
+        Args:
+            timeout: In seconds, on a monotonic clock.
+
+        Raises:
+            OSError: The command cannot be started, or not with such a variable.
+            ResolverError: The supervisor failed.
             Cancelled: The check was cancelled.
         """
         spec = {
             "argv": [os.fsencode(word) for word in argv],
             "env": {os.fsencode(k): os.fsencode(v) for k, v in env.items()},
             "cwd": os.fsencode(cwd),
-            "grace": _GRACE_SECONDS,
-            "memory": LIMITS.memory,
-            "file": LIMITS.file,
+            "grace": self._limits.grace,
+            "memory": self._limits.memory,
+            "file": self._limits.file,
         }
-        bounds = _Bounds(timeout, LIMITS.output)
+        message = marshal.dumps(spec)
+        too_much = f"wrote more than {size(self._limits.output)} of output"
+        reason = None
+        deadline = time.monotonic() + timeout
         cancellation = current_cancellation()
         try:
-            try:
-                self._tell(_message(marshal.dumps(spec)))
-                reason = self._attend(bounds, cancellation)
-            finally:
-                self._finish(_supervisor.END, _GRACE_SECONDS + _PATIENCE_SECONDS)
-        except BaseException:  # perhaps somebody is impatient: a second Ctrl-C
-            self._finish(_supervisor.KILL, _PATIENCE_SECONDS)
-            raise
+            self._send(len(message).to_bytes(_supervisor.LENGTH, "little"), timeout)
+            self._is_running = self._send(message, timeout)
+            while not self._has_exited and self._reported("status") is None:
+                rest = deadline - time.monotonic()
+                if rest <= 0:
+                    reason = f"{_LATE} {timeout:g} s"
+                elif self._written > self._limits.output:
+                    reason = too_much
+                if reason or (cancellation is not None and cancellation.is_cancelled):
+                    break
+                self._step(min(rest, POLL_SECONDS))
+        finally:
+            self._end()
         if cancellation is not None:
             cancellation.raise_if_cancelled()
-        return self._ended(reason or bounds.too_much(self._written))
+        if reason is None and self._written > self._limits.output:
+            reason = too_much
+        number, status = self._reported("errno"), self._reported("status")
+        if number is not None:
+            raise OSError(number, os.strerror(number))
+        if reason is None and status is None:
+            words = last_words(self._output) or "it said nothing"
+            problem = f"The supervisor of the command ended early: {words}"
+            raise ResolverError(problem, sys.executable)
+        return Ended(None if reason else status, self._output, reason)
 
     def close(self) -> None:
         """
-        Dismiss it, and wait until it has gone, and the scratch directory with it.
+        End everything that is left, and wait until the supervisor has exited.
+
+        Interrupted, it can be called again. If it is not, the supervisor does the
+        rest as soon as this end of the channel is closed.
         """
-        try:
-            self._process.send_signal(signal.SIGUSR1)
-            self._process.wait(_PATIENCE_SECONDS)
-        except BaseException as error:
-            self._process.kill()
-            self._process.wait()
-            if not isinstance(error, subprocess.TimeoutExpired):
-                raise
-        finally:
-            self._open.close()
-            # Somebody may have killed it, or it may have had no time to begin.
-            _supervisor.remove(self._scratch)
+        # It may have been interrupted before. Then these would hide the exit of a
+        # supervisor whose process ID is unknown.
+        self._stdin.close()
+        self._stderr.close()
+        if self._is_gone:  # faster than the supervisor would
+            self._remove()
+        with contextlib.suppress(OSError):
+            self._channel.shutdown(SHUT_WR)
+        self._wait(self._limits.patience, lambda: self._has_exited)
+        self._kill()
+        self._remove()
 
-    def _attend(self, bounds: _Bounds, cancellation: Cancellation | None) -> str:
+    def _end(self) -> None:
         """
-        Wait for the command's end, or for a reason to end it.
-
-        Returns:
-            The reason; "": it has ended by itself, or the check is cancelled.
+        End all processes of the command, by force if the supervisor takes too long.
         """
-        if cancellation is not None:
-            cancel = functools.partial(self._cancel, cancellation)
-            self._listen(cancellation, selectors.EVENT_READ, cancel)
-        while not self._is_over:
-            reason = bounds.overstepped(self._written)
-            if reason:
-                return reason
-            self._step(bounds.rest())
-        return ""
-
-    def _finish(self, wish: bytes, seconds: float) -> None:
-        """
-        Have everything ended; at last, or if nobody does it, by force.
-        """
-        self._tell(wish)
-        deadline = time.monotonic() + seconds
-        while not self._is_gone and (rest := deadline - time.monotonic()) > 0:
-            self._step(min(rest, _GLANCE_SECONDS))
-        if self._told("gone") is None:
-            self._kill()
-        # Whoever has escaped may hold the other end. Unregistered twice: no more.
-        with contextlib.suppress(BlockingIOError, KeyError):
-            self._read_output(_PIPE_SIZE)
-
-    def _ended(self, reason: str) -> Ended:
-        """
-        Say how it has ended.
-        """
-        number = self._told("errno")
-        if number is not None:
-            raise OSError(number, os.strerror(number))
-        if not reason and self._told("pid") is None:
-            words = last_words(self._output) or "it said nothing"
-            raise ResolverError(f"{_NO_SUPERVISOR}: {words}", sys.executable)
-        status = self._told("status")
-        if not reason and status is None:
-            reason = "was ended, since something has killed its supervisor"
-        return Ended(None if reason else status, self._output, reason)
-
-    @property
-    def _is_over(self) -> bool:
-        return self._is_gone or self._is_cancelled or self._told("status") is not None
-
-    def _told(self, word: str) -> int | None:
-        found = re.search(rb"^%b (-?\d+)\n" % word.encode(), self._report, re.MULTILINE)
-        return None if found is None else int(found[1])
-
-    def _tell(self, words: bytes) -> None:
-        self._to_send += words
-        self._listen(self._lifeline, selectors.EVENT_WRITE, self._send_more)
-
-    def _listen(
-        self, to: FileIO | Cancellation, events: int, handle: Callable[[], None]
-    ) -> None:
-        with contextlib.suppress(KeyError):  # it is listened to already
-            self._selector.register(to, events, handle)
-
-    def _step(self, seconds: float) -> None:
-        """
-        Wait so long for something to happen.
-        """
-        events = self._selector.select(seconds)
-        for key, _ in events:
-            key.data()
-        # Somebody else may hold the other end of its report.
-        if not events and self._process.poll() is not None:
-            self._is_gone = True
-
-    def _send_more(self) -> None:
-        self._send()
-        if not self._to_send:
-            self._selector.unregister(self._lifeline)
-
-    def _send(self) -> None:
-        try:
-            sent = os.write(self._lifeline.fileno(), self._to_send)
-            self._to_send = self._to_send[sent:]
-        except BrokenPipeError:
-            self._to_send = b""
-
-    def _read_report(self) -> None:
-        data = os.read(self._reports.fileno(), 1 << 10)
-        self._report += data
-        if not data or self._told("gone") is not None:
-            self._selector.unregister(self._reports)
-            self._is_gone = True
-
-    def _read_output(self, size: int = 1 << 16) -> None:
-        data = os.read(self._outputs.fileno(), size)
-        self._written += len(data)
-        self._output = (self._output + data)[-TAIL:]
-        if not data:
-            self._selector.unregister(self._outputs)
-
-    def _cancel(self, cancellation: Cancellation) -> None:
-        self._selector.unregister(cancellation)
-        self._is_cancelled = True
+        if self._is_running:
+            self._send(b"e", self._limits.patience)
+            seconds = self._limits.grace + self._limits.patience
+            self._wait(seconds, lambda: self._is_gone)
+            if not self._is_gone:
+                self._kill()
+        # Only once: a process that got away may hold the other end.
+        self._read_output(_PIPE_SIZE)
 
     def _kill(self) -> None:
         """
-        Kill it, and before that, since orphans come to it, all that it has.
+        Wait for the supervisor's exit, and kill it if it does not exit.
         """
-        if self._process.poll() is None:
-            with contextlib.suppress(OSError):  # no such list of processes
-                _supervisor.kill_below(self._process.pid)
-        self._process.kill()
-        self._process.wait()
-        group = self._told("pid")
-        if group is not None:
-            with contextlib.suppress(OSError):
-                os.killpg(group, signal.SIGKILL)
+        if self._process is None:
+            return
+        try:
+            self._process.wait(self._limits.patience if self._has_exited else 0)
+        except subprocess.TimeoutExpired:
+            # Before it, since it adopts orphans.
+            with contextlib.suppress(OSError):  # a system without /proc
+                _supervisor.signal_tree(self._process.pid, signal.SIGKILL)
+            self._process.kill()
+            self._process.wait()
+        self._has_exited = True
 
+    def _remove(self) -> None:
+        if self._scratch is not None:
+            _supervisor.remove(self._scratch)
 
-def _message(content: bytes) -> bytes:
-    return len(content).to_bytes(4, "little") + content
+    @property
+    def _is_gone(self) -> bool:
+        return self._has_exited or self._reported("gone") is not None
+
+    def _reported(self, word: str) -> int | None:
+        found = re.search(rb"^%b (-?\d+)\n" % word.encode(), self._report, re.MULTILINE)
+        return None if found is None else int(found[1])
+
+    def _send(self, data: bytes, seconds: float) -> bool:
+        """
+        Send *data*, and return whether the supervisor, or the buffer, has taken it.
+        """
+        self._channel.settimeout(seconds)
+        try:
+            self._channel.sendall(data)
+        except OSError:  # it has exited, or does not read
+            return False
+        return True
+
+    def _wait(self, seconds: float, is_over: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + seconds
+        while not is_over() and (rest := deadline - time.monotonic()) > 0:
+            self._step(min(rest, POLL_SECONDS))
+
+    def _step(self, seconds: float) -> None:
+        """
+        Wait at most so many seconds for an event, and handle it.
+        """
+        # A forked copy of this process may hold the other end of the channel. Ask
+        # first: the report may come between the last read and the exit.
+        has_exited = self._process is not None and self._process.poll() is not None
+        for key, _ in self._selector.select(0 if has_exited else seconds):
+            # No bound methods: this object has no part in a reference cycle, so that
+            # its end of the channel is closed at once if `close` is not called.
+            if key.fileobj is self._channel:
+                self._read_report()
+            else:
+                self._read_output()
+        self._has_exited = self._has_exited or has_exited
+
+    def _read_report(self) -> None:
+        try:
+            data = self._channel.recv(1 << 10)
+        except ConnectionResetError:  # it has exited, and left something unread
+            data = b""
+        self._report += data
+        if not data:
+            self._selector.unregister(self._channel)
+            self._has_exited = True
+
+    def _read_output(self, size: int = 1 << 16) -> None:
+        data = self._outputs.read(size)
+        if data:
+            self._written += len(data)
+            self._output = (self._output + data)[-TAIL:]
+        elif data is not None and self._outputs in self._selector.get_map():
+            self._selector.unregister(self._outputs)

@@ -1,25 +1,25 @@
 """
-Run one command, and end whatever came of it.
+Run one command, and end every process that comes of it.
 
-This is a script: ``python -I -S _supervisor.py PARENT``. It stands between a
-check and its command, so that somebody is left to end the command when the
-checking process is killed. It imports next to nothing, since every check waits
-for that, and has one thread, since a command's death signal is tied to it.
+This is a script, started from its source text so that it also works out of a zip
+archive: ``python -I -S -c SOURCE PARENT [SCRATCH]``. It stands between a check and
+its command, so the command ends even if the checking process is killed. It imports
+next to nothing, since every check waits for that, and has one thread, since the
+command's death signal is tied to the thread that forked it.
 
-stdin: two messages, each of them 4 bytes, its length, and the rest: a directory
-to remove at the end, and a marshalled dict, what to run. After that each byte is
-a wish, `END` or `KILL`, and the end of the file means that the parent is gone.
+stdin: one message, 4 bytes of length and a marshalled dict: the command. A byte
+after it: end the command, with time to tidy up. End of file: the parent has died,
+or needs no more; kill the command at once, remove SCRATCH and exit.
 
-stdout: the report, lines of a word and a number. ``pid`` is the command's,
-``errno`` why it could not be started, ``status`` how it has ended (negative: the
-signal), ``gone`` the last one: no process of it is left. Then it waits until the
-parent is gone, or done: SIGUSR1.
+stdout: the report, lines of a word and a number. ``errno``: the command could not
+be started. ``status``: it has ended (negative: the signal). ``gone``: none of its
+processes is left.
 
-stderr: where the command's output goes.
+stderr: the output of the command.
 
-On Linux orphans come to this process instead of to init, so that it has no
-child left only when nothing is left at all, daemons included. Elsewhere the
-command's process group is all that can be found.
+On Linux this process adopts orphans in place of init, so it finds daemons, too, and
+nothing is left when it has no child. Elsewhere it finds only the process group of
+the command.
 """
 
 import errno
@@ -37,23 +37,15 @@ if TYPE_CHECKING:
 else:
     import _signal as signal  # without its enums, which take a third of the start
 
-# What the parent may wish: that the command is asked first, or not even that.
-END = b"e"
-KILL = b"k"
+# Bytes before the message, its length in little endian.
+LENGTH = 4
 
-_LENGTH = 4
+# If a forked copy of the parent holds the other end of stdin, its end is no end of
+# file: how often to ask for the parent's process ID instead.
+_POLL_SECONDS = 0.5
 
-# Where the end of the parent cannot be waited for, it is looked for so often.
-_LOOK_SECONDS = 0.5
-
-# A command outside of this process's children says nothing when it ends.
+# The end of a process that is not a child of this one causes no SIGCHLD.
 _GLANCE_SECONDS = 0.02
-
-# Of a path: there is room for one more name.
-_LONG = 2048
-
-# How often what was forked meanwhile is stopped, too, before all are killed.
-_ROUNDS = 10
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -61,44 +53,74 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 def main() -> None:
     """
-    Run what stdin says until it, or the parent, has ended.
+    Run the command that stdin names, and exit once the parent needs no more.
     """
     watch = Watch(int(sys.argv[1]))
-    scratch = watch.message()
-    spec = watch.message()
-    if spec is not None:
-        if watch.wish != KILL:
-            _run(marshal.loads(spec), watch)  # noqa: S302 - from ourselves
+    end = LENGTH
+    while not watch.is_over and len(watch.heard) < end:
+        watch.wait(_POLL_SECONDS)
+        end = LENGTH + int.from_bytes(watch.heard[:LENGTH], "little")
+    if not watch.is_over:
+        _run(marshal.loads(watch.heard[LENGTH:end]), watch, end)  # noqa: S302 - ours
         report("gone", 0)
-    while not (watch.is_orphan or watch.is_dismissed):
-        watch.wait(None)
-    if scratch:
-        remove(os.fsdecode(scratch))
-
-
-def _run(spec: "dict[str, Any]", watch: "Watch") -> None:
-    libc = _libc()
-    if libc is not None:
-        # A command may have stopped this process before the parent died.
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGCONT, 0, 0, 0)
-    processes = Tree(watch) if _adopts_orphans(libc) else Group(watch)
-    me, child = os.getpid(), os.fork()
-    if not child:
-        _become(spec, me, libc)
-    watch.started(child)
-    while watch.status is None and not watch.wish:
-        watch.wait(None)
-    end(processes, watch, spec["grace"])
+    while not watch.is_over:
+        watch.wait(_POLL_SECONDS)
+    for scratch in sys.argv[2:]:
+        remove(scratch)
 
 
 def report(word: str, number: int) -> None:
     """
-    Tell the parent, if it is there.
+    Tell the parent, if it is still there.
     """
-    try:
-        os.write(1, f"{word} {number}\n".encode())
-    except OSError:
-        return
+    _succeeds(os.write, 1, f"{word} {number}\n".encode())
+
+
+def _run(spec: "dict[str, Any]", watch: "Watch", end: int) -> None:
+    """
+    Run the command, and return once none of its processes is left.
+
+    Args:
+        end: The length of stdin up to the end of the message.
+    """
+    libc = _libc()
+    is_adopting = (
+        libc is not None
+        and os.path.exists("/proc/self/stat")
+        and libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+    )
+    parent, child = os.getpid(), os.fork()
+    if not child:
+        _become(spec, parent, libc)
+    watch.child, watch.is_childless = child, False
+
+    def is_gone() -> bool:
+        if is_adopting:
+            return watch.is_childless
+        # macOS also refuses to signal a group of which only zombies are left.
+        return watch.status is not None and not _succeeds(os.killpg, child, 0)
+
+    def send(number: int) -> None:
+        if is_adopting:
+            signal_tree(parent, number)
+            return
+        _succeeds(os.killpg, child, number)
+        if watch.status is None:  # perhaps it has no process group of its own yet
+            os.kill(child, number)
+
+    while watch.status is None and not watch.is_over and len(watch.heard) == end:
+        watch.wait(_POLL_SECONDS)
+    if not is_gone() and not watch.is_over:
+        send(signal.SIGTERM)
+        send(signal.SIGCONT)  # a stopped process receives no SIGTERM before it
+    deadline = time.monotonic() + spec["grace"]
+    while not (is_gone() or watch.is_over or time.monotonic() >= deadline):
+        watch.wait(_GLANCE_SECONDS)
+    pause = 0.001
+    while not is_gone():
+        send(signal.SIGKILL)
+        watch.wait(pause)
+        pause = min(pause * 1.2, _POLL_SECONDS)  # it may wait for a dead server
 
 
 def _libc() -> "CDLL | None":
@@ -111,25 +133,27 @@ def _libc() -> "CDLL | None":
     return ctypes.CDLL(None)
 
 
-def _adopts_orphans(libc: "CDLL | None") -> bool:
-    # Without /proc they would be there, and not be found.
-    return (
-        libc is not None
-        and os.path.exists(f"/proc/{os.getpid()}/stat")
-        and libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
-    )
-
-
 def _become(spec: "dict[str, Any]", parent: int, libc: "CDLL | None") -> "NoReturn":
     """
-    Be the command, in the forked child.
+    Turn the forked child into the command.
     """
-    # Not handed on to the command, as every descriptor that Python makes.
+    # Closed by exec, like every descriptor that Python makes.
     report_fd = os.dup(1)
-    # By itself: it could end this supervisor before that comes to it.
-    report("pid", os.getpid())
     try:
-        _prepare(spec, parent, libc)
+        os.setsid()
+        if libc is not None:
+            libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            if os.getppid() != parent:  # the supervisor died before that
+                os._exit(127)
+        for number in range(1, signal.NSIG):
+            # Refused for SIGKILL, SIGSTOP and those that the C library reserves.
+            _succeeds(signal.signal, number, signal.SIG_DFL)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(2, 1)
+        os.chdir(spec["cwd"])
+        _limit("RLIMIT_CORE", 0)
+        _limit("RLIMIT_DATA", spec["memory"])
+        _limit("RLIMIT_FSIZE", spec["file"])
         os.execvpe(spec["argv"][0], spec["argv"], spec["env"])  # noqa: S606 - no shell
     except (OSError, ValueError) as error:
         number = getattr(error, "errno", errno.EINVAL)
@@ -137,387 +161,147 @@ def _become(spec: "dict[str, Any]", parent: int, libc: "CDLL | None") -> "NoRetu
     os._exit(127)
 
 
-def _prepare(spec: "dict[str, Any]", parent: int, libc: "CDLL | None") -> None:
-    os.setsid()
-    if libc is not None:
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:  # it has ended before that
-            os._exit(127)
-    for number in range(1, signal.NSIG):
-        try:
-            signal.signal(number, signal.SIG_DFL)
-        except (OSError, ValueError):  # not to be caught, or the C library's own
-            continue
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    os.dup2(2, 1)
-    os.chdir(spec["cwd"])
-    _limit("RLIMIT_CORE", 0)
-    _limit("RLIMIT_DATA", spec["memory"])
-    _limit("RLIMIT_FSIZE", spec["file"])
-
-
 def _limit(name: str, limit: int) -> None:
     import resource  # noqa: PLC0415 - Windows has none, and imports this module
 
-    what = getattr(resource, name)
-    hard = resource.getrlimit(what)[1]
+    kind = getattr(resource, name)
+    hard = resource.getrlimit(kind)[1]
     if hard != resource.RLIM_INFINITY:
         limit = min(limit, hard)
-    try:
-        resource.setrlimit(what, (limit, limit))
-    except (OSError, ValueError):  # a system without this limit
-        return
+    # Refused by a system without this limit.
+    _succeeds(resource.setrlimit, kind, (limit, limit))
 
 
 class Watch:
     """
-    What is known of the parent, its wishes, and the children.
+    The state of the parent and of the children, as of the last `wait`.
 
     Attributes:
-        child: The command's process.
+        child: The process ID of the command; 0: it has not been started.
 
-        status: How it has ended; None: it has not.
+        status: How the command has ended; None: it has not.
 
         is_childless: No child is left, adopted ones included.
 
-        is_orphan: The parent is gone.
+        heard: The content of stdin so far.
 
-        is_dismissed: The parent is done.
+        is_over: The parent has died or needs no more, or a signal asked this
+            process to end.
     """
 
     def __init__(self, parent: int) -> None:
         self.child = 0
         self.status: int | None = None
-        self.is_childless = False
-        self.is_orphan = False
-        self.is_dismissed = False
+        self.is_childless = True
+        self.is_over = False
         self._parent = parent
-        self._must_kill = False
-        self._heard = bytearray()
-        self._woken = _wake()
-        self._poll = select.poll()
-        for fd in (0, self._woken):
-            self._poll.register(fd, select.POLLIN)
-        # A forked copy of the parent may hold the other end of stdin.
-        self._sees_parent = _register_process(self._poll, parent)
-        self._look()
+        self.heard = b""
+        self._woken, writer = os.pipe()
+        os.set_blocking(writer, False)
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        for number in (signal.SIGCHLD, signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: None)
+        # The thread that started this process may have blocked some.
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
-    def message(self) -> bytes | None:
+    def wait(self, seconds: float) -> None:
         """
-        Wait for the next message; None: the parent is gone or done before that.
+        Wait at most so many seconds for an event, and take note of it.
         """
-        is_last = False
-        while True:
-            end = _LENGTH + int.from_bytes(self._heard[:_LENGTH], "little")
-            if len(self._heard) >= max(end, _LENGTH):
-                message = bytes(self._heard[_LENGTH:end])
-                del self._heard[:end]
-                return message
-            if is_last:
-                return None
-            # Whoever is gone may have said it just before that.
-            is_last = self.is_orphan or self.is_dismissed
-            self.wait(0 if is_last else None)
-
-    def started(self, child: int) -> None:
-        """
-        Know the command's process from now on.
-        """
-        self.child = child
-        self.is_childless = False
-
-    @property
-    def wish(self) -> bytes:
-        """
-        What is wished for: nothing, `END` or `KILL`.
-        """
-        if self._must_kill or KILL in self._heard:
-            return KILL
-        return END if self._heard else b""
-
-    def wait(self, seconds: "float | None") -> None:
-        """
-        Wait until something has happened, at most so long; None: any time.
-        """
-        if not self._sees_parent:
-            seconds = _LOOK_SECONDS if seconds is None else min(seconds, _LOOK_SECONDS)
-        milliseconds = None if seconds is None else seconds * 1000
-        for fd, _ in self._poll.poll(milliseconds):
-            if fd == 0:
-                self._hear()
-            elif fd == self._woken:
-                self._note()
-            else:  # the parent has ended
-                self._poll.unregister(fd)
-        self._look()
-        self._reap()
-
-    def _hear(self) -> None:
-        heard = os.read(0, 1 << 16)
-        self._heard += heard
-        if not heard:
-            self._poll.unregister(0)
-            self._lose_parent()
-
-    def _note(self) -> None:
-        numbers = set(os.read(self._woken, 1 << 10)) - {signal.SIGCHLD}
-        if signal.SIGUSR1 in numbers:
-            self.is_dismissed = True
-        if numbers:  # somebody wants this process to end
-            self._must_kill = True
-
-    def _look(self) -> None:
-        if os.getppid() != self._parent:
-            self._lose_parent()
-
-    def _lose_parent(self) -> None:
-        self.is_orphan = self._must_kill = True
-
-    def _reap(self) -> None:
-        """
-        Take note of children that have ended, also of adopted ones.
-        """
+        fds = [self._woken] if self.is_over else [self._woken, 0]
+        ready, _, _ = select.select(fds, [], [], seconds)
+        if 0 in ready:
+            heard = os.read(0, 1 << 16)
+            self.heard += heard
+            self.is_over = not heard
+        numbers = os.read(self._woken, 1 << 10) if self._woken in ready else b""
+        if set(numbers) - {signal.SIGCHLD} or os.getppid() != self._parent:
+            self.is_over = True
         try:
-            while True:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-                if not pid:
-                    return
-                if pid == self.child:
-                    self.status = os.waitstatus_to_exitcode(status)
+            while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+                if ended[0] == self.child:
+                    self.status = os.waitstatus_to_exitcode(ended[1])
                     report("status", self.status)
         except ChildProcessError:
             self.is_childless = True
 
 
-def _wake() -> int:
+def signal_tree(pid: int, number: int) -> None:
     """
-    Make what can be read from once a signal has come.
+    Send a signal to all descendants of a process that can be found.
+
+    To each before its children are listed: a killed process has no more of them.
     """
-    reader, writer = os.pipe()
-    os.set_blocking(writer, False)
-    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    noted = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-    for number in (signal.SIGCHLD, *noted):
-        signal.signal(number, lambda *_: None)
-    # The thread that has started this process may have blocked some.
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    return reader
+    for child in _children(pid):
+        _succeeds(os.kill, child, number)
+        signal_tree(child, number)
 
 
-def _register_process(poll: "select.poll", pid: int) -> bool:
-    try:
-        fd = os.pidfd_open(pid)
-    except (AttributeError, OSError):  # no Linux, an old one, or gone already
-        return False
-    poll.register(fd, select.POLLIN)
-    return True
-
-
-class Tree:
-    """
-    All descendants of this process, which adopts their orphans.
-    """
-
-    def __init__(self, watch: Watch) -> None:
-        self._watch = watch
-
-    def is_gone(self) -> bool:
-        """
-        Tell whether nothing is left.
-        """
-        return self._watch.is_childless
-
-    def ask(self) -> None:
-        """
-        Ask everything to end, what is stopped included.
-        """
-        found = descendants(os.getpid())
-        _signal(found, signal.SIGTERM)
-        _signal(found, signal.SIGCONT)
-
-    def kill(self) -> None:
-        """
-        Kill everything.
-        """
-        kill_below(os.getpid())
-
-
-class Group:
-    """
-    The process group of the command, where orphans go elsewhere.
-    """
-
-    def __init__(self, watch: Watch) -> None:
-        self._watch = watch
-
-    def is_gone(self) -> bool:
-        """
-        Tell whether nothing is left.
-        """
-        # Before it has a group of its own it is there all the same.
-        return self._watch.status is not None and not self._send(0)
-
-    def ask(self) -> None:
-        """
-        Ask everything to end, what is stopped included.
-        """
-        self._send(signal.SIGTERM)
-        self._send(signal.SIGCONT)
-
-    def kill(self) -> None:
-        """
-        Kill everything.
-        """
-        self._send(signal.SIGKILL)
-        if self._watch.status is None:
-            os.kill(self._watch.child, signal.SIGKILL)
-
-    def _send(self, number: int) -> bool:
-        # Also refused on macOS, where only zombies are left.
-        return _succeeds(os.killpg, self._watch.child, number)
-
-
-def end(processes: "Tree | Group", watch: Watch, grace: float) -> None:
-    """
-    Ask *processes* to end, kill them after *grace* seconds, and wait for it.
-    """
-    deadline = time.monotonic() + grace
-    if watch.wish != KILL and not processes.is_gone():
-        processes.ask()
-    while not processes.is_gone() and watch.wish != KILL:
-        rest = deadline - time.monotonic()
-        if rest <= 0:
-            break
-        watch.wait(min(rest, _GLANCE_SECONDS))
-    pause = 0.001
-    while not processes.is_gone():
-        processes.kill()
-        watch.wait(pause)
-        pause = min(pause * 1.2, 1.0)
-
-
-def kill_below(pid: int) -> None:
-    """
-    Kill all descendants of a process, once they stand still: nothing is forked then.
-    """
-    found = descendants(pid)
-    for _ in range(_ROUNDS):
-        _signal(found, signal.SIGSTOP)
-        before, found = found, descendants(pid)
-        if found.keys() <= before.keys():
-            # None at all: perhaps they are somebody else's by now.
-            found = found or before
-            break
-    _signal(found, signal.SIGKILL)
-
-
-def descendants(pid: int) -> "dict[int, int]":
-    """
-    Return the descendants of a process, each with its process group.
-    """
-    children: dict[int, list[tuple[int, int]]] = {}
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            parent, group = _stat(name)
-            children.setdefault(parent, []).append((int(name), group))
-    found: dict[int, int] = {}
-    waiting = [pid]
-    while waiting:
-        for child, group in children.get(waiting.pop(), ()):
-            found[child] = group
-            waiting.append(child)
+def _children(pid: int) -> "list[int]":
+    found: list[int] = []
+    if os.path.exists("/proc/thread-self/children"):
+        try:
+            for thread in os.listdir(f"/proc/{pid}/task"):
+                with open(f"/proc/{pid}/task/{thread}/children", "rb", 0) as file:
+                    found += map(int, file.read().split())
+        except OSError:  # the process, or a thread of it, has ended
+            pass
+        return found
+    # A kernel without CONFIG_PROC_CHILDREN.
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{name}/stat", "rb", 0) as file:
+                # The command's name, in parentheses, may contain anything.
+                parent = file.read().rpartition(b")")[2].split()[1]
+        except OSError:
+            continue
+        if int(parent) == pid:
+            found.append(int(name))
     return found
-
-
-def _stat(pid: str) -> tuple[int, int]:
-    try:
-        with open(f"/proc/{pid}/stat", "rb", 0) as file:
-            stat = file.read(1 << 10)
-    except OSError:  # it has ended
-        return 0, 0
-    # The name before it may contain anything.
-    _, parent, group = stat[stat.rindex(b")") + 2 :].split(None, 3)[:3]
-    return int(parent), int(group)
-
-
-def _signal(found: "dict[int, int]", number: int) -> None:
-    """
-    Send a signal to processes, by their groups: what forks just now gets it, too.
-
-    A group of theirs has no other members: a session that one of them has made
-    is entered by being born there only.
-    """
-    own = os.getpgrp()
-    for group in set(found.values()) - {own}:
-        _succeeds(os.killpg, group, number)
-    for pid, group in found.items():
-        if group == own:  # not yet in a session of its own
-            _succeeds(os.kill, pid, number)
 
 
 def remove(top: str) -> None:
     """
     Remove a directory with everything in it, as far as that is permitted.
 
-    Whatever the command has put into its place or below it: neither symlinks nor
-    mount points are followed. It may have nested directories deeper than any path
-    or stack reaches: what is deep below is lifted to the top.
+    A symlink in its place is removed, and not followed. If it, or any directory
+    below it, is a mount point, everything stays.
     """
-    number = 0
-    waiting = [(top, False)]
+    waiting = [top]
     while waiting:
-        directory, is_cleared = waiting.pop()
-        if not _is_full(directory) or is_cleared:
-            continue
-        # Without a permission to write it, it cannot be moved.
-        _succeeds(os.chmod, directory, 0o700)
-        if len(os.fsencode(directory)) > _LONG:
-            while os.path.lexists(lifted := os.path.join(top, f"-{number}")):
-                number += 1
-            if _succeeds(os.rename, directory, lifted):
-                directory = lifted
-        waiting.append((directory, True))
-        waiting += [(below, False) for below in _clear(directory)]
+        directory = waiting.pop()
+        try:
+            os.rmdir(directory)
+        except NotADirectoryError:
+            _succeeds(os.unlink, directory)
+        except OSError as error:
+            if error.errno == errno.EBUSY:
+                # A mount point. stat() shows no difference if it is a bind mount.
+                return
+            # Without the permission to write, its entries could not be removed.
+            if _succeeds(os.chmod, directory, 0o700):
+                waiting += _directories(directory)
+    if os.path.lexists(top):
+        import shutil  # noqa: PLC0415 - takes as long to load as the rest
+
+        try:
+            shutil.rmtree(top, ignore_errors=True)
+        except RecursionError:  # until Python 3.13, some 1000 directories deep
+            return
 
 
-def _is_full(path: str) -> bool:
-    """
-    Remove an empty directory, or a file; tell whether it is a full directory.
-
-    The system looks for entries last: what is none, or where another file system
-    begins, is no full one.
-    """
+def _directories(path: str) -> "list[str]":
     try:
-        os.rmdir(path)
-    except NotADirectoryError:
-        _succeeds(os.unlink, path)
-    except OSError as error:
-        return error.errno in (errno.ENOTEMPTY, errno.EEXIST)
-    return False
-
-
-def _clear(directory: str) -> list[str]:
-    """
-    Remove all files of a directory and return its directories.
-    """
-    below = []
-    try:
-        with os.scandir(directory) as entries:
-            found = list(entries)
-    except OSError:
+        with os.scandir(path) as entries:
+            return [e.path for e in entries if e.is_dir(follow_symlinks=False)]
+    except OSError:  # no file descriptor is left
         return []
-    for entry in found:
-        if entry.is_dir(follow_symlinks=False):
-            below.append(entry.path)
-        else:
-            _succeeds(os.unlink, entry.path)
-    return below
 
 
 def _succeeds(do: "Any", *arguments: object) -> bool:
     try:
         do(*arguments)
-    except OSError:
+    except (OSError, ValueError):
         return False
     return True
 

@@ -4,13 +4,13 @@ The command `check --all`: every environment that the store knows.
 
 from __future__ import annotations
 
+import copy
 import json
 import signal
 from collections import Counter
 from typing import TYPE_CHECKING
 
 from upgrade_state import checks
-from upgrade_state.checks._scope import another
 from upgrade_state.cli._live import Live
 from upgrade_state.cli._outcomes import trouble
 from upgrade_state.cli._output import err, flush, give_up, out, raw
@@ -86,21 +86,21 @@ def _observer(
     def observe(environment: EnvironmentState, result: Result | None) -> None:
         live.see(environment, ended=result is not None)
         if result is not None:
-            _report(result, options)
+            _report(environment, result, options)
 
     return observe
 
 
-def _report(result: Result, options: Namespace) -> None:
+def _report(environment: EnvironmentState, result: Result, options: Namespace) -> None:
     """
     Print what has ended; for people only what has begun, the rest is counted.
     """
-    outcome, name = result.outcome, name_of(result.environment)
+    outcome, name = result.outcome, name_of(environment)
     if options.json:
-        raw(_json(result, options))
+        raw(_json(environment, result, options))
     elif outcome.state == "checked":
-        out(f"{name}: {_found(result, options)}")
-    elif result.environment.path is None:  # all that is known is where the record is
+        out(f"{name}: {_found(environment, options)}")
+    elif environment.path is None:  # all that is known is where the record is
         err(f"{outcome.error} (upgrade-state doctor says more)")
     elif (words := trouble(outcome)) is not None:
         err(f"{name}: {words}")
@@ -109,19 +109,20 @@ def _report(result: Result, options: Namespace) -> None:
     flush()  # whoever reads it does not wait for the others
 
 
-def _view(result: Result, options: Namespace) -> View:
-    return View(another(result.environment), options)
+def _view(environment: EnvironmentState, options: Namespace) -> View:
+    # A handle keeps the record that it has read, and there may be many of them.
+    return View(copy.copy(environment), options)
 
 
-def _found(result: Result, options: Namespace) -> str:
+def _found(environment: EnvironmentState, options: Namespace) -> str:
     try:
-        return _view(result, options).summary
+        return _view(environment, options).summary
     except UpgradeStateError as error:  # it went away, or bad, just now
         return str(error)
 
 
-def _json(result: Result, options: Namespace) -> str:
-    environment, outcome = result.environment, result.outcome
+def _json(environment: EnvironmentState, result: Result, options: Namespace) -> str:
+    outcome = result.outcome
     fields: dict[str, object] = {
         "outcome": outcome.state,
         "seconds": round(result.seconds, 3),
@@ -129,7 +130,7 @@ def _json(result: Result, options: Namespace) -> str:
     if outcome.error is not None:
         fields["message"] = outcome.error.message
     try:
-        return _view(result, options).as_json(**fields)
+        return _view(environment, options).as_json(**fields)
     except UpgradeStateError:  # which is the message, or went bad just now
         known = {"environment": environment.path, "key": environment.key}
         known |= {"lockfile": environment.lockfile_name}

@@ -40,7 +40,8 @@ def ended_by(*numbers: signal.Signals) -> Iterator[checks.Cancellation]:
         came.append(number)
         cancellation.cancel()
 
-    with checks.Cancellation() as cancellation, contextlib.ExitStack() as stack:
+    cancellation = checks.Cancellation()
+    with contextlib.ExitStack() as stack:
         for number in numbers:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 stack.callback(signal.signal, number, signal.signal(number, cancel))
