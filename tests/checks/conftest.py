@@ -10,7 +10,7 @@ import pytest
 from upgrade_state import StateStore
 from upgrade_state.checks import _containment, _supervisor
 
-# What a test may wait for at most: only ends a hang.
+# Seconds that a test waits at most: only ends a hang.
 _LIMIT = 60
 
 # The supervisor as a module, so that its coverage is measured.
@@ -23,13 +23,13 @@ spec.loader.exec_module(supervisor)
 supervisor.main()
 """
 
-# A fixture puts a stand-in into its place.
+# A fixture replaces it by a stand-in.
 PYTHON = sys.executable
 
 
 def wait_for(condition, seconds=_LIMIT):
     """
-    Wait until something is true, and return that; a path: what is in it.
+    Wait until a condition is true, and return its value; for a path, its content.
     """
     if isinstance(condition, Path):
         path = condition
@@ -43,7 +43,7 @@ def wait_for(condition, seconds=_LIMIT):
 
 def state_of(pid):
     """
-    The state of a process, one letter; a zombie, and what is not there: Z.
+    The state of a process, one letter. Z: it is a zombie, or does not exist.
     """
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
@@ -53,14 +53,14 @@ def state_of(pid):
 
 def is_gone(pid):
     """
-    Tell whether a process ends in time; a zombie has ended.
+    Return whether a process ends in time; a zombie has ended.
     """
     return wait_for(lambda: state_of(pid) == "Z")
 
 
 def marked(mark):
     """
-    The processes with this text in the environment that they began with.
+    Find the processes with this text in their initial environment.
     """
     found = set()
     for path in Path("/proc").glob("[0-9]*/environ"):
@@ -120,7 +120,7 @@ def late(monkeypatch):
     """
     Let the time for commands be over once a condition is met, and not before.
 
-    Whatever a command does until then, it has done it, on a busy machine too.
+    Even on a busy machine the command has done by then all that it was to do.
     """
 
     def late_(is_so):

@@ -13,7 +13,7 @@ def failing(*_):
 class TestCheck:
     def test_checked(self, environment, lock_of):
         """
-        What a resolver finds is remembered, with the recipe of its user.
+        The result of a resolver is recorded, with the recipe that the user ran.
         """
         new = lock_of(attrs="24.3.0")
 
@@ -39,14 +39,14 @@ class TestCheck:
 
     def test_busy(self, environment):
         """
-        A check that another one is in the way of does nothing.
+        While another process is checking, no check is made.
         """
         with environment.try_check():
             assert checks.Outcome("busy") == checks.check(environment, failing)
 
     def test_failed(self, environment):
         """
-        A resolver's failure is remembered and told.
+        A failure of the resolver is recorded and returned.
         """
         outcome = checks.check(environment, failing)
 
@@ -56,7 +56,7 @@ class TestCheck:
 
     def test_not_due(self, environment):
         """
-        If asked to, a check is made only where it is due.
+        With *only_if_due* no check is made that is not due.
         """
         checks.check(environment, lambda _, old: old)
 
@@ -67,7 +67,7 @@ class TestCheck:
 
     def test_due(self, environment):
         """
-        Whoever asks learns why a check was due.
+        The outcome has the reason why the check was due.
         """
         age = dt.timedelta(0)
         checks.check(environment, lambda _, old: old)
@@ -81,7 +81,7 @@ class TestCheck:
 
     def test_no_lockfile_any_more(self, environment, directory):
         """
-        What is made from nothing is no upgrade of a lockfile that is gone.
+        If the lockfile was removed, a new one is no upgrade of it.
         """
         checks.check(environment, lambda _, old: old, recipe="uv")
         (directory / "uv.lock").unlink()
@@ -95,7 +95,7 @@ class TestCheck:
     @pytest.mark.parametrize("name", [None, "state.json"])
     def test_never_a_file(self, store, directory, name):
         """
-        What a manager's own check was about need not be a file that can be gone.
+        Content that a manager checks need not be a file.
         """
         environment = store.environment(directory, name)
         with environment.try_check(b"canonical 1") as guard:
@@ -114,7 +114,7 @@ class TestCheck:
 
     def test_no_lockfile_s_name(self, store, directory):
         """
-        Nor can a lockfile be gone that has no name, whatever recipe was named.
+        Without a lockfile name no lockfile is missing, whichever recipe is recorded.
         """
         environment = store.environment(directory)
         with environment.try_check(b"canonical 1") as guard:
@@ -126,7 +126,7 @@ class TestCheck:
 
     def test_first_lockfile(self, environment, directory, lock_of):
         """
-        On purpose one may be made, and where none was there, if that is due.
+        A check on purpose may make a first lockfile, and so may one that is due.
         """
         checks.check(environment, lambda _, old: old)
         (directory / "uv.lock").unlink()
@@ -144,7 +144,7 @@ class TestCheck:
 
     def test_dropped(self, environment, monkeypatch):
         """
-        Where another check was faster, its result is kept.
+        If another check was faster, its result is kept.
         """
         monkeypatch.setattr(
             "upgrade_state._guard.CheckGuard.commit", lambda *_, **__: False
@@ -156,7 +156,7 @@ class TestCheck:
 
     def test_bug(self, environment):
         """
-        A bug of the resolver is no answer; it is remembered and goes on.
+        A bug of the resolver is recorded, and raised.
         """
         with pytest.raises(ZeroDivisionError):
             checks.check(environment, lambda *_: 1 / 0)
@@ -175,7 +175,7 @@ class TestCheck:
     )
     def test_mistakes(self, environment, asked, words):
         """
-        A mistake of the caller is no failure of the check, which is not made.
+        A mistake of the caller is no failure of the check; no check is made.
         """
         with pytest.raises(ValueError, match=words):
             checks.check(environment, failing, only_if_due=True, **asked)
@@ -201,7 +201,7 @@ def uv(tmp_path, monkeypatch, lock_of, directory):
 
 def record(environment, recipe):
     """
-    Make a check that finds nothing, by that recipe.
+    Make a check by a recipe that finds no upgrades.
     """
     outcome = checks.check(environment, lambda _, old: old, recipe=recipe)
     assert "checked" == outcome.state
@@ -220,7 +220,7 @@ class TestRecipeOfTheRecord:
 
     def test_none_of_the_callers(self, environment, uv):
         """
-        It is the record's word that counts.
+        The recipe of the record counts, not the caller's.
         """
         record(environment, None)
 
@@ -229,7 +229,7 @@ class TestRecipeOfTheRecord:
 
     def test_nothing_known(self, environment, uv):
         """
-        Where nothing is known nothing is run, and nothing recorded.
+        Without a record nothing is run, and nothing is recorded.
         """
         assert checks.Outcome("no-recipe") == checks.check(environment)
         assert not uv.exists()
@@ -237,7 +237,7 @@ class TestRecipeOfTheRecord:
 
     def test_none_recorded(self, environment, uv):
         """
-        So it is after a check by a command, which is not repeated by itself.
+        After a check by a command nothing is run: it is not repeated automatically.
         """
         record(environment, None)
         before = environment.look().information
@@ -249,7 +249,7 @@ class TestRecipeOfTheRecord:
 
     def test_unknown(self, environment):
         """
-        A recipe that is gone is a failure, which is remembered with the choices.
+        A recipe that no longer exists is a failure, recorded with the choices.
         """
         record(environment, "zuv")
 
@@ -261,7 +261,7 @@ class TestRecipeOfTheRecord:
 
     def test_withdrawn(self, environment, uv):
         """
-        Consent that is withdrawn before the lock is taken counts.
+        Consent that is withdrawn before the lock is taken is respected.
         """
         record(environment, "uv")
         assert environment.look().freshness(max_age=dt.timedelta(0)).due
@@ -277,7 +277,7 @@ class TestRecipeOfTheRecord:
 
     def test_withdrawn_too_late(self, environment):
         """
-        During the check it cannot be withdrawn, and says so.
+        During the check it cannot be withdrawn, and `forget` says so.
         """
         forgotten = []
 
@@ -292,7 +292,7 @@ class TestRecipeOfTheRecord:
 
     def test_not_due(self, environment, uv):
         """
-        Whether it is due is decided first.
+        Freshness is decided before the recipe is looked up.
         """
         record(environment, "uv")
 
@@ -303,7 +303,7 @@ class TestRecipeOfTheRecord:
 class TestCancelled:
     def test_before(self, environment, tmp_path):
         """
-        What is cancelled already is not begun, and nothing is touched.
+        If it is cancelled beforehand, no check begins, and nothing is written.
         """
         cancellation = checks.Cancellation()
         cancellation.cancel()
@@ -314,7 +314,7 @@ class TestCancelled:
 
     def test_during(self, environment):
         """
-        What is cancelled meanwhile leaves no failure, and a free lock.
+        A check that is cancelled leaves no failure, and a free lock.
         """
 
         def resolver(*_):
@@ -332,7 +332,7 @@ class TestCancelled:
 
     def test_told_why_it_was_made(self, environment):
         """
-        Why the check was due is told, also of one that did not come to its end.
+        The reason why it was due is in the outcome of a cancelled or failed check.
         """
 
         def resolver(*_):
@@ -346,7 +346,7 @@ class TestCancelled:
 
     def test_too_late(self, environment):
         """
-        Whoever does not look is waited for, and what he found is stored.
+        A resolver that does not look is waited for, and its result is stored.
         """
 
         def resolver(_, old):
@@ -360,7 +360,7 @@ class TestCancelled:
 
     def test_of_the_check_only(self, environment):
         """
-        After the check nothing is left of it in this thread.
+        After the check this thread has no cancellation.
         """
         cancellation = checks.Cancellation()
         checks.check(environment, lambda _, old: old, cancellation=cancellation)
@@ -401,7 +401,7 @@ class TestLook:
 class TestJudge:
     def test_half_a_lockfile(self, environment, lock_of):
         """
-        What cannot be read where the old one could is a failure.
+        A new lockfile that is unreadable is a failure, if the old one is readable.
         """
         outcome = checks.check(environment, lambda *_: b"<<")
 
@@ -412,20 +412,20 @@ class TestJudge:
 
     def test_first_lockfile(self, environment):
         """
-        Where there was none, the new one has to be readable, too.
+        If there was no lockfile, the new one has to be readable, too.
         """
         with pytest.raises(ResolverError):
             checks.judge(environment, None, b"")
 
     def test_both_unreadable(self, environment):
         """
-        What this library does not understand it does not judge.
+        If both are unreadable, neither is judged.
         """
         assert checks.judge(environment, b"version = 9", b"version = 99") is None
 
     def test_opaque(self, environment):
         """
-        Without a format there is nothing to be read.
+        Without a format no lockfile is read.
         """
         environment = environment.store.environment("/x", "custom.lock")
 

@@ -26,13 +26,13 @@ from upgrade_state.exceptions import ResolverError
 SECOND = 1.0
 LONG = 600.0
 
-# A fixture puts a stand-in into its place.
+# A fixture replaces it by a stand-in.
 PYTHON = sys.executable
 
 # Leave it to the supervisor to end everything, also on a busy machine.
 PATIENT = {"patience": 60.0}
 
-# There are two of it, which do not listen and say that they are there.
+# Two processes that ignore SIGTERM, each of which makes a file.
 DEAF = (
     "import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
     "os.fork(); open(f'ready{os.getpid()}', 'w').close(); time.sleep(600)"
@@ -53,7 +53,7 @@ while not os.path.exists("ready"):
     time.sleep(0.01)
 """
 
-# Doubles until there are 200 of it, each in a session of its own.
+# Doubles until there are 200 processes, each in a session of its own.
 BOMB = """
 import os, signal, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -71,7 +71,7 @@ open("ready", "a").write("x")
 time.sleep(600)
 """
 
-# Is never there for long: whoever looks for it finds its parent.
+# No process of it lives long: a search finds only its parent.
 COMET = """
 import os, signal
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -91,7 +91,7 @@ def place(tmp_path):
 @pytest.fixture
 def mark(tmp_path):
     """
-    A text in the environment of commands that nothing else has.
+    A marker in the environment of the commands of this test only.
     """
     return f"MARK={tmp_path}"
 
@@ -99,7 +99,7 @@ def mark(tmp_path):
 @pytest.fixture
 def left(marked, mark):
     """
-    The processes of commands that are there.
+    Find the processes of the commands of this test.
     """
     return lambda: marked(mark)
 
@@ -107,7 +107,7 @@ def left(marked, mark):
 @pytest.fixture
 def run(place, mark):
     """
-    Run a command that has a mark.
+    Run a command with the marker.
     """
 
     def run_(argv, timeout=LONG, **limits):
@@ -122,7 +122,7 @@ def run(place, mark):
 class TestEnd:
     def test_status(self, run):
         """
-        A command that ends by itself has an exit status and a last word.
+        A command that ends by itself has an exit status and an output.
         """
         ended = run(["sh", "-c", "echo out; echo err >&2; exit 7"])
 
@@ -138,7 +138,7 @@ class TestEnd:
 
     def test_stragglers(self, run, left):
         """
-        What a command leaves running in the background is ended with it.
+        A background job of a command is ended with it.
         """
         ended = run(["sh", "-c", "sleep 600 & echo $!"])
 
@@ -147,7 +147,7 @@ class TestEnd:
 
     def test_daemon(self, run, python, left):
         """
-        So is a daemon in a session of its own that does not listen.
+        So is a daemon in a session of its own that ignores SIGTERM.
         """
         assert 0 == run(python(DAEMON), grace=0.1).status
         assert set() == left()
@@ -155,7 +155,7 @@ class TestEnd:
     @pytest.mark.parametrize("code", [BOMB, COMET], ids=["bomb", "comet"])
     def test_forks(self, run, place, left, wait_for, python, code):
         """
-        Forking faster than anybody can look does not help.
+        So are processes that fork faster than they can be listed.
         """
         enough = 200 if code is BOMB else 1
         most = []
@@ -178,7 +178,7 @@ class TestEnd:
 
     def test_stopped(self, run, place, left, late, state_of):
         """
-        What has stopped itself is ended, too, and has time to tidy up.
+        A stopped command is ended, too, and has time to tidy up.
         """
         code = "trap 'echo tidy > end; exit' TERM; kill -STOP $$"
         late(lambda: "T" in map(state_of, left()))
@@ -189,7 +189,7 @@ class TestEnd:
 
     def test_friendly(self, run, place, late):
         """
-        A command that listens has time to tidy up.
+        A command that handles SIGTERM has time to tidy up.
         """
         code = "trap 'echo tidy > end; exit' TERM; : > ready; sleep 600 & wait"
         late((place / "ready").exists)
@@ -199,7 +199,7 @@ class TestEnd:
 
     def test_many_threads(self, run, python, left):
         """
-        Checks may be made in many threads at once.
+        Several threads may run commands at once.
         """
         with ThreadPoolExecutor(9) as pool:
             ended = list(pool.map(lambda _: run(["sh", "-c", "sleep 600 &"]), range(9)))
@@ -210,7 +210,7 @@ class TestEnd:
 
 class TestOutside:
     """
-    Where orphans cannot be adopted there is the process group.
+    A system without child subreapers, where only the process group is found.
     """
 
     @pytest.fixture(
@@ -226,7 +226,7 @@ class TestOutside:
 
     def test_stragglers(self, run, left):
         """
-        What is in the group is ended with the command.
+        Processes in the group are ended with the command.
         """
         assert 0 == run(["sh", "-c", "sleep 600 & sleep 600 &"]).status
         assert set() == left()
@@ -238,7 +238,7 @@ class TestOutside:
     @pytest.mark.usefixtures("_late_once_deaf")
     def test_deaf(self, run, python, left):
         """
-        And killed if it does not listen.
+        They are killed if they ignore SIGTERM.
         """
         ended = run(python(DEAF), SECOND, grace=0.1)
 
@@ -247,7 +247,7 @@ class TestOutside:
 
     def test_deaf_straggler(self, run, python, left):
         """
-        So is what does not listen and is left when the command has ended.
+        So is one that ignores SIGTERM and outlives the command.
         """
         code = (
             "import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
@@ -288,7 +288,7 @@ class TestLimits:
 
     def test_output_without_end(self, run, left):
         """
-        Whoever writes without end is ended.
+        A command that writes without end is ended.
         """
         ended = run(["yes"])
 
@@ -300,7 +300,7 @@ class TestLimits:
 
     def test_too_much_at_once(self, run, python):
         """
-        It does not help to be faster than that.
+        So is one that ends before its output is counted.
         """
         ended = run(python("print('x' * 2000)"), output=1 << 10)
 
@@ -308,7 +308,7 @@ class TestLimits:
 
     def test_memory(self, run, python):
         """
-        Whoever fills the memory fails.
+        A command that fills the memory fails.
         """
         code = "x = [bytearray(1 << 20) for _ in range(1 << 20)]"
 
@@ -319,7 +319,7 @@ class TestLimits:
 
     def test_file(self, run, place):
         """
-        Whoever writes a file without end is killed.
+        A command that writes a file without end is killed.
         """
         ended = run(["sh", "-c", "exec yes > file"], file=1 << 20)
 
@@ -328,7 +328,7 @@ class TestLimits:
 
     def test_none_is_raised(self, run, python, supervisor):
         """
-        A limit that is lower already stays, and a command cannot raise any.
+        A limit that is lower already stays, and a command cannot raise it.
         """
         names = ("RLIMIT_FSIZE", "RLIMIT_DATA", "RLIMIT_CORE")
         code = f"""if 1:
@@ -353,7 +353,7 @@ class TestLimits:
     )
     def test_size(self, number, words):
         """
-        Sizes are said as people say them.
+        Sizes are formatted for people.
         """
         assert words == _containment.size(number)
 
@@ -361,7 +361,7 @@ class TestLimits:
 class TestClocks:
     @pytest.fixture(autouse=True)
     def _unmeasured(self, monkeypatch):
-        # What is ended before it is the command would leave half a file.
+        # A supervisor that is killed leaves half a file of measurements.
         monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
 
     def test_too_long(self, run):
@@ -374,7 +374,7 @@ class TestClocks:
 
     def test_not_even_begun(self, run, supervisor):
         """
-        So is one whose supervisor has not come to it by then.
+        So is one that its supervisor has not started by then.
         """
         supervisor("import time; time.sleep(600);")
 
@@ -399,7 +399,7 @@ class TestSurroundings:
 
     def test_signals(self, run):
         """
-        No signal is ignored or blocked, whatever is here.
+        No signal is ignored or blocked, even if this process ignores or blocks it.
         """
         former = signal.signal(signal.SIGHUP, signal.SIG_IGN)
         mask = signal.pthread_sigmask(
@@ -417,7 +417,7 @@ class TestSurroundings:
 
     def test_no_terminal(self, run):
         """
-        Nobody can be asked: there is no terminal, and the input is empty.
+        There is no terminal to ask a question on, and the input is empty.
         """
         code = "cat; exec < /dev/tty"
 
@@ -428,7 +428,7 @@ class TestSurroundings:
 
     def test_arguments_are_private(self, run, place):
         """
-        Nobody sees in the list of processes what a supervisor was told.
+        The list of processes does not show the command that a supervisor gets.
         """
         ended = run(["sh", "-c", "tr '\\0' ' ' < /proc/$PPID/cmdline", "x", "secret"])
 
@@ -449,7 +449,7 @@ class TestStart:
     )
     def test_impossible(self, run, place, name, error):
         """
-        A command that cannot be started is the system's error, as ever.
+        If a command cannot be started, the error is that of the system.
         """
         (place / "plain").write_text("")
         (place / "folder").mkdir()
@@ -464,7 +464,7 @@ class TestStart:
 
     def test_odd_variable(self):
         """
-        So is a variable that cannot be set.
+        So it is if a variable cannot be set.
         """
         with (
             _containment.supervised() as supervisor,
@@ -474,7 +474,7 @@ class TestStart:
 
     def test_long_arguments(self, run):
         """
-        A command may be longer than what a pipe takes at once.
+        A command may be longer than the buffer of a pipe.
         """
         words = ["x" * 100_000] * 10
 
@@ -487,7 +487,7 @@ class TestStart:
     )
     def test_no_python(self, run, monkeypatch, name):
         """
-        Where there is no Python, nothing is run instead.
+        If there is no Python, nothing is run.
         """
         monkeypatch.setattr(sys, "executable", name)
 
@@ -496,7 +496,7 @@ class TestStart:
 
     def test_frozen(self, run, monkeypatch):
         """
-        A frozen application would run itself.
+        A frozen application is no Python: it would run itself.
         """
         monkeypatch.setattr(sys, "frozen", True, raising=False)
 
@@ -512,20 +512,20 @@ class TestStart:
     )
     def test_broken_python(self, run, monkeypatch, tmp_path, script, words):
         """
-        What a Python says that cannot start is the message.
+        If the Python cannot start, its output is the message.
         """
         path = tmp_path / "python"
         path.write_text(f"#!/bin/sh\n{script}\n")
         path.chmod(0o755)
         monkeypatch.setattr(sys, "executable", str(path))
 
-        # More than fits into the pipe of somebody who does not read.
+        # More than the buffer of a pipe holds.
         with pytest.raises(ResolverError, match=f"of the command ended early: {words}"):
             run(["true", *["x" * 100_000] * 10])
 
     def test_few_descriptors(self, monkeypatch):
         """
-        If the system refuses any of its file descriptors, none is left open.
+        Whichever file descriptor the system refuses, none is left open.
         """
         # The measurement of coverage would need descriptors of its own.
         monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
@@ -542,10 +542,32 @@ class TestStart:
         assert all(line.startswith("Could not start a supervisor") for line in refused)
         assert (4, "0") < (len(refused), last)
 
-    def test_zip_archive(self, environment, tmp_path):
+    @pytest.mark.parametrize("room", range(2))
+    def test_no_descriptors(self, run, monkeypatch, room):
+        """
+        Those that were opened before are closed.
+        """
+        pipe = os.pipe
+        pipes = iter([pipe] * room)
+
+        def make():
+            for make_one in pipes:
+                return make_one()
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+        gc.collect()  # what earlier tests have left open
+        before = os.listdir("/proc/self/fd")
+        monkeypatch.setattr(os, "pipe", make)
+
+        with pytest.raises(ResolverError, match="Too many open files"):
+            run(["true"])
+        assert before == os.listdir("/proc/self/fd")
+
+    def test_zip_archive(self, environment, tmp_path, monkeypatch):
         """
         The library may be in a zip archive, where no file can be executed.
         """
+        monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
         package = Path(upgrade_state.__file__).parent
         with zipfile.ZipFile(tmp_path / "library.zip", "w") as archive:
             for path in package.rglob("*"):
@@ -598,7 +620,7 @@ class TestInterrupt:
         """
         Ctrl-C at any line of the start or the end leaves no process and no directory.
         """
-        # What it has measured when it is interrupted would be half a file.
+        # A supervisor that is interrupted leaves half a file of measurements.
         monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
         monkeypatch.setenv(*mark.split("="))
         scratch = tmp_path / "scratch"
@@ -626,7 +648,7 @@ class TestInterrupt:
 
     def test_popen(self, monkeypatch, left, mark, wait_for, tmp_path):
         """
-        So does one after which the process ID of the supervisor is unknown.
+        So does one that hides the process ID of the supervisor.
         """
         monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
         monkeypatch.setenv(*mark.split("="))
@@ -695,7 +717,7 @@ class TestSupervisor:
         """
         A supervisor that does not exit in time is killed.
         """
-        # Half a file of what it has executed is none.
+        # A supervisor that is killed leaves half a file of measurements.
         monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
         supervisor("import os, time; os.getppid = lambda: time.sleep(600);")
 
@@ -725,7 +747,7 @@ class TestSupervisor:
 class TestCancellation:
     def test_other_thread(self, run, place, wait_for, left):
         """
-        A check that is cancelled ends its command, and has no result.
+        A cancelled check ends its command, and has no result.
         """
 
         def cancel():
@@ -743,14 +765,14 @@ class TestCancellation:
 
     def test_not_cancelled(self, run):
         """
-        A check that could have been cancelled is one like every other.
+        A cancellation that is not cancelled changes nothing.
         """
         cancellation = checks.Cancellation()
         with _cancellation.cancelling(cancellation):
             assert 0 == run(["true"]).status
 
 
-# A program that uses the library, and is killed.
+# A program that uses the library. It is killed or interrupted.
 PROGRAM = """
 import datetime as dt, os, sys, tempfile, threading, time
 from upgrade_state import StateStore, checks
@@ -793,7 +815,7 @@ while True:
 
 class TestParent:
     """
-    A parent that is killed with SIGKILL.
+    A checking process that is killed or interrupted.
     """
 
     @pytest.fixture
@@ -825,7 +847,7 @@ class TestParent:
     @pytest.fixture
     def demand_gone(self, left, scratches, wait_for):
         """
-        Demand that nothing is left but some copies of the parent.
+        Demand that only forked copies of the parent are left.
         """
 
         def demand_gone_(but=0):
@@ -838,11 +860,11 @@ class TestParent:
 
     def test_killed(self, start, directory, scratches, wait_for, left):
         """
-        Its command goes with it, daemons, supervisor and scratch directory too.
+        SIGKILL leaves no command, no daemon, no supervisor and no scratch directory.
         """
         program = start()
         wait_for(directory / "ready")
-        # The program, the supervisor and at least one of the command's.
+        # The program, the supervisor and at least one process of the command.
         assert len(left()) in {3, 4}
 
         program.kill()
@@ -853,7 +875,7 @@ class TestParent:
 
     def test_killed_in_the_grace(self, start, directory, wait_for, left):
         """
-        Also where the command was asked to end just now.
+        Nor does it after the command was asked to end.
         """
         program = start(LONG_GRACE)
         wait_for(directory / "ready")
@@ -867,7 +889,7 @@ class TestParent:
 
     def test_forked_copy(self, start, directory, wait_for, left):
         """
-        Also where a forked copy of the parent holds all that it held.
+        Nor does it if a forked copy of the parent holds its file descriptors.
         """
         program = start(FORKING)
         wait_for(directory / "forked")
@@ -881,9 +903,9 @@ class TestParent:
     @pytest.mark.parametrize("code", [WAITING, "pass"], ids=["long", "short"])
     def test_killed_at_any_time(self, start, demand_gone, monkeypatch, code):
         """
-        Also at any instant while it starts, or ends.
+        Nor does it at any instant of the start or the end.
         """
-        # Half a file of what it has executed is none.
+        # A supervisor that is killed leaves half a file of measurements.
         monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
         for delay in range(20):
             program = start("print('x', flush=True)", code=code, stdout=subprocess.PIPE)
@@ -919,7 +941,7 @@ class TestParent:
     @pytest.mark.parametrize("is_forked", [False, True])
     def test_killed_beside(self, start, demand_gone, name, is_forked):
         """
-        Also before there is a command, and after there was one.
+        Nor does SIGKILL before the command starts, and after it has ended.
         """
         kill = (
             "def kill(*_):\n"
@@ -946,7 +968,7 @@ class TestOddities:
 
     def test_supervisor_ends_first(self, run, supervisor):
         """
-        A command whose supervisor has ended just now is not begun.
+        A command is not started if its supervisor has just died.
         """
         supervisor(
             "import os; me = os.getpid(); ask = os.getppid;"
@@ -954,6 +976,33 @@ class TestOddities:
         )
 
         assert _containment.Ended(127, b"") == run(["echo", "x"])
+
+
+class TestSignalTree:
+    def test_ended(self):
+        """
+        A process that has ended has no descendants.
+        """
+        with subprocess.Popen(["true"]) as process:
+            pass
+
+        assert _supervisor.signal_tree(process.pid, signal.SIGKILL) is None
+
+    def test_ends_while_looked_at(self, monkeypatch):
+        """
+        A process that has ended since it was listed is skipped.
+        """
+        with subprocess.Popen(["true"]) as process:
+            pass
+        names = [str(process.pid), *os.listdir("/proc")]
+        sent = []
+        monkeypatch.setattr(os, "listdir", lambda _: names)
+        monkeypatch.setattr(os, "kill", lambda *sent_: sent.append(sent_))
+        monkeypatch.setattr(os.path, "exists", lambda _: False)
+
+        _supervisor.signal_tree(os.getppid(), 0)
+
+        assert (os.getpid(), 0) in sent
 
 
 class TestRemove:
@@ -979,7 +1028,7 @@ class TestRemove:
     @pytest.mark.parametrize("is_file", [False, True])
     def test_replaced(self, tmp_path, is_file):
         """
-        A command that puts a link or a file into its place harms nobody else.
+        A symlink or a file in its place is removed, and not followed.
         """
         home = tmp_path / "home"
         (home / "below").mkdir(parents=True)
@@ -997,7 +1046,7 @@ class TestRemove:
     @pytest.mark.parametrize("place", ["top", "top/a/b"])
     def test_mounted(self, tmp_path, place):
         """
-        Nor does one that mounts something there.
+        A mount point, at any depth, is not emptied.
         """
         home = tmp_path / "home"
         home.mkdir()
@@ -1006,12 +1055,12 @@ class TestRemove:
         (tmp_path / place).mkdir(parents=True)
         (tmp_path / "top/other").write_text("")
         script = (
-            "import runpy, sys; path, top = sys.argv[1:];"
-            "runpy.run_path(path)['remove'](top)"
+            "import sys; from upgrade_state.checks import _supervisor;"
+            "_supervisor.remove(sys.argv[1])"
         )
         command = 'mount --bind "$1" "$2" || exit 7; shift 2; exec "$@"'
         words = [home, tmp_path / place, PYTHON, "-c", script]
-        words += [_supervisor.__file__, tmp_path / "top"]
+        words += [tmp_path / "top"]
         done = subprocess.run(
             ["unshare", "-m", "sh", "-c", command, "sh", *map(str, words)],
             check=False,
@@ -1040,7 +1089,7 @@ class TestRemove:
 
     def test_too_deep(self, tmp_path, monkeypatch):
         """
-        So it does if it is nested deeper than shutil can remove it.
+        So it does if it is nested too deeply for shutil.
         """
 
         def refuse(*_, **__):
@@ -1056,7 +1105,7 @@ class TestRemove:
 
     def test_as_a_user(self, tmp_path):
         """
-        Permissions that were taken away stop nobody who owns the directory.
+        Directories without permissions are removed, if they belong to the user.
         """
         if os.geteuid():
             pytest.skip("needs root, to become somebody else")

@@ -33,7 +33,7 @@ def store():
 @pytest.fixture
 def make(tmp_path, store):
     """
-    Make so many environments of which nothing is known.
+    Make a number of environments without a record.
     """
 
     def make_(count):
@@ -73,7 +73,7 @@ def until_cancelled(*_):
 
 def only(chosen, resolver, others=newer):
     """
-    Make a resolver that is another one for one environment.
+    Make a resolver that calls *resolver* for one environment, else *others*.
     """
     return lambda environment, old: (
         resolver(environment, old)
@@ -88,7 +88,7 @@ def states(results):
 
 class Waiting:
     """
-    A resolver that waits until it is cancelled, and tells how many of it run.
+    A resolver that waits until it is cancelled, and counts its running calls.
     """
 
     def __init__(self):
@@ -120,7 +120,7 @@ def waiting():
 @contextlib.contextmanager
 def meanwhile(function):
     """
-    Do something in another thread.
+    Call a function in another thread.
     """
     thread = threading.Thread(target=function)
     thread.start()
@@ -156,7 +156,7 @@ class TestResults:
 
     def test_store(self, few, store):
         """
-        A store is as good as a list.
+        The environments of a store are checked.
         """
         for environment in few:
             commit(environment)
@@ -167,13 +167,13 @@ class TestResults:
 
     def test_nothing(self):
         """
-        Of nothing there are no results.
+        Without environments there are no results.
         """
         assert [] == checks.check_all([], failing)
 
     def test_seconds(self, few):
         """
-        It is told how long a check took, and zero where there was none.
+        A result has the duration of the check, and zero if none was made.
         """
         commit(few[0])
 
@@ -183,7 +183,7 @@ class TestResults:
 
     def test_observed(self, few):
         """
-        An observer hears of each beginning and each end, in the calling thread.
+        The observer is called at each beginning and each end, in the calling thread.
         """
         commit(few[0])
         heard = []
@@ -213,7 +213,7 @@ class TestResults:
     )
     def test_mistakes(self, few, wrong):
         """
-        An argument that has no meaning is refused before anything begins.
+        An invalid argument is refused before anything begins.
         """
         with pytest.raises(ValueError, match=next(iter(wrong))):
             checks.check_all(few, newer, **wrong)
@@ -224,7 +224,7 @@ class TestAtOnce:
     @pytest.mark.parametrize("jobs", [2, 5])
     def test_jobs(self, few, jobs):
         """
-        So many checks run at once.
+        As many checks as *jobs* run at once.
         """
         barrier = threading.Barrier(jobs)
 
@@ -238,7 +238,7 @@ class TestAtOnce:
 
     def test_no_more(self, make):
         """
-        And no more than those, the threads included.
+        No more checks than *jobs* run at once, and no more threads.
         """
         running, most, lock = 0, [0, 0], threading.Lock()
         before = threading.active_count()
@@ -262,7 +262,7 @@ class TestAtOnce:
 
     def test_taken_lazily(self, make):
         """
-        Environments are taken as there is room, and not all at the beginning.
+        Environments are taken as threads become free, not all at the beginning.
         """
         taken, ahead, ended = 0, [], []
 
@@ -283,7 +283,7 @@ class TestAtOnce:
 
     def test_default(self, make, waiting, monkeypatch):
         """
-        Without a number it is 4 for each core, and at most 8.
+        The default of *jobs* is 4 per core, and at most 8.
         """
         environments = make(10)
         for cores, jobs in ((1, 4), (None, 4), (2, 8), (64, 8)):
@@ -313,7 +313,7 @@ class TestAtOnce:
 
     def test_no_more_threads(self, few, monkeypatch):
         """
-        Where the system gives no thread, that is the failure of one check.
+        If the system gives no thread, one check fails.
         """
         start = threading.Thread.start
 
@@ -332,7 +332,7 @@ class TestAtOnce:
 class TestSkipped:
     def test_fresh(self, few):
         """
-        What is fresh is skipped, so that an interrupted run goes on.
+        A fresh environment is skipped, so a second call continues an interrupted one.
         """
         commit(few[1])
         asked = []
@@ -350,7 +350,7 @@ class TestSkipped:
 
     def test_max_age(self, few):
         """
-        With a maximum age of zero nothing is fresh.
+        With a maximum age of zero no environment is fresh.
         """
         checks.check_all(few, newer)
 
@@ -360,7 +360,7 @@ class TestSkipped:
 
     def test_backing_off(self, few):
         """
-        What has failed just now is not tried again.
+        A check that has just failed is not repeated.
         """
         checks.check_all(few, failing)
 
@@ -371,7 +371,7 @@ class TestSkipped:
 
     def test_decided_again(self, few):
         """
-        What another one has checked since the first look is fresh.
+        An environment that another process has checked since the first look is fresh.
         """
 
         def other(environment, result):
@@ -384,7 +384,7 @@ class TestSkipped:
 
     def test_busy(self, few):
         """
-        What another one is checking is busy, and disturbs nobody.
+        An environment that another process is checking is busy; the others are checked.
         """
         with few[2].try_check():
             results = checks.check_all(few, newer)
@@ -393,7 +393,7 @@ class TestSkipped:
 
     def test_gone(self, few):
         """
-        Where the directory is gone nothing is run or written.
+        If the directory was removed, nothing is run or written.
         """
         commit(few[0])
         record = Path(few[0].record_path)
@@ -409,7 +409,7 @@ class TestSkipped:
     @pytest.mark.parametrize("restart", [False, True])
     def test_no_lockfile_any_more(self, few, restart):
         """
-        So it is where the lockfile is gone; nothing is begun, and no thread.
+        If the lockfile was removed, no check begins, and no thread.
         """
         commit(few[0], recipe="uv")
         before = Path(few[0].record_path).read_bytes()
@@ -429,7 +429,7 @@ class TestSkipped:
 
     def test_first_lockfile(self, few):
         """
-        What never had a lockfile may get one.
+        An environment that never had a lockfile may get one.
         """
         Path(few[0].path, "pins.lock").unlink()
 
@@ -439,7 +439,7 @@ class TestSkipped:
 
     def test_hidden_lockfile(self, few, monkeypatch):
         """
-        Where nobody can tell whether the lockfile is there, a check says so.
+        If it is unknown whether the lockfile exists, a check fails with the reason.
         """
         commit(few[0])
         lockfile = os.path.join(few[0].path, "pins.lock")
@@ -459,7 +459,7 @@ class TestSkipped:
 
     def test_hidden(self, few, monkeypatch):
         """
-        Where nobody can tell whether the directory is there, a check does.
+        If it is unknown whether the directory exists, a check is made.
         """
         stat = os.stat
 
@@ -474,7 +474,7 @@ class TestSkipped:
 
     def test_corrupt(self, few, store):
         """
-        A corrupt record is a failure that names it.
+        A corrupt record is a failure that names the record.
         """
         commit(few[0])
         Path(few[0].record_path).write_text("{")
@@ -552,7 +552,7 @@ print(len(results), {result.outcome.state for result in results}, len(events))
 class TestRecipes:
     def test_by_the_record(self, environment, directory, fake_uv, store):
         """
-        Without a resolver the recipe of the record is used, and stays.
+        Without a resolver the recipe of the record is used, and stays in it.
         """
         (directory / "pyproject.toml").touch()
         commit(environment, recipe="uv")
@@ -567,7 +567,7 @@ class TestRecipes:
 
     def test_no_recipe(self, few, store):
         """
-        Where the record names none, nothing is run.
+        If the record names no recipe, nothing is run.
         """
         commit(few[0])
         results = checks.check_all(few[:2], max_age=dt.timedelta())
@@ -577,7 +577,7 @@ class TestRecipes:
 
     def test_unknown_recipe(self, few, store):
         """
-        A recipe that is not there any more is a failure that lists the others.
+        A recipe that no longer exists is a failure that lists the recipes.
         """
         commit(few[0], recipe="a former one")
 
@@ -590,7 +590,7 @@ class TestRecipes:
 
     def test_fresh_without_a_recipe(self, few):
         """
-        What is fresh is fresh, whoever has checked it.
+        A check by a caller's own resolver is fresh as well.
         """
         commit(few[0])
 
@@ -612,7 +612,7 @@ class TestRecipes:
 class TestFailures:
     def test_siblings(self, few):
         """
-        A failing check does not disturb its siblings, and is remembered.
+        A failed check does not affect the others, and is recorded.
         """
         results = checks.check_all(few, only(few[1], failing))
 
@@ -623,7 +623,7 @@ class TestFailures:
     @pytest.mark.parametrize("bug", [ZeroDivisionError("x"), SystemExit("x")])
     def test_bug(self, few, bug):
         """
-        Nor does a bug in somebody's resolver.
+        Nor does a bug in a resolver.
         """
 
         def buggy(*_):
@@ -639,7 +639,7 @@ class TestFailures:
 
     def test_long_words(self, few):
         """
-        What a bug says is told in as many words as are remembered.
+        The message of a bug is as long as the recorded one.
         """
 
         def bug(*_):
@@ -653,7 +653,7 @@ class TestFailures:
 
     def test_store_refuses(self, few, monkeypatch):
         """
-        Nor a record that cannot be written.
+        Nor does a record that cannot be written.
         """
         replace = os.replace
 
@@ -671,7 +671,7 @@ class TestFailures:
 
     def test_let_go(self, few):
         """
-        What a failed check had in hand is not kept with the result.
+        The local variables of a failed check are freed.
         """
         held = []
 
@@ -693,7 +693,7 @@ class TestFailures:
 
     def test_stop(self, make, waiting):
         """
-        If asked to, the first failure ends its siblings, and what has not begun.
+        With ``stop`` the first failure cancels the running checks, and no other begins.
         """
         environments = make(10)
 
@@ -715,7 +715,7 @@ class TestFailures:
 
     def test_stop_without_a_check(self, few, store):
         """
-        A record that is no record is a failure, too.
+        So does an invalid record.
         """
         commit(few[0])
         Path(few[0].record_path).write_text("{")
@@ -732,7 +732,7 @@ class TestRetry:
 
     def test_third_attempt(self, few):
         """
-        A check that has failed twice is tried a third time.
+        A resolver that has failed twice is tried a third time.
         """
         attempts = []
 
@@ -763,7 +763,7 @@ class TestRetry:
 
     def test_half_a_lockfile(self, environment, lock_of):
         """
-        What a check refuses is tried again as well.
+        A resolver whose lockfile is refused is tried again as well.
         """
         answers = iter([b"<<", lock_of(attrs="25.0")])
 
@@ -775,7 +775,7 @@ class TestRetry:
 
     def test_cancelled(self, few, monkeypatch):
         """
-        Who waits for another attempt hears that it is not wanted any more.
+        A pause between two attempts ends when the check is cancelled.
         """
         monkeypatch.setattr(_scope, "_PAUSES", (2 * LIMIT,))
         cancellation = checks.Cancellation()
@@ -793,7 +793,7 @@ class TestRetry:
 
     def test_deadline(self, few, monkeypatch):
         """
-        What would be tried again only after the deadline has failed.
+        A check whose next attempt would be after the deadline has failed.
         """
         monkeypatch.setattr(_scope, "_PAUSES", (2 * LIMIT,))
 
@@ -821,12 +821,12 @@ class TestRetry:
 class TestEnding:
     def test_deadline(self, make, waiting, monkeypatch):
         """
-        At the deadline what runs is cancelled, and nothing begins any more.
+        At the deadline running checks are cancelled, and no other begins.
         """
         begin, seen = time.monotonic(), set()
 
         def now():
-            # No time goes by until three of them run.
+            # The clock stands still until three of them run.
             seen.add(waiting.running)
             return time.monotonic() if 3 in seen else begin
 
@@ -841,7 +841,7 @@ class TestEnding:
 
     def test_no_time(self, few):
         """
-        Without any time nothing begins.
+        With a timeout of zero no check begins.
         """
         results = checks.check_all(few, newer, timeout=dt.timedelta())
 
@@ -849,7 +849,7 @@ class TestEnding:
 
     def test_cancellation(self, make, waiting):
         """
-        Another thread may end it.
+        Another thread may cancel it.
         """
         cancellation = checks.Cancellation()
 
@@ -867,7 +867,7 @@ class TestEnding:
 
     def test_before_it_begins(self, few):
         """
-        What is cancelled beforehand does not begin, be it one or many.
+        If it is cancelled beforehand, no check begins.
         """
         cancellation = checks.Cancellation()
         cancellation.cancel()
@@ -879,7 +879,7 @@ class TestEnding:
 
     def test_observer(self, few, waiting):
         """
-        What the observer raises arrives once all checks have ended.
+        An exception of the observer is raised once all checks have ended.
         """
 
         def observe(environment, result):
@@ -899,7 +899,7 @@ class TestEnding:
 
     def test_environments(self, few, waiting):
         """
-        So does what the source of the environments raises.
+        So is an exception of the iterable of environments.
         """
 
         def stream():
@@ -915,7 +915,7 @@ class TestEnding:
     @pytest.mark.parametrize("times", [1, 2])
     def test_interrupt(self, few, waiting, times):
         """
-        Ctrl-C arrives once all checks have ended, also a second one.
+        KeyboardInterrupt is raised once all checks have ended, also after two Ctrl-C.
         """
         ending = threading.Event()
 
@@ -944,7 +944,7 @@ class TestEnding:
 
     def test_interrupt_wins(self, few):
         """
-        Whatever else goes wrong meanwhile, Ctrl-C is not lost.
+        Ctrl-C is not lost if the observer raises as well.
         """
 
         def observe(*_):
@@ -976,7 +976,7 @@ class TestEnding:
 class TestRestart:
     def test_anew(self, few):
         """
-        Everything is checked again, in order, whatever is remembered.
+        All environments are checked again, in order.
         """
         checks.check_all(few, only(few[1], failing))
         asked = []
@@ -993,7 +993,7 @@ class TestRestart:
 
     def test_interrupted(self, few):
         """
-        A restart that is interrupted goes on where it was.
+        A second call continues a restart that was interrupted.
         """
         checks.check_all(few, newer)
         cancellation = checks.Cancellation()
@@ -1014,7 +1014,7 @@ class TestRestart:
 
     def test_before_it_begins(self, few):
         """
-        What is cancelled before it begins changes nothing.
+        A restart that is cancelled before it begins changes nothing.
         """
         checks.check_all(few, newer)
 
@@ -1024,7 +1024,7 @@ class TestRestart:
 
     def test_keeps_the_rest(self, few):
         """
-        What was found stays, also where the check fails this time.
+        The last result stays if the check fails this time.
         """
         commit(few[0])
 
@@ -1034,7 +1034,7 @@ class TestRestart:
 
     def test_what_cannot_be_checked(self, few, store, tmp_path):
         """
-        Nothing is forgotten of what will not be checked.
+        An environment that will not be checked is not expired.
         """
         for environment in few[:3]:
             commit(environment)
@@ -1049,7 +1049,7 @@ class TestRestart:
 
     def test_refused(self, few, monkeypatch):
         """
-        What cannot be forgotten does not pass for fresh.
+        An environment that cannot be expired does not pass for fresh.
         """
         checks.check_all(few, newer)
         expire = type(few[0]).expire

@@ -134,29 +134,24 @@ def supervised(
     if not python:
         message = f"{_NO_SUPERVISOR}: this application has no Python to run it with"
         raise ResolverError(message, sys.executable or None)
+    supervisor = None
     with contextlib.ExitStack() as stack:
         try:
-            supervisor = Supervisor(stack, scratch, limits)
-        except OSError as error:
-            raise _impossible(error) from error
-        try:
             try:
+                supervisor = Supervisor(stack, scratch, limits)
                 supervisor.start(python)
             except OSError as error:
-                raise _impossible(error) from error
+                message = f"{_NO_SUPERVISOR} ({error.strerror or error})"
+                raise ResolverError(message, sys.executable) from error
             yield supervisor
         finally:
-            try:
-                supervisor.close()
-            except BaseException:
-                # Interrupted, perhaps before its first line.
-                supervisor.close()
-                raise
-
-
-def _impossible(error: OSError) -> ResolverError:
-    message = f"{_NO_SUPERVISOR} ({error.strerror or error})"
-    return ResolverError(message, sys.executable)
+            if supervisor is not None:
+                try:
+                    supervisor.close()
+                except BaseException:
+                    # Interrupted, perhaps before its first line.
+                    supervisor.close()
+                    raise
 
 
 class Supervisor:
@@ -242,7 +237,6 @@ class Supervisor:
             "file": self._limits.file,
         }
         message = marshal.dumps(spec)
-        too_much = f"wrote more than {size(self._limits.output)} of output"
         reason = None
         deadline = time.monotonic() + timeout
         cancellation = current_cancellation()
@@ -253,9 +247,8 @@ class Supervisor:
                 rest = deadline - time.monotonic()
                 if rest <= 0:
                     reason = f"{_LATE} {timeout:g} s"
-                elif self._written > self._limits.output:
-                    reason = too_much
-                if reason or (cancellation is not None and cancellation.is_cancelled):
+                is_cancelled = cancellation is not None and cancellation.is_cancelled
+                if reason or is_cancelled or self._written > self._limits.output:
                     break
                 self._step(min(rest, POLL_SECONDS))
         finally:
@@ -263,7 +256,7 @@ class Supervisor:
         if cancellation is not None:
             cancellation.raise_if_cancelled()
         if reason is None and self._written > self._limits.output:
-            reason = too_much
+            reason = f"wrote more than {size(self._limits.output)} of output"
         number, status = self._reported("errno"), self._reported("status")
         if number is not None:
             raise OSError(number, os.strerror(number))
