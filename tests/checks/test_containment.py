@@ -12,6 +12,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -187,14 +188,17 @@ class TestEnd:
         assert "tidy\n" == (place / "end").read_text()
         assert set() == left()
 
-    def test_friendly(self, run, place, late):
+    @pytest.mark.parametrize("wrap", ["{}", "sh -c '{}' & wait"], ids=["self", "child"])
+    def test_friendly(self, run, place, late, wrap):
         """
-        A command that handles SIGTERM has time to tidy up.
+        A process that handles SIGTERM has time to tidy up.
         """
-        code = "trap 'echo tidy > end; exit' TERM; : > ready; sleep 600 & wait"
+        code = 'trap "echo tidy > end; exit" TERM; : > ready; sleep 600 & wait'
         late((place / "ready").exists)
 
-        assert "did not end within 1 s" == run(["sh", "-c", code], SECOND).reason
+        ended = run(["sh", "-c", wrap.format(code)], SECOND)
+
+        assert "did not end within 1 s" == ended.reason
         assert "tidy\n" == (place / "end").read_text()
 
     def test_many_threads(self, run, python, left):
@@ -628,15 +632,18 @@ class TestInterrupt:
         for number in itertools.count():
             tracer = Interrupting(number)
             former = sys.gettrace()
+            begin = time.monotonic()
             sys.settrace(tracer.trace)
             try:
-                with _containment.supervised(str(scratch)):
+                with _containment.supervised(str(scratch), Limits(**PATIENT)):
                     scratch.mkdir()
                     (scratch / "file").touch()
             except KeyboardInterrupt:
                 lines += 1
             finally:
                 sys.settrace(former)
+            # It has not waited for a supervisor that was never started.
+            assert time.monotonic() - begin < 30.0
             gc.collect()
             wait_for(lambda: not left())
             assert not scratch.exists()
@@ -785,7 +792,7 @@ command = checks.Command(
     [sys.executable, "-S", "-c", code],
     passes=["MARK"],
     timeout=dt.timedelta(seconds=float(limit)),
-    limits=checks.Limits(grace=grace),
+    limits=checks.Limits(grace=grace, patience=600.0),
 )
 checks.check(environment, command)
 """
@@ -857,6 +864,20 @@ class TestParent:
             assert [] == list(scratches.iterdir())
 
         return demand_gone_
+
+    def test_forked_copy_of_the_living(self, start, directory, demand_gone):
+        """
+        A check ends although a forked copy of its process holds its descriptors.
+        """
+        wait = WAITING.replace(
+            "while True:", "while not os.path.exists(place + '/forked'):"
+        )
+        program = start(
+            FORKING, code=wait.replace("time.sleep(600)", "time.sleep(0.01)")
+        )
+
+        assert 0 == program.wait(60)
+        demand_gone(but=1)
 
     def test_killed(self, start, directory, scratches, wait_for, left):
         """

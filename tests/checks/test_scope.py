@@ -326,6 +326,7 @@ class TestAtOnce:
         first, *others = checks.check_all(few, newer)
 
         assert "RuntimeError: can't start new thread" == first.outcome.error.message
+        assert few[0].look().information is None
         assert ["checked"] * 4 == states(others)
 
 
