@@ -193,7 +193,7 @@ class TestEnd:
         """
         A process that handles SIGTERM has time to tidy up.
         """
-        code = 'trap "echo tidy > end; exit" TERM; : > ready; sleep 600 & wait'
+        code = 'trap "echo tidy > end; exit" TERM; sleep 600 & : > ready; wait'
         late((place / "ready").exists)
 
         ended = run(["sh", "-c", wrap.format(code)], SECOND)

@@ -119,7 +119,7 @@ assert_type(lockfiles.diff(old, old, direct=["curl"]), lockfiles.Diff)
 
 result = checks.check_all(store, timeout=day, on_error="stop", restart=True)[0]
 assert_type(result, checks.Result)
-assert_type(result.environment, EnvironmentState)
+assert_type(result.path, str | None)
 assert_type(result.outcome, checks.Outcome)
 checks.check_all([shop], lambda _, old: old or b"", jobs=2, observe=print)
 checks.check_all([shop], on_error="explode")  # type: ignore[arg-type] # misspelt

@@ -230,11 +230,14 @@ def signal_tree(pid: int, number: int) -> None:
     """
     Send a signal to all descendants of a process that can be found.
 
-    To each before its children are listed: a killed process has no more of them.
+    To parents first, which could take the end of a child for success. All are
+    listed before: the children of a process that has ended are no longer its own.
     """
-    for child in _children(pid):
-        _succeeds(os.kill, child, number)
-        signal_tree(child, number)
+    found = [pid]
+    for parent in found:
+        found += _children(parent)
+    for descendant in found[1:]:
+        _succeeds(os.kill, descendant, number)
 
 
 def _children(pid: int) -> "list[int]":
