@@ -1,55 +1,38 @@
 """
-Checks that start in the background: at most one, and nothing of the caller in it.
+Checks in the background: at most one, which inherits nothing of the caller.
 """
 
+import builtins
 import contextlib
 import datetime as dt
 import errno
 import fcntl
 import os
 import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from upgrade_state import StateStore, _background
+from helpers import (
+    DAY,
+    NOON,
+    SECOND,
+    commit,
+    fail,
+    is_free,
+    log_after_end,
+    place_of,
+    refuse,
+    refuse_path,
+    root_of,
+    run_at_once,
+    run_python,
+)
+from upgrade_state import StateStore
 from upgrade_state.exceptions import UpgradeStateError
 
-NOON = dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)
-SECOND = dt.timedelta(seconds=1)
-DAY = dt.timedelta(days=1)
-
-
-def log_of(environment):
-    return Path(environment.record_path).parent / "logs" / f"{environment.key}.log"
-
-
-def wait_until(is_so, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-def is_free(log):
-    with log.open() as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-    return True
-
-
-def ended(environment):
-    """
-    Wait until what was started has ended, and return its log.
-    """
-    log = log_of(environment)
-    wait_until(lambda: is_free(log))
-    return log.read_text()
+LATER = {"now": NOON + 2 * SECOND}
 
 
 @pytest.fixture
@@ -74,151 +57,125 @@ def command(runs):
     return make
 
 
+@pytest.fixture
+def run(shop, command):
+    """
+    Run a command in the background; return the log without its first line.
+    """
+
+    def run_(code="", argv=None):
+        assert shop.start_check(argv or command(code)).due
+        return log_after_end(shop).splitlines()[1:]
+
+    return run_
+
+
+@pytest.fixture
+def spawned(monkeypatch):
+    """
+    The processes that were started.
+    """
+    spawn, processes = os.posix_spawn, []
+
+    def spawn_and_note(*args, **options):
+        processes.append(spawn(*args, **options))
+        return processes[-1]
+
+    monkeypatch.setattr(os, "posix_spawn", spawn_and_note)
+    return processes
+
+
+@pytest.fixture
+def made(shop):
+    """
+    The environment in a store that exists.
+    """
+    with shop.try_check():
+        pass
+    return shop
+
+
+def log_of(environment):
+    return Path(environment.log_path)
+
+
 class TestStart:
     def test_due(self, shop, command, runs):
         """
-        Where a check is due, the command is run.
+        A check that is due runs the command, which is told the same store.
         """
-        freshness = shop.start_check(command())
-        ended(shop)
+        variable = "os.environ['UPGRADE_STATE_CACHE_DIR']"
+        freshness = shop.start_check(command(f"print({variable}, file=sys.stderr)"))
 
+        cache = str(root_of(shop).parent)
+        assert cache == log_after_end(shop).splitlines()[1]
         assert (True, "never-checked") == (freshness.due, freshness.reason)
         assert "ran\n" == runs.read_text()
 
-    def test_store(self, shop, command, runs):
+    def test_not_due(self, checked, command):
         """
-        What is run opens the same store, without being told of it.
+        A check that is not due starts nothing and writes nothing.
         """
-        note = f"open({str(runs)!r}, 'w').write(os.environ['UPGRADE_STATE_CACHE_DIR'])"
-        shop.start_check(command(note))
-        ended(shop)
-
-        assert str(Path(shop.record_path).parents[1]) == runs.read_text()
-
-    def test_not_due(self, shop, command, runs):
-        """
-        Where none is due, nothing is started and nothing written.
-        """
-        with shop.try_check() as check:
-            check.commit(b"new")
-
-        freshness = shop.start_check(command())
+        freshness = checked.start_check(command(), **LATER)
 
         assert (False, "fresh") == (freshness.due, freshness.reason)
-        assert not log_of(shop).exists()
+        assert not log_of(checked).exists()
 
-    def test_like_freshness(self, shop, command):
+    def test_like_freshness(self, checked):
         """
-        Age, lockfile and time are asked for as by `freshness`.
+        Age, lockfile and time are the arguments of `freshness`.
         """
-        with shop.try_check() as check:
-            check.commit(b"new", now=NOON)
-        later = {"now": NOON + 2 * SECOND}
+        changed = checked.start_check(["true"], lockfile=b"", **LATER)
+        log_after_end(checked)
+        log_of(checked).unlink()
+        expired = checked.start_check(["true"], max_age=SECOND, **LATER)
+        log_after_end(checked)
 
-        assert "fresh" == shop.start_check(command(), **later).reason
-        assert (
-            "lockfile-changed"
-            == shop.start_check(["true"], lockfile=b"", **later).reason
-        )
-        ended(shop)
-        log_of(shop).unlink()
-        assert "expired" == shop.start_check(["true"], max_age=SECOND, **later).reason
-
-    @pytest.mark.parametrize(
-        "name", ["UPGRADE_STATE_DISABLE", "NO_UPDATE_NOTIFIER", "CI"]
-    )
-    def test_switched_off(self, shop, command, monkeypatch, name):
-        """
-        Where notices are switched off, so are checks that nobody asked for.
-        """
-        monkeypatch.setenv(name, "1")
-
-        freshness = shop.start_check(command())
-
-        assert (False, "switched-off", name) == (
-            freshness.due,
-            freshness.reason,
-            freshness.switch,
-        )
-        assert not os.path.exists(shop.store._place())
+        assert ["lockfile-changed", "expired"] == [changed.reason, expired.reason]
 
     def test_arguments(self, shop, command, tmp_path):
         """
-        Arguments arrive as they are, bytes that are no text included.
+        Arguments arrive unchanged, bytes that are no text included.
         """
         words = ["a b", "", "*", b"\xff", tmp_path, "$HOME", "--", "\n"]
         code = "print([os.fsencode(a) for a in sys.argv[1:]], file=sys.stderr)"
 
         shop.start_check([*command(code), *words])
 
-        assert str([os.fsencode(word) for word in words]) in ended(shop)
+        assert str([os.fsencode(word) for word in words]) in log_after_end(shop)
 
     @pytest.mark.parametrize(
-        ("argv", "error"),
+        ("argv", "options", "error"),
         [
-            ("sleep 1", TypeError),
-            (b"sleep", TypeError),
-            ([1], TypeError),
-            ([], ValueError),
-            ([""], ValueError),
-            (["a\0b"], ValueError),
-            (["a", b"\0"], ValueError),
+            ("sleep 1", {}, TypeError),
+            (b"sleep", {}, TypeError),
+            ([1], {}, TypeError),
+            ([], {}, ValueError),
+            ([""], {}, ValueError),
+            (["a\0b"], {}, ValueError),
+            (["a", b"\0"], {}, ValueError),
+            (["true"], {"lockfile": "text"}, TypeError),
+            (["true"], {"max_age": -SECOND}, ValueError),
+            (["true"], {"now": dt.datetime(2026, 1, 1)}, ValueError),  # noqa: DTZ001
         ],
     )
-    def test_mistakes(self, shop, argv, error, monkeypatch):
+    def test_mistakes(self, shop, argv, options, error, monkeypatch):
         """
-        Mistakes of the caller are errors, also where all is switched off.
+        Mistakes of the caller are errors, also while a switch is set.
         """
         monkeypatch.setenv("CI", "1")
 
         with pytest.raises(error):
-            shop.start_check(argv)
-
-    def test_other_mistakes(self, shop):
-        """
-        So are those that `freshness` refuses.
-        """
-        for wrong in ({"max_age": -SECOND}, {"now": dt.datetime(2026, 1, 1)}):  # noqa: DTZ001
-            with pytest.raises(ValueError, match="must be"):
-                shop.start_check(["true"], **wrong)
-        with pytest.raises(TypeError):
-            shop.start_check(["true"], lockfile="text")
-
-    def test_no_path(self, shop):
-        """
-        What a corrupt record belonged to cannot be checked.
-        """
-        with shop.try_check() as check:
-            check.commit(b"new")
-        Path(shop.record_path).write_bytes(b"")
-        (corrupt,) = shop.store
-
-        with pytest.raises(ValueError, match="without a path"):
-            corrupt.start_check(["true"])
-
-    def test_no_working_directory(self, store, tmp_path, monkeypatch):
-        """
-        What goes by no absolute path cannot be found by another process.
-        """
-        (tmp_path / "gone").mkdir()
-        monkeypatch.chdir(tmp_path / "gone")
-        (tmp_path / "gone").rmdir()
-
-        freshness = store.environment("shop").start_check(["true"])
-
-        assert "unavailable" == freshness.reason
-        assert "The working directory was removed" == freshness.error.message
+            shop.start_check(argv, **options)
 
 
 class TestOne:
-    def test_crowd(self, shop, command, runs, run_at_once):
+    def test_crowd(self, shop, command, runs):
         """
-        Of a hundred that ask at once, one starts a check.
+        Of a hundred simultaneous calls one starts a check.
         """
-        cache = str(Path(shop.store._place()).parent)
-
-        answers = run_at_once(100, "start_check", cache, shop.path, command())
-        ended(shop)
+        answers = run_at_once(100, "start_check", *place_of(shop), command())
+        log_after_end(shop)
 
         assert 1 == sum(due for due, _ in answers)
         assert {"never-checked", "busy"} == {reason for _, reason in answers}
@@ -226,125 +183,109 @@ class TestOne:
 
     def test_while_one_runs(self, shop, command):
         """
-        While one runs there is no second one, however long it takes.
+        While one runs no other one starts, however long it takes.
         """
         (shop_file := Path(shop.path, "go")).write_text("")
         code = f"\nwhile os.path.exists({str(shop_file)!r}): time.sleep(0.01)"
         shop.start_check(command(code))
 
-        later = shop.start_check(command(), now=NOON + dt.timedelta(days=9999))
+        later = shop.start_check(command(), now=NOON + 9999 * DAY)
         shop_file.unlink()
-        ended(shop)
+        log_after_end(shop)
 
         assert (False, "busy", None) == (later.due, later.reason, later.until)
 
     def test_breaks_at_once(self, shop, command, runs):
         """
-        What breaks before it can record that is started every 5 minutes only.
+        A command that breaks before it records anything starts every 5 minutes.
         """
-        at = [0, 1, 299, 300, 599]
         answers = []
-        for seconds in at:
-            answers.append(
-                shop.start_check(command("sys.exit(1)"), now=NOON + seconds * SECOND)
-            )
-            ended(shop)
+        for seconds in (0, 1, 299, 300, 599):
+            now = NOON + seconds * SECOND
+            answers.append(shop.start_check(command("sys.exit(1)"), now=now))
+            log_after_end(shop)
 
         assert [True, False, False, True, False] == [a.due for a in answers]
-        assert "busy" == answers[1].reason
-        assert NOON + 300 * SECOND == answers[1].until
+        assert ("busy", NOON + 300 * SECOND) == (answers[1].reason, answers[1].until)
         assert 2 == len(runs.read_text().splitlines())
 
     def test_clock_set_back(self, shop, command):
         """
         A start in the future was long ago.
         """
+        for now in (NOON, NOON - 301 * SECOND):
+            assert shop.start_check(command(), now=now).due
+            log_after_end(shop)
+
+    def test_recorded(self, shop, command):
+        """
+        After a check that was recorded another one may start at once.
+
+        A check that was recorded before the start is no trace of it.
+        """
+        reasons = []
+        for now in (NOON, NOON + SECOND, NOON + SECOND):
+            commit(shop, now=NOON)
+            freshness = shop.start_check(command(), max_age=0 * DAY, now=now)
+            reasons.append(freshness.reason)
+            log_after_end(shop)
+
+        assert ["expired", "expired", "busy"] == reasons
+
+    @pytest.mark.parametrize(
+        ("at", "reason"), [(NOON - SECOND, "busy"), (NOON, "never-checked")]
+    )
+    def test_recorded_failure(self, shop, command, at, reason):
+        """
+        A failure that was recorded since the start is a trace as well.
+        """
         shop.start_check(command(), now=NOON)
-        ended(shop)
+        log_after_end(shop)
+        fail(shop, at=at)
+        until = shop.look(now=NOON).freshness().until
 
-        assert shop.start_check(command(), now=NOON - 301 * SECOND).due
-        ended(shop)
+        assert reason == shop.start_check(command(), now=until).reason
+        log_after_end(shop)
 
-    def test_left_a_trace(self, shop, command):
+    def test_decided_again(self, shop, command, monkeypatch):
         """
-        After a check that was recorded, another one may start at once.
-        """
-        shop.start_check(command(), now=NOON)
-        ended(shop)
-        with shop.try_check() as check:
-            check.commit(b"new", now=NOON)
-
-        assert shop.start_check(command(), max_age=0 * SECOND, now=NOON).due
-        ended(shop)
-
-    def test_left_a_failure(self):
-        """
-        A failure that was recorded is a trace as well.
-        """
-        since = "2026-11-20T12:00:00Z"
-        failures = (None, {"at": "2026-11-20T11:59:59Z"}, {"at": since})
-        records = [{"failure": f, "last_checked": None} for f in failures]
-
-        now = int(NOON.timestamp()) + 60
-        under_way = [_background._is_under_way(since, r, now) for r in records]
-        assert [True, True, False] == under_way
-
-    def test_older_traces(self, shop, command):
-        """
-        What was recorded before the start is no trace of it.
-        """
-        with shop.try_check() as check:
-            check.commit(b"new", now=NOON)
-        later = {"max_age": 0 * SECOND, "now": NOON + SECOND}
-        shop.start_check(command(), **later)
-        ended(shop)
-
-        assert "busy" == shop.start_check(command(), **later).reason
-
-    def test_decided_again(self, shop, command, runs, monkeypatch):
-        """
-        What was checked since the first look is not checked again.
+        A check that was made since the first look is not repeated.
         """
         flock = fcntl.flock
 
         def slow(*args):
             flock(*args)
             monkeypatch.undo()
-            with shop.try_check() as check:
-                check.commit(b"new")
+            commit(shop, now=None)
 
-        monkeypatch.setattr("fcntl.flock", slow)
+        monkeypatch.setattr(fcntl, "flock", slow)
 
         freshness = shop.start_check(command())
 
         assert (False, "fresh") == (freshness.due, freshness.reason)
         assert "" == log_of(shop).read_text()
 
-    def test_forgotten(self, shop, command):
+    def test_forgotten(self, shop, run):
         """
-        Once it is forgotten, nothing is known of a start either.
+        `forget` also forgets the last start.
         """
-        shop.start_check(command())
-        ended(shop)
+        run()
         shop.forget()
 
-        assert shop.start_check(command()).due
-        ended(shop)
+        run()
 
-    def test_of_itself(self, shop, command):
+    def test_of_itself(self, shop, run):
         """
-        A check that starts checks of its own environment starts none.
+        A check that starts a check of its own environment starts none.
         """
-        cache = str(Path(shop.store._place()).parent)
+        cache, directory = place_of(shop)
         code = (
             f"sys.path[:] = {sys.path!r}\nfrom upgrade_state import StateStore\n"
-            f"shop = StateStore({cache!r}).environment({shop.path!r}, 'uv.lock')\n"
+            f"shop = StateStore({cache!r}).environment({directory!r}, 'uv.lock')\n"
             "print(shop.start_check(['true']).reason, file=sys.stderr)"
         )
 
-        shop.start_check(command(code))
-
-        assert "\nbusy\n" in ended(shop)
+        assert "busy" == run(code)[0]
 
 
 def open_files(process):
@@ -353,7 +294,7 @@ def open_files(process):
             yield os.readlink(link)
 
 
-LOOK = """
+FACTS = """
 def is_empty(fd):
     return os.path.samestat(os.fstat(fd), os.stat(os.devnull))
 
@@ -371,94 +312,84 @@ say('variable', os.environ.get('SHOP'))
 """
 
 
-class TestDetached:
-    def facts(self, environment):
-        lines = ended(environment).splitlines()[1:-1]
-        return dict(line.partition(" ")[::2] for line in lines)
+def facts_of(lines):
+    return dict(line.partition(" ")[::2] for line in lines[:-1])
 
-    def test_inherits_nothing(self, shop, command, monkeypatch):
+
+@pytest.fixture
+def odd_caller():
+    """
+    Ignore and block a signal each; return a pipe that processes inherit.
+    """
+    previous = signal.signal(signal.SIGQUIT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    read, write = os.pipe()
+    for fd in (read, write):
+        os.set_inheritable(fd, True)  # noqa: FBT003 - the function's own way
+    yield os.readlink(f"/proc/self/fd/{write}")
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    signal.signal(signal.SIGQUIT, previous)
+    os.close(read)
+    os.close(write)
+
+
+class TestDetached:
+    def test_inherits_nothing(self, run, monkeypatch, odd_caller):
         """
-        Nothing of the caller is in it, but its environment variables.
+        The command inherits nothing but the environment variables.
         """
         monkeypatch.setenv("SHOP", "a b")
-        previous = signal.signal(signal.SIGQUIT, signal.SIG_IGN)
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-        read, write = os.pipe()
-        for fd in (read, write):
-            fcntl.fcntl(fd, fcntl.F_SETFD, 0)
-        try:
-            shop.start_check(command(LOOK))
-        finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-            signal.signal(signal.SIGQUIT, previous)
-        os.close(write)
-        facts = self.facts(shop)
-        os.close(read)
 
-        assert "[0, 1, 2] of 4" == facts["fds"]
-        assert "True True" == facts["streams"]
-        assert "/" == facts["cwd"]
-        assert "True" == facts["session"]
-        assert "0" == facts["mask"]
-        assert "" == facts["ignored"]
-        assert "a b" == facts["variable"]
+        assert {
+            "fds": "[0, 1, 2] of 4",
+            "streams": "True True",
+            "cwd": "/",
+            "session": "True",
+            "mask": "0",
+            "ignored": "",
+            "variable": "a b",
+        } == facts_of(run(FACTS))
 
-    def test_from_the_beginning(self, shop, tmp_path, monkeypatch):
+    def test_from_the_beginning(self, shop, tmp_path, monkeypatch, odd_caller):
         """
-        So it is before anything of ours runs in it.
+        So it is before any code of this library runs in the process.
         """
-        previous = signal.signal(signal.SIGQUIT, signal.SIG_IGN)
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-        read, write = os.pipe()
-        fcntl.fcntl(write, fcntl.F_SETFD, 0)
-        pipe = os.readlink(f"/proc/self/fd/{write}")
-        hold = tmp_path / "hold"
+        hold, spawn, children = tmp_path / "hold", os.posix_spawn, []
         hold.touch()
-        waiting = "import os, time\n"
-        waiting += f"while os.path.exists({str(hold)!r}): time.sleep(0.01)"
-        monkeypatch.setattr(_background, "_WRAPPER", waiting)
-        try:
-            _background._children.clear()
-            shop.start_check(["true"])
-            (child,) = _background._children
-            status = Path(f"/proc/{child}/status").read_text().splitlines()
-            targets = set(open_files(child))
-        finally:
-            hold.unlink()
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-            signal.signal(signal.SIGQUIT, previous)
-            os.close(read)
-            os.close(write)
-        ended(shop)
+
+        def spawn_waiting(program, argv, *args, **options):
+            waiting = "import os, time\n"
+            waiting += f"while os.path.exists({str(hold)!r}): time.sleep(0.01)"
+            argv = [program, "-S", "-c", waiting]
+            children.append(spawn(program, argv, *args, **options))
+            return children[0]
+
+        monkeypatch.setattr(os, "posix_spawn", spawn_waiting)
+        shop.start_check(["true"])
+        (child,) = children
+        status = Path(f"/proc/{child}/status").read_text().splitlines()
+        targets = set(open_files(child))
+        hold.unlink()
+        log_after_end(shop)
 
         fields = dict(line.partition(":\t")[::2] for line in status)
         assert str(child) == fields["NSsid"]
         assert 0 == int(fields["SigBlk"], 16)
         assert 0 == int(fields["SigIgn"], 16) >> signal.SIGQUIT - 1 & 1
-        assert pipe not in targets
-        assert {os.devnull, str(log_of(shop))} <= targets
+        assert odd_caller not in targets
+        assert {os.devnull, shop.log_path} <= targets
 
-    def test_descriptors_that_cannot_be_listed(self, shop, command, monkeypatch):
+    def test_descriptors_that_cannot_be_listed(self, run, monkeypatch, odd_caller):
         """
-        Where descriptors cannot be listed, they are closed a little later.
+        Descriptors that cannot be listed are closed a little later.
         """
+        refuse_path(monkeypatch, "listdir", "/dev/fd", errno.ENOENT)
 
-        def refuse(path):
-            raise FileNotFoundError(errno.ENOENT, "No such file", path)
+        assert "[0, 1, 2] of 4" == facts_of(run(FACTS))["fds"]
 
-        read, write = os.pipe()
-        fcntl.fcntl(write, fcntl.F_SETFD, 0)
-        with monkeypatch.context() as patch:
-            patch.setattr("os.listdir", refuse)
-            shop.start_check(command(LOOK))
-        facts = self.facts(shop)
-        os.close(read), os.close(write)
-
-        assert "[0, 1, 2] of 4" == facts["fds"]
-
-    def test_no_setsid(self, shop, command, monkeypatch):
+    def test_no_setsid(self, run, monkeypatch):
         """
-        A system that cannot start a session at once starts one a little later.
+        On a system without `setsid` for new processes the session starts later.
         """
         spawn = os.posix_spawn
 
@@ -467,287 +398,236 @@ class TestDetached:
                 raise NotImplementedError
             return spawn(*args, **options)
 
-        monkeypatch.setattr("os.posix_spawn", old)
-        shop.start_check(command(LOOK))
+        monkeypatch.setattr(os, "posix_spawn", old)
 
-        assert "True" == self.facts(shop)["session"]
+        assert "True" == facts_of(run(FACTS))["session"]
 
-    @pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
+    @pytest.mark.parametrize("closed", [[0], [1], [2], [0, 1, 2]])
     def test_closed_streams(self, shop, command, closed):
         """
-        Streams that the caller has closed stay empty, and none is the log.
+        Streams that the caller has closed are empty, and none is the log.
         """
-        cache = str(Path(shop.store._place()).parent)
         code = (
-            "import sys; from upgrade_state import StateStore;"
-            f"StateStore({cache!r}).environment({shop.path!r}, 'uv.lock')"
-            ".start_check(sys.argv[1:])"
+            "import os, sys; from upgrade_state import StateStore\n"
+            "shop = StateStore(sys.argv[1]).environment(sys.argv[2], 'uv.lock')\n"
+            f"for fd in {closed}: os.close(fd)\n"
+            "shop.start_check(sys.argv[3:])\n"
+            "os._exit(0)"
         )
-        script = f'exec "$@" {closed}'
-        argv = ["sh", "-c", script, "sh", sys.executable, "-c", code, *command(LOOK)]
+        run_python(code, *place_of(shop), *command(FACTS))
+        facts = facts_of(log_after_end(shop).splitlines()[1:])
 
-        subprocess.run(
-            argv, check=True, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-        )
-        facts = self.facts(shop)
+        assert ("[0, 1, 2] of 4", "True True") == (facts["fds"], facts["streams"])
 
-        assert "[0, 1, 2] of 4" == facts["fds"]
-        assert "True True" == facts["streams"]
-
-    def test_no_zombies(self, shop, command, tmp_path):
+    def test_no_zombies(self, shop, store, command, tmp_path, spawned):
         """
-        One that has ended is let go by the next start, whoever waited for it.
+        The next start reaps earlier processes that have ended, and no others.
         """
-        hold = tmp_path / "hold"
-        hold.touch()
+        (hold := tmp_path / "hold").touch()
         waiting = f"while os.path.exists({str(hold)!r}): time.sleep(0.01)"
-        at = iter(range(0, 10_000, 1000))
-        _background._children.clear()  # an earlier test's may not have ended yet
-        for _ in range(3):
-            shop.start_check(command(), now=NOON + next(at) * SECOND)
-            # The log is let go a little before.
-            (child,) = _background._children
-            os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
-            assert is_free(log_of(shop))
-        os.waitpid(child, 0)
-        shop.start_check(command(waiting), now=NOON + next(at) * SECOND)
-        (other,) = _background._children
-        _background._reap()
+        for number in range(3):
+            shop.start_check(command(), now=NOON + 1000 * number * SECOND)
+            # The lock on the log is released a little before the end.
+            os.waitid(os.P_PID, spawned[-1], os.WEXITED | os.WNOWAIT)
+            assert is_free(shop.log_path)
+        os.waitpid(spawned[2], 0)  # as a caller may do
+        shop.start_check(command(waiting), now=NOON + DAY)
+        store.environment("/srv/other").start_check(command())
         hold.unlink()
 
-        assert child != other
-        assert {other} == _background._children
-        os.waitpid(other, 0)
+        for child in spawned[:3]:
+            with pytest.raises(ChildProcessError):
+                os.waitpid(child, 0)
+        assert (spawned[3], 0) == os.waitpid(spawned[3], 0)
+        os.waitpid(spawned[4], 0)
 
 
 class TestProgram:
-    def run(self, shop, name):
-        return shop.start_check([name])
+    def make(self, path, mode=0o755):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("#!/bin/sh\necho here >&2\n")
+        path.chmod(mode)
 
-    def make(self, path, words="here"):
-        path.write_text(f"#!/bin/sh\necho {words} >&2\n")
-        path.chmod(0o755)
-
-    def test_from_path(self, shop, tmp_path, monkeypatch):
+    def test_from_path(self, run, tmp_path, monkeypatch):
         """
-        A name is looked for in PATH; what cannot be executed is none.
+        A name is looked up in PATH; a file that is not executable is skipped.
         """
-        for directory in ("a", "b", "c"):
-            (tmp_path / directory).mkdir()
-        (tmp_path / "a" / "checker").write_text("")
-        (tmp_path / "b" / "checker").mkdir()
+        self.make(tmp_path / "a" / "checker", 0o644)
+        (tmp_path / "b" / "checker").mkdir(parents=True)
         self.make(tmp_path / "c" / "checker")
         path = os.pathsep.join(str(tmp_path / d) for d in ("a", "b", "c", "d"))
         monkeypatch.setenv("PATH", f"{path}:/usr/bin:/bin")
 
-        self.run(shop, "checker")
-
-        assert "\nhere\n" in ended(shop)
+        assert "here" == run(argv=["checker"])[0]
 
     def test_not_from_here(self, shop, tmp_path, monkeypatch):
         """
-        A PATH that has the current directory in it does not lead to a program there.
+        Relative entries of PATH are skipped.
         """
         self.make(tmp_path / "checker")
         monkeypatch.chdir(tmp_path)
         monkeypatch.setenv("PATH", "::.:/usr/bin:/bin")
 
-        freshness = self.run(shop, "checker")
+        freshness = shop.start_check(["checker"])
 
         assert (False, "unavailable") == (freshness.due, freshness.reason)
         assert "There is no such program: 'checker'" == str(freshness.error)
         assert not log_of(shop).exists()
 
-    def test_relative(self, shop, tmp_path, monkeypatch):
+    def test_relative(self, run, tmp_path, monkeypatch):
         """
-        A relative path starts at the current directory.
+        A relative path starts at the working directory of the caller.
         """
         self.make(tmp_path / "checker")
         monkeypatch.chdir(tmp_path)
 
-        self.run(shop, "./checker")
+        assert "here" == run(argv=["./checker"])[0]
 
-        assert "\nhere\n" in ended(shop)
-
-    def test_no_interpreter(self, shop, tmp_path):
+    def test_no_interpreter(self, run, tmp_path):
         """
-        What cannot be executed after all is said in the log.
+        The log says that a program could not be executed.
         """
         (tmp_path / "checker").write_text("#!/no/such/shell\n")
         (tmp_path / "checker").chmod(0o755)
 
-        assert self.run(shop, str(tmp_path / "checker")).due
-        assert "it could not be run (No such file or directory)\n" in ended(shop)
+        (line,) = run(argv=[str(tmp_path / "checker")])
+        assert "it could not be run (No such file or directory)" in line
 
-    @pytest.mark.parametrize("executable", ["", "/opt/manager"])
-    def test_frozen(self, shop, monkeypatch, executable):
+    @pytest.mark.parametrize(
+        ("executable", "is_frozen"),
+        [
+            *((None, False), ("", False), ("./python", False)),
+            *(("/usr/sbin/uwsgi", False), ("/usr/bin/spyder", False)),
+            *(("", True), ("/opt/manager", True), (sys.executable, True)),
+        ],
+    )
+    def test_no_python(self, shop, monkeypatch, tmp_path, executable, is_frozen):
         """
-        A program that is no Python cannot start one.
+        A program that is no Python, or has no absolute path, cannot start a check.
         """
-        monkeypatch.setattr("sys.frozen", True, raising=False)
-        monkeypatch.setattr("sys.executable", executable)
+        (tmp_path / "python").symlink_to("/bin/true")
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "executable", executable)
+        monkeypatch.setattr(sys, "frozen", is_frozen, raising=False)
 
         freshness = shop.start_check(["true"])
 
         assert "unavailable" == freshness.reason
         assert "this is no Python" in str(freshness)
+        assert not log_of(shop).exists()
 
     @pytest.mark.parametrize("name", ["python", "python3.13t", "PyPy3", "graalpy"])
-    def test_pythons(self, monkeypatch, name):
+    def test_pythons(self, run, monkeypatch, tmp_path, name):
         """
-        Those that are one say so.
+        A Python is recognized by its name.
         """
-        monkeypatch.setattr("sys.executable", f"/opt/{name}")
+        (tmp_path / name).write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+        (tmp_path / name).chmod(0o755)
+        monkeypatch.setattr(sys, "executable", str(tmp_path / name))
 
-        assert f"/opt/{name}" == _background.python()
-
-    @pytest.mark.parametrize(
-        "executable", [None, "", "./python", "/usr/sbin/uwsgi", "/usr/bin/spyder"]
-    )
-    def test_no_python(self, shop, monkeypatch, tmp_path, executable):
-        """
-        Nor does one that says so, or that would be looked for nearby.
-        """
-        (tmp_path / "python").symlink_to("/bin/true")
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr("sys.executable", executable)
-
-        freshness = shop.start_check(["true"])
-
-        assert "this is no Python" in str(freshness)
-        assert not log_of(shop).exists()
+        assert "it ended with exit status 0" in run(argv=["true"])[0]
 
 
 class TestRefused:
-    def unmeasured(self, code, environment):
-        """
-        Run code in a process of its own, which opens nothing but what it needs.
-        """
-        cache = str(Path(environment.store._place()).parent)
-        words = (cache, environment.path, environment.lockfile_name)
-        return subprocess.run(
-            [sys.executable, "-c", code, *words],
-            check=True,
-            capture_output=True,
-            text=True,
-            env={k: v for k, v in os.environ.items() if not k.startswith("COVERAGE")},
-        )
+    """
+    An activation gets a reason for everything that prevents a start.
+    """
 
-    def refused(self, shop, command, words):
-        freshness = shop.start_check(command())
-
-        assert (False, "unavailable") == (freshness.due, freshness.reason)
-        assert isinstance(freshness.error, UpgradeStateError)
-        assert words in str(freshness.error)
-
-    def test_spawn(self, shop, command, monkeypatch):
+    @pytest.fixture
+    def refused(self, made, command, runs):
         """
-        A system that has no process left is a reason; the next activation tries.
+        Assert that the start of a check is refused with a message.
         """
 
-        def refuse(*_, **__):
-            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        def refused_(message):
+            freshness = made.start_check(command())
 
+            assert (False, "unavailable") == (freshness.due, freshness.reason)
+            assert isinstance(freshness.error, UpgradeStateError)
+            assert message in str(freshness.error)
+            assert not runs.exists()
+
+        return refused_
+
+    def test_spawn(self, refused, run, monkeypatch):
+        """
+        No process is left; the next activation tries again.
+        """
         with monkeypatch.context() as patch:
-            patch.setattr("os.posix_spawn", refuse)
-            self.refused(shop, command, "(Resource temporarily unavailable)")
+            patch.setattr(os, "posix_spawn", refuse(errno.EAGAIN))
+            refused("(Resource temporarily unavailable)")
 
-        assert shop.start_check(command()).due
-        ended(shop)
+        run()
 
-    def test_no_locks(self, shop, command, monkeypatch):
+    def test_no_locks(self, made, refused, monkeypatch):
         """
-        So is a file system without locks: nothing could be recorded there.
+        The file system has no locks.
         """
+        monkeypatch.setattr(fcntl, "flock", refuse(errno.ENOLCK))
 
-        def refuse(*_):
-            raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+        refused(f"(No locks available): '{log_of(made)}'")
 
-        monkeypatch.setattr("fcntl.flock", refuse)
-        self.refused(shop, command, f"(No locks available): '{log_of(shop)}'")
-
-    def test_full_disk(self, shop, command, runs, monkeypatch):
+    def test_full_disk(self, refused, monkeypatch):
         """
-        So is a start that cannot be recorded: it would be repeated each time.
+        The start cannot be recorded, so every activation would repeat it.
         """
+        monkeypatch.setattr(os, "write", refuse(errno.ENOSPC))
 
-        def refuse(*_):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-        monkeypatch.setattr("os.write", refuse)
-        self.refused(shop, command, "(No space left on device)")
-        assert not runs.exists()
+        refused("(No space left on device)")
 
     @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
-    def test_no_file(self, shop, command, runs, make):
+    def test_no_file(self, made, refused, make):
         """
-        Something else in place of the log is a reason, and no hang.
+        Something else is in the place of the log; there is no waiting.
         """
-        with shop.try_check():
-            pass
-        make(log_of(shop))
+        make(log_of(made))
 
-        self.refused(shop, command, f"'{log_of(shop)}'")
-        assert not runs.exists()
+        refused(f"'{log_of(made)}'")
 
-    def test_foreign_file(self, shop, command, monkeypatch):
+    @pytest.mark.parametrize("is_dangling", [False, True])
+    def test_link(self, made, refused, tmp_path, is_dangling):
         """
-        So is a file of somebody else.
+        A symlink is in the place of the log; it is not followed.
         """
-        with shop.try_check():
-            pass
-        log_of(shop).write_text("mine")
-        real, own = os.fstat, log_of(shop).stat()
+        target = tmp_path / "elsewhere"
+        if not is_dangling:
+            target.write_text("mine")
+        log_of(made).symlink_to(target)
+
+        refused("Too many levels of symbolic links")
+        assert not target.exists() if is_dangling else "mine" == target.read_text()
+
+    def test_foreign_file(self, made, refused, monkeypatch):
+        """
+        The log belongs to another user.
+        """
+        log_of(made).write_text("mine")
+        real, own = os.fstat, log_of(made).stat()
         foreign = os.stat_result([*own[:4], own.st_uid + 1, *own[5:]])
         monkeypatch.setattr(
             "os.fstat",
             lambda fd: foreign if own.st_ino == real(fd).st_ino else real(fd),
         )
 
-        self.refused(shop, command, "The log is no regular file of this user")
-        assert "mine" == log_of(shop).read_text()
+        refused("The log is no regular file of this user")
+        assert "mine" == log_of(made).read_text()
 
-    def test_link(self, shop, command, tmp_path):
+    def test_store_that_is_not_trusted(self, made, refused):
         """
-        A symlink in place of the log is not followed.
+        Other users may write to the store.
         """
-        with shop.try_check():
-            pass
-        (tmp_path / "elsewhere").write_text("mine")
-        log_of(shop).symlink_to(tmp_path / "elsewhere")
+        root_of(made).chmod(0o777)
 
-        self.refused(shop, command, "Too many levels of symbolic links")
-        assert "mine" == (tmp_path / "elsewhere").read_text()
-
-    def test_dangling_link(self, shop, command, tmp_path):
-        """
-        Nor is anything made where a symlink leads.
-        """
-        with shop.try_check():
-            pass
-        log_of(shop).symlink_to(tmp_path / "elsewhere")
-
-        self.refused(shop, command, "Too many levels of symbolic links")
-        assert not (tmp_path / "elsewhere").exists()
-
-    def test_store_that_is_not_trusted(self, shop, command):
-        """
-        A store that others may write to is not used.
-        """
-        with shop.try_check():
-            pass
-        os.chmod(shop.store._place(), 0o777)
-
-        self.refused(shop, command, "may be written to by others")
-        assert not log_of(shop).exists()
+        refused("may be written to by others")
+        assert not log_of(made).exists()
 
     def test_root_in_a_home(self, tmp_path, command, monkeypatch):
         """
-        Root makes nothing in the home of somebody else.
+        Root would make a store in the home of another user.
         """
         home = tmp_path / "ana"
         home.mkdir()
-        monkeypatch.setattr("os.geteuid", lambda: 0)
+        monkeypatch.setattr(os, "geteuid", lambda: 0)
         real = os.stat
         foreign = os.stat_result([*real(home)[:4], 4711, *real(home)[5:]])
         monkeypatch.setattr(
@@ -761,29 +641,35 @@ class TestRefused:
         assert "Not made by root in a directory of user 4711" in str(freshness.error)
         assert [] == os.listdir(home)
 
-    def test_read_only_store(self, shop, command, monkeypatch):
+    def test_read_only_store(self, made, refused, monkeypatch):
         """
-        A store that cannot be written to starts nothing.
+        The log cannot be opened.
         """
-        with shop.try_check():
-            pass
-        real = os.open
+        refuse_path(monkeypatch, "open", made.log_path, errno.EROFS)
 
-        def refuse(path, flags, *more):
-            if path == str(log_of(shop)):
-                raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
-            return real(path, flags, *more)
+        refused(f"(Read-only file system): '{log_of(made)}'")
 
-        monkeypatch.setattr("os.open", refuse)
-        self.refused(shop, command, f"(Read-only file system): '{log_of(shop)}'")
+    def test_nothing_can_be_loaded(self, shop, monkeypatch):
+        """
+        A module cannot be loaded.
+        """
+        monkeypatch.setitem(sys.modules, "fcntl", None)
+        assert "Could not start" in str(shop.start_check(["true"]))
+
+        monkeypatch.setattr(builtins, "__import__", refuse(errno.EMFILE))
+        reason = shop.claim_notice(could_not_check=SECOND).reason
+        reasons = [reason, shop.look().verdict(could_not_check=SECOND).reason]
+        monkeypatch.undo()
+
+        assert ["unavailable"] * 2 == reasons
 
     def test_no_descriptor_left(self, shop):
         """
-        With no descriptor left to load what starts it, there is a reason.
+        No descriptor is left to load a module.
         """
         code = (
-            "import os, resource, sys, upgrade_state._environment as e\n"
-            "shop = e.StateStore(sys.argv[1]).environment(*sys.argv[2:])\n"
+            "import os, resource, sys; from upgrade_state import StateStore\n"
+            "shop = StateStore(sys.argv[1]).environment(sys.argv[2], 'uv.lock')\n"
             "former = resource.getrlimit(resource.RLIMIT_NOFILE)\n"
             "limit = len(os.listdir('/dev/fd')) - 1\n"
             "resource.setrlimit(resource.RLIMIT_NOFILE, (limit, former[1]))\n"
@@ -791,34 +677,20 @@ class TestRefused:
             "resource.setrlimit(resource.RLIMIT_NOFILE, former)\n"
             "print(freshness)"
         )
-        done = self.unmeasured(code, shop)
+        answer = run_python(code, *place_of(shop), measured=False)
 
-        assert done.stdout.startswith("unavailable: the system refuses everything")
-
-    def test_nothing_can_be_loaded(self, shop, monkeypatch):
-        """
-        Where the system refuses to load what is needed, that is a reason.
-        """
-        monkeypatch.setitem(sys.modules, "fcntl", None)
-        assert "Could not start" in str(shop.start_check(["true"]))
-
-        def refuse(*_):
-            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-
-        monkeypatch.setattr("upgrade_state._look.whole_seconds", refuse)
-        assert "unavailable" == shop.claim_notice(could_not_check=SECOND).reason
+        assert answer.startswith("unavailable: ")
+        assert "too many open files?" in answer
 
     @pytest.mark.parametrize("loaded", ["", "from upgrade_state import exceptions\n"])
-    def test_few_descriptors(self, shop, loaded):
+    def test_few_descriptors(self, checked, loaded):
         """
-        Whichever is the one that is missing, no answer of an activation raises.
+        No answer of an activation raises, however few descriptors there are.
         """
-        with shop.try_check() as check:
-            check.commit(b"new", now=NOON)
         code = (
             "import datetime as dt, os, resource, sys, traceback\n"
-            f"import upgrade_state._environment as e\n{loaded}"
-            "shop = e.StateStore(sys.argv[1]).environment(*sys.argv[2:])\n"
+            f"from upgrade_state import StateStore\n{loaded}"
+            "shop = StateStore(sys.argv[1]).environment(sys.argv[2], 'uv.lock')\n"
             "day = dt.timedelta(days=1)\n"
             # Not when this runs: the check must be due.
             f"at = {{'now': dt.datetime.fromisoformat('{NOON + 2 * DAY}')}}\n"
@@ -838,65 +710,135 @@ class TestRefused:
             "            os._exit(0)\n"
             "        os.wait()\n"
         )
-        done = self.unmeasured(code, shop)
-        ended(shop)
-
-        assert "" == done.stderr
+        run_python(code, *place_of(checked), measured=False)
+        log_after_end(checked)
 
 
 class TestLog:
-    def test_modes(self, shop, command):
+    def test_modes(self, made, command):
         """
-        The log belongs to its user alone, whatever the umask is.
+        Log and directory are made for the user alone under any umask.
         """
-        with shop.try_check():
-            pass
+        log_of(made).parent.rmdir()
         previous = os.umask(0o777)
         try:
-            shop.start_check(command())
+            made.start_check(command())
         finally:
             os.umask(previous)
-        text = ended(shop)
+        text = log_after_end(made)
 
-        assert 0o600 == log_of(shop).stat().st_mode & 0o777
+        assert 0o600 == log_of(made).stat().st_mode & 0o777
+        assert 0o700 == log_of(made).parent.stat().st_mode & 0o777
         assert text.endswith(" it ended with exit status 0\n")
-
-    def test_directory_is_missing(self, shop, command):
-        """
-        A directory for logs that is missing is made.
-        """
-        with shop.try_check():
-            pass
-        log_of(shop).parent.rmdir()
-
-        assert shop.start_check(command()).due
-        ended(shop)
-        assert 0o700 == log_of(shop).parent.stat().st_mode & 0o777
 
     def test_only_the_last(self, shop, command):
         """
         The log is about the last check.
         """
-        shop.start_check(command("print('first', file=sys.stderr)"), now=NOON)
-        ended(shop)
-        shop.start_check(
-            command("print('second', file=sys.stderr)"), now=NOON + 301 * SECOND
-        )
-        lines = ended(shop).splitlines()
+        for word, seconds in (("first", 0), ("second", 301)):
+            argv = command(f"print({word!r}, file=sys.stderr)")
+            shop.start_check(argv, now=NOON + seconds * SECOND)
+            lines = log_after_end(shop).splitlines()
 
         assert ["2026-11-20T12:05:01Z a check was started", "second"] == lines[:2]
         assert 3 == len(lines)
 
     def test_bounded(self, shop, command):
         """
-        Of a flood the end is kept, and the first line.
+        The log keeps its first line and the end of a flood.
         """
         code = "for i in range(200_000): print(f'{i:060}', file=sys.stderr)"
         shop.start_check(command(code), now=NOON)
-        lines = ended(shop).splitlines()
+        lines = log_after_end(shop).splitlines()
 
         assert log_of(shop).stat().st_size < (1 << 16) + 200
         assert "2026-11-20T12:00:00Z a check was started" == lines[0]
         assert "[...]" == lines[1]
         assert f"{199_999:060}" == lines[-2]
         assert lines[-1].endswith("it ended with exit status 0")
+
+    @pytest.mark.parametrize(
+        ("code", "words"),
+        [
+            ("sys.exit(3)", "it ended with exit status 3"),
+            ("os.kill(os.getpid(), 9)", "it was ended by signal 9"),
+        ],
+    )
+    def test_end(self, run, code, words):
+        """
+        The last line says how the program has ended.
+        """
+        assert words == run(code)[-1].partition(" ")[2]
+
+    def test_relative_directories(self, run, tmp_path, monkeypatch):
+        """
+        Relative entries of search paths are removed: they would begin at the root.
+        """
+        (tmp_path / "planted.py").write_text("print('planted', file=sys.stderr)")
+        below_root = os.path.relpath(tmp_path, "/")
+        path = os.pathsep.join((below_root, "", *sys.path))
+        monkeypatch.setenv("PYTHONPATH", path)
+        monkeypatch.setenv("PATH", below_root)
+        monkeypatch.setenv("LD_LIBRARY_PATH", below_root)
+        code = (
+            "import importlib.util\n"
+            "names = ('PATH', 'LD_LIBRARY_PATH')\n"
+            "print(importlib.util.find_spec('planted'), file=sys.stderr)\n"
+            "print([os.environ.get(name) for name in names], file=sys.stderr)\n"
+        )
+
+        assert ["None", str([os.defpath, None])] == run(code)[:2]
+
+    def test_unfinished_line(self, run):
+        """
+        The last line begins on a line of its own.
+        """
+        lines = run("os.write(2, b'half\\xc3')")
+
+        assert r"half\xc3" == lines[0]
+        assert 2 == len(lines)
+
+    def test_signals(self, run):
+        """
+        No signal is ignored that Python ignores.
+        """
+        found = run(argv=["/bin/sh", "-c", "cat /proc/self/status >&2"])
+        lines = dict(line.partition(":")[::2] for line in found)
+
+        assert 0 == int(lines["SigBlk"], 16)
+        # 32 and 33 are the C library's own.
+        assert 0 == int(lines["SigIgn"], 16) & 0x7FFF_FFFF
+
+    def test_closes_its_stderr(self, run):
+        """
+        A program that closes its stderr goes on, and is waited for.
+        """
+        # Its parent, which that wakes up, is asleep again.
+        code = """
+def state():
+    with open(f"/proc/{os.getppid()}/stat") as file:
+        return file.read().rpartition(")")[2].split()[0]
+while state() != "S":
+    time.sleep(0.01)
+os.close(2)
+while state() != "S":
+    pass
+os._exit(5)
+"""
+        assert "it ended with exit status 5" == run(code)[-1].partition(" ")[2]
+
+    def test_leaves_something_running(self, run, tmp_path):
+        """
+        A process that the program leaves running is not waited for.
+        """
+        pid = tmp_path / "pid"
+        code = (
+            "import subprocess\np = subprocess.Popen(['sleep', '600'])\n"
+            f"open({str(pid)!r}, 'w').write(str(p.pid))\n"
+            "print('last words', file=sys.stderr)"
+        )
+        lines = run(code)
+        os.kill(int(pid.read_text()), signal.SIGKILL)
+
+        assert "last words" == lines[0]
+        assert "it ended with exit status 0" == lines[1].partition(" ")[2]
