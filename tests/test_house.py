@@ -1,19 +1,18 @@
 """
-Promises that are not code of their own: layers, weight, and the public door.
+Promises about the code: layers, weight, private names and the public door.
 """
 
 from __future__ import annotations
 
 import ast
 import importlib
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 import upgrade_state
+from helpers import commit, fail, place_of, run_python
+from upgrade_state import checks, exceptions, lockfiles
 
 ROOT = Path(upgrade_state.__path__[0])
 
@@ -24,7 +23,7 @@ LAYERS = (
     ("checks",),
     ("__init__", "_environment"),
     ("_look",),
-    ("_housekeeping", "_preload"),
+    ("_doctor", "_housekeeping", "_preload"),
     ("_guard",),
     ("_store",),
     ("_background", "_locks", "_results"),
@@ -36,7 +35,7 @@ LAYERS = (
     ("_plugins", "_search_paths", "_redact"),
 )
 
-# Modules that an activation which stays silent may load.
+# Modules that a silent activation may load.
 LIGHT = (
     "__init__",
     "_background",
@@ -47,13 +46,16 @@ LIGHT = (
     "_record",
 )
 
-# Heavy things, and the one module that may import each.
+# Private names that the wings import from each other. The target is 10.
+PRIVATE_NAMES = 66
+
+# Heavy libraries, and the one module that may import each.
 OWNERS = {"cattrs": "_codec", "filelock": "_locks", "platformdirs": "_files"}
 
 
 def modules() -> list[tuple[str, Path]]:
     """
-    Every module with its place in `LAYERS`.
+    Return every module with its name in `LAYERS`.
     """
     found = []
     for path in sorted(ROOT.rglob("*.py")):
@@ -64,7 +66,7 @@ def modules() -> list[tuple[str, Path]]:
 
 def imports(tree: ast.AST) -> set[str]:
     """
-    The full names that a piece of code imports, relative ones left out.
+    Return the full names that a piece of code imports, except relative ones.
     """
     names = set()
     for node in ast.walk(tree):
@@ -77,7 +79,7 @@ def imports(tree: ast.AST) -> set[str]:
 
 def outside_type_checking(tree: ast.Module) -> ast.Module:
     """
-    The code that is executed: what is under TYPE_CHECKING is for readers.
+    Remove the imports for type checkers, which are not executed.
     """
 
     class Strip(ast.NodeTransformer):
@@ -113,10 +115,30 @@ class TestLayers:
 
         assert {u for u in used if layer[u] <= layer[name]} == set()
 
+    @pytest.mark.parametrize("wing", ["checks", "cli", "lockfiles"])
+    def test_no_circles(self, wing):
+        """
+        The modules of a package import each other in no circle.
+        """
+        used = {}
+        for path in (ROOT / wing).glob("_[!_]*.py"):
+            tree = outside_type_checking(ast.parse(path.read_text()))
+            nodes = [n for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)]
+            names = {full for node in nodes for full in full_names(node, path)}
+            parts = [full.split(".") for full in names]
+            used[path.stem] = {p[2] for p in parts if p[:2] == ["upgrade_state", wing]}
+        while layer := {
+            name for name in used if not used[name] & (used.keys() - {name})
+        }:
+            for name in layer:
+                del used[name]
+
+        assert {} == used
+
     @pytest.mark.parametrize("library", OWNERS)
     def test_one_owner(self, library):
         """
-        What is heavy is imported in one place.
+        A heavy library is imported in one place.
         """
         users = {
             name
@@ -143,7 +165,7 @@ class TestLayers:
         used = {full.split(".")[0] for full in imports(tree)} - {"upgrade_state"}
         assert set() == used - loaded
 
-    def test_nobody_prints(self):
+    def test_only_the_command_line_prints(self):
         """
         Only the command line prints, and nothing opens a connection.
         """
@@ -158,14 +180,6 @@ class TestLayers:
         assert set() == found
 
 
-def run(code: str, *args: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", code, *args], capture_output=True, text=True, check=False
-    )
-    assert (0, "") == (done.returncode, done.stderr)
-    return done.stdout
-
-
 SILENT = """
 import sys
 before = set(sys.modules)
@@ -177,6 +191,77 @@ print(*sorted(set(sys.modules) - before))
 """
 
 
+class TestPrivateNames:
+    def test_between_wings(self):
+        """
+        The tool uses private names of the library in few places.
+
+        So does the command line those of `checks`.
+        """
+        found = [
+            f"{path.relative_to(ROOT)}:{node.lineno}: {full}"
+            for wing, path in modules()
+            if wing in ("checks", "cli")
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.ImportFrom)
+            for full in full_names(node, path)
+            if full.startswith("upgrade_state.") and is_private(full, wing)
+        ]
+
+        assert len(found) <= PRIVATE_NAMES, "\n".join(found)
+
+
+def full_names(node: ast.ImportFrom, path: Path) -> list[str]:
+    """
+    Return the full names that a statement imports, relative ones included.
+    """
+    package = ["upgrade_state", *path.relative_to(ROOT).parts[:-1]]
+    base = package[: len(package) - node.level + 1] if node.level else []
+    return [".".join(filter(None, [*base, node.module, a.name])) for a in node.names]
+
+
+def is_private(full: str, wing: str) -> bool:
+    """
+    Return whether a name is private, and not of the importing wing itself.
+    """
+    parts = full.split(".")[1:]
+    return parts[0] != wing and any(
+        part.startswith("_") and not part.startswith("__") for part in parts
+    )
+
+
+class TestArguments:
+    def test_few(self):
+        """
+        Only functions of the public doors have more than seven parameters.
+        """
+        doors = {*upgrade_state.__all__, *checks.__all__, *lockfiles.__all__}
+        found = {
+            f"{path.relative_to(ROOT)}: {name}"
+            for _, path in modules()
+            for name, count in parameters(ast.parse(path.read_text()))
+            if count > 7 and name.split(".")[0] not in doors
+        }
+
+        assert set() == found
+
+
+def parameters(tree: ast.AST, above: str = "") -> list[tuple[str, int]]:
+    """
+    Return the functions of a module, with the numbers of their parameters.
+    """
+    found = []
+    for node in ast.iter_child_nodes(tree):
+        name = f"{above}{getattr(node, 'name', '')}"
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            args = node.args
+            names = [a.arg for a in (*args.posonlyargs, *args.args, *args.kwonlyargs)]
+            found.append((name, len(set(names) - {"self", "cls"})))
+        is_scope = hasattr(node, "name") and hasattr(node, "body")
+        found += parameters(node, f"{name}." if is_scope else above)
+    return found
+
+
 class TestSilentPath:
     HEAVY = frozenset(
         {"__future__", "argparse", "attr", "attrs", "cattrs", "datetime", "enum"}
@@ -184,14 +269,13 @@ class TestSilentPath:
     )
 
     def ask(self, shop, more="''"):
-        cache_dir = str(Path(shop.record_path).parents[1])
-        out = run(SILENT.format(more=more), cache_dir, shop.path)
+        out = run_python(SILENT.format(more=more), *place_of(shop))
         reasons, loaded = out.splitlines()
         return reasons.split(","), set(loaded.split())
 
     def test_nothing_known(self, shop):
         """
-        Where nothing is known an activation loads next to nothing.
+        If nothing is known, an activation loads next to nothing.
         """
         (reason, _), loaded = self.ask(shop)
 
@@ -201,10 +285,9 @@ class TestSilentPath:
 
     def test_told_recently(self, shop):
         """
-        Nor does it where the user was told, or nothing was found.
+        Nor does it load more if the user was notified.
         """
-        with shop.try_check() as check:
-            check.commit(b"new")
+        commit(shop, now=None)
         shop.claim_notice()
         (reason, _), loaded = self.ask(shop)
 
@@ -214,21 +297,20 @@ class TestSilentPath:
 
     def test_default_place(self, shop, monkeypatch, tmp_path):
         """
-        Nor to find the default cache directory.
+        Nor does it to find the default cache directory.
         """
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
         code = SILENT.format(more="''").replace("sys.argv[1]", "")
-        _, loaded = run(code, "", shop.path).splitlines()
+        _, loaded = run_python(code, "", shop.path).splitlines()
 
         assert set() == set(loaded.split()) & self.HEAVY
 
     @pytest.mark.parametrize("changed", [False, True])
     def test_fresh(self, shop, changed):
         """
-        Nor to say that no check is due, or that the lockfile is another one.
+        Nor does it to answer that no check is due, or that the lockfile has changed.
         """
-        with shop.try_check() as check:
-            check.commit(b"new")
+        commit(shop, now=None)
         shop.claim_notice()
         if changed:
             Path(shop.path, "uv.lock").write_bytes(b"OLD")
@@ -239,51 +321,42 @@ class TestSilentPath:
 
     def test_a_lockfile_that_changed(self, shop):
         """
-        Nor to keep silent because the user has upgraded.
+        Nor does it to keep silent because the user has upgraded.
         """
-        with shop.try_check() as check:
-            check.commit(b"new")
+        commit(shop, now=None)
         Path(shop.path, "uv.lock").write_bytes(b"new")
         (reason, _), loaded = self.ask(shop)
 
         assert "lockfile-changed" == reason
         assert set() == loaded & self.HEAVY
 
-    def test_failing(self, shop):
+    def test_failing(self, shop, monkeypatch):
         """
-        Nor where checks fail that nobody is to hear of yet.
+        Nor does it to keep silent about failures that are not to be reported yet.
         """
-        with pytest.raises(OSError, match="host"), shop.try_check():
-            raise OSError("no route to host")
-        more = (
-            "shop._claim(shop.look(), __import__('upgrade_state._policy')."
-            "_policy.Question(could_not_check=604_800)).reason"
-        )
-        reasons, loaded = self.ask(shop, more)
+        fail(shop)
+        monkeypatch.setenv("UPGRADE_STATE_CACHE_DIR", place_of(shop)[0])
+        notify = "__import__('upgrade_state.cli').cli.main(['notify', sys.argv[2]])"
+        (reason, status), loaded = self.ask(shop, notify)
 
-        assert ["nothing-known"] * 2 == reasons
+        assert ("nothing-known", "0") == (reason, status)
         assert set() == loaded & self.HEAVY
-        assert 8 >= len(loaded)
 
-    def test_no_descriptor_left(self, shop, monkeypatch):
+    def test_no_descriptor_left(self, shop):
         """
-        With no descriptor left to load even an error there is a reason.
+        With no descriptor left to load even an error, there is a reason.
         """
-        # What measures coverage would need descriptors of its own.
-        for name in [name for name in os.environ if name.startswith("COVERAGE")]:
-            monkeypatch.delenv(name)
-        with shop.try_check() as check:
-            check.commit(b"new")
+        commit(shop)
         code = SILENT.format(more="shop.look().freshness().reason")
         limits = (
-            "import os, resource, upgrade_state._environment\n"
+            "import os, resource; from upgrade_state import StateStore\n"
             "former = resource.getrlimit(resource.RLIMIT_NOFILE)\n"
             "limit = len(os.listdir('/dev/fd')) - 1\n"
             "resource.setrlimit(resource.RLIMIT_NOFILE, (limit, former[1]))\n"
         )
         back = "resource.setrlimit(resource.RLIMIT_NOFILE, former)\n"
-        cache_dir = str(Path(shop.record_path).parents[1])
-        out = run(limits + code + back, cache_dir, shop.path)
+        # Coverage would need descriptors of its own.
+        out = run_python(limits + code + back, *place_of(shop), measured=False)
 
         assert "unavailable,unavailable" == out.splitlines()[0]
 
@@ -335,25 +408,25 @@ class TestPreload:
     @pytest.mark.parametrize("home", ["/nowhere", ""])
     def test_nothing_is_loaded_later(self, tmp_path, samples, monkeypatch, home):
         """
-        After `preload` nothing is imported any more, whatever is done.
+        After `preload` no operation imports a module.
         """
         monkeypatch.setenv("HOME", home)
         old, new = samples("uv.lock/bump-one")
 
-        out = run(EVERYTHING, *map(str, (tmp_path / "c", tmp_path / "s", old, new)))
-        assert "\n" == out
+        places = (tmp_path / "c", tmp_path / "s", old, new)
+        assert "\n" == run_python(EVERYTHING, *map(str, places))
 
 
 class TestDoor:
     def test_sorted(self):
         """
-        What is public is listed, in order.
+        The public names are listed in order.
         """
         assert sorted(upgrade_state.__all__) == upgrade_state.__all__
 
     def test_everything_is_there(self):
         """
-        Every public name can be had, and is seen by `dir`.
+        Every public name can be imported, and `dir` lists it.
         """
         names = {name for name in upgrade_state.__all__ if getattr(upgrade_state, name)}
 
@@ -362,7 +435,7 @@ class TestDoor:
 
     def test_nothing_else(self):
         """
-        A misspelt name is an error like in any module.
+        A misspelt name is an error as in any module.
         """
         with pytest.raises(AttributeError, match="has no attribute 'Statestore'"):
             upgrade_state.Statestore  # noqa: B018 - asking is the point
@@ -373,13 +446,11 @@ class TestDoor:
         """
         The base error at the door is the base of the family.
         """
-        from upgrade_state import exceptions  # noqa: PLC0415 - only here
-
         assert upgrade_state.UpgradeStateError is exceptions.UpgradeStateError
 
     def test_documented(self):
         """
-        Everything public says what it is.
+        Every public name has a docstring.
         """
         silent = {
             name
