@@ -1,9 +1,9 @@
 """
-What the tests of durability let other processes do: die, mostly.
+Functions that the tests of durability run in other processes; most of them die.
 
     python crashes.py LIMIT NAME ARGUMENTS
 
-prints what function NAME returned. After LIMIT seconds everything ends.
+prints the result of function NAME. After LIMIT seconds the process ends.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
 NONE = dt.timedelta()
 
 
-# What must hold after any crash
+# Facts that hold after any crash
 
 
 def facts(shop: EnvironmentState) -> list[Any] | None:
     """
-    Return what the record says, after a look at all that it names.
+    Return facts of the record, after checking the files that it names.
     """
     information = shop.look().information
     if information is None:
@@ -76,7 +76,7 @@ def names_in(path: str) -> list[str]:
 
 def leftovers_of(shop: EnvironmentState) -> list[str]:
     """
-    Return what no record names: temporary files and files of results.
+    Return temporary files, and files of results that the record does not name.
     """
     root = os.path.dirname(shop.record_path)
     named: set[str] = set()
@@ -96,7 +96,7 @@ def leftovers_of(shop: EnvironmentState) -> list[str]:
 
 def go_on(shop: EnvironmentState, number: int) -> None:
     """
-    Let the next claim and the next check do their work, and clean up.
+    Claim and check once more; the check removes leftovers.
     """
     claimed = shop.claim_notice(interval=NONE, now=NOON + number * SECOND)
     assert claimed.reason in ("notify", "nothing-known"), str(claimed)
@@ -111,7 +111,7 @@ def go_on(shop: EnvironmentState, number: int) -> None:
 
 def commit_and_claim(shop: EnvironmentState, fd: int, number: int) -> None:
     """
-    Commit and claim without end; announce each state before it comes.
+    Commit and claim forever; write each state to *fd* before it is reached.
     """
     state = facts(shop)
     assert state is not None
@@ -135,7 +135,7 @@ def commit_and_claim(shop: EnvironmentState, fd: int, number: int) -> None:
 
 def kill_at_random(cache: str, directory: str, rounds: int, seed: int) -> Any:
     """
-    Kill a writer *rounds* times; return how often at which stage it was.
+    Kill a writer *rounds* times; count the stages at which it died.
     """
     chance = random.Random(seed)
     shop = shop_of(cache, directory)
@@ -165,7 +165,7 @@ def kill_at_random(cache: str, directory: str, rounds: int, seed: int) -> Any:
 
 def stage(shop: EnvironmentState, before: list[Any] | None, lines: list[Any]) -> str:
     """
-    Tell how far the last operation came; only its old or new state is allowed.
+    Return the stage of the last operation; its old or new state must be there.
     """
     announced = [before, *(line for line in lines if line != "done")]
     now, left = facts(shop), leftovers_of(shop)
@@ -187,7 +187,7 @@ def stage(shop: EnvironmentState, before: list[Any] | None, lines: list[Any]) ->
 
 class Calls:
     """
-    Stands between this process and those of its system calls that change files.
+    Wrappers of the system calls that change files.
     """
 
     def __init__(self, before: Callable[[str, tuple[Any, ...]], None]) -> None:
@@ -224,7 +224,7 @@ class Calls:
 
 def known(shop: EnvironmentState) -> None:
     """
-    Make a record with everything in it, and leftovers of somebody who was killed.
+    Make a record with every field, and leftovers of a killed writer.
     """
     go_on(shop, 0)
     assert shop.snooze(NOON - SECOND)
@@ -245,7 +245,7 @@ def corrupt(shop: EnvironmentState) -> None:
 
 def unknown(shop: EnvironmentState) -> None:
     """
-    Leave it at a store that does not even exist.
+    Leave the store missing.
     """
 
 
@@ -278,7 +278,7 @@ def forget(shop: EnvironmentState) -> None:
 
 def crash_everywhere(base: str, prepared: str, operation: str, how: str) -> int:
     """
-    Crash at each system call of an operation; return how many crashes that were.
+    Crash at each system call of an operation; return the number of crashes.
     """
     prepare, operate = globals()[prepared], globals()[operation]
     whole = fresh_shop(base, "whole")
@@ -312,10 +312,10 @@ def crashed(
     how: str,
 ) -> bool:
     """
-    Tell whether a child died at the system call with this *number*.
+    Return whether a child died at the system call with this *number*.
 
     Args:
-        how: "before": none of it happens; "torn": half of what it writes does.
+        how: "before": the call does not happen; "torn": half of a write does.
     """
     pid = os.fork()
     if pid == 0:
@@ -345,7 +345,7 @@ def crashed(
 
 def trace(base: str, prepared: str, operation: str) -> list[str]:
     """
-    Return what an operation asks of the system, in order and without chance.
+    Return the system calls of an operation in order, random names replaced.
     """
     shop = fresh_shop(base, "shop")
     globals()[prepared](shop)
@@ -368,7 +368,7 @@ def plain(line: str, root: str, key: str) -> str:
 
 def attempt(shop: EnvironmentState) -> dict[str, Any]:
     """
-    Try everything that writes; tell what came of it, and what is left.
+    Try every operation that writes; return the answers.
     """
     verdict = shop.claim_notice(interval=NONE, now=NOON)
     answers: dict[str, Any] = {
@@ -398,7 +398,7 @@ def demand_read(shop: EnvironmentState) -> None:
 
 def on_full_disk(base: str) -> dict[str, Any]:
     """
-    Use a store on a disk that is full, and once it no longer is.
+    Use a store on a full disk, and again after space was freed.
     """
     mount("-t", "tmpfs", "-o", "size=256k", "tmpfs", base)
     shop = fresh_shop(base, "shop")
@@ -422,7 +422,7 @@ def on_full_disk(base: str) -> dict[str, Any]:
 
 def on_read_only_disk(base: str) -> dict[str, Any]:
     """
-    Use a store on a disk that may not be written to.
+    Use a store on a read-only disk.
     """
     mount("-t", "tmpfs", "tmpfs", base)
     shop = fresh_shop(base, "shop")
@@ -435,9 +435,9 @@ def mount(*args: str) -> None:
     subprocess.run(["mount", *args], check=True)
 
 
-def become_nobody() -> None:
+def drop_rights() -> None:
     """
-    Go on as a user to whom the modes of files mean something.
+    Continue as a user without the rights of root.
     """
     if os.geteuid() == 0:
         os.setgid(65534)
@@ -445,7 +445,7 @@ def become_nobody() -> None:
 
 
 def unreadable_record(base: str) -> dict[str, Any]:
-    become_nobody()
+    drop_rights()
     shop = fresh_shop(base, "shop")
     go_on(shop, 0)
     os.chmod(shop.record_path, 0)
@@ -457,7 +457,7 @@ def unreadable_record(base: str) -> dict[str, Any]:
 
 
 def unwritable_store(base: str) -> dict[str, Any]:
-    become_nobody()
+    drop_rights()
     shop = fresh_shop(base, "shop")
     go_on(shop, 0)
     root = os.path.dirname(shop.record_path)
@@ -471,7 +471,7 @@ def unwritable_store(base: str) -> dict[str, Any]:
 
 
 def hidden_store(base: str) -> dict[str, Any]:
-    become_nobody()
+    drop_rights()
     shop = fresh_shop(base, "shop")
     go_on(shop, 0)
     root = os.path.dirname(shop.record_path)
@@ -484,7 +484,7 @@ def hidden_store(base: str) -> dict[str, Any]:
 
 
 def read_only_home(base: str) -> dict[str, Any]:
-    become_nobody()
+    drop_rights()
     home = f"{base}/home"
     os.mkdir(home, 0o500)
     os.environ["HOME"] = home
@@ -496,7 +496,7 @@ def read_only_home(base: str) -> dict[str, Any]:
 
 def by_root_in_foreign_home(base: str) -> dict[str, Any]:
     """
-    Do as `sudo` does: the home is that of another user.
+    Use a store in the home of another user, as `sudo` may do.
     """
     home = f"{base}/home"
     os.mkdir(home)
@@ -509,9 +509,9 @@ def by_root_in_foreign_home(base: str) -> dict[str, Any]:
 
 def main() -> None:
     signal.alarm(int(sys.argv[1]))
-    upgrade_state.preload()  # who becomes nobody may not read it any more
+    upgrade_state.preload()  # another user may not be able to read the modules
     result = globals()[sys.argv[2]](*json.loads(sys.argv[3]))
-    # The functions that were called may have put themselves before os.write.
+    # `os.write` may be wrapped by now.
     sys.stdout.write(json.dumps(result))
 
 

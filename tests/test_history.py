@@ -1,5 +1,5 @@
 """
-Any history of checks, notices and wishes, against a model of a few lines.
+Random histories of checks, notices and snoozes, against a model of a few lines.
 """
 
 import datetime as dt
@@ -39,7 +39,7 @@ def moment(seconds):
 
 class History(RuleBasedStateMachine):
     """
-    What a user who is told at most once a day, and of failures once a week, sees.
+    The notices to a user: at most one a day, and one of failures a week.
     """
 
     @initialize()
@@ -104,7 +104,7 @@ class History(RuleBasedStateMachine):
     @rule(after=times, again=st.booleans())
     def enter(self, after, again):
         """
-        Enter the directory, perhaps while checks go on to fail.
+        Enter the directory, perhaps after another failed check.
         """
         if again and self.failures:
             self.fail(after)

@@ -1,13 +1,12 @@
 from __future__ import annotations
 
 import json
-import pickle
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from upgrade_state import _redact, exceptions
+from upgrade_state import _redact
 
 
 class TestClean:
@@ -32,14 +31,14 @@ class TestClean:
     )
     def test_escaped(self, text, cleaned):
         """
-        What a terminal would obey comes out as text.
+        Characters that control a terminal are escaped.
         """
         assert cleaned == _redact.clean(text)
 
     @given(st.text(st.characters()))
     def test_any_text(self, text):
         """
-        Whatever comes in, what goes out can be printed.
+        Any text becomes printable.
         """
         assert _redact.clean(text).isprintable()
 
@@ -69,13 +68,13 @@ class TestWithoutUrls:
     )
     def test_replaced(self, text, bare):
         """
-        A URL goes as a whole, with its credentials and paths.
+        A URL is replaced as a whole, with its credentials and paths.
         """
         assert bare == _redact.without_urls(text)
 
     def test_many(self):
         """
-        A hundred thousand of them are no problem.
+        A hundred thousand URLs take linear time.
         """
         assert "<URL> " * 100_000 == _redact.without_urls("a://b " * 100_000)
 
@@ -83,7 +82,7 @@ class TestWithoutUrls:
 class TestMessageOf:
     def test_one_line(self):
         """
-        Lines are folded, control characters escaped, URLs gone.
+        Lines are joined, control characters escaped, URLs replaced.
         """
         text = "error:\n  no\t\x1b[1mroute\x1b[0m to https://index.example/\n"
 
@@ -92,7 +91,7 @@ class TestMessageOf:
 
     def test_long(self):
         """
-        Of a long one the beginning and the end are kept.
+        A long message keeps its beginning and its end.
         """
         line = _redact.message_of("error " * 100 + "the end", 50)
 
@@ -103,44 +102,9 @@ class TestMessageOf:
     @given(st.text(st.characters(), max_size=200))
     def test_bounded(self, text):
         """
-        In a record it takes a bounded number of bytes.
+        In a record a message takes a bounded number of bytes.
         """
         line = _redact.message_of(text, 60)
 
         assert line.isprintable()
         assert 2 + 2 * 60 >= len(json.dumps(line))
-
-
-class TestErrors:
-    def test_message_and_path(self):
-        """
-        An error says what did not work, then where.
-        """
-        error = exceptions.StateReadError("Could not read the file (no)", "/a b")
-
-        assert "Could not read the file (no): '/a b'" == str(error)
-        assert ("Could not read the file (no)", "/a b") == (error.message, error.path)
-
-    def test_without_path(self):
-        """
-        Where the trouble is that there is no path, it says so without.
-        """
-        assert "no home" == str(exceptions.StateReadError("no home", None))
-
-    def test_one_line(self):
-        """
-        A path moves no cursor.
-        """
-        error = exceptions.StateWriteError("no", "/a\n\x1b[2J")
-
-        assert "no: '/a\\x0a\\x1b[2J'" == str(error)
-
-    def test_one_family(self):
-        """
-        Who catches the one catches all, and a process can send them on.
-        """
-        names = ("StateReadError", "StateWriteError", "StateLockError", "ResolverError")
-        for name in names:
-            error = pickle.loads(pickle.dumps(getattr(exceptions, name)("no", "/a")))
-            assert isinstance(error, exceptions.UpgradeStateError)
-            assert ("no", "/a") == (error.message, error.path)

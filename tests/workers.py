@@ -1,12 +1,11 @@
 """
-What the tests let other processes do.
+Functions that tests run in other processes.
 
     python workers.py LIMIT COUNT NAME ARGUMENTS
 
-forks COUNT processes, lets them go at once, and prints what function NAME
-returned in each of them; with a COUNT of 0, the function is called in this very
-process, and nothing is printed but what the function says. After LIMIT seconds
-every one of these processes ends, whatever it does.
+forks COUNT processes, releases them at once, and prints the results of function
+NAME in each of them. With a COUNT of 0 it calls the function in this process and
+prints nothing else. After LIMIT seconds every one of these processes ends.
 """
 
 from __future__ import annotations
@@ -62,7 +61,7 @@ def digest_of(content: bytes) -> str:
 @contextlib.contextmanager
 def patient_check(shop: EnvironmentState) -> Iterator[CheckGuard]:
     """
-    Begin a check as soon as nobody else is checking.
+    Begin a check as soon as no other process is checking.
     """
     while True:
         with shop.try_check() as check:
@@ -72,14 +71,14 @@ def patient_check(shop: EnvironmentState) -> Iterator[CheckGuard]:
         time.sleep(0.001)
 
 
-# Writers, each of which looks whether anybody has undone what it wrote.
+# Writers, each of which counts its updates that were undone.
 
 
 class Book:
     """
-    What those who own a field have agreed on to be in the record.
+    The content that the writers of a field expect in the record.
 
-    To be opened in a `with` statement, which is waited for.
+    A `with` statement waits until no other process has it open.
     """
 
     def __init__(self, path: str) -> None:
@@ -107,7 +106,7 @@ class Book:
 
 def checked(record: dict[str, Any]) -> list[Any]:
     """
-    Return all that commits and failures own.
+    Return the fields that commits and failures own.
     """
     failure = record["failure"] or {}
     result = record["result"] or {"new_lockfile": {"digest": None}}
@@ -158,7 +157,7 @@ def claims(shop: EnvironmentState, book: Book, count: int, index: int) -> None:
             while not (
                 verdict := shop.claim_notice(b"old", interval=dt.timedelta(), now=now)
             ):
-                # Only what undoes the last claim makes it another answer.
+                # Another answer means that the last claim was undone.
                 book.lost += verdict.reason != "busy"
                 time.sleep(0.001)
             book.content = now.strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -175,7 +174,7 @@ def snoozes(shop: EnvironmentState, book: Book, count: int, index: int) -> None:
 
 def others(shop: EnvironmentState, book: Book, count: int, index: int) -> None:
     """
-    Change a field that this version does not know, as a later one would.
+    Change a field that only a later version knows.
     """
     root = os.path.dirname(shop.record_path)
     temporary = f"{root}/tmp/{shop.key}.other"
@@ -204,7 +203,7 @@ WRITERS = (
 
 def write_all(index: int, cache: str, directory: str, books: str, count: int) -> int:
     """
-    Write *count* times; return how many updates of this writer's fields are gone.
+    Write *count* times; return the number of lost updates.
     """
     name, write = WRITERS[index]
     book = Book(f"{books}/{name}")
@@ -214,7 +213,7 @@ def write_all(index: int, cache: str, directory: str, books: str, count: int) ->
 
 def open_books(cache: str, directory: str, books: str) -> None:
     """
-    Write down what the record says before anybody starts.
+    Note the content of the record before the writers start.
     """
     record = record_of(shop_of(cache, directory))
     for name, content in (("check", checked(record)), *_single_fields(record)):
@@ -224,7 +223,7 @@ def open_books(cache: str, directory: str, books: str) -> None:
 
 def closed_books(_: int, cache: str, directory: str, books: str) -> dict[str, Any]:
     """
-    Compare the record with what everybody has written last.
+    Compare the record with the last update of each writer.
     """
     record = record_of(shop_of(cache, directory))
     lost = {}
@@ -255,7 +254,7 @@ def claim(_: int, cache: str, directory: str) -> str:
 
 def claim_failure(index: int, cache: str, directory: str, share: int) -> str:
     """
-    Claim; of every *share* activations the first wants to hear that checks fail.
+    Claim; of every *share* activations the first asks for failures.
     """
     week = dt.timedelta(days=7) if index % share == 0 else None
     shop = shop_of(cache, directory)
@@ -264,7 +263,7 @@ def claim_failure(index: int, cache: str, directory: str, share: int) -> str:
 
 def check_if_due(_: int, cache: str, directory: str) -> str:
     """
-    Check if that is due, whoever was checking before.
+    Wait for other checks, and check if that is due.
     """
     with patient_check(shop_of(cache, directory)) as check:
         if not check.freshness(now=NOON).due:
@@ -300,10 +299,10 @@ def snooze_or_commit(index: int, cache: str, directory: str) -> bool:
 
 def write_or_read(index: int, cache: str, directory: str, count: int) -> int:
     """
-    Replace the result *count* times, or read until that is over.
+    Replace the result *count* times, or read meanwhile.
 
     Returns:
-        How many results were written, or read as a whole.
+        The number of results that were written, or read.
     """
     shop = shop_of(cache, directory)
     finished = f"{directory}/finished"
@@ -327,7 +326,7 @@ def write_or_read(index: int, cache: str, directory: str, count: int) -> int:
     return reads
 
 
-# Holders: one process that keeps something until it is told to go on.
+# Holders: one process that holds a lock until its stdin is closed.
 
 
 def _hold() -> None:
@@ -434,7 +433,7 @@ def leave_in_forked_child(
 
 def die_with_a_forked_child(cache: str, directory: str) -> None:
     """
-    Die while holding the check lock; a forked child lives on until told to go.
+    Die while holding the check lock; a forked child lives on.
     """
     parent = os.getpid()
     with shop_of(cache, directory).try_check() as check:
@@ -449,7 +448,7 @@ def die_with_a_forked_child(cache: str, directory: str) -> None:
 
 def with_an_executed_child(_: int, cache: str, directory: str) -> bool:
     """
-    Tell whether the check lock is free while an executed child lives on.
+    Return whether the check lock is free while an executed child lives on.
     """
     shop = shop_of(cache, directory)
     ours, theirs = os.pipe()
@@ -491,7 +490,7 @@ def run_crowd(limit: int, count: int, name: str, args: list[Any]) -> int:
         os.close(fd)
     for _ in range(count):
         os.read(ready[0], 1)
-    os.close(go[1])  # all of them see the end of this pipe now
+    os.close(go[1])  # all of them read the end of this pipe now
     with open(results[0], encoding="ascii") as file:
         answers = dict(json.loads(line) for line in file)
     failed = sum(os.waitpid(pid, 0)[1] != 0 for pid in children)
@@ -511,7 +510,7 @@ def _run_one(
         result = globals()[name](index, *args)
         os.write(results, json.dumps([index, result]).encode() + b"\n")
         status = 0
-    except BaseException:  # noqa: BLE001 - whatever it is, the other end must see it
+    except BaseException:  # noqa: BLE001 - the parent reports any error
         traceback.print_exc()
     finally:
         os._exit(status)

@@ -14,6 +14,7 @@ from upgrade_state import (
     CheckGuard,
     EnvironmentState,
     Freshness,
+    Look,
     StateStore,
     UpgradeInformation,
     UpgradeResult,
@@ -48,6 +49,7 @@ assert_type(shop.key, str)
 assert_type(shop.path, str | None)
 assert_type(shop.lockfile_name, str | None)
 assert_type(shop.record_path, str)
+assert_type(shop.log_path, str)
 
 verdict = shop.claim_notice()
 assert_type(verdict, Verdict)
@@ -69,6 +71,19 @@ if verdict.reason == "notify":
 if verdict.reason == "notfiy":  # type: ignore[comparison-overlap] # misspelt
     pass
 
+look = shop.look()
+assert_type(look, Look)
+assert_type(look.environment, EnvironmentState)
+assert_type(look.error, UpgradeStateError | None)
+assert_type(look.is_corrupt, bool)
+assert_type(look.lockfile_changed, bool)
+assert_type(look.missing, Literal["directory", "lockfile"] | None)
+assert_type(look.recipe, str | None)
+assert_type(look.summary("linux-64"), str | None)
+assert_type(look.upgrades(), tuple[lockfiles.Upgrade, ...])
+assert_type(look.kept_lockfile("old"), bytes | None)
+shop.look("text")  # type: ignore[arg-type] # content is bytes
+
 freshness = shop.look(b"", now=now).freshness(max_age=day)
 assert_type(freshness, Freshness)
 assert_type(freshness.due, bool)
@@ -79,6 +94,7 @@ with shop.try_check() as check:
     if check is not None and check.freshness(max_age=day, now=now).due:
         assert_type(check.old_lockfile, bytes | None)
         assert_type(check.commit(b""), bool)
+        assert_type(check.look(), Look)
         row = lockfiles.Upgrade("curl", "version", old=("8.0",), new=("8.1",))
         check.commit(b"", format="uv", upgrades=[row], recipe="uv", now=now)
         check.commit(b"", direct={"curl"})
@@ -104,6 +120,8 @@ assert_type(shop.forget(), bool)
 
 for environment in store:
     assert_type(environment, EnvironmentState)
+for look in store.looks():
+    assert_type(look, Look)
 assert_type(
     store.prune(older_than=day, dry_run=True, now=now), tuple[EnvironmentState, ...]
 )

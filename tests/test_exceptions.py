@@ -1,0 +1,46 @@
+"""
+The family of errors.
+"""
+
+from __future__ import annotations
+
+import pickle
+
+from upgrade_state import exceptions
+
+
+def test_message_and_path():
+    """
+    An error has a message, then a path.
+    """
+    error = exceptions.StateReadError("Could not read the file (no)", "/a b")
+
+    assert "Could not read the file (no): '/a b'" == str(error)
+    assert ("Could not read the file (no)", "/a b") == (error.message, error.path)
+
+
+def test_without_path():
+    """
+    An error without a path is its message.
+    """
+    assert "no home" == str(exceptions.StateReadError("no home", None))
+
+
+def test_one_line():
+    """
+    Control characters of a path are escaped.
+    """
+    error = exceptions.StateWriteError("no", "/a\n\x1b[2J")
+
+    assert "no: '/a\\x0a\\x1b[2J'" == str(error)
+
+
+def test_one_family():
+    """
+    Every error is an `UpgradeStateError`, and can be pickled.
+    """
+    names = ("StateReadError", "StateWriteError", "StateLockError", "ResolverError")
+    for name in names:
+        error = pickle.loads(pickle.dumps(getattr(exceptions, name)("no", "/a")))
+        assert isinstance(error, exceptions.UpgradeStateError)
+        assert ("no", "/a") == (error.message, error.path)
