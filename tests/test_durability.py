@@ -212,38 +212,27 @@ def own_mounts():
     pytest.skip("not permitted to mount anything")
 
 
+NAMES = ("claim", "freshness", "snooze", "commit", "read")
+WRITE, READ, LOCK = "StateWriteError", "StateReadError", "StateLockError"
+
+
 class TestDisk:
-    def test_full(self, tmp_path, own_mounts):
+    @pytest.mark.parametrize(
+        ("disk", "error", "more"),
+        [
+            ("on_full_disk", WRITE, {"unchanged": True, "temporary": []}),
+            ("on_read_only_disk", LOCK, {}),
+        ],
+    )
+    def test_refuses(self, tmp_path, own_mounts, disk, error, more):
         """
-        On a full disk every operation answers at once, and nothing is lost.
+        On a full or read-only disk every operation answers, and nothing is lost.
         """
-        answers = run("on_full_disk", tmp_path, within=own_mounts)
+        answers = run(disk, tmp_path, within=own_mounts)
 
         assert f"{tmp_path}/shop/cache/v1/" in answers.pop("path")
-        assert {
-            "claim": "unavailable",
-            "freshness": "fresh",
-            "snooze": "StateWriteError",
-            "commit": "StateWriteError",
-            "read": "done",
-            "unchanged": True,
-            "temporary": [],
-        } == answers
-
-    def test_read_only(self, tmp_path, own_mounts):
-        """
-        So it is on a read-only disk; the record can be read.
-        """
-        answers = run("on_read_only_disk", tmp_path, within=own_mounts)
-
-        assert f"{tmp_path}/shop/cache/v1/" in answers.pop("path")
-        assert {
-            "claim": "unavailable",
-            "freshness": "fresh",
-            "snooze": "StateLockError",
-            "commit": "StateLockError",
-            "read": "done",
-        } == answers
+        expected = ("unavailable", "fresh", error, error, "done")
+        assert dict(zip(NAMES, expected, strict=True)) | more == answers
 
 
 @pytest.fixture
@@ -261,71 +250,47 @@ def open_place():
 
 
 class TestPermissions:
-    def test_unreadable_record(self, open_place):
+    @pytest.mark.parametrize(
+        ("case", "path", "expected", "more"),
+        [
+            ("unreadable_record", "record", ("unavailable", READ, READ, READ), {}),
+            (
+                "unwritable_store",
+                "record",
+                ("fresh", WRITE, WRITE, "done"),
+                {"temporary": []},
+            ),
+            # Its parent directory may not be searched.
+            ("hidden_store", "store", ("unavailable", READ, WRITE, READ), {}),
+        ],
+    )
+    def test_store(self, open_place, case, path, expected, more):
         """
         A record that may not be read is not absent, and is not overwritten.
-        """
-        assert {
-            "claim": "unavailable",
-            "path is that of": "record",
-            "freshness": "unavailable",
-            "snooze": "StateReadError",
-            "commit": "StateReadError",
-            "read": "StateReadError",
-        } == run("unreadable_record", open_place)
 
-    def test_unwritable_store(self, open_place):
+        If it cannot be replaced, it stays, and no other file.
         """
-        If the record cannot be replaced, the old one stays, and no other file.
-        """
-        assert {
-            "claim": "unavailable",
-            "path is that of": "record",
-            "freshness": "fresh",
-            "snooze": "StateWriteError",
-            "commit": "StateWriteError",
-            "read": "done",
-            "temporary": [],
-        } == run("unwritable_store", open_place)
+        answers = dict(zip(NAMES, ("unavailable", *expected), strict=True))
 
-    def test_hidden_store(self, open_place):
-        """
-        Nor is a store absent whose parent directory may not be searched.
-        """
-        assert {
-            "claim": "unavailable",
-            "path is that of": "store",
-            "freshness": "unavailable",
-            "snooze": "StateReadError",
-            "commit": "StateWriteError",
-            "read": "StateReadError",
-        } == run("hidden_store", open_place)
+        assert answers | {"path is that of": path} | more == run(case, open_place)
 
-    def test_read_only_home(self, open_place):
+    @pytest.mark.parametrize(
+        "case",
+        [
+            "read_only_home",
+            pytest.param(
+                "by_root_in_foreign_home",
+                marks=pytest.mark.skipif(os.geteuid() != 0, reason="needs root"),
+            ),
+        ],
+    )
+    def test_home(self, open_place, case):
         """
         If no store can be made, nothing is known, and only a check raises.
-        """
-        assert {
-            "claim": "nothing-known",
-            "path": None,
-            "freshness": "never-checked",
-            "snooze": "nothing known",
-            "commit": "StateWriteError",
-            "read": "done",
-            "left": [],
-        } == run("read_only_home", open_place)
 
-    @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
-    def test_root_in_foreign_home(self, tmp_path):
-        """
         Root makes nothing in the directory of another user.
         """
-        assert {
-            "claim": "nothing-known",
-            "path": None,
-            "freshness": "never-checked",
-            "snooze": "nothing known",
-            "commit": "StateWriteError",
-            "read": "done",
-            "left": [],
-        } == run("by_root_in_foreign_home", tmp_path)
+        expected = ("nothing-known", "never-checked", "nothing known", WRITE, "done")
+        answers = dict(zip(NAMES, expected, strict=True))
+
+        assert answers | {"path": None, "left": []} == run(case, open_place)
