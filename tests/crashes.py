@@ -444,41 +444,21 @@ def drop_rights() -> None:
         os.setuid(65534)
 
 
-def unreadable_record(base: str) -> dict[str, Any]:
-    drop_rights()
-    shop = fresh_shop(base, "shop")
-    go_on(shop, 0)
-    os.chmod(shop.record_path, 0)
-    answers = attempt(shop)
-    answers["path is that of"] = answers.pop("path") == shop.record_path and "record"
-    os.chmod(shop.record_path, 0o600)
-    go_on(shop, 1)
-    return answers
-
-
-def unwritable_store(base: str) -> dict[str, Any]:
+def with_mode(base: str, target: str, mode: int) -> dict[str, Any]:
+    """
+    Use a store while the mode of its record, of itself or of its parent refuses.
+    """
     drop_rights()
     shop = fresh_shop(base, "shop")
     go_on(shop, 0)
     root = os.path.dirname(shop.record_path)
-    os.chmod(root, 0o500)
+    paths = {"record": shop.record_path, "store": root, "cache": os.path.dirname(root)}
+    before = os.stat(paths[target]).st_mode
+    os.chmod(paths[target], mode)
     answers = attempt(shop)
-    answers["path is that of"] = answers.pop("path") == shop.record_path and "record"
+    os.chmod(paths[target], before)
+    (answers["path"],) = (n for n, path in paths.items() if path == answers["path"])
     answers["temporary"] = names_in(f"{root}/tmp")
-    os.chmod(root, 0o700)
-    go_on(shop, 1)
-    return answers
-
-
-def hidden_store(base: str) -> dict[str, Any]:
-    drop_rights()
-    shop = fresh_shop(base, "shop")
-    go_on(shop, 0)
-    root = os.path.dirname(shop.record_path)
-    os.chmod(os.path.dirname(root), 0)
-    answers = attempt(shop)
-    answers["path is that of"] = answers.pop("path") == root and "store"
-    os.chmod(os.path.dirname(root), 0o700)
     go_on(shop, 1)
     return answers
 

@@ -549,31 +549,24 @@ class TestRefused:
 
         return refused_
 
-    def test_spawn(self, refused, run, monkeypatch):
+    @pytest.mark.parametrize(
+        ("module", "name", "number"),
+        [
+            (os, "posix_spawn", errno.EAGAIN),
+            (fcntl, "flock", errno.ENOLCK),
+            # It could not be recorded, so every activation would repeat it.
+            (os, "write", errno.ENOSPC),
+        ],
+    )
+    def test_system_call(self, refused, run, monkeypatch, module, name, number):
         """
-        No process is left; the next activation tries again.
+        The system refuses a process, a lock or a write; the next activation tries.
         """
         with monkeypatch.context() as patch:
-            patch.setattr(os, "posix_spawn", refuse(errno.EAGAIN))
-            refused("(Resource temporarily unavailable)")
+            patch.setattr(module, name, refuse(number))
+            refused(f"({os.strerror(number)})")
 
         run()
-
-    def test_no_locks(self, made, refused, monkeypatch):
-        """
-        The file system has no locks.
-        """
-        monkeypatch.setattr(fcntl, "flock", refuse(errno.ENOLCK))
-
-        refused(f"(No locks available): '{log_of(made)}'")
-
-    def test_full_disk(self, refused, monkeypatch):
-        """
-        The start cannot be recorded, so every activation would repeat it.
-        """
-        monkeypatch.setattr(os, "write", refuse(errno.ENOSPC))
-
-        refused("(No space left on device)")
 
     @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
     def test_no_file(self, made, refused, make):

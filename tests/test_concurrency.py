@@ -68,7 +68,7 @@ class TestNothingIsLost:
         """
         books = tmp_path / "books"
         books.mkdir()
-        run_at_once(1, "prepare", *place, books)
+        run_at_once(1, "open_books", *place, books)
 
         lost = run_at_once(8, "write_all", *place, books, count, limit=1200)
 

@@ -251,20 +251,14 @@ def open_place():
 
 class TestPermissions:
     @pytest.mark.parametrize(
-        ("case", "path", "expected", "more"),
+        ("target", "mode", "path", "expected"),
         [
-            ("unreadable_record", "record", ("unavailable", READ, READ, READ), {}),
-            (
-                "unwritable_store",
-                "record",
-                ("fresh", WRITE, WRITE, "done"),
-                {"temporary": []},
-            ),
-            # Its parent directory may not be searched.
-            ("hidden_store", "store", ("unavailable", READ, WRITE, READ), {}),
+            ("record", 0, "record", ("unavailable", READ, READ, READ)),
+            ("store", 0o500, "record", ("fresh", WRITE, WRITE, "done")),
+            ("cache", 0, "store", ("unavailable", READ, WRITE, READ)),
         ],
     )
-    def test_store(self, open_place, case, path, expected, more):
+    def test_modes(self, open_place, target, mode, path, expected):
         """
         A record that may not be read is not absent, and is not overwritten.
 
@@ -272,7 +266,9 @@ class TestPermissions:
         """
         answers = dict(zip(NAMES, ("unavailable", *expected), strict=True))
 
-        assert answers | {"path is that of": path} | more == run(case, open_place)
+        assert answers | {"path": path, "temporary": []} == run(
+            "with_mode", open_place, target, mode
+        )
 
     @pytest.mark.parametrize(
         "case",

@@ -211,12 +211,12 @@ def write_all(index: int, cache: str, directory: str, books: str, count: int) ->
     return book.lost
 
 
-def open_books(cache: str, directory: str, books: str) -> None:
+def open_books(_: int, cache: str, directory: str, books: str) -> None:
     """
     Note the content of the record before the writers start.
     """
     record = record_of(shop_of(cache, directory))
-    for name, content in (("check", checked(record)), *_single_fields(record)):
+    for name, content in owned(record):
         with Book(f"{books}/{name}") as book:
             book.content = content
 
@@ -227,22 +227,19 @@ def closed_books(_: int, cache: str, directory: str, books: str) -> dict[str, An
     """
     record = record_of(shop_of(cache, directory))
     lost = {}
-    for name, content in (("check", checked(record)), *_single_fields(record)):
+    for name, content in owned(record):
         with Book(f"{books}/{name}") as book:
             lost[name] = int(book.content != content)
     return {"lost": lost, "generation": record["generation"]}
 
 
-def _single_fields(record: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
+def owned(record: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
     return (
+        ("check", checked(record)),
         ("claim", record["last_notified"]),
         ("snooze", record["snoozed_until"]),
         ("other", record.get("other")),
     )
-
-
-def prepare(_: int, cache: str, directory: str, books: str) -> None:
-    open_books(cache, directory, books)
 
 
 # Crowds
