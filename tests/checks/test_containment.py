@@ -6,8 +6,11 @@ import contextlib
 import errno
 import gc
 import itertools
+import marshal
 import os
+import select
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -938,6 +941,31 @@ class TestParent:
 
             program.communicate()
             demand_gone()
+
+    def test_dies_with_a_report_unread(self, tmp_path):
+        """
+        A report that the parent has not read when it dies leaves nothing either.
+        """
+        scratch = tmp_path / "scratch"
+        scratch.mkdir()
+        spec = {"argv": [b"true"], "env": os.environb.copy(), "cwd": b"/"}
+        spec |= {"grace": 1.0, "memory": 1 << 30, "file": 1 << 30}
+        message = marshal.dumps(spec)
+        channel, theirs = socket.socketpair()
+        source = Path(_supervisor.__file__).read_text()
+        with theirs:
+            process = subprocess.Popen(
+                [sys.executable, "-I", "-S", "-c", source, str(os.getpid()), scratch],
+                stdin=theirs,
+                stdout=theirs,
+            )
+        channel.sendall(len(message).to_bytes(_supervisor.LENGTH, "little") + message)
+        select.select([channel], [], [], LONG)
+
+        channel.close()
+
+        assert 0 == process.wait(LONG)
+        assert not scratch.exists()
 
     @pytest.mark.parametrize("code", [WAITING, "pass"], ids=["long", "short"])
     def test_interrupted_at_any_time(self, start, demand_gone, monkeypatch, code):

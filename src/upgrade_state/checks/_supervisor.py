@@ -211,7 +211,10 @@ class Watch:
         fds = [self._woken] if self.is_over else [self._woken, 0]
         ready, _, _ = select.select(fds, [], [], seconds)
         if 0 in ready:
-            heard = os.read(0, 1 << 16)
+            try:
+                heard = os.read(0, 1 << 16)
+            except ConnectionResetError:  # the parent died with a report unread
+                heard = b""
             self.heard += heard
             self.is_over = not heard
         numbers = os.read(self._woken, 1 << 10) if self._woken in ready else b""
