@@ -8,7 +8,9 @@ import gc
 import itertools
 import marshal
 import os
+import py_compile
 import select
+import shutil
 import signal
 import socket
 import stat
@@ -569,6 +571,48 @@ class TestStart:
         with pytest.raises(ResolverError, match="Too many open files"):
             run(["true"])
         assert before == os.listdir("/proc/self/fd")
+
+    @pytest.mark.parametrize(
+        ("is_compiled", "words"),
+        [(False, "checked"), (True, "the source of upgrade-state is not installed")],
+    )
+    def test_source(self, environment, tmp_path, monkeypatch, is_compiled, words):
+        """
+        The source of the supervisor is needed when the library is loaded, not later.
+        """
+        monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+        copy = tmp_path / "library/upgrade_state"
+        shutil.copytree(Path(upgrade_state.__file__).parent, copy)
+        source = copy / "checks/_supervisor.py"
+        if is_compiled:
+            py_compile.compile(str(source), str(source.with_suffix(".pyc")))
+            source.unlink()
+        code = (
+            "import os, sys; path, directory = sys.argv[1:]; sys.path.insert(0, path);"
+            "from upgrade_state import StateStore, checks;"
+            "from upgrade_state.checks import _supervisor;"
+            "os.unlink(_supervisor.__file__);"
+            "environment = StateStore().environment(directory, 'uv.lock');"
+            "print(checks.check(environment, checks.Command(['true'])))"
+        )
+
+        done = subprocess.run(
+            [PYTHON, "-c", code, copy.parent, environment.path],
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+        assert words in done.stdout
+
+    def test_no_source(self, run, monkeypatch):
+        """
+        Without the source, no command is run.
+        """
+        monkeypatch.setattr(_containment, "_SOURCE", None)
+
+        with pytest.raises(ResolverError, match="the source of upgrade-state"):
+            run(["true"])
 
     def test_zip_archive(self, environment, tmp_path, monkeypatch):
         """

@@ -10,7 +10,6 @@ rights of its user, and gets away; only a sandbox holds it.
 from __future__ import annotations
 
 import contextlib
-import inspect
 import marshal
 import os
 import re
@@ -21,7 +20,7 @@ import sys
 import time
 from io import FileIO
 from socket import SHUT_WR, socketpair  # connected to each other, not to a network
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import attrs
 
@@ -34,6 +33,7 @@ from ._diagnosis import last_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from importlib.abc import InspectLoader
     from typing import Final
 
 # Of the output only the end is kept: there tools say why they failed.
@@ -45,6 +45,12 @@ _LATE: Final = "did not end within"
 _PIPE_SIZE: Final = 1 << 20
 
 _NO_SUPERVISOR: Final = "Could not start a supervisor for the command"
+
+# Read once: an upgrade of this library may replace the file of a running process by
+# one that expects other messages. None: only its byte code is installed.
+_SOURCE: Final = cast("InspectLoader", _supervisor.__loader__).get_source(
+    _supervisor.__name__
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -134,14 +140,17 @@ def supervised(
     if not python:
         message = f"{_NO_SUPERVISOR}: this application has no Python to run it with"
         raise ResolverError(message, sys.executable or None)
+    if _SOURCE is None:
+        message = f"{_NO_SUPERVISOR}: the source of upgrade-state is not installed"
+        raise ResolverError(message, _supervisor.__file__)
     supervisor = None
     with contextlib.ExitStack() as stack:
         try:
             try:
                 supervisor = Supervisor(stack, scratch, limits)
-                supervisor.start(python)
+                supervisor.start(python, _SOURCE)
             except OSError as error:
-                message = f"{_NO_SUPERVISOR} ({error.strerror or error})"
+                message = f"{_NO_SUPERVISOR} ({error.strerror})"
                 raise ResolverError(message, sys.executable) from error
             yield supervisor
         finally:
@@ -189,15 +198,14 @@ class Supervisor:
         for source in (self._channel, self._outputs):
             self._selector.register(source, selectors.EVENT_READ)
 
-    def start(self, python: str) -> None:
+    def start(self, python: str, source: str) -> None:
         """
         Start the process, which alone keeps its ends of the channel and the pipe.
 
         Raises:
             OSError: It cannot be started.
         """
-        source_text = inspect.getsource(_supervisor)
-        argv = [python, "-I", "-S", "-c", source_text, str(os.getpid())]
+        argv = [python, "-I", "-S", "-c", source, str(os.getpid())]
         if self._scratch is not None:
             argv.append(self._scratch)
         with self._stdin, self._stderr:
