@@ -160,16 +160,6 @@ def refuse_for_root(root: str) -> None:
         raise StateWriteError(message, root)
 
 
-def is_usable(root: str) -> bool:
-    """
-    Tell whether the directory *root* is there and to be believed.
-    """
-    try:
-        return _record.is_trusted(root)
-    except StateReadError:
-        return False
-
-
 def is_full(path: str) -> bool:
     """
     Tell whether the file system of *path* has no space left for anything.

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 # Why a check is (not) due.
 FRESHNESS: Final[Mapping[str, str]] = {
-    "backing-off": "the last check failed; nothing is tried again until {until}",
+    "backing-off": "the last check failed; nothing is tried again {until}",
     "never-checked": "no check has succeeded yet",
     "expired": "the last check is too old",
     "lockfile-changed": "the lockfile is not the one that was checked",
-    "fresh": "the last check is good until {until}",
+    "fresh": "the last check is good {until}",
     "busy": "a check has just been started",
     "switched-off": "{switch} is set in the process environment",
     "unavailable": "{error}",
@@ -31,8 +31,8 @@ VERDICTS: Final[Mapping[str, str]] = {
     "switched-off": "{switch} is set in the process environment",
     "nothing-known": "no check has succeeded yet",
     "no-upgrades": "the last check found nothing to upgrade",
-    "snoozed": "the user does not want to hear of it until {until}",
-    "told-recently": "the user was told; the next notice is due at {until}",
+    "snoozed": "snoozed {until}",
+    "told-recently": "you were notified; no further notice {until}",
     "lockfile-changed": "the lockfile is not the one that was checked",
     "busy": "another process is writing the record; the next activation asks again",
     "notify": "{summary} available",
@@ -40,14 +40,21 @@ VERDICTS: Final[Mapping[str, str]] = {
     "unavailable": "{error}",
 }
 
-NO_ERROR: Final = "the system refuses everything: too many open files?"
+NO_ERROR: Final = "unknown error (too many open files?)"
 
 
-def moment(when: dt.datetime | None) -> str:
+def moment(when: dt.datetime) -> str:
     """
     Write a time in UTC for people: ``2026-11-20 04:18:00 UTC``.
     """
-    return "the end of all time" if when is None else f"{when:%Y-%m-%d %H:%M:%S} UTC"
+    return f"{when:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def until(when: dt.datetime | None) -> str:
+    """
+    Return until when an answer holds; None: it is not known to change.
+    """
+    return "forever" if when is None else f"until {moment(when)}"
 
 
 def summary(version_changes: int, rebuilds: int) -> str:

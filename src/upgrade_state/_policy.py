@@ -81,10 +81,10 @@ class _Answer:
             return None
 
     def _filled(self, words: str, **more: "str | None") -> str:
-        from upgrade_state._messages import NO_ERROR, moment
+        from upgrade_state._messages import NO_ERROR, until
 
         error = self.error or NO_ERROR
-        return words.format(until=moment(self.until), error=error, **more)
+        return words.format(until=until(self.until), error=error, **more)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self}>"

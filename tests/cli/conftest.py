@@ -1,3 +1,4 @@
+import contextlib
 import os
 import shutil
 import subprocess
@@ -158,6 +159,28 @@ def python():
     Make a command of a few lines of Python.
     """
     return lambda code: ("--", sys.executable, "-S", "-c", code)
+
+
+@pytest.fixture
+def refused():
+    """
+    Refuse one path to a function of `os` while a `with` statement runs.
+    """
+
+    @contextlib.contextmanager
+    def refuse(function, path):
+        call = getattr(os, function.removeprefix("os."))
+
+        def called(first, *more, **others):
+            if os.fsdecode(first) == path:
+                raise PermissionError(13, "Permission denied", path)
+            return call(first, *more, **others)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(function, called)
+            yield
+
+    return refuse
 
 
 @pytest.fixture

@@ -1,10 +1,9 @@
 """
-Checks that start by themselves: `notify --check`, and what it runs.
+Checks that start automatically: `notify --check`, and `_background`.
 """
 
 import contextlib
 import datetime as dt
-import fcntl
 import json
 import os
 import pty
@@ -12,12 +11,11 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from upgrade_state import checks
+from helpers import log_after_end, wait_until
 
 LINE = (
     "1 version change available in 'shop'."
@@ -37,26 +35,10 @@ sed -i.bak s/3.9/3.10/ uv.lock
 # Says in a file that this check has been started.
 SITE = """\
 import sys
-if "--if-due" in sys.orig_argv:
+if "_background" in sys.orig_argv:
     with open({starts!r}, "a") as file:
         print(*sys.orig_argv[1:], file=file)
 """
-
-
-def wait_until(is_so, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-def is_free(path):
-    with path.open() as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-    return True
 
 
 class Desk:
@@ -68,15 +50,14 @@ class Desk:
         self.environment = environment
         self.runs, self.hold = place / "runs", place / "hold"
         self.starts = place / "starts"
-        self.log = Path(environment.store._place(), "logs", f"{environment.key}.log")
+        self.log = Path(environment.log_path)
 
     def ended(self):
         """
         Wait for the end of what was started, and return its log.
         """
         self.hold.unlink(missing_ok=True)
-        wait_until(lambda: is_free(self.log))
-        return self.log.read_text()
+        return log_after_end(self.environment)
 
     def is_running(self):
         return self.runs.exists()
@@ -110,13 +91,13 @@ def desk(environment, commit, lock_of, tmp_path, monkeypatch):
 class TestNotify:
     def test_due(self, desk, run):
         """
-        Where one is due, a check is made by the recipe that the user ran.
+        A due check is made by the recipe that the user ran.
         """
         result = run("notify", "--check")
         log = desk.ended()
 
         assert (0, "", "") == (result.status, result.out, result.err)
-        assert desk.starts.read_text().startswith("-P -m upgrade_state check --if-due ")
+        assert desk.starts.read_text().startswith("-P -m upgrade_state _background ")
         assert 2 == desk.generation
         assert "uv" == desk.environment.look().information.recipe
         assert f"upgrade-state: {desk.environment.path} (uv.lock): checked\n" in log
@@ -124,7 +105,7 @@ class TestNotify:
 
     def test_parser(self, desk, run):
         """
-        So it is where the arguments are unusual.
+        Other arguments do the same by way of the parser.
         """
         assert 0 == run("notify", "--interval=1d", "--interval=2d", "--check").status
         desk.ended()
@@ -142,7 +123,7 @@ class TestNotify:
 
     def test_not_due(self, desk, run, commit, lock_of):
         """
-        Where none is due, nothing is started.
+        Nothing is started if no check is due.
         """
         commit(desk.environment, lock_of(attrs="25"), recipe="uv")
 
@@ -165,7 +146,7 @@ class TestNotify:
 
     def test_long_age(self, desk, run, commit, lock_of):
         """
-        However long that is.
+        The duration may be longer than a record's years.
         """
         commit(desk.environment, b"new", recipe="uv", now=LONG_AGO)
         Path(desk.environment.path, "uv.lock").write_bytes(lock_of(idna="3.9"))
@@ -188,24 +169,21 @@ class TestNotify:
 
         assert 2 == desk.generation
 
-    def test_a_directory_of_its_own(self, desk, run, commit, lock_of, shop):
+    def test_no_lockfile_name(self, desk, run, commit, shop):
         """
-        An environment without a lockfile's name has nothing to be checked by.
+        An environment without a lockfile has no recipe that could check it.
         """
         (shop / "uv.lock").rename(shop / "other.txt")
-        commit(
-            desk.environment.store.environment(shop), b"x", recipe="uv", now=LONG_AGO
-        )
+        bare = desk.environment.store.environment(shop)
+        commit(bare, b"x", recipe="uv", now=LONG_AGO)
 
         run("notify", "--check")
 
-        bare = desk.environment.store.environment(shop)
-        desk.log = Path(bare.store._place(), "logs", f"{bare.key}.log")
-        assert f"no known lockfile is in '{shop}'" in desk.ended()
+        assert not os.path.exists(bare.log_path)
 
     def test_switched_off(self, desk, run, monkeypatch):
         """
-        Where notices are switched off, so are checks.
+        A switch for notices is one for checks, too.
         """
         monkeypatch.setenv("CI", "1")
 
@@ -223,16 +201,17 @@ class TestNotify:
 
     def test_weight(self, desk, commit):
         """
-        Where none is due, asking loads next to nothing.
+        To find that no check is due loads next to nothing.
         """
         current = Path(desk.environment.path, "uv.lock").read_bytes()
         commit(desk.environment, current, recipe="uv")
         code = (
             f"import sys; sys.path = {sys.path!r}; before = set(sys.modules);"
-            "from upgrade_state.cli import main; main(['notify', '--check']);"
+            "from upgrade_state.cli import main; main(sys.argv[1:]);"
             "print(*sorted(sys.modules.keys() - before))"
         )
-        command = [sys.executable, "-S", "-c", code]
+        words = ("notify", "--check", "--or-above")
+        command = [sys.executable, "-S", "-c", code, *words]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         loaded = set(done.stdout.split())
 
@@ -249,7 +228,7 @@ class TestConsent:
 
     def test_no_lockfile_any_more(self, desk, run, shop):
         """
-        Where the lockfile that was checked is gone no process is started.
+        No process is started if the lockfile was removed.
         """
         (shop / "uv.lock").unlink()
 
@@ -259,7 +238,7 @@ class TestConsent:
 
     def test_first_lockfile(self, desk, run, shop, commit):
         """
-        Where none was there a check may make the first one.
+        A check may create the first lockfile.
         """
         (shop / "uv.lock").unlink()
         commit(desk.environment, b"x", recipe="uv", now=LONG_AGO)
@@ -271,7 +250,7 @@ class TestConsent:
 
     def test_unknown(self, desk, run, tmp_path, monkeypatch):
         """
-        Entering a directory that nobody has checked starts nothing.
+        Entering a directory without a record starts nothing.
         """
         (tmp_path / "new").mkdir()
         Path(desk.environment.path, "uv.lock").rename(tmp_path / "new" / "uv.lock")
@@ -282,7 +261,7 @@ class TestConsent:
 
     def test_command(self, desk, run, commit):
         """
-        What was checked by a command, or elsewhere, is not repeated.
+        A check by a command, or made elsewhere, is not repeated.
         """
         commit(desk.environment, b"x", now=LONG_AGO)
 
@@ -299,7 +278,7 @@ class TestConsent:
 
     def test_unreadable(self, desk, run):
         """
-        Nor does one in a store that is not trusted.
+        A record in a store that is not trusted names no recipe.
         """
         os.chmod(desk.environment.store._place(), 0o777)
 
@@ -319,10 +298,10 @@ class TestConsent:
         """
         desk.environment.forget()
 
-        result = run("check", "--if-due")
+        result = run("_background", desk.environment.path, "uv.lock")
 
         assert 1 == result.status
-        assert "no recipe was run on purpose, and none starts by itself" in result.err
+        assert "no check starts automatically before you have run" in result.err
         assert not desk.runs.exists()
         assert None is desk.environment.look().information
 
@@ -347,7 +326,7 @@ class TestConsent:
 
     def test_a_directory_with_programs(self, desk, shop, tmp_path, monkeypatch):
         """
-        Nor is anything run that lies there, whatever PATH has, or read.
+        No program in the directory is run, and no file there is read.
         """
         marker = tmp_path / "ran"
         names = ("uv", "python", "python3", "sh", "bwrap", "env", "true")
@@ -382,7 +361,7 @@ class TestConsent:
 
         log = desk.log.with_name(f"{stranger.key}.log")
         assert not log.exists()
-        assert "no recipe was run on purpose" in run("check", "--if-due").err
+        assert "before you have run" in run("_background", other, "uv.lock").err
         assert not desk.runs.exists()
 
     def test_sandbox(self, desk, run, commit, lock_of, monkeypatch):
@@ -401,87 +380,76 @@ class TestConsent:
         assert not desk.runs.exists()
 
 
-class TestIfDue:
-    def test_fresh(self, desk, run, commit, lock_of):
+class TestBackground:
+    """
+    The hidden command that `notify --check` starts.
+    """
+
+    @pytest.fixture
+    def background(self, desk, run):
+        return lambda *words: run(
+            "_background", *words, desk.environment.path, "uv.lock"
+        )
+
+    def test_fresh(self, desk, background, commit, lock_of):
         """
-        Where none is due, that is what was asked for.
+        No check is made if none is due, which is no failure.
         """
         commit(desk.environment, lock_of(attrs="25"), recipe="uv")
 
-        result = run("check", "--if-due")
+        result = background()
 
         assert (0, "") == (result.status, result.out)
         assert "fresh: the last check is good until" in result.err
         assert not desk.runs.exists()
 
-    def test_json(self, desk, run):
+    def test_failed(self, desk, background):
         """
-        Other programs are told what became of it.
-        """
-        fields = json.loads(run("check", "--if-due", "--json").out)
-
-        assert ("checked", 2) == (fields["outcome"], fields["generation"])
-
-    def test_failed(self, desk, run):
-        """
-        A check that fails says why, and is not tried again at once.
+        A failed check prints the reason, and is not repeated at once.
         """
         Path(desk.environment.path, "pyproject.toml").unlink()
 
-        first, second = run("check", "--if-due"), run("check", "--if-due")
+        first, second = background(), background()
 
         assert (1, 1) == (first.status, second.status)
         assert "pyproject.toml" in first.err
         assert "backing-off: the last check failed" in second.err
 
-    def test_busy(self, desk, run):
+    def test_busy(self, desk, background):
         """
-        While somebody else checks there is nothing to do.
+        While another process checks, no check is made.
         """
         with desk.environment.try_check():
-            result = run("check", "--if-due")
+            result = background()
 
         assert 1 == result.status
         assert "another process is checking it" in result.err
 
     @pytest.mark.parametrize(
-        ("refused", "words"),
+        ("words", "message"),
         [
-            ("COMMAND", ("--", "true")),
-            ("--copy", ("--copy", "README.md")),
-            ("--timeout", ("--timeout", "1m")),
-            ("--format", ("--format", "uv")),
-            ("--recipe", ("--recipe", "uv")),
-            ("--env", ("--env", "TOKEN")),
-            ("--sandbox", ("--sandbox",)),
+            (["--", "true"], "unrecognized arguments"),
+            (["--max-age", "soon"], "not a duration"),
         ],
     )
-    def test_mistakes(self, desk, run, refused, words):
+    def test_mistakes(self, desk, background, words, message):
         """
-        What it runs is what the record names, as that says, and nothing else.
+        Other arguments than those of `notify --check` are refused.
         """
-        result = run("check", "--if-due", *words)
+        result = background(*words)
 
         assert (2, "") == (result.status, result.out)
-        assert f"{refused} makes no sense with --if-due" in result.err
+        assert message in result.err
         assert not desk.is_running()
 
-    def test_missing(self, desk, run):
+    def test_no_name(self, run):
         """
-        What is not there is a mistake.
+        A lockfile's name that leads elsewhere is refused.
         """
-        assert 2 == run("check", "--if-due", "/no/such/directory").status
+        result = run("_background", "/", "../x")
 
-    def test_no_lockfile(self, desk, run, tmp_path):
-        """
-        Where no lockfile is, nothing can be due.
-        """
-        (tmp_path / "empty").mkdir()
-
-        result = run("check", "--if-due", tmp_path / "empty")
-
-        assert (1, "") == (result.status, result.out)
-        assert f"no known lockfile is in '{tmp_path / 'empty'}'" in result.err
+        assert (2, "") == (result.status, result.out)
+        assert "not a lockfile's name" in result.err
 
 
 class TestCrowd:
@@ -499,7 +467,7 @@ class TestCrowd:
 
     def test_one_check_of_a_hundred_commands(self, desk, start):
         """
-        So it is for a hundred commands that are started one after the other.
+        A hundred commands, one after the other, start one check.
         """
         commands = [start("notify", "--check") for _ in range(100)]
         errors = [command.communicate(timeout=120)[1] for command in commands]
@@ -513,10 +481,10 @@ class TestCrowd:
 
     def test_breaks_at_once(self, desk, run):
         """
-        What cannot even begin to check is not started by every activation.
+        A check that breaks at its start is not started by every activation.
         """
         Path(desk.starts.parent, "site", "sitecustomize.py").write_text(
-            "import sys\nif '--if-due' in sys.orig_argv:\n"
+            "import sys\nif '_background' in sys.orig_argv:\n"
             f"    open({str(desk.runs)!r}, 'a').write('ran\\n')\n"
             "    raise SystemExit(9)"
         )
@@ -545,7 +513,7 @@ class TestDetached:
     @pytest.mark.parametrize("shell", ["sh", "bash", "zsh"])
     def test_returns(self, desk, required, script, shell):
         """
-        Nobody waits for the check: not even who waits for the end of the output.
+        No caller waits for the check, not even for the end of its output.
         """
         desk.hold.touch()
 
@@ -567,7 +535,7 @@ class TestDetached:
     @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGHUP])
     def test_terminal(self, desk, ending):
         """
-        Neither Ctrl-C in the terminal nor its end is the end of a check.
+        Neither Ctrl-C in the terminal nor its end ends a check.
         """
         desk.hold.touch()
         terminal, tty = pty.openpty()
@@ -591,7 +559,7 @@ class TestDetached:
 
     def test_killed(self, desk):
         """
-        Nor is the end of whoever has started it.
+        The end of the starting process does not end a check.
         """
         desk.hold.touch()
         script = f"{self.COMMAND}; echo done; sleep 600"
@@ -625,13 +593,13 @@ class TestDetached:
 class TestGone:
     def test_lockfile(self, environment, shop, run, commit, lock_of):
         """
-        Where the lockfile is gone no check starts, and what was found is kept.
+        If the lockfile was removed, no check starts, and the result is kept.
         """
         commit(environment, lock_of(attrs="24.3.0", idna="3.9"), recipe="uv")
         (shop / "uv.lock").unlink()
         before = Path(environment.record_path).read_bytes()
 
-        due = run("check", "--if-due", "--max-age=0", "--lockfile=uv.lock")
+        due = run("_background", "--max-age=0", shop, "uv.lock")
         every = run("check", "--all", "--max-age=0")
         shown = run("show").out
 
@@ -642,42 +610,22 @@ class TestGone:
         assert json.loads(run("show", "--json").out)["background"] is False
         assert before == Path(environment.record_path).read_bytes()
 
-    def test_back_again(self, environment, shop, run, commit, monkeypatch):
-        """
-        That it is back by then does not leave the user without a reason.
-        """
-        commit(environment, b"x", recipe="uv")
-        content = (shop / "uv.lock").read_bytes()
-        (shop / "uv.lock").unlink()
-        check = checks.check
-
-        def check_(*arguments, **more):
-            outcome = check(*arguments, **more)
-            (shop / "uv.lock").write_bytes(content)
-            return outcome
-
-        monkeypatch.setattr(checks, "check", check_)
-
-        result = run("check", "--if-due", "--lockfile=uv.lock")
-
-        assert result.err.endswith(" (uv.lock): its lockfile is gone\n")
-
 
 class TestShow:
     def test_by_itself(self, desk, run):
         """
-        It is shown that checks start by themselves, and by what.
+        Automatic checks and their recipe are shown.
         """
         shown = run("show").out
 
-        words = "start by themselves (hook, notify --check), by the recipe uv"
+        words = "start automatically (hook, notify --check), by the recipe uv"
         assert f"  checks:   {words}\n" in shown
         assert "  log:" not in shown
         assert json.loads(run("show", "--json").out)["background"] is True
 
     def test_log(self, desk, run):
         """
-        Where the log of the last one lies is shown.
+        The path of the last log is shown.
         """
         run("notify", "--check")
         desk.ended()
@@ -687,7 +635,7 @@ class TestShow:
 
     def test_switched_off(self, desk, run, monkeypatch):
         """
-        So is what keeps them from that: a variable.
+        A variable that prevents automatic checks is shown.
         """
         monkeypatch.setenv("CI", "1")
 
@@ -706,7 +654,7 @@ class TestShow:
 
     def test_failed(self, failing, run):
         """
-        None that was made, by whatever, since it has only failed so far.
+        So is the fact that every check has failed so far.
         """
         failing(0)
 
@@ -715,7 +663,7 @@ class TestShow:
 
     def test_unknown(self, environment, run):
         """
-        Or that nothing is known.
+        So is the fact that nothing is known.
         """
         words = "only when you run upgrade-state check: nothing is known"
         assert words in run("show").out

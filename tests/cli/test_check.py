@@ -85,7 +85,7 @@ class TestCheck:
 
     def test_list_of_wishes(self, environment, shop, run, fake_uv):
         """
-        What only has a lockfile's name is left alone beside a lockfile.
+        A list of requirements beside a lockfile is left alone.
         """
         (shop / "requirements.txt").write_text("attrs")
 
@@ -96,7 +96,7 @@ class TestCheck:
 
     def test_no_manifest(self, shop, run):
         """
-        A lockfile alone without its manifest is told that it misses it.
+        A lockfile without its manifest is a mistake that names the manifest.
         """
         result = run("check")
 
@@ -106,7 +106,7 @@ class TestCheck:
     @pytest.mark.parametrize("tool", ["uv", "pdm"])
     def test_other_tool(self, shop, run, tool):
         """
-        What another tool has made is not made by the one that goes by its name.
+        A lockfile of another tool has no recipe.
         """
         (shop / "uv.lock").unlink()
         (shop / "requirements.in").write_text("attrs")
@@ -122,7 +122,7 @@ class TestCheck:
     @pytest.mark.parametrize("words", [(), ("--", "true")])
     def test_member(self, shop, run, words):
         """
-        A member of a workspace is told where the lockfile is.
+        For a member of a workspace, the message names the lockfile's directory.
         """
         (shop / "packages" / "till").mkdir(parents=True)
 
@@ -133,7 +133,7 @@ class TestCheck:
 
     def test_nothing_to_upgrade(self, shop, run, fake_uv):
         """
-        Where nothing is to be upgraded, nothing is said of how.
+        Without upgrades, no command for them is printed.
         """
         run("check")
         (shop / "uv.lock").write_text(
@@ -223,7 +223,7 @@ class TestCheck:
 
     def test_dropped(self, environment, run, python, monkeypatch):
         """
-        So is one that was too slow.
+        A check that was overtaken is exit status 1.
         """
         monkeypatch.setattr(
             "upgrade_state._guard.CheckGuard.commit", lambda *_, **__: False
@@ -246,7 +246,7 @@ class TestCheck:
 
     def test_two_recipes(self, shop, run, fake_uv):
         """
-        What has no recipe is named; the rest is checked.
+        A lockfile without a recipe is named; the others are checked.
         """
         (shop / "manifest.lock").write_text("{}")
 
@@ -273,7 +273,10 @@ class TestCheck:
             (["true"], "there is no such directory or lockfile: 'true'"),
             ([".", "true"], "true (a COMMAND comes after --; see upgrade-state check"),
             (["--env", "A=1", "--", "true"], "not the name of an environment variable"),
-            (["--timeout", "0"], "argument --timeout: nothing ends in no time: '0'"),
+            (
+                ["--timeout", "0"],
+                "argument --timeout: the time limit must be longer than 0",
+            ),
             (["missing"], "there is no such directory or lockfile: 'missing'"),
             (["--interval", "0"], "unrecognized arguments: --interval"),
             (["--could-not-check", "1d"], "unrecognized arguments: --could-not-check"),
@@ -282,9 +285,9 @@ class TestCheck:
             (["--"], "there is no COMMAND after --"),
             (["--", ""], "not a command"),
             (["--copy", "../x", "--", "true"], "not a file below"),
-            (["--copy", "x", "--", "true"], "There is no file 'x' to copy: '/"),
-            (["--copy", "out", "--", "true"], "There is no file 'out' to copy: '/"),
-            (["--copy", "x"], "There is no file 'x' to copy: '/"),
+            (["--copy", "x", "--", "true"], "there is no file 'x' to copy in '/"),
+            (["--copy", "out", "--", "true"], "there is no file 'out' to copy in '/"),
+            (["--copy", "x"], "there is no file 'x' to copy in '/"),
             (["--timeout", "soon"], "argument --timeout: not a duration: 'soon'"),
             (["--format", "x"], "Unknown format 'x'"),
             (["--recipe", "x"], f"There is no recipe 'x'; recipes: {CHOICES}"),
@@ -317,7 +320,7 @@ class TestCheck:
     @pytest.mark.parametrize("words", [(), ("--", "true")])
     def test_below(self, shop, run, monkeypatch, words):
         """
-        Who is below the lockfile's directory is told where it is.
+        Below the lockfile's directory, the message names that directory.
         """
         (shop / "src").mkdir()
         monkeypatch.chdir(shop / "src")
@@ -330,7 +333,7 @@ class TestCheck:
 
     def test_deleted(self, shop, run, monkeypatch):
         """
-        Who is in a directory that was deleted is told no more than that.
+        In a directory that was removed, the message says only that.
         """
         monkeypatch.setattr("os.getcwd", lambda: os.stat("gone"))
 
@@ -352,17 +355,17 @@ class TestCheck:
 
     def test_consent_ends(self, environment, run, fake_uv, python):
         """
-        Who withdraws the consent by a COMMAND is told so, once.
+        A COMMAND that ends the consent prints so, once.
         """
         run("check")
         words = ("check", *python(UPGRADE))
 
-        told = "its checks do not start by themselves any more"
+        told = "its checks no longer start automatically"
         assert [True, False] == [told in run(*words).err for _ in range(2)]
 
     def test_broken_recipe(self, shop, run, tmp_path, monkeypatch):
         """
-        Who misses a recipe is told of the installed ones that are broken.
+        A missing recipe is reported with the installed ones that are broken.
         """
         info = tmp_path / "site" / "odd-1.0.dist-info"
         info.mkdir(parents=True)
@@ -416,7 +419,7 @@ class TestCheck:
 class TestHiddenDirectory:
     def test_reason(self, shop, run, monkeypatch):
         """
-        Where nobody may look, that is the reason that nothing was found.
+        A directory that may not be read is the reason that nothing was found.
         """
 
         def refuse(_):
@@ -446,7 +449,7 @@ class TestRecord:
 
     def test_old(self, environment, shop, run):
         """
-        What counts as checked is what was given, not what lies there.
+        The old lockfile is the given file, not the current one.
         """
         (shop / "old").write_bytes(b"other")
 
@@ -465,7 +468,7 @@ class TestRecord:
     )
     def test_nothing_there(self, shop, run, words, message):
         """
-        What could never be told is a mistake, and nothing is stored.
+        A result that no notice could be about is a mistake; nothing is stored.
         """
         (shop / "src").mkdir()
         result = run("record", *words, "--old=uv.lock", "--new=uv.lock")
@@ -477,7 +480,7 @@ class TestRecord:
 
     def test_a_name_of_its_own(self, shop, run):
         """
-        A lockfile that nobody knows by its name is named.
+        A lockfile of an unknown name has to be named.
         """
         (shop / "src").mkdir()
         (shop / "src" / "x").write_bytes((shop / "uv.lock").read_bytes())
@@ -501,7 +504,7 @@ class TestRecord:
     @pytest.mark.parametrize("new", [b"", b"version = 1"])
     def test_half_a_lockfile(self, checked, shop, run, new):
         """
-        What a check would refuse is refused, and the earlier result stays.
+        A file that a check would refuse is refused; the earlier result stays.
         """
         (shop / "half").write_bytes(new)
 
@@ -533,7 +536,7 @@ class TestRecord:
     @pytest.mark.parametrize("silent", ["snoozed", "switched-off", "no-upgrades"])
     def test_silent(self, environment, shop, run, monkeypatch, silent):
         """
-        So it is where nothing would be told anyway.
+        The message does not depend on whether a notice would be given.
         """
         current = (shop / "uv.lock").read_text()
         (shop / "old").write_text(current.replace("24.2.0", "24.1.0"))
@@ -551,17 +554,17 @@ class TestRecord:
 
     def test_consent_ends(self, environment, run, commit):
         """
-        Who withdraws the consent by a result of elsewhere is told so, once.
+        A result from elsewhere that ends the consent prints so, once.
         """
         commit(environment, b"", recipe="uv")
         words = ("record", "--old", "uv.lock", "--new", "uv.lock")
 
-        told = "its checks do not start by themselves any more"
+        told = "its checks no longer start automatically"
         assert [True, False] == [told in run(*words).err for _ in range(2)]
 
     def test_busy(self, environment, run):
         """
-        Where a check is running, the answer is no.
+        While a check is running, the answer is no.
         """
         with environment.try_check():
             result = run("record", "--old", "uv.lock", "--new", "uv.lock")
@@ -571,7 +574,7 @@ class TestRecord:
 
     def test_dropped(self, environment, run, monkeypatch):
         """
-        Where another check was faster, too.
+        If another check was faster, the answer is no.
         """
         monkeypatch.setattr(
             "upgrade_state._guard.CheckGuard.commit", lambda *_, **__: False

@@ -1,16 +1,23 @@
 import errno
 import os
+import subprocess
 from types import SimpleNamespace
 
 import pytest
 
-from upgrade_state.exceptions import StateReadError, StateWriteError
+from upgrade_state.exceptions import StateWriteError
+
+# The key of no environment.
+STRANGER = "0" * 32
+
+CORRUPT = "is a corrupt record; the next check replaces it, or prune deletes it"
+SET_ASIDE = "was a corrupt record, which a check has replaced; delete it"
 
 
 @pytest.fixture
 def root(checked, cache):
     """
-    The directory of a store that is well.
+    The directory of a store without a problem.
     """
     return cache / "v1"
 
@@ -18,7 +25,7 @@ def root(checked, cache):
 @pytest.fixture
 def findings(run, root):
     """
-    What the doctor finds.
+    Run `doctor`, and return its findings.
     """
 
     def look():
@@ -33,7 +40,7 @@ def findings(run, root):
 
 def contents(path):
     """
-    Everything below a directory, with sizes, modes and times.
+    Return all paths below a directory, with their times.
     """
     return sorted(
         (os.path.join(base, name), os.lstat(os.path.join(base, name)).st_mtime_ns)
@@ -43,56 +50,80 @@ def contents(path):
 
 
 class TestDoctor:
-    def test_well(self, findings):
+    @pytest.mark.parametrize(
+        ("script", "line"),
+        [
+            ("true", "all is well"),
+            ("rmdir logs; rm -r locks", "all is well"),
+            ("chmod 755 logs", "is open to others (drwxr-xr-x): '{root}/logs'"),
+            (
+                "chmod 777 .; touch x",
+                "The store may be written to by others and is not used: '{root}'",
+            ),
+            ("rmdir tmp; touch tmp", "is no directory: '{root}/tmp'"),
+            ("touch notes", "does not belong here: '{root}/notes'"),
+            (
+                f"mkdir results/{STRANGER}",
+                "was left behind; prune deletes it: '{root}/results/{STRANGER}'",
+            ),
+            (
+                f"touch tmp/{STRANGER}.1",
+                "was left behind; prune deletes it: '{root}/tmp/{STRANGER}.1'",
+            ),
+            (
+                "touch tmp/$KEY.1",
+                "was left behind; the next writer deletes it: '{root}/tmp/{key}.1'",
+            ),
+            (
+                "touch $KEY.json.corrupt",
+                f"{SET_ASIDE}: '{{root}}/{{key}}.json.corrupt'",
+            ),
+            (
+                "echo { > $KEY.json",
+                f"{CORRUPT}: '{{root}}/{{key}}.json'",
+            ),
+        ],
+    )
+    def test_finding(self, findings, root, checked, script, line):
         """
-        Where nothing is wrong, that is said.
+        Each problem is one line, and looking for it changes nothing.
         """
-        assert ["all is well"] == findings()
+        command = ["sh", "-c", f"umask 077; {script}"]
+        subprocess.run(command, check=True, cwd=root, env={"KEY": checked.key})
+        before = contents(root)
+
+        names = {"root": root, "key": checked.key, "STRANGER": STRANGER}
+        assert [line.format(**names)] == findings()
+        assert before == contents(root)
 
     def test_no_store(self, run, cache):
         """
-        A store that is not there yet is well, and is not made.
+        A store that does not exist yet is no problem, and is not created.
         """
         result = run("doctor")
 
         assert 0 == result.status
         assert not cache.exists()
 
-    def test_changes_nothing(self, findings, root):
+    @pytest.mark.parametrize(
+        ("name", "value", "line"),
+        [
+            ("NO_UPDATE_NOTIFIER", "1", "NO_UPDATE_NOTIFIER is set: there are no"),
+            ("HOME", "here", "HOME is not an absolute path and is ignored: 'here'"),
+        ],
+    )
+    def test_variable(self, findings, monkeypatch, name, value, line):
         """
-        A look changes nothing.
+        A variable that silences the library, or is ignored, is a finding.
         """
-        (root / "tmp/x").write_text("")
-        before = contents(root)
+        monkeypatch.setenv(name, value)
 
-        findings()
-
-        assert before == contents(root)
-
-    def test_switch(self, root, run, monkeypatch):
-        """
-        An off switch that is set is named.
-        """
-        monkeypatch.setenv("NO_UPDATE_NOTIFIER", "1")
-
-        result = run("doctor")
-
-        assert 1 == result.status
-        assert "NO_UPDATE_NOTIFIER is set" in result.out
-
-    def test_relative_variables(self, root, run, monkeypatch):
-        """
-        A path that is ignored is named.
-        """
-        monkeypatch.setenv("HOME", "here")
-
-        assert "HOME is not an absolute path and is ignored: 'here'" in (
-            run("doctor").out
-        )
+        (found,) = findings()
+        assert found.startswith(line)
 
     def test_relative_cache(self, run, monkeypatch):
         """
-        So is a cache directory that is refused.
+        A relative cache directory is the only finding.
         """
         monkeypatch.setenv("UPGRADE_STATE_CACHE_DIR", "here")
 
@@ -101,28 +132,9 @@ class TestDoctor:
         assert 1 == result.status
         assert "UPGRADE_STATE_CACHE_DIR is not an absolute path: 'here'\n" == result.out
 
-    def test_not_trusted(self, findings, root):
-        """
-        A store that is not believed is looked at no further.
-        """
-        root.chmod(0o777)
-        (root / "x").write_text("")
-
-        assert [
-            f"The store may be written to by others and is not used: '{root}'"
-        ] == findings()
-
-    def test_modes(self, findings, root):
-        """
-        What others may read is named.
-        """
-        (root / "logs").chmod(0o755)
-
-        assert [f"is open to others (drwxr-xr-x): '{root}/logs'"] == findings()
-
     def test_symlink(self, findings, root, checked):
         """
-        A symlink below is named.
+        A symlink in the store is a finding.
         """
         path = f"{root}/locks/{checked.key}.write"
         os.unlink(path)
@@ -130,44 +142,9 @@ class TestDoctor:
 
         assert f"is a symlink: '{path}'" in findings()
 
-    def test_no_directory(self, findings, root):
-        """
-        A file where a directory should be is named.
-        """
-        (root / "tmp").rmdir()
-        (root / "tmp").write_text("")
-
-        assert [f"is no directory: '{root}/tmp'"] == findings()
-
-    def test_missing_directories(self, findings, root):
-        """
-        What was not made yet is no trouble.
-        """
-        (root / "logs").rmdir()
-        for name in os.listdir(root / "locks"):
-            (root / "locks" / name).unlink()
-        (root / "locks").rmdir()
-
-        assert ["all is well"] == findings()
-
-    def test_corrupt(self, findings, root, checked):
-        """
-        A record that is none is named, and so is one that was set aside.
-        """
-        (root / f"{checked.key}.json").write_text("{")
-        (root / f"{checked.key}.json").chmod(0o600)
-        (root / f"{checked.key}.json.corrupt").write_text("{")
-        (root / f"{checked.key}.json.corrupt").chmod(0o600)
-
-        path = f"{root}/{checked.key}.json"
-        assert [
-            f"is no record; a check, or prune in time, removes it: '{path}'",
-            f"was no record and has been set aside; remove it: '{path}.corrupt'",
-        ] == sorted(findings())
-
     def test_kept_files(self, findings, root, checked):
         """
-        What a record names and what is gone, or damaged, is named.
+        A file of the result that is missing or damaged is a finding.
         """
         results = root / "results" / checked.key
         kept = checked.kept_lockfile("new")
@@ -187,7 +164,7 @@ class TestDoctor:
 
     def test_forgotten_meanwhile(self, findings, root, checked, monkeypatch):
         """
-        What goes away during the look is no trouble.
+        A record that is deleted meanwhile is no problem.
         """
 
         def forget(_):
@@ -199,7 +176,7 @@ class TestDoctor:
 
     def test_gone_before_the_look(self, findings, root, monkeypatch):
         """
-        Nor is what was listed and is gone.
+        A file that is deleted after it was listed is no problem.
         """
         monkeypatch.setattr(
             "upgrade_state._files.names_in",
@@ -208,42 +185,23 @@ class TestDoctor:
 
         assert ["all is well"] == findings()
 
-    def test_unreadable(self, findings, root, checked, monkeypatch):
+    def test_unreadable(self, findings, root, checked, refused):
         """
-        A record that cannot be read is named.
+        A record or a directory that may not be read is a finding.
         """
-
-        def refuse(entry):
-            raise StateReadError("Could not read the file", entry.files.record)
-
-        monkeypatch.setattr("upgrade_state._store.read", refuse)
-
-        assert [f"Could not read the file: '{root}/{checked.key}.json'"] == findings()
-
-    def test_stranger(self, findings, root):
-        """
-        What does not belong there is named.
-        """
-        (root / "notes").touch(0o600)
-
-        assert [f"does not belong here: '{root}/notes'"] == findings()
-
-    def test_leftovers(self, findings, root):
-        """
-        What no record names is named.
-        """
-        key = "0" * 32
-        (root / "results" / key).mkdir(0o700)
-        (root / f"tmp/{key}.1").touch(0o600)
-
-        assert [
-            f"was left behind; prune removes it: '{root}/results/{key}'",
-            f"was left behind; prune removes it: '{root}/tmp/{key}.1'",
-        ] == findings()
+        with refused("os.open", checked.record_path):
+            (found,) = findings()
+        path = checked.record_path
+        assert f"Could not read the file (Permission denied): '{path}'" == found
+        with refused("os.scandir", f"{root}/tmp"):
+            (found,) = findings()
+        assert (
+            f"Could not read the directory (Permission denied): '{root}/tmp'" == found
+        )
 
     def test_foreign(self, findings, root, checked, monkeypatch):
         """
-        What belongs to somebody else is named.
+        A file of another user is a finding.
         """
         real = os.lstat
 
@@ -253,32 +211,23 @@ class TestDoctor:
                 return status
             return os.stat_result([*status[:4], 4711, *status[5:]])
 
-        monkeypatch.setattr("upgrade_state.cli._doctor.os.lstat", lstat)
+        monkeypatch.setattr("os.lstat", lstat)
 
         assert [f"belongs to user 4711: '{root}/{checked.key}.json'"] == findings()
 
     def test_read_only(self, findings, root, monkeypatch):
         """
-        A store that cannot be written to is named.
+        A directory that cannot be written to is a finding.
         """
         monkeypatch.setattr("os.access", lambda path, _: "locks" not in path)
 
         assert [f"cannot be written to: '{root}/locks'"] == findings()
 
-    def test_of_a_record(self, findings, root, checked):
-        """
-        What a writer of a record that is there has left is the next one's.
-        """
-        os.close(os.open(root / "tmp" / f"{checked.key}.1", os.O_CREAT, 0o600))
-
-        path = f"{root}/tmp/{checked.key}.1"
-        assert [f"was left behind; the next writer removes it: '{path}'"] == findings()
-
     @pytest.mark.parametrize("files", [(0, 0), (9, 0), (9, 9)])
     @pytest.mark.parametrize("blocks", [(0, 0), (9, 0), (999, 999)])
     def test_full(self, findings, root, monkeypatch, blocks, files):
         """
-        So is a file system that takes nothing more; of none, it does not count.
+        A full file system is a finding, unless it does not count its blocks.
         """
         words = ("f_blocks", "f_bavail", "f_files", "f_favail")
         fields = dict(zip(words, (*blocks, *files), strict=True))
@@ -291,7 +240,7 @@ class TestDoctor:
 
     def test_below_a_file(self, run, cache):
         """
-        A place that can never be made is named before it is missed.
+        A file in place of the cache directory is a finding.
         """
         cache.write_text("")
 
@@ -303,7 +252,7 @@ class TestDoctor:
     @pytest.mark.parametrize("place", ["/proc", "/dev/null"])
     def test_not_to_be_made(self, run, monkeypatch, place):
         """
-        So is one in a place where nothing can be made.
+        A cache directory that cannot be created is a finding.
         """
         monkeypatch.setenv("UPGRADE_STATE_CACHE_DIR", f"{place}/sub")
         monkeypatch.setattr("os.access", lambda *_: False)
@@ -312,7 +261,7 @@ class TestDoctor:
 
     def test_dangling_place(self, run, tmp_path, monkeypatch):
         """
-        A symlink that leads nowhere is no place for a directory.
+        A dangling symlink on its path is a finding.
         """
         (tmp_path / "link").symlink_to("nowhere")
         monkeypatch.setenv("UPGRADE_STATE_CACHE_DIR", str(tmp_path / "link" / "sub"))
@@ -324,7 +273,7 @@ class TestDoctor:
 
     def test_at_the_user(self, run, monkeypatch, tmp_path):
         """
-        Root in the place of somebody else is told before anything is made.
+        A directory of another user is a finding for root.
         """
 
         def refuse(root):
@@ -343,7 +292,7 @@ class TestDoctor:
     )
     def test_locks(self, findings, root, monkeypatch, number, line):
         """
-        A file system without locks is named; a busy one is no trouble.
+        A file system without locks is a finding; a busy lock is none.
         """
 
         def refuse(*_):

@@ -44,7 +44,7 @@ def scratches(tmp_path):
 @pytest.fixture
 def mark():
     """
-    What tells the processes of this test from all others.
+    A text that marks the processes of this test.
     """
     return f"mark-{uuid.uuid4()}"
 
@@ -126,7 +126,7 @@ def generations(environments):
 
 def busy_locks(environments):
     """
-    Take every lock, and name those that somebody holds.
+    Take every lock, and return those that another process holds.
     """
     busy = []
     for environment in environments:
@@ -186,7 +186,7 @@ class TestInterrupt:
     @pytest.mark.parametrize("seed", range(10))
     def test_hundred(self, interrupt, seed, record_property):
         """
-        So it is a hundred times.
+        The same holds a hundred times.
         """
         draw = random.Random(seed)
         done = [interrupt(str(i), draw.uniform(0.1, 1.6)) for i in range(10)]
@@ -196,7 +196,7 @@ class TestInterrupt:
     @pytest.mark.stress
     def test_two_hundred_environments(self, interrupt, monkeypatch):
         """
-        So it is in the middle of two hundred.
+        The same holds for two hundred environments.
         """
         monkeypatch.setattr(f"{__name__}.COUNT", 200)
 

@@ -21,7 +21,7 @@ LIGHT = {
     "upgrade_state._policy",
     "upgrade_state._record",
     "upgrade_state.cli",
-    "upgrade_state.cli._notify",
+    "upgrade_state.cli._activation",
     "upgrade_state.cli._targets",
     "upgrade_state.lockfiles",
     "upgrade_state.lockfiles._names",
@@ -31,7 +31,7 @@ LIGHT = {
 class TestNotify:
     def test_once(self, checked, run):
         """
-        The user is told on stderr, once per interval.
+        The notice is printed on stderr, once per interval.
         """
         first, second = run("notify"), run("notify")
 
@@ -40,7 +40,7 @@ class TestNotify:
 
     def test_details(self, environment, commit, lock_of, run):
         """
-        Who has used a recipe is told what shows the details.
+        After a check by a recipe, the notice names the command for details.
         """
         commit(environment, lock_of(attrs="25.1", idna="3.9"), recipe="uv")
         told = LINE.strip() + " Run 'uv lock --upgrade --dry-run' for details.\n"
@@ -50,7 +50,7 @@ class TestNotify:
     @pytest.mark.parametrize("recipe", ["gone", "uv+sandbox"])
     def test_other_recipes(self, environment, commit, lock_of, run, recipe):
         """
-        A recipe that is gone has no details; a sandbox makes no other one of it.
+        A recipe that is not installed adds no details; a sandbox changes none.
         """
         commit(environment, lock_of(attrs="25.1", idna="3.9"), recipe=recipe)
 
@@ -59,7 +59,7 @@ class TestNotify:
     @pytest.mark.parametrize("words", [(), ("--platform=a", "--platform=b")])
     def test_or_above(self, checked, shop, run, words):
         """
-        Where nothing is known, the project around it may be spoken of.
+        If nothing is known here, the project around may be the subject.
         """
         (shop / "docs").mkdir()
         (shop / "docs" / "requirements.txt").write_text("sphinx\n")
@@ -75,7 +75,7 @@ class TestNotify:
     @pytest.mark.parametrize("name", ["uv.lock", "dev-requirements.txt"])
     def test_not_above(self, checked, shop, commit, run, name):
         """
-        Where something is known, and silent, nothing else is spoken of.
+        If a record here is silent, no other environment is the subject.
         """
         (shop / "docs").mkdir()
         (shop / "docs" / name).write_bytes(b"")
@@ -85,7 +85,7 @@ class TestNotify:
 
     def test_unreadable(self, checked, shop, run):
         """
-        What cannot be read is not known; whose it is does not matter then.
+        A record that cannot be read is unknown; its owner does not matter.
         """
         (shop / "docs").mkdir()
         (shop / "docs" / "uv.lock").write_bytes(b"")
@@ -95,7 +95,7 @@ class TestNotify:
 
     def test_nothing_above(self, environment, run):
         """
-        Where nothing is known anywhere, nothing is said.
+        If nothing is known anywhere, nothing is printed.
         """
         assert "" == run("notify", "--or-above").err
 
@@ -121,7 +121,7 @@ class TestNotify:
 
     def test_interval(self, checked, run):
         """
-        Without an interval the user is told each time.
+        An interval of zero repeats the notice each time.
         """
         words = ("notify", "--interval", "0")
 
@@ -151,7 +151,10 @@ class TestNotify:
         Environment, lockfile and cache directory may be named.
         """
         words = ("notify", "--interval=0", "--cache-dir")
+        hooked = ("notify", "--check", "--or-above", "--cache-dir")
 
+        assert "" == run(*hooked, tmp_path / "other", ".").err
+        assert LINE == run(*hooked, cache, ".").err
         assert "" == run(*words, tmp_path / "other").err
         assert LINE == run(*words, cache, "../shop", "--lockfile", "uv.lock").err
         assert LINE == run(*words, cache, "uv.lock").err
@@ -168,7 +171,7 @@ class TestNotify:
 
     def test_cannot_check(self, failing, run):
         """
-        Where checks have failed for a week, the user is told of it.
+        If checks have failed for a week, the notice says so.
         """
         failing(9, 0)
 
@@ -176,7 +179,7 @@ class TestNotify:
 
     def test_cannot_check_by_a_recipe(self, shop, environment, commit, failing, run):
         """
-        The tool may be what is missing: nobody is told to run it.
+        The tool may be missing: then the notice does not name its command.
         """
         commit(environment, (shop / "uv.lock").read_bytes(), recipe="uv")
         failing(0)
@@ -198,7 +201,7 @@ class TestNotify:
     @pytest.mark.parametrize("words", [["--could-not-check", "0"], ["--", "."]])
     def test_cannot_check_by_the_parser(self, failing, run, words):
         """
-        What only the parser understands does the same.
+        The parser's way does the same.
         """
         failing(9, 0)
 
@@ -218,14 +221,26 @@ class TestNotify:
     @pytest.mark.parametrize(
         ("days", "words", "after"),
         [
-            ((2, 0), [], "for 2 days: OSError: no route to host; told after 7 days"),
-            ((0,), [], ": OSError: no route to host; told after 7 days of it\n"),
-            ((2, 0), ["--could-not-check", "3d"], "; told after 3 days of it\n"),
+            (
+                (2, 0),
+                [],
+                "for 2 days: OSError: no route to host; a notice follows after 7 days",
+            ),
+            (
+                (0,),
+                [],
+                ": OSError: no route to host; a notice follows after 7 days of it\n",
+            ),
+            (
+                (2, 0),
+                ["--could-not-check", "3d"],
+                "; a notice follows after 3 days of it\n",
+            ),
         ],
     )
     def test_explain_that_it_is_not_yet_told(self, failing, run, days, words, after):
         """
-        Where checks fail and that is not said yet, an explanation says when.
+        Before a notice about failures, an explanation says when it follows.
         """
         failing(*days)
 
@@ -237,19 +252,19 @@ class TestNotify:
 
     def test_explain_that_it_was_told(self, failing, run):
         """
-        Where it was said, an explanation says when, and when again.
+        After it, an explanation says when it was given, and when again.
         """
         failing(9, 0)
         run("notify")
 
         first, second = run("notify", "--explain").out.splitlines()
         assert first.startswith("uv.lock: nothing-known: ")
-        assert "host; told 2" in second
-        assert second.endswith(" UTC, and a week later if it goes on")
+        assert "host; notified 2" in second
+        assert second.endswith(" UTC, and again a week later if it goes on")
 
     def test_explain_that_it_is_silenced(self, failing, run):
         """
-        Where something else silences it, an explanation has both.
+        If a snooze silences it, an explanation has both.
         """
         failing(9, 0).snooze(dt.datetime(2999, 1, 1, tzinfo=dt.UTC))
 
@@ -260,7 +275,7 @@ class TestNotify:
 
     def test_explain_without_a_home(self, shop, run, monkeypatch):
         """
-        Where no state can be kept, that is all there is to say.
+        Without a place for the state, an explanation is one line.
         """
         monkeypatch.setenv("UPGRADE_STATE_CACHE_DIR", "relative")
         explained = run("notify", "--explain", "--lockfile", "uv.lock")
@@ -278,25 +293,25 @@ class TestNotify:
         lines = run("notify", "--explain").out.splitlines()
 
         assert "uv.lock: notify: 1 version change available" == lines[0]
-        assert "but it cannot be recorded, and so is not said: cannot be" in lines[1]
+        assert "no notice is given, as it cannot be recorded: cannot be wr" in lines[1]
 
     def test_explain_a_corrupt_record(self, checked, run):
         """
-        Where something lies in place of the record, nothing known is no answer.
+        A corrupt record is explained.
         """
         Path(checked.record_path).write_text("garbage")
 
-        assert "what lies there is no record" in run("notify", "--explain").out
+        assert "the record is corrupt: '" in run("notify", "--explain").out
 
     def test_explain_a_lockfile_that_is_gone(self, checked, run, shop):
         """
-        Of a lockfile that is gone is known what was known of it.
+        A removed lockfile has changed.
         """
         (shop / "uv.lock").unlink()
 
         assert "uv.lock: lockfile-changed" in run("notify", "--explain").out
 
-    def test_nobody_listens(self, checked):
+    def test_closed_stderr(self, checked):
         """
         With stderr closed nothing goes to stdout instead.
         """
@@ -317,7 +332,7 @@ class TestNotify:
 
     def test_unusual_words(self, checked, run):
         """
-        What only the parser understands does the same.
+        The parser's way does the same.
         """
         assert LINE == run("notify", "--", ".").err
 
@@ -355,7 +370,7 @@ class TestNotify:
 
     def test_no_home(self, shop, run, monkeypatch):
         """
-        Where no state can be kept, nothing is said.
+        Without a place for the state, nothing is printed.
         """
         monkeypatch.setenv("UPGRADE_STATE_CACHE_DIR", "relative")
 
@@ -374,7 +389,7 @@ class TestNotify:
 
         assert r"Upgrades available in 'a\x1b[31mb'." + "\n" == run("notify", path).err
 
-    def test_nobody_reads(self, checked, start):
+    def test_full_stderr(self, checked, start):
         """
         A stderr that cannot be written to is no failure.
         """
@@ -404,11 +419,11 @@ class TestWeight:
     @pytest.mark.parametrize("command", ["show", "list", "doctor"])
     def test_looking(self, environment, command):
         """
-        What only looks loads nothing that makes checks.
+        A command that only looks does not load the package `checks`.
         """
         modules = self.modules_after(command)
 
-        assert "upgrade_state.cli._select" in modules
+        assert f"upgrade_state.cli._{command}" in modules
         assert "upgrade_state.checks" not in modules
 
     def test_silent(self, checked, run):
@@ -436,7 +451,7 @@ class TestWeight:
     @pytest.mark.parametrize("days", [(6, 3, 0), (9, 0)])
     def test_failing(self, failing, run, days):
         """
-        So it is where checks fail, be it told or not.
+        Failing checks load no more, with and without a notice.
         """
         failing(*days)
         run("notify")
@@ -445,14 +460,3 @@ class TestWeight:
 
         assert LIGHT == {m for m in loaded if m.startswith("upgrade_state")}
         assert {"datetime", "json", "re"}.isdisjoint(loaded)
-
-    def test_interval(self, checked, run):
-        """
-        An interval costs the reading of it, not a parser.
-        """
-        run("notify")
-
-        loaded = self.modules_after("notify", "--interval", "1d")
-
-        assert "upgrade_state.cli._durations" in loaded
-        assert "argparse" not in loaded

@@ -96,7 +96,7 @@ class TestSignals:
     @pytest.mark.parametrize("words", [("check",), ("check", "--all")])
     def test_ignored(self, checked, shop, python, words, number):
         """
-        What is ignored, as `nohup` and a script's & have it, ends no check.
+        An ignored signal, as under `nohup` and &, ends no check.
         """
         checked.expire()
         code = (
@@ -121,7 +121,7 @@ class TestSignals:
 
     def test_finaliser(self, environment, python):
         """
-        What comes while Python finalises an object ends a check all the same.
+        A signal during a finaliser ends a check, too.
         """
         process = subprocess.run(
             [sys.executable, "-c", FINALISER, "check", *python("")],
@@ -182,7 +182,7 @@ class TestSignals:
 
     def test_killed(self, shop, start, python, tmp_path):
         """
-        Nothing is left behind even if nobody had time to do anything.
+        A killed command leaves nothing behind.
         """
         scratches = tmp_path / "scratches"
         scratches.mkdir()
@@ -207,7 +207,7 @@ class TestSignals:
 class TestOutput:
     def test_closed_pipe(self, checked, start):
         """
-        Who has read enough is not told of it.
+        A closed pipe is no error message.
         """
         read, write = os.pipe()
         os.close(read)
@@ -219,7 +219,7 @@ class TestOutput:
 
     def test_closed_pipe_and_trouble(self, environment, start):
         """
-        The answer is the same if nobody reads it in the end.
+        A closed pipe does not change the answer.
         """
         read, write = os.pipe()
         os.close(read)
@@ -318,7 +318,7 @@ class TestPlaces:
 
     def test_refused(self, shop, run, monkeypatch):
         """
-        What the system refuses is said as it is.
+        An error of the system is printed unchanged.
         """
         monkeypatch.setattr("os.getcwd", lambda: os.stat("/no/such/directory"))
         result = run("check", shop, "--", "./x")
@@ -330,7 +330,7 @@ class TestPlaces:
     @pytest.mark.parametrize("name", ["list", "show", "prune", "path"])
     def test_no_cache_directory(self, shop, run, monkeypatch, name):
         """
-        Where no state can be kept, that is one line.
+        Without a place for the state, each command prints one line.
         """
         monkeypatch.setenv("UPGRADE_STATE_CACHE_DIR", "relative")
 
@@ -351,7 +351,7 @@ class TestPlaces:
 
     def test_foreign(self, checked, run, monkeypatch):
         """
-        A store of somebody else is one line.
+        A store of another user is one line.
         """
         monkeypatch.setattr("os.geteuid", lambda: 4711)
 
@@ -387,7 +387,7 @@ class TestTerminal:
 
     def test_progress(self, environment, python):
         """
-        Somebody at a terminal sees that a check is under way.
+        At a terminal, the running check is shown.
         """
         words = ["-m", "upgrade_state", "check", *python("")]
         env = os.environ | {"TERM": "xterm", "COLUMNS": "500"}
@@ -436,7 +436,7 @@ class TestHelp:
 
     def test_unknown_option(self, run):
         """
-        What is not known leads to the help of its command.
+        An unknown option leads to the help of its command.
         """
         result = run("show", "--nope")
 

@@ -1,14 +1,17 @@
+"""
+From ENV and --lockfile to the environments that a command is about.
+"""
+
+import contextlib
+import json
 import os
+from pathlib import Path
 
 import pytest
 
 from upgrade_state import StateStore
-from upgrade_state.cli import _targets
 
-
-def names(where, lockfile=None):
-    found = _targets.present(StateStore(), str(where), lockfile)
-    return [(e.path, e.lockfile_name) for e in found]
+FLOX = ".flox/env/manifest.lock"
 
 
 @pytest.fixture
@@ -18,189 +21,310 @@ def place(tmp_path):
     return path
 
 
+@pytest.fixture
+def names(run):
+    """
+    Return directory and lockfile of the environments that a command is about.
+    """
+
+    def names_(*words):
+        lines = run("show", "--json", *words).out.splitlines()
+        found = map(json.loads, lines)
+        return [(fields["environment"], fields["lockfile"]) for fields in found]
+
+    return names_
+
+
+def write(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("")
+
+
 class TestPresent:
-    def test_several(self, place):
+    def test_several(self, place, names):
         """
         Every lockfile of a known name is an environment of its own.
         """
-        below = place / ".flox/env"
-        below.mkdir(parents=True)
-        for path in (below / "manifest.lock", place / "uv.lock", place / "x.lock"):
-            path.write_text("")
+        for name in (FLOX, "uv.lock", "x.lock"):
+            write(place / name)
         (place / "manifest.lock").mkdir()
 
-        assert [
-            (str(place), "uv.lock"),
-            (str(place), ".flox/env/manifest.lock"),
-        ] == names(place)
+        assert [(str(place), "uv.lock"), (str(place), FLOX)] == names(place)
 
     @pytest.mark.parametrize("where", ["", "missing"])
-    def test_none(self, place, where):
+    def test_none(self, place, names, where):
         """
-        A directory may have none, or be missing.
+        A directory without a lockfile, existing or not, is an environment itself.
         """
-        assert [] == names(place / where)
+        assert [(str(place / where), None)] == names(place / where)
 
-    def test_named(self, place):
+    @pytest.mark.parametrize(
+        ("existing", "words", "expected"),
+        [
+            (["uv.lock"], ["{}", "--lockfile=x.lock"], "x.lock"),
+            (["requirements.txt", "requirements-\\x.txt"], ["{}"], "requirements.txt"),
+            (["x.lock"], ["{}/x.lock"], "x.lock"),
+            ([], ["{}/uv.lock"], "uv.lock"),
+            ([], ["uv.lock"], "uv.lock"),
+            ([FLOX], ["{}/" + FLOX], FLOX),
+        ],
+    )
+    def test_one(self, place, names, monkeypatch, existing, words, expected):
         """
-        A lockfile's name picks one, whether it is there or not.
-        """
-        (place / "uv.lock").write_text("")
-
-        assert [(str(place), "x.lock")] == names(place, "x.lock")
-
-    def test_no_name(self, place):
-        """
-        What could not be the name of a lockfile hides no other one.
-        """
-        for name in ("requirements.txt", "requirements-\\x.txt"):
-            (place / name).write_text("")
-
-        assert [(str(place), "requirements.txt")] == names(place)
-
-    def test_lockfile(self, place):
-        """
-        A lockfile stands for its directory and its name, known or not.
-        """
-        (place / "x.lock").write_text("")
-
-        assert [(str(place), "x.lock")] == names(place / "x.lock")
-
-    def test_missing_lockfile(self, place):
-        """
-        A missing lockfile is one by its name.
-        """
-        assert [(str(place), "uv.lock")] == names(place / "uv.lock")
-
-    def test_lockfile_here(self, place, monkeypatch):
-        """
-        A bare name is in the current directory.
+        A lockfile is an environment of its directory, by its path or its name.
         """
         monkeypatch.chdir(place)
+        for name in existing:
+            write(place / name)
 
-        assert [(str(place), "uv.lock")] == names("uv.lock")
+        found = names(*(word.format(place) for word in words))
+        assert [(str(place), expected)] == found
 
-    def test_lockfile_below(self, place, monkeypatch):
+    def test_inside_flox(self, place, names, monkeypatch):
         """
-        Where a manager keeps its lockfile below, the environment is above.
+        A bare name in the directory of Flox belongs to the directory above.
         """
-        below = place / ".flox/env"
-        below.mkdir(parents=True)
-        (below / "manifest.lock").write_text("")
-        expected = [(str(place), ".flox/env/manifest.lock")]
+        write(place / FLOX)
+        monkeypatch.chdir(place / ".flox/env")
 
-        assert expected == names(below / "manifest.lock")
-        monkeypatch.chdir(below)
-        assert expected == names("manifest.lock")
+        assert [(str(place), FLOX)] == names("manifest.lock")
 
-    def test_lockfile_below_a_symlink(self, place, tmp_path):
+    def test_symlinks(self, place, tmp_path, names):
         """
-        A symlink on the way leads where it leads, also for ``..`` after it.
+        A symlink on the way is followed, and ``..`` after it starts at its target.
         """
-        below = place / ".flox" / "env"
-        below.mkdir(parents=True)
-        (below / "manifest.lock").write_text("")
+        write(place / FLOX)
         (place / "sub").mkdir()
         (tmp_path / "other").mkdir()
         (tmp_path / "other" / "link").symlink_to(place / "sub")
         (tmp_path / "other" / ".flox").symlink_to(place / ".flox")
-        lockfile = ".flox/env/manifest.lock"
-
-        for where, environment in (
-            (tmp_path / "other/link/.." / lockfile, place),
-            (tmp_path / "other" / lockfile, tmp_path / "other"),
-        ):
-            assert [(str(environment), lockfile)] == names(where)
-
-    def test_symlink_to_a_lockfile(self, place, tmp_path):
-        """
-        A symlink is a lockfile where it lies, not where it leads.
-        """
         (tmp_path / "elsewhere").write_text("")
         (place / "uv.lock").symlink_to(tmp_path / "elsewhere")
 
-        assert [(str(place), "uv.lock")] == names(place / "uv.lock")
+        for where, expected in (
+            (tmp_path / "other/link/.." / FLOX, (str(place), FLOX)),
+            (tmp_path / "other" / FLOX, (str(tmp_path / "other"), FLOX)),
+            (place / "uv.lock", (str(place), "uv.lock")),
+        ):
+            assert [expected] == names(where)
 
-    def test_lockfile_of_a_lockfile(self, place):
+    @pytest.mark.parametrize(
+        ("words", "message"),
+        [
+            (["uv.lock", "--lockfile=x.lock"], "this is a lockfile already: 'uv.lock'"),
+            ([""], "a directory or a lockfile is needed, not ''"),
+            (["--lockfile=../x"], "not a lockfile's name: '../x'"),
+        ],
+    )
+    @pytest.mark.parametrize("command", ["show", "forget", "path"])
+    def test_mistakes(self, shop, run, command, words, message):
         """
-        A lockfile cannot have another one.
+        An argument that names no environment is one line and exit status 2.
         """
-        with pytest.raises(ValueError, match="a lockfile already"):
-            names(place / "uv.lock", "x.lock")
+        result = run(command, *words)
 
-    def test_deleted(self, monkeypatch):
+        line = f"upgrade-state: {message}\n"
+        assert (2, "", line) == (result.status, result.out, result.err)
+
+    def test_no_working_directory(self, run, monkeypatch):
         """
-        Where the working directory is gone nothing starts at it.
+        A relative path has no meaning if the working directory was removed.
         """
         monkeypatch.setattr("os.getcwd", lambda: os.stat("/no/such/directory"))
 
-        with pytest.raises(ValueError, match="directory is gone: 'sub'"):
-            names("sub/uv.lock")
+        assert "directory is gone: 'sub'" in run("show", "sub/uv.lock").err
 
-    def test_empty(self):
+    def test_unreadable_directory(self, place, names, as_user):
         """
-        Nothing stands for nothing.
-        """
-        with pytest.raises(ValueError, match="is needed"):
-            names("")
-
-    def test_unreadable_directory(self, place, as_user):
-        """
-        What may not be listed has no lockfile that is known.
+        A directory that may not be listed has no known lockfile.
         """
         os.chmod(place, 0)
 
-        assert [] == names(place)
+        assert [(str(place), None)] == names(place)
 
 
-class TestUpward:
-    def names(self, lockfile=None):
+class TestAbove:
+    """
+    `--or-above` looks upward from the directory if nothing is known of it.
+    """
+
+    @pytest.fixture
+    def explained(self, run):
         """
-        What is found upward from here: per directory, names of lockfiles.
+        Return the environment that `notify --or-above` is about.
+        """
+        return lambda *words: run("notify", "--explain", "--or-above", *words).out
+
+    def test_names(self, place, explained, commit, monkeypatch):
+        """
+        Above, only names without a pattern count, or the one that is given.
         """
         store = StateStore()
-        found = _targets.above(store, ".", lockfile)
-        return [[e.lockfile_name for e in environments] for environments in found]
+        for name in ("x.lock", "a/uv.lock", "a/b/dev-requirements.txt", "a/b/c/y"):
+            write(place / name)
+        monkeypatch.chdir(place / "a/b/c")
+        commit(store.environment(place / "a/b", "dev-requirements.txt"), b"new")
+        commit(store.environment(place, "x.lock"), b"new")
 
-    def test_above(self, place, monkeypatch):
-        """
-        Each directory has its own; names that need a pattern are not looked for.
-        """
-        (place / "a/b").mkdir(parents=True)
-        for name in ("x.lock", "a/uv.lock", "a/b/dev-requirements.txt"):
-            (place / name).write_text("")
-        monkeypatch.chdir(place / "a/b")
+        assert explained().startswith(f"{place}/a/b/c: nothing-known")
+        assert explained("--lockfile=x.lock").startswith(f"{place} (x.lock): notify")
+        commit(store.environment(place / "a", "uv.lock"), b"new")
+        assert explained().startswith(f"{place}/a (uv.lock): notify")
 
-        assert [[], ["uv.lock"], []] == self.names()[:3]
-        assert [[], [], ["x.lock"]] == self.names("x.lock")[:3]
+    def test_top(self, explained):
+        """
+        The search ends at the root directory.
+        """
+        assert explained("/").startswith("/: nothing-known")
 
-    def test_top(self, monkeypatch):
+    def test_not_permitted(self, checked, shop, explained, monkeypatch):
         """
-        The root is the end.
+        The search ends at a directory that may not be entered.
         """
-        monkeypatch.chdir("/")
-
-        assert ["."] == list(_targets.upward("."))
-
-    def test_not_permitted(self, place, monkeypatch):
-        """
-        Where nobody may look, it goes no further.
-        """
+        (shop / "a").mkdir()
 
         def refuse(*_):
             raise PermissionError
 
         monkeypatch.setattr("os.path.samefile", refuse)
 
-        assert [str(place)] == list(_targets.upward(str(place)))
+        assert explained(shop / "a").startswith(f"{shop}/a: nothing-known")
 
-    def test_deleted(self, place, monkeypatch):
+    def test_deleted(self, checked, shop, explained, monkeypatch):
         """
-        A directory that has been deleted still has one above it.
+        If the working directory was removed, nothing is known of it.
         """
-        (place / "a").mkdir()
-        (place / "uv.lock").write_text("")
-        monkeypatch.chdir(place / "a")
-        (place / "a").rmdir()
+        (shop / "a").mkdir()
+        monkeypatch.chdir(shop / "a")
+        (shop / "a").rmdir()
 
-        assert [[], ["uv.lock"]] == self.names()[:2]
+        assert explained(".").startswith(".: nothing-known")
+
+
+class TestBelow:
+    """
+    Without ENV, the nearest known directory counts, from the current one upward.
+    """
+
+    @pytest.fixture
+    def below(self, checked, shop, monkeypatch):
+        """
+        The current directory, below a known one.
+        """
+        path = shop / "src"
+        path.mkdir()
+        monkeypatch.chdir(path)
+        return path
+
+    @pytest.mark.parametrize("words", [("show",), ("snooze", "--for=7d")])
+    @pytest.mark.parametrize("lockfile", [None, "requirements.txt"])
+    def test_found(self, below, run, words, lockfile):
+        """
+        A command that a notice suggests works below the project, too.
+        """
+        if lockfile is not None:
+            (below / lockfile).write_text("sphinx\n")
+
+        result = run(*words)
+
+        assert (0, "") == (result.status, result.err)
+        assert result.out.startswith(f"{below.parent} (uv.lock)")
+
+    @pytest.mark.parametrize("name", ["x.lock", "pdm.lock", None])
+    def test_known_here(self, below, run, commit, name):
+        """
+        A record here counts, whatever the lockfile's name, and if it was removed.
+        """
+        commit(StateStore().environment(below, name), b"new")
+
+        assert run("show").out.startswith(f"{below}{f' ({name})' if name else ''}\n")
+
+    @pytest.mark.parametrize("name", ["uv.lock", None])
+    def test_corrupt_here(self, below, run, commit, name):
+        """
+        A corrupt record here counts as well.
+        """
+        inner = StateStore().environment(below, name)
+        (below / (name or "x")).write_bytes(b"")
+        commit(inner, b"new", upgrades=[])
+        with open(inner.record_path, "wb"):
+            pass
+
+        shown = f"{below} (uv.lock)" if name else inner.key
+        assert run("show").out.startswith(f"{shown}\n  record:   corrupt; ")
+
+    def test_named(self, below, checked, run):
+        """
+        A lockfile that is named is looked for upward, too.
+        """
+        assert checked.record_path == run("path", "--lockfile=uv.lock").out.strip()
+        assert 1 == run("snooze", "--off", "--lockfile=x.lock").status
+        assert 2 == run("show", "--lockfile=../x.lock").status
+
+    @pytest.mark.parametrize(
+        "words", [("show", "."), ("snooze", "--for=7d", "."), ("forget",)]
+    )
+    def test_here_alone(self, below, run, words):
+        """
+        A directory that is named counts alone, and so does this one for `forget`.
+        """
+        result = run(*words)
+
+        where = f"no known lockfile is in '{below}', but one is in '{below.parent}'\n"
+        assert 1 == result.status
+        assert f"upgrade-state: nothing is known of it: {where}" == result.err
+
+
+class TestErrors:
+    """
+    An error of one environment of a directory does not stop the others.
+    """
+
+    @pytest.fixture
+    def first(self, checked, shop, commit, fake_uv):
+        """
+        An environment that comes before *checked*, in the same directory.
+        """
+        (shop / "Cargo.lock").touch()
+        for name in ("pyproject.toml", "Cargo.toml"):
+            (shop / name).touch()
+        environment = StateStore().environment(shop, "Cargo.lock")
+        commit(environment, b"version = 4\n", recipe="cargo")
+        return environment
+
+    @contextlib.contextmanager
+    def break_record(self, environment, refused):
+        with refused("os.open", environment.record_path):
+            yield
+
+    @contextlib.contextmanager
+    def break_lock(self, environment, _):
+        locks = Path(environment.record_path).parent / "locks"
+        (locks / f"{environment.key}.write").unlink()
+        (locks / f"{environment.key}.write").mkdir()
+        yield
+
+    @contextlib.contextmanager
+    def break_lockfile(self, environment, _):
+        os.truncate(Path(environment.path, environment.lockfile_name), 70 << 20)
+        yield
+
+    @pytest.mark.parametrize(
+        ("harm", "words", "expected"),
+        [
+            (break_record, ("show",), "(uv.lock)\n  checked:"),
+            (break_lock, ("snooze", "--for", "1d"), "(uv.lock) is snoozed until"),
+            (break_lock, ("forget",), "(uv.lock) is forgotten\n"),
+            (break_lockfile, ("check",), "(uv.lock): no upgrades\n"),
+        ],
+    )
+    def test_others(self, first, run, refused, harm, words, expected):
+        """
+        The error is a line and exit status 2, and the others are done.
+        """
+        with harm(self, first, refused):
+            result = run(*words)
+
+        assert 2 == result.status
+        assert expected in result.out
+        assert first.key in result.err or "Cargo.lock" in result.err

@@ -1,8 +1,8 @@
 """
-The command `upgrade-state`: the only place of this library that prints.
+The command `upgrade-state`, the only part of this library that prints.
 
-`notify` is what shells run when a directory is entered, and `hook` when they start,
-so these are looked at before anything heavy is loaded.
+A shell runs `notify` when a directory is entered and `hook` when it starts, so
+these two are tried before a parser is loaded.
 """
 
 import sys
@@ -17,26 +17,26 @@ def main(arguments: "Sequence[str] | None" = None) -> int:
     Run the command line.
 
     Args:
-        arguments: What stands after the command's name; None: `sys.argv`.
+        arguments: The arguments after the command's name; None: `sys.argv`.
 
     Returns:
         The exit status: 0 done; 1 the answer is no; 2 usage or error; 130
-        ended by Ctrl-C; 143 by SIGTERM. `notify` always 0, but for Ctrl-C.
+        ended by Ctrl-C; 143 by SIGTERM. `notify` returns 0, except on Ctrl-C.
     """
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    argv = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        if words and words[0] == "notify":
-            from upgrade_state.cli import _notify  # noqa: PLC0415 - see the top
+        if argv[:1] == ["notify"]:
+            from upgrade_state.cli import _activation
 
-            if _notify.try_run(words[1:]):
+            if _activation.try_run(argv[1:]):
                 return 0
-        elif words and words[0] == "hook":
-            from upgrade_state.cli import _hook  # noqa: PLC0415 - see the top
+        elif argv[:1] == ["hook"]:
+            from upgrade_state.cli import _hook
 
-            if _hook.try_run(words[1:]):
+            if _hook.try_run(argv[1:]):
                 return 0
-        from upgrade_state.cli import _main  # noqa: PLC0415 - see the top
+        from upgrade_state.cli import _main
 
-        return _main.run(words)
+        return _main.run(argv)
     except KeyboardInterrupt:
         return 130

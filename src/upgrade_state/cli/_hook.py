@@ -1,8 +1,8 @@
 """
-The command `hook`: what makes a shell tell of upgrades by itself.
+The command `hook`: code for a shell's start-up file.
 
-Every shell asks for it when it starts, so no parser is loaded for the plain form.
-What a shell gets is in `hook.bash`, `hook.zsh` and `hook.fish`, beside this.
+Every starting shell runs it, so the plain form needs no parser. The code is in
+`hook.bash`, `hook.zsh` and `hook.fish`.
 """
 
 import os
@@ -12,114 +12,112 @@ from upgrade_state.cli._targets import fixed_names
 
 TYPE_CHECKING = False  # typing takes longer to load than this whole module
 if TYPE_CHECKING:
-    from argparse import Namespace
+    from upgrade_state.cli._parser import Parser
 
 SHELLS = ("bash", "zsh", "fish")
+
+EXAMPLE = "hook bash"
+
+DESCRIPTION = """\
+Print code that gives notices at a shell's prompt, for its start-up file:
+
+    bash    eval "$(upgrade-state hook bash)"
+    zsh     eval "$(upgrade-state hook zsh)"
+    fish    status is-interactive; and upgrade-state hook fish | source
+
+On entering a directory with a lockfile of a known name, or one below it, the hook
+runs `notify`. It also starts a check in the background, if one is due and you have
+run `upgrade-state check` there. In other directories it runs nothing.
+"""
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _ROOT = os.path.dirname(os.path.dirname(_HERE))
 
 
-def try_run(words: "list[str]") -> bool:
+def add_options(parser: "Parser") -> None:
     """
-    Run `hook` with *words*, unless they are unusual: then nothing is done.
+    Add the arguments of the command.
     """
-    if len(words) != 1 or words[0] not in SHELLS:
+    parser.add_shared("--cache-dir")
+    parser.add_argument(
+        "shell", metavar="|".join(SHELLS), choices=SHELLS, help="the shell"
+    )
+
+
+def try_run(arguments: "list[str]") -> bool:
+    """
+    Run `hook` if its only argument is a shell; False: nothing was done.
+    """
+    if len(arguments) != 1 or arguments[0] not in SHELLS:
         return False
     try:
-        _write(code(words[0], []))
-    except OSError:  # the parser's way knows what to say
+        _write(code(arguments[0]))
+    except OSError:  # the parser's way prints the error
         return False
     return True
 
 
-def hook(options: "Namespace") -> int:
+def run(*, shell: str, cache_dir: "str | None") -> int:
     """
     Print the code for a shell's start-up file.
     """
-    from upgrade_state.cli._output import writing  # noqa: PLC0415 - see the top
+    from upgrade_state.cli._output import writing
 
-    where = options.cache_dir
-    text = code(options.shell, [] if where is None else ["--cache-dir", where])
+    text = code(shell, cache_dir)
     with writing():
         _write(text)
     return 0
 
 
 def _write(text: str) -> None:
-    # Bytes: the paths in it may be no text.
+    # As bytes: a path in it may not be valid text.
     if sys.stdout is not None:
         sys.stdout.buffer.write(os.fsencode(text))
         sys.stdout.buffer.flush()
 
 
-def code(shell: str, options: "list[str]") -> str:
+def code(shell: str, cache_dir: "str | None" = None) -> str:
     """
     Return the code for *shell*, one of `SHELLS`.
 
     Args:
-        options: What `notify` gets besides.
+        cache_dir: The cache directory that `notify` uses; None: the default.
     """
-    program = _program()
-    path = _python_path([_ROOT] if "-m" in program else [])
-    words = [*program, "notify", "--check", "--or-above", *options]
+    with open(f"{_HERE}/hook.{shell}", encoding="ascii") as file:
+        lines = [line for line in file if line.strip()]
+    text = "".join(line for line in lines if not line.lstrip().startswith("#"))
+    # bash and zsh repeat the test for every name, fish takes a list.
+    test = "-f $__upgrade_state_up/@NAME@"
+    tests = " || ".join(test.replace("@NAME@", name) for name in fixed_names())
+    text = text.replace(test, tests).replace("@NAMES@", ",".join(fixed_names()))
+    program = os.path.abspath(sys.argv[0])
+    roots = []
+    command = [program]
+    if program.endswith(".py") or not os.access(program, os.X_OK):
+        # Run as a module. -P: the directory that was entered provides no modules.
+        command = [sys.executable, "-P", "-m", "upgrade_state"]
+        roots = [_ROOT]
+    # Some managers, such as Spack, install by PYTHONPATH. Its relative entries
+    # would mean another directory at every prompt.
+    roots += os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    path = os.pathsep.join(root for root in roots if os.path.isabs(root))
+    command += ["notify", "--check", "--or-above"]
+    command += [] if cache_dir is None else ["--cache-dir", cache_dir]
     quote = _quoted_for_fish if shell == "fish" else _quoted
-    text = _with_names(_template(shell))
     for name, value in (
-        ("@PROGRAM@", quote(program[0])),
+        ("@PROGRAM@", quote(command[0])),
         ("@PYTHON@", quote(sys.executable)),
         ("@PYTHONPATH@", quote(path)),
-        ("@COMMAND@", " ".join(map(quote, words))),
+        ("@COMMAND@", " ".join(map(quote, command))),
     ):
         text = text.replace(name, value)
     return text
 
 
-def _template(shell: str) -> str:
-    """
-    Return the code with its placeholders, without what is for its readers.
-    """
-    with open(f"{_HERE}/hook.{shell}", encoding="ascii") as file:
-        lines = [line for line in file if line.strip()]
-    return "".join(line for line in lines if not line.lstrip().startswith("#"))
+def _quoted(text: str) -> str:
+    # Always in quotes: a quoted word is no alias.
+    return "'" + text.replace("'", "'\\''") + "'"
 
 
-def _with_names(text: str) -> str:
-    """
-    Fill in the names of lockfiles: as a list, or repeating a test.
-    """
-    one = "-f $__upgrade_state_up/@NAME@"
-    names = fixed_names()
-    tests = (one.replace("@NAME@", name) for name in names)
-    return text.replace(one, " || ".join(tests)).replace("@NAMES@", ",".join(names))
-
-
-def _program() -> "list[str]":
-    """
-    Return what runs this command from any directory.
-    """
-    path = os.path.abspath(sys.argv[0])
-    if os.access(path, os.X_OK) and not path.endswith(".py"):
-        return [path]
-    # Run as a module. Without -P the directory that one merely enters would be
-    # the first to give Python its modules.
-    return [sys.executable, "-P", "-m", "upgrade_state"]
-
-
-def _python_path(parts: "list[str]") -> str:
-    """
-    Return *parts*, and what of PYTHONPATH means the same in any directory.
-
-    Some managers, Spack for one, install by it.
-    """
-    parts = [*parts, *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
-    return os.pathsep.join(part for part in parts if os.path.isabs(part))
-
-
-def _quoted(word: str) -> str:
-    # Always: what is quoted is no alias either.
-    return "'" + word.replace("'", "'\\''") + "'"
-
-
-def _quoted_for_fish(word: str) -> str:
-    return "'" + word.replace("\\", "\\\\").replace("'", "\\'") + "'"
+def _quoted_for_fish(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

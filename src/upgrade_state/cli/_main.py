@@ -8,34 +8,60 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from upgrade_state.cli import _output
-from upgrade_state.cli._parser import UsageError, make_parser
+from upgrade_state.cli._parser import Parser, requests_of
+from upgrade_state.cli._targets import UsageError
 from upgrade_state.exceptions import UpgradeStateError
 
 if TYPE_CHECKING:
-    from argparse import Namespace
     from typing import Any, Final
 
-# What may stand in the place of a command.
-_OPTIONS: Final = {"-h", "--help", "--version"}
+# A command's module has its name. `_background` is for `notify --check` alone.
+_COMMANDS: Final = {
+    "show": "Show what is known, and why you were (not) notified.",
+    "list": "List the environments of which something is known.",
+    "check": "Look for upgrades now, with the lockfile's recipe or with COMMAND.",
+    "record": "Store the result of a check that was made elsewhere.",
+    "notify": "Print a notice on stderr, once per interval; for activation scripts.",
+    "snooze": "Give no notice for some time.",
+    "forget": "Forget an environment, and your consent to automatic checks.",
+    "prune": "Forget environments whose directories were removed.",
+    "hook": "Print code that gives notices at a shell's prompt.",
+    "path": "Print where the record is, or would be.",
+    "doctor": "Look for problems of the state on disk, and change nothing.",
+}
 
-# Where a command lives that has no module of its own name.
-_HOMES: Final = {
-    "list": "_show",
-    "record": "_check",
-    "notify": "_explain",
-} | dict.fromkeys(("snooze", "forget", "prune", "path"), "_tidy")
+_HELP: Final = """\
+usage: upgrade-state COMMAND ...
+
+Remembers when upgrades were last checked, what was found, and when you were
+notified.
+
+commands:
+{commands}
+
+options:
+  --version  print the version
+
+exit status: 0 done; 1 the answer is no (nothing known, busy, check failed);
+2 usage or error; 130 ended by Ctrl-C; notify always 0"""
 
 
-def run(words: list[str]) -> int:
+def run(argv: list[str]) -> int:
     """
-    Run the command in *words* and return the exit status.
+    Run the command in *argv* and return the exit status.
     """
     _output.prepare()
     status = 0
     try:
-        status = _status(words)
+        try:
+            status = _run(argv)
+        except (UsageError, UpgradeStateError) as error:
+            _output.err(str(error))
+            status = 2
+        except SystemExit as leaving:  # of argparse, and after SIGTERM
+            status = leaving.code if isinstance(leaving.code, int) else 0
         _output.flush()
-    except BrokenPipeError:  # who read it has had enough
+    except BrokenPipeError:  # the reader has closed its end
         _output.give_up()
     except _output.OutputError as error:
         _output.give_up()
@@ -44,49 +70,57 @@ def run(words: list[str]) -> int:
     except OSError as error:
         _output.err(str(error))
         status = 2
-    # The shell's prompt depends on it.
-    return 0 if words[:1] == ["notify"] else status
+    # A prompt shows the status of its hook.
+    return 0 if argv[:1] == ["notify"] else status
 
 
-def _status(words: list[str]) -> int:
-    try:
-        return _run(words)
-    except (UsageError, UpgradeStateError) as error:
-        _output.err(str(error))
-        return 2
-    except SystemExit as leaving:  # of argparse, and of SIGTERM
-        return leaving.code if isinstance(leaving.code, int) else 0
-
-
-def _run(words: list[str]) -> int:
-    words, command = _cut(words)
-    options = _parsed(words)
-    options.argv = command
-    name = options.command
-    module: Any = import_module(f"upgrade_state.cli.{_HOMES.get(name, f'_{name}')}")
-    status: int = getattr(module, name)(options)
+def _run(argv: list[str]) -> int:
+    name = argv[0] if argv else ""
+    if name in ("-h", "--help"):
+        commands = "\n".join(f"    {n:<8}{text}" for n, text in _COMMANDS.items())
+        _output.print_raw(_HELP.format(commands=commands))
+        return 0
+    if name == "--version":
+        _output.out(f"upgrade-state {_version()}")
+        return 0
+    if name.startswith("-"):
+        message = f"the COMMAND comes first, and then its options: {name}"
+        raise UsageError(message)
+    if name not in _COMMANDS and name != "_background":
+        message = f"no such command: {name!r}" if name else "a COMMAND is needed"
+        raise UsageError(f"{message} (see upgrade-state --help)")
+    options, command = argv[1:], None
+    if name == "check" and "--" in options:
+        at = options.index("--")
+        options, command = options[:at], options[at + 1 :]
+        if not command:
+            raise UsageError("there is no COMMAND after --")
+    summary, title = _COMMANDS.get(name, ""), name
+    if name == "check" and "--all" in options:
+        options.remove("--all")
+        name, title = "check_all", "check --all"
+    module: Any = import_module(f"upgrade_state.cli._{name.removeprefix('_')}")
+    parsed, unknown = Parser(title, summary, module).parse_known_args(options)
+    if unknown:
+        after = "a COMMAND comes after --; " if title.startswith("check") else ""
+        raise UsageError(
+            f"unrecognized arguments: {' '.join(unknown)}"
+            f" ({after}see upgrade-state {title} --help)"
+        )
+    arguments = vars(parsed)
+    if title.startswith("check"):
+        arguments["argv"] = command
+    status: int = module.run(**requests_of(arguments))
     return status
 
 
-def _parsed(words: list[str]) -> Namespace:
-    if words and words[0].startswith("-") and words[0] not in _OPTIONS:
-        raise UsageError(f"the COMMAND comes first, and then its options: {words[0]}")
-    options, others = make_parser().parse_known_args(words)
-    if others:
-        help_ = f"upgrade-state {options.command} --help"
-        after = "a COMMAND comes after --; " if options.command == "check" else ""
-        unknown = f"unrecognized arguments: {' '.join(others)}"
-        raise UsageError(f"{unknown} ({after}see {help_})")
-    return options
-
-
-def _cut(words: list[str]) -> tuple[list[str], list[str] | None]:
+def _version() -> str:
     """
-    Cut off the COMMAND of a check, before anything is parsed.
+    Return the version of the distribution; "unknown" in a source tree.
     """
-    if words[:1] != ["check"] or "--" not in words:
-        return words, None
-    at = words.index("--")
-    if at + 1 == len(words):
-        raise UsageError("there is no COMMAND after --")
-    return words[:at], words[at + 1 :]
+    from importlib import metadata
+
+    try:
+        return metadata.version("upgrade-state")
+    except metadata.PackageNotFoundError:
+        return "unknown"

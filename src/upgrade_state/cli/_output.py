@@ -1,5 +1,5 @@
 """
-Where output goes, and what may go wrong with it.
+Print on stdout and stderr, and survive streams that cannot be written to.
 """
 
 from __future__ import annotations
@@ -11,26 +11,30 @@ import sys
 from typing import TYPE_CHECKING
 
 from upgrade_state._redact import clean
-from upgrade_state.cli._notify import say
+from upgrade_state.exceptions import UpgradeStateError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import TypeVar
+
+    T = TypeVar("T")
+    Answer = TypeVar("Answer")
 
 
 class OutputError(Exception):
     """
-    What was asked for cannot be written.
+    The answer cannot be written to stdout.
     """
 
 
 @contextlib.contextmanager
 def writing() -> Iterator[None]:
     """
-    Tell trouble with stdout from all other.
+    Tell an error of stdout from every other OSError.
 
     Raises:
-        OutputError: There was some.
-        BrokenPipeError: Nobody reads it any more.
+        OutputError: Stdout cannot be written to.
+        BrokenPipeError: The reader of stdout has closed it.
     """
     try:
         yield
@@ -43,7 +47,7 @@ def writing() -> Iterator[None]:
 
 def prepare() -> None:
     """
-    Keep a terminal that knows few characters from being an error.
+    Print escapes on a terminal that lacks a character.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -51,29 +55,42 @@ def prepare() -> None:
 
 def out(line: str = "") -> None:
     """
-    Write a line that was asked for.
+    Print a line of the answer for people.
     """
-    raw(clean(line))
+    print_raw(clean(line))
 
 
-def raw(line: str) -> None:
+def print_raw(text: str) -> None:
     """
-    Write a line for other programs, as it is.
+    Print text for other programs, unchanged.
     """
     with writing():
-        print(line)  # noqa: T201 - what stdout is for
+        print(text)  # noqa: T201 - answers go to stdout
+
+
+def print_line(line: str) -> None:
+    """
+    Print a line on stderr; a stream that cannot be written to is no error.
+    """
+    if sys.stderr is None:  # closed: print() would use stdout instead
+        return
+    try:
+        print(line, file=sys.stderr)  # noqa: T201 - notices go to stderr
+    except OSError:
+        # The interpreter would flush the stream at its end, and complain.
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - until the end
 
 
 def err(line: str) -> None:
     """
-    Write a line about what happens; if nobody can read it, so be it.
+    Print a message on stderr; a stream that cannot be written to is no error.
     """
-    say(f"upgrade-state: {clean(line)}")
+    print_line(f"upgrade-state: {clean(line)}")
 
 
 def flush() -> None:
     """
-    Write what is buffered, so that what goes wrong goes wrong now.
+    Write buffered output, so that an error of stdout is raised here.
     """
     if sys.stdout is not None:
         with writing():
@@ -82,25 +99,25 @@ def flush() -> None:
 
 def give_up() -> None:
     """
-    Write nothing more to stdout, not even at the end of the interpreter.
+    Discard all further output, at the end of the interpreter as well.
     """
     sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - until the end
 
 
-@contextlib.contextmanager
-def progress(line: str) -> Iterator[None]:
+def for_each(things: Iterable[T], act: Callable[[T], Answer]) -> list[Answer]:
     """
-    Show somebody at a terminal that something is going on.
+    Call *act* for every environment; an error of one does not stop the others.
+
+    Raises:
+        SystemExit: There were errors, which were printed; after the last call.
     """
-    if sys.stderr is None or not sys.stderr.isatty():
-        yield
-        return
-    try:
-        from rich.console import Console  # noqa: PLC0415 - an extra
-        from rich.text import Text  # noqa: PLC0415 - an extra
-    except ImportError:
-        err(line)
-        yield
-        return
-    with Console(stderr=True).status(Text(clean(line))):
-        yield
+    answers, failed = [], False
+    for thing in things:
+        try:
+            answers.append(act(thing))
+        except UpgradeStateError as error:
+            err(str(error))
+            failed = True
+    if failed:
+        raise SystemExit(2)
+    return answers

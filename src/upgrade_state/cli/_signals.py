@@ -1,5 +1,5 @@
 """
-What signals mean to a command that makes checks.
+Signals during a check: they cancel it, so that processes and locks are released.
 """
 
 from __future__ import annotations
@@ -17,30 +17,29 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Final
 
-# Ctrl-C is not among them: it raises, and a second one is impatient.
+# Not SIGINT: Ctrl-C raises KeyboardInterrupt, and a second one ends the wait.
 ENDING: Final = (signal.SIGTERM, signal.SIGHUP)
 
 
 @contextlib.contextmanager
-def ended_by(*numbers: signal.Signals) -> Iterator[checks.Cancellation]:
+def cancel_on_signals(*numbers: signal.Signals) -> Iterator[checks.Cancellation]:
     """
-    Let signals only cancel, so that processes are ended and locks released.
+    Cancel the checks of a `with` statement when one of the signals arrives.
 
-    What a handler raises is lost where it interrupts a finaliser. A signal that is
-    ignored stays so: who has begun this by `nohup` wants it to go on.
-
-    Trouble of ours meanwhile is said, and all other goes on.
+    The handler does not raise: an exception that interrupts a finaliser is lost.
+    An ignored signal stays ignored, as `nohup` wants it. An error of this library
+    after a signal is printed, and the statement is left as after the signal.
 
     Raises:
-        SystemExit: One has come; at the end, and with the status that says which.
+        SystemExit: A signal arrived; at the end, with the status that names it.
     """
-    came: list[int] = []
+    cancellation = checks.Cancellation()
+    arrived: list[int] = []
 
     def cancel(number: int, _: FrameType | None) -> None:
-        came.append(number)
+        arrived.append(number)
         cancellation.cancel()
 
-    cancellation = checks.Cancellation()
     with contextlib.ExitStack() as stack:
         for number in numbers:
             if signal.getsignal(number) is not signal.SIG_IGN:
@@ -48,8 +47,8 @@ def ended_by(*numbers: signal.Signals) -> Iterator[checks.Cancellation]:
         try:
             yield cancellation
         except UpgradeStateError as error:
-            if not came:
+            if not arrived:
                 raise
             err(str(error))
-    if came:
-        raise SystemExit(128 + came[0])
+    if arrived:
+        raise SystemExit(128 + arrived[0])

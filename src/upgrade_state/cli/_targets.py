@@ -1,132 +1,270 @@
 """
-Which environments a directory or a lockfile on the command line stands for.
+Turn the arguments of a command into environments.
 
-Activations ask this, so it imports only what a bare interpreter has loaded.
+An activation loads this module, so it imports at module level only modules that
+a bare interpreter has loaded.
 """
 
 import os
 
-from upgrade_state import _record
-from upgrade_state.lockfiles import format_of
-from upgrade_state.lockfiles._names import NAMES
+from upgrade_state import lockfiles
 
 TYPE_CHECKING = False  # typing takes longer to load than this whole module
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
-    from upgrade_state._environment import EnvironmentState, StateStore
+    from upgrade_state import EnvironmentState, Look, StateStore
+    from upgrade_state.checks import Result
 
 # Lockfiles that lie below their environment's directory.
 _BELOW = (".flox/env/manifest.lock",)
 
 
+class UsageError(Exception):
+    """
+    The command line cannot be understood.
+    """
+
+
+class Target:
+    """
+    The environments that a command is about.
+
+    Attributes:
+        store: The store of their records.
+
+        env: A directory or a lockfile. None: the nearest directory, from the
+            current one upward, of which something is known.
+
+        lockfile: The name of the lockfile in the directory. None: every known
+            name.
+    """
+
+    def __init__(
+        self, store: "StateStore", env: "str | None", lockfile: "str | None" = None
+    ) -> None:
+        self.store = store
+        self.env = env
+        self.lockfile = lockfile
+
+    def present(self, where: "str | None" = None) -> "list[EnvironmentState]":
+        """
+        Return the environments whose lockfiles exist or are named.
+
+        Args:
+            where: A directory in place of *env*; None: *env*.
+
+        Raises:
+            UsageError: *env* is a lockfile and another one is named, or one of
+                them is not a usable path.
+        """
+        directory, name = split(where or self._where)
+        if name is not None and self.lockfile is not None:
+            raise UsageError(f"this is a lockfile already: {self.env!r}")
+        name = self.lockfile if name is None else name
+        names = _lockfiles_in(directory) if name is None else [name]
+        try:
+            return [self.store.environment(directory, name) for name in names]
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+
+    def to_notify_of(self, *, or_above: bool) -> "list[Look]":
+        """
+        Return looks at the environments that a notice may be about; at least one.
+
+        Args:
+            or_above: If nothing is known of them, return those of the nearest
+                directory above of which something is known. Above, only the
+                lockfile names without a pattern count: reading each directory
+                would delay an activation.
+        """
+        directory, name = split(self._where)
+        looks = [environment.look() for environment in self.present()]
+        if or_above and not any(look.record for look in looks):
+            names = fixed_names() if self.lockfile is None else (self.lockfile,)
+            places = upward(directory)
+            if name is None:
+                next(places)
+            for place in places:
+                found = [
+                    self.store.environment(place, name).look()
+                    for name in names
+                    if os.path.isfile(f"{place}/{name}")
+                ]
+                if any(look.record for look in found):
+                    return found
+        return looks or [self.store.environment(directory).look()]
+
+    def known(self) -> "list[Look]":
+        """
+        Return looks at the environments that are present or recorded; at least one.
+
+        Lockfiles of other names, and removed ones, may have been checked. So all
+        records of the store are read, each once, unless a lockfile is named.
+
+        Raises:
+            StateReadError: The store cannot be read or is not trusted.
+            UsageError: See `present`.
+        """
+        _, name = split(self._where)
+        if self.env is not None and (self.lockfile is not None or name is not None):
+            return [environment.look() for environment in self.present()]
+        places = list(upward(".")) if self.env is None else [self.env]
+        bare = {place: self.store.environment(place) for place in places}
+        paths = {None, *(environment.path for environment in bare.values())}
+        # A corrupt record does not contain its path, but it has the key.
+        recorded = {
+            look.environment.key: look
+            for look in self.store.looks()
+            if look.environment.path in paths
+        }
+        for place in (*places, places[0]):  # the first one, if nothing is recorded
+            found = self._known_in(place, bare[place], recorded)
+            if any(environment.key in recorded for environment in found):
+                break
+        looks = []
+        for environment in found or [bare[places[0]]]:
+            look = recorded.get(environment.key)
+            is_same = look is not None and look.environment.path == environment.path
+            looks.append(look if look is not None and is_same else environment.look())
+        return looks
+
+    def _known_in(
+        self, place: str, bare: "EnvironmentState", recorded: "dict[str, Look]"
+    ) -> "list[EnvironmentState]":
+        found = self.present(place)
+        if self.lockfile is not None:
+            return found
+        keys = {environment.key for environment in found}
+        others = [
+            look.environment
+            for key, look in recorded.items()
+            if key not in keys
+            and (look.environment.path == bare.path or key == bare.key)
+        ]
+        return found + sorted(others, key=lambda e: e.lockfile_name or "")
+
+    def the_one(self) -> "EnvironmentState":
+        """
+        Return the only environment, which has a lockfile.
+
+        Raises:
+            UsageError: There are several, or none.
+        """
+        found = self.present()
+        if not found:
+            raise UsageError(f"{self.no_lockfile()}; name it with --lockfile")
+        if len(found) > 1:
+            names = ", ".join(environment.lockfile_name or "" for environment in found)
+            raise UsageError(
+                f"several lockfiles are here: {names}; pick one (--lockfile)"
+            )
+        return found[0]
+
+    def no_lockfile(self) -> str:
+        """
+        Return that the directory has no known lockfile, and which one above has.
+
+        Raises:
+            UsageError: The directory cannot be read.
+        """
+        try:
+            os.listdir(self._where)
+            above = path = os.path.abspath(self._where)
+        except OSError as error:  # also if the working directory was removed
+            message = f"could not look into {self._where!r} ({error.strerror})"
+            raise UsageError(message) from error
+        while above != (above := os.path.dirname(above)):
+            if _lockfiles_in(above):
+                return f"no known lockfile is in {path!r}, but one is in {above!r}"
+        return f"no known lockfile is in {path!r}"
+
+    def nothing_known(self) -> str:
+        """
+        Return that nothing is known, and whether the directory is the wrong one.
+        """
+        found = self.present()
+        of = ", ".join(map(name_of, found)) if found else f"it: {self.no_lockfile()}"
+        return f"nothing is known of {of}"
+
+    @property
+    def _where(self) -> str:
+        return "." if self.env is None else self.env
+
+
+def name_of(environment: "EnvironmentState | Result") -> str:
+    """
+    Return the directory, and the lockfile's name if there is one.
+
+    The key, if a corrupt record does not tell the directory.
+    """
+    if environment.path is None:
+        return environment.key
+    name = environment.lockfile_name
+    return environment.path if name is None else f"{environment.path} ({name})"
+
+
 def fixed_names() -> "tuple[str, ...]":
     """
-    Return the names of lockfiles that need no pattern, as a shell looks for them.
+    Return the lockfile names without a pattern, for which the hook looks.
     """
-    return (*NAMES, *_BELOW)
-
-
-def above(
-    store: "StateStore", directory: str, lockfile: "str | None"
-) -> "Iterator[list[EnvironmentState]]":
-    """
-    Stream the environments of *directory* and of those above, each one's together.
-
-    Args:
-        lockfile: The name of the lockfile; None: any that needs no pattern.
-            Nobody waits until all directories on the way are read.
-    """
-    names = fixed_names() if lockfile is None else (lockfile,)
-    for place in upward(directory):
-        yield [store.environment(place, name) for name in _existing(place, names)]
+    return (*lockfiles.names(), *_BELOW)
 
 
 def upward(directory: str) -> "Iterator[str]":
     """
-    Stream *directory* and those above it, by steps from there.
+    Stream *directory* and those above it, as paths that start at *directory*.
     """
     while True:
         yield directory
         parent = f"{directory}/.."
         try:
-            is_top = os.path.samefile(directory, parent)
-        except OSError:  # nobody may look there
-            return
-        if is_top:
+            if os.path.samefile(directory, parent):
+                return
+        except OSError:  # it may not be entered
             return
         directory = parent
 
 
-def present(
-    store: "StateStore", where: str, lockfile: "str | None"
-) -> "list[EnvironmentState]":
-    """
-    Return the environments that are there.
-
-    Args:
-        where: A directory, or a lockfile.
-
-        lockfile: The name of the lockfile in a directory; None: every one of a
-            known name, sorted.
-
-    Raises:
-        ValueError: *where* is a lockfile already, or no path, or *lockfile*
-            is no name.
-    """
-    directory, name = split(where)
-    if name is not None:
-        if lockfile is not None:
-            raise ValueError(f"this is a lockfile already: {where!r}")
-        return [store.environment(directory, name)]
-    if lockfile is not None:
-        return [store.environment(directory, lockfile)]
-    return [store.environment(directory, found) for found in _known(directory)]
-
-
 def split(where: str) -> "tuple[str, str | None]":
     """
-    Return directory and lockfile's name; no name for what is a directory.
+    Return the directory and the lockfile's name; None for a directory.
 
-    What is not there is a lockfile if its name is one.
+    A path that does not exist is a lockfile if its name is known.
 
     Raises:
-        ValueError: It is no path, or a relative one where the working directory
-            is gone.
+        UsageError: *where* is empty, or relative and the working directory was
+            removed.
     """
     if not where:
-        raise ValueError("a directory or a lockfile is needed, not ''")
+        raise UsageError("a directory or a lockfile is needed, not ''")
     name = os.path.basename(where)
-    if os.path.isdir(where) or not (os.path.isfile(where) or format_of(name)):
+    if os.path.isdir(where) or not (os.path.isfile(where) or lockfiles.format_of(name)):
         return where, None
     directory = os.path.dirname(where) or "."
-    # As it is given first: on the way to a lockfile below may be symlinks, too.
-    for path in (where, f"{_real(directory)}/{name}"):
+    try:
+        real = os.path.realpath(directory)
+    except OSError as error:
+        message = f"the working directory is gone: {directory!r}"
+        raise UsageError(message) from error
+    # First as given: a symlink may be on the way to a lockfile below.
+    for path in (where, f"{real}/{name}"):
         for below in _BELOW:
             if f"/{path}".endswith(f"/{below}"):
                 return path[: -len(below)] or ".", below
     return directory, name
 
 
-def _real(directory: str) -> str:
+def _lockfiles_in(directory: str) -> "list[str]":
+    """
+    Return the known lockfiles in *directory*, sorted, and those below it.
+    """
     try:
-        return os.path.realpath(directory)
-    except OSError as error:
-        raise ValueError(f"the working directory is gone: {directory!r}") from error
-
-
-def _known(directory: str) -> "list[str]":
-    try:
-        names = [name for name in os.listdir(directory) if _is_known(name)]
+        # A backslash is a separator on another system, and in no lockfile's name.
+        names = [
+            n for n in os.listdir(directory) if lockfiles.format_of(n) and "\\" not in n
+        ]
     except OSError:
         return []
-    return _existing(directory, (*sorted(names), *_BELOW))
-
-
-def _is_known(name: str) -> bool:
-    # With a backslash in it, it would be no name of a lockfile anywhere.
-    return format_of(name) is not None and _record.is_lockfile_name(name)
-
-
-def _existing(directory: str, names: "Iterable[str]") -> "list[str]":
+    names = [*sorted(names), *_BELOW]
     return [name for name in names if os.path.isfile(f"{directory}/{name}")]

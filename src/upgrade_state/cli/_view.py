@@ -1,5 +1,5 @@
 """
-What is known of an environment, as text and as JSON.
+Print a look at an environment, as text and as JSON.
 """
 
 from __future__ import annotations
@@ -8,153 +8,141 @@ import datetime as dt
 import json
 import os
 import re
-from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from upgrade_state import _record, lockfiles
-from upgrade_state._look import switch
+from upgrade_state import lockfiles
 from upgrade_state._messages import duration, moment
-from upgrade_state._redact import clean
-from upgrade_state.cli._hints import upgrade_hint
 from upgrade_state.cli._output import out
-from upgrade_state.cli._select import has_record, name_of
-from upgrade_state.exceptions import UpgradeStateError
+from upgrade_state.cli._targets import name_of
+from upgrade_state.exceptions import ResolverError, UpgradeStateError
 
 if TYPE_CHECKING:
-    from argparse import Namespace
     from collections.abc import Iterable, Iterator
-    from typing import Any, Final, Literal
+    from typing import Any, Final
 
-    from upgrade_state._environment import EnvironmentState
-    from upgrade_state._policy import Freshness, Verdict
-    from upgrade_state._record import Record
+    from upgrade_state import Freshness, Look, Verdict
+    from upgrade_state.checks import Recipe
+    from upgrade_state.cli._parser import Question
     from upgrade_state.lockfiles import Upgrade
 
-# What fits on a screen and is still read.
+# More rows are not read.
 _ROWS: Final = 50
 
-# What fits on a line, twice.
+# Two longer builds do not fit on a line.
 _BUILD: Final = 32
 
 _COMMIT: Final = re.compile(r"\b(?:[0-9a-f]{40}|[0-9a-f]{64})\b")
 
-_SIDES: Final[tuple[Literal["old", "new"], ...]] = ("old", "new")
-
 _KINDS: Final = ("version", "rebuild", "added", "removed")
+
+# The fields of a record, null in the JSON of an environment without one.
+_FIELDS: Final = (
+    "last_checked",
+    "result",
+    "last_notified",
+    "snoozed_until",
+    "failure",
+    "recipe",
+    "failure_notified",
+)
 
 
 class View:
     """
-    One look at an environment: its record, the verdict and the freshness.
+    A look at an environment, in words.
 
     Raises:
-        UpgradeStateError: The record cannot be read.
+        UpgradeStateError: The record could not be read.
     """
 
-    def __init__(self, environment: EnvironmentState, options: Namespace) -> None:
-        self.environment: Final = environment
-        self.name: Final = name_of(environment)
-        self.platform: Final[str | None] = options.platform
-        look = environment.look()
-        self.look: Final = look
+    def __init__(self, look: Look, question: Question) -> None:
         if look.error is not None:
             raise look.error
-        self.record: Final[Record | None] = look.record
-        self.verdict: Final[Verdict] = look.verdict(
-            interval=options.interval,
-            platform=options.platform,
-            could_not_check=options.could_not_check,
-        )
-        self.freshness: Final[Freshness] = look.freshness(max_age=options.max_age)
+        self.look: Final = look
+        self.name: Final = name_of(look.environment)
+        self.platform: Final = question.platform
+        self.verdict: Final = question.verdict(look)
+        self.freshness: Final = question.freshness(look)
+        missing = None if look.record is None else look.missing
+        self.gone: Final = missing and f"its {missing} is gone"
 
     @property
-    def summary(self) -> str:
+    def found(self) -> str:
         """
-        What the last check found, whether or not the user is to hear of it.
+        The result of the last check, whether or not a notice is due.
         """
-        if self.record is None or self.record["result"] is None:
+        result = self.look.record and self.look.record["result"]
+        if not result:
             return "nothing is known"
-        return self.upgrades or "no upgrades"
+        summary = self.look.summary(self.platform)
+        is_opaque = summary is not None and result["counts"] is None
+        return "the lockfile would change" if is_opaque else summary or "no upgrades"
 
     @property
-    def upgrades(self) -> str:
+    def outdated(self) -> str | None:
         """
-        Which upgrades the last check found, in words; "": none, or none is known.
+        Why the result may be out of date; None if it is not, or if that is unknown.
         """
-        return self.look.summary(self.platform) or ""
-
-    @cached_property
-    def gone(self) -> str:
-        """
-        What of what was checked is not there any more, in words; "": nothing.
-        """
-        missing = self.record and self.look.missing
-        return f"its {missing} is gone" if missing else ""
-
-    @cached_property
-    def since(self) -> str:
-        """
-        What has become of what was checked, in words; "": nothing, as far as known.
-        """
-        if self.gone:
-            return self.gone
-        return "its lockfile has changed since" if self.look.lockfile_changed else ""
+        changed = self.look.lockfile_changed
+        return self.gone or ("its lockfile has changed since" if changed else None)
 
     @property
     def problem(self) -> str | None:
         """
         Why the lockfiles could only be compared as a whole; None: they were read.
         """
-        result = self.record and self.record["result"]
+        result = self.look.record and self.look.record["result"]
         if not result or result["format"] is None or result["counts"] is not None:
             return None
-        for which in _SIDES:
-            content = self.look.kept_lockfile(which) or b""
+        sides: tuple[Literal["old", "new"], ...] = ("old", "new")
+        for side in sides:
+            content = self.look.kept_lockfile(side) or b""
             try:
                 problem = lockfiles.read(content, format=result["format"]).problem
-            except ValueError as error:  # who could read it is not installed any more
+            except ValueError as error:  # the reader was uninstalled since
                 return str(error)
             if problem is not None:
-                return f"the {which} lockfile: {problem}"
+                return f"the {side} lockfile: {problem}"
         return None
 
     @property
-    def why_not(self) -> str | None:
+    def why_manual(self) -> str | None:
         """
-        Why no check starts by itself; None: where one is due, it does.
+        Why no check starts automatically; None: one starts when it is due.
         """
+        record = self.look.record
         if self.gone:
             return self.gone
-        off = switch()
-        if off is not None:
-            return f"{off} is set in the process environment"
-        if self.record is None:
+        if self.verdict.switch is not None:
+            return f"{self.verdict.switch} is set in the process environment"
+        if record is None:
             return "nothing is known"
-        if self.record["recipe"]:
+        if record["recipe"]:
             return None
-        by = self.record["result"] and "the last check was made without a recipe"
-        return by or "no check by a recipe has succeeded"
+        if record["result"]:
+            return "the last check was made without a recipe"
+        return "no check by a recipe has succeeded"
 
     @property
-    def log(self) -> str | None:
+    def log_path(self) -> str | None:
         """
-        Where the last check in the background has left its log, if there was one.
+        The log of the last check in the background; None: there was none.
         """
-        environment = self.environment
-        path = environment.log_path
+        path = self.look.environment.log_path
         return path if os.path.isfile(path) else None
 
     def as_json(self, **more: object) -> str:
         """
-        Write one line: the fields of the record, and what follows from them.
+        Return one line: the fields of the record, the answers, and *more*.
         """
-        environment = self.environment
-        fields: Record = _record.DEFAULTS | {
+        environment = self.look.environment
+        fields: dict[str, Any] = dict.fromkeys(_FIELDS)
+        fields |= {
             "environment": environment.path,
             "lockfile": environment.lockfile_name,
-            "failure_notified": None,
+            "generation": 0,
         }
-        fields |= self.record or {}
+        fields |= self.look.record or {}
         if fields["failure"] is not None:
             fields["failure"] = {"since": None} | fields["failure"]
         fields |= {
@@ -162,8 +150,8 @@ class View:
             "record_path": environment.record_path,
             "verdict": _answer(self.verdict),
             "freshness": _answer(self.freshness),
-            "background": self.why_not is None,
-            "log_path": self.log,
+            "background": self.why_manual is None,
+            "log_path": self.log_path,
         }
         return json.dumps(fields | more)
 
@@ -174,12 +162,33 @@ def _answer(answer: Verdict | Freshness) -> dict[str, str | None]:
     return {"reason": answer.reason, "until": text}
 
 
+def is_recorded(look: Look) -> bool:
+    """
+    Return whether the environment has a record, readable or not.
+    """
+    return look.record is not None or look.is_corrupt or look.error is not None
+
+
+def recipe_of(look: Look) -> Recipe | None:
+    """
+    Return the recipe that the record names; None: it names none that is installed.
+    """
+    if look.recipe is None:
+        return None
+    from upgrade_state import checks
+
+    try:
+        return checks.recipe_named(look.recipe)
+    except ResolverError:
+        return None
+
+
 def print_view(view: View, *, every: bool) -> None:
     """
-    Print all that is known, for people.
+    Print everything that is known, for people.
 
     Args:
-        every: List every upgrade, however many there are.
+        every: Print every upgrade, however many there are.
     """
     out(view.name)
     for label, text in _facts(view):
@@ -192,47 +201,39 @@ def print_view(view: View, *, every: bool) -> None:
 
 
 def _facts(view: View) -> Iterator[tuple[str, str]]:
-    record = view.record
-    if record is None and has_record(view.environment):
+    record = view.look.record
+    recipe = record and record["recipe"]
+    if view.look.is_corrupt:
         yield "record", "corrupt; the next check replaces it"
-    elif record is not None:
-        yield from _remembered(record, view.summary)
+    if record is not None:
+        by = f", by the recipe {recipe}" if recipe else ""
+        yield "checked", f"{_when(record['last_checked'])}{by}"
+        if record["result"] is not None:
+            yield "found", view.found
+        yield "told", _when(record["last_notified"])
+        if record["snoozed_until"] is not None:
+            yield "snoozed", f"until {moment(time_of(record['snoozed_until']))}"
+        if record["failure"] is not None:
+            yield "failed", _failed(record["failure"])
     yield "notice", str(view.verdict)
     yield "check", str(view.freshness)
-    yield "checks", _background(view)
-    if view.log is not None:
-        yield "log", view.log
+    why_manual = view.why_manual
+    if why_manual is None:
+        words = "start automatically (hook, notify --check), by the recipe"
+        yield "checks", f"{words} {recipe}"
+    else:
+        when = "only when you run upgrade-state check"
+        yield "checks", f"{'none' if view.gone else when}: {why_manual}"
+    if view.log_path is not None:
+        yield "log", view.log_path
 
 
-def _background(view: View) -> str:
-    why_not = view.why_not
-    if view.record is not None and why_not is None:
-        how = f"by the recipe {view.record['recipe']}"
-        return f"start by themselves (hook, notify --check), {how}"
-    when = "none" if view.gone else "only when you run upgrade-state check"
-    return f"{when}: {why_not}"
-
-
-def _remembered(record: Record, summary: str) -> Iterator[tuple[str, str]]:
-    by = f", by the recipe {record['recipe']}" if record["recipe"] else ""
-    yield "checked", f"{_when(record['last_checked'])}{by}"
-    if record["result"] is not None:
-        yield "found", summary
-    yield "told", _when(record["last_notified"])
-    if record["snoozed_until"] is not None:
-        yield "snoozed", f"until {moment(time_of(record['snoozed_until']))}"
-    failure = record["failure"]
-    if failure is not None:
-        last = f"last {_when(failure['at'])}: {failure['message']}"
-        yield "failed", f"{_times(failure)}, {last}"
-
-
-def _times(failure: Record) -> str:
-    if failure["attempts"] == 1:
-        return "once"
-    since = failure.get("since")
-    begun = f" since {moment(time_of(since))}" if since else ""
-    return f"{failure['attempts']} times{begun}"
+def _failed(failure: dict[str, Any]) -> str:
+    times, since = "once", failure.get("since")
+    if failure["attempts"] > 1:
+        times = f"{failure['attempts']} times"
+        times += f" since {moment(time_of(since))}" if since else ""
+    return f"{times}, last {_when(failure['at'])}: {failure['message']}"
 
 
 def time_of(text: str) -> dt.datetime:
@@ -246,15 +247,11 @@ def _when(text: str | None) -> str:
     return "never" if text is None else f"{moment(time_of(text))} ({ago(text)})"
 
 
-def ago(text: str, now: dt.datetime | None = None) -> str:
+def ago(text: str) -> str:
     """
-    Say how long ago a time of a record was.
-
-    Args:
-        now: Current time (aware). None: ask the clock.
+    Return how long ago a time of a record was.
     """
-    now = now or dt.datetime.now(dt.UTC)
-    seconds = (now - time_of(text)) // dt.timedelta(seconds=1)
+    seconds = (dt.datetime.now(dt.UTC) - time_of(text)) // dt.timedelta(seconds=1)
     if seconds < -1:
         return "in the future"
     return f"{duration(seconds)} ago" if seconds >= 60 else "just now"
@@ -265,73 +262,71 @@ def ago(text: str, now: dt.datetime | None = None) -> str:
 
 def print_upgrades(view: View, *, every: bool) -> None:
     """
-    Print the list of upgrades, indented, the most interesting first.
+    Print the upgrades, indented, and how to get them.
+
+    Args:
+        every: See `print_view`.
+
+    Raises:
+        UpgradeStateError: A file of the result is gone or damaged.
     """
     if (problem := view.problem) is not None:
         out(f"    could only be compared as a whole; {problem}")
-    rows = rows_of(view.look.upgrades(), view.platform)
+    rows = _rows(view.look.upgrades(), view.platform)
     shown = len(rows) if every or len(rows) <= _ROWS else _ROWS
     for row in rows[:shown]:
         out(f"    {row}")
     if len(rows) > shown:
         out(f"    and {len(rows) - shown} more (upgrade-state show --all)")
-    if view.upgrades and (hint := upgrade_hint(view.environment)):
-        out(f"    {hint}")
+    recipe = recipe_of(view.look)
+    if recipe is not None and view.look.summary(view.platform):
+        out(f"    to upgrade: {recipe.upgrade} (details: {recipe.details})")
 
 
-def rows_of(upgrades: Iterable[Upgrade], platform: str | None) -> list[str]:
+def _rows(upgrades: Iterable[Upgrade], platform: str | None) -> list[str]:
     """
-    Return one line per change: what was asked for by name first.
+    Return one line for each change, directly required packages first.
 
     A change that is the same on several platforms is one line.
     """
     rows = [u for u in upgrades if platform is None or u.platform in (None, platform)]
+    all_platforms = {u.platform for u in rows if u.platform}
+
+    def order(upgrade: Upgrade) -> tuple[Any, ...]:
+        return _KINDS.index(upgrade.kind), upgrade.direct is not True, upgrade.name
+
     platforms: dict[tuple[Any, ...], list[str]] = {}
-    for upgrade in sorted(rows, key=_order):
-        found = platforms.setdefault((*_order(upgrade), _words(upgrade)), [])
+    for upgrade in sorted(rows, key=order):
+        found = platforms.setdefault((*order(upgrade), _row(upgrade)), [])
         found += [upgrade.platform] if upgrade.platform else []
-    some = {u.platform for u in rows if u.platform}
-    return [_line(key[-1], found, some) for key, found in platforms.items()]
+    return [
+        f"{row} [{', '.join(dict.fromkeys(found))}]"
+        if found and set(found) != all_platforms
+        else row
+        for (*_, row), found in platforms.items()
+    ]
 
 
-def _order(upgrade: Upgrade) -> tuple[Any, ...]:
-    return _KINDS.index(upgrade.kind), upgrade.direct is not True, upgrade.name
-
-
-def _line(words: str, platforms: list[str], some: set[str]) -> str:
-    where = ", ".join(dict.fromkeys(platforms))
-    is_everywhere = not where or set(platforms) == some
-    return clean(words if is_everywhere else f"{words} [{where}]")
-
-
-def _words(upgrade: Upgrade) -> str:
-    old, new = _versions(upgrade.old), _versions(upgrade.new)
+def _row(upgrade: Upgrade) -> str:
+    old, new = (
+        _short(", ".join(versions)) or "unknown"
+        for versions in (upgrade.old, upgrade.new)
+    )
     mark = " (local)" if upgrade.local else " (internal)" if upgrade.internal else ""
-    name = f"{upgrade.name}{mark}"
-    return {
-        "version": f"{name}: {old} -> {new}",
-        "rebuild": f"{name}: {new} (rebuild{_why(upgrade)})",
-        "added": f"{name}: {new} (added)",
-        "removed": f"{name}: {old} (removed)",
+    builds = _short(upgrade.old_build or ""), _short(upgrade.new_build or "")
+    # Two builds that are equal or long, such as paths in a Nix store, say nothing.
+    is_shown = all(builds) and len(set(builds)) == 2 and max(map(len, builds)) <= _BUILD
+    change = {
+        "version": f"{old} -> {new}",
+        "rebuild": f"{new} (rebuild{', ' + ' -> '.join(builds) if is_shown else ''})",
+        "added": f"{new} (added)",
+        "removed": f"{old} (removed)",
     }[upgrade.kind]
-
-
-def _versions(versions: tuple[str, ...]) -> str:
-    return _short(", ".join(versions)) or "unknown"
-
-
-def _why(rebuild: Upgrade) -> str:
-    """
-    Return both builds, if people can tell them apart at a glance.
-    """
-    old, new = _short(rebuild.old_build or ""), _short(rebuild.new_build or "")
-    # A path in the store of Nix is longer, and says nothing to anybody.
-    is_told = old and new and old != new and max(len(old), len(new)) <= _BUILD
-    return f", {old} -> {new}" if is_told else ""
+    return f"{upgrade.name}{mark}: {change}"
 
 
 def _short(text: str) -> str:
     """
-    Return *text* with commits as short as people write them.
+    Shorten commits to the seven digits that people use.
     """
     return _COMMIT.sub(lambda found: found[0][:7], text)

@@ -1,11 +1,10 @@
-# At a prompt in a directory that is another one than at the last prompt: look
-# for a lockfile there and above, and if there is one, run the command.
+# At the first prompt in a directory, look for a lockfile there and above. If there
+# is one, run the command.
 #
-# A word in @ signs is filled in by `upgrade-state hook`, which leaves out what
-# stands in lines like this one. Meant for fish 3.6 and later; the reasons are
-# those in hook.bash.
+# `upgrade-state hook` replaces words in @ signs and drops comment lines. For fish 3.6
+# and later. The reasons are those in hook.bash.
 
-# Of this shell: a universal variable would be that of all.
+# Global: a universal variable would be shared by all shells.
 builtin set -g __upgrade_state_dir
 
 function __upgrade_state_prompt --on-event fish_prompt

@@ -1,16 +1,16 @@
-# At a prompt in a directory that is another one than at the last prompt: look
-# for a lockfile there and above, and if there is one, run the command.
+# At the first prompt in a directory, look for a lockfile there and above. If there
+# is one, run the command.
 #
-# Not chpwd: that runs in subshells and command substitutions, too, and in the
-# middle of whatever changes the directory for a moment.
+# Not chpwd: it also runs in subshells and command substitutions, and inside functions
+# that change the directory for a moment.
 #
-# A word in @ signs is filled in by `upgrade-state hook`, which leaves out what
-# stands in lines like this one. The reasons are those in hook.bash.
+# `upgrade-state hook` replaces words in @ signs and drops comment lines. The reasons
+# are those in hook.bash.
 
 \builtin typeset -g __upgrade_state_dir=
 
 __upgrade_state_prompt() {
-    # Whatever the user has set, `set -x` included. What follows inherits it.
+    # Undo the user's options, `set -x` included; called functions inherit this.
     \builtin emulate -L zsh -o no_xtrace
     if [[ ${PWD-} != "${__upgrade_state_dir-}" && -t 2 ]]; then
         __upgrade_state_dir=${PWD-}
@@ -30,8 +30,8 @@ __upgrade_state_look() {
     PYTHONPATH=@PYTHONPATH@ @COMMAND@ "$__upgrade_state_up" </dev/null >/dev/null
 }
 
-# Once, and last: what is there keeps its place. In a function, since the user
-# may have set zsh to see one element where there are many.
+# Once, and last: the other functions keep their places. In a function, since with
+# ksh_arrays zsh would see only the first element.
 () {
     \builtin emulate -L zsh
     \builtin typeset -ga precmd_functions

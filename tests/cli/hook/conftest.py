@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 # Only ends a hang.
 _LIMIT = 60
 
-# What shows status and pipe status, and a number that tells prompts apart, all
-# without a process.
+# Prompts with status, pipe status and a number, all without a process.
 PROMPTS = {
     "bash": "n=${START-0}; PS1='[$?|${PIPESTATUS[*]}]READY$((n+=1))> '",
     "zsh": "setopt prompt_subst; unsetopt prompt_sp prompt_cr zle; n=${START-0};"
@@ -69,7 +68,7 @@ call = {{
 }}
 with open({log!r}, "a") as log:
     print(json.dumps(call), file=log)
-print("nobody is to see this")
+print("not to be seen")
 print("TOLD", file=sys.stderr, flush=True)
 {more}
 """
@@ -97,7 +96,7 @@ class Terminal:
 
     def wait(self) -> str:
         """
-        Wait for a prompt that has not been seen; return all before it, and it.
+        Wait for the next prompt; return the output up to its end.
         """
         return self.until(self._next_prompt)
 
@@ -121,7 +120,7 @@ class Terminal:
             raise AssertionError(f"no prompt after {self._seen!r}")
         try:
             data = os.read(self._ours, 4096)
-        except OSError:  # how Linux says that nobody has it open any more
+        except OSError:  # Linux: the last other end is closed
             data = b""
         if not data:
             raise AssertionError(f"the shell has ended after {self._seen!r}")
@@ -132,7 +131,7 @@ class Terminal:
 
     def run(self, *lines: str) -> str:
         """
-        Run lines, each when the shell is ready; return what the last one showed.
+        Run lines, each when the shell is ready; return the output of the last.
         """
         shown = ""
         for line in lines:
@@ -169,7 +168,7 @@ class Shell:
 
     def hook(self) -> str:
         """
-        What stands in the start-up file.
+        Return the line of the start-up file.
         """
         hook = HOOKS[self.name].format('"$HOOKED"')
         return hook.replace(')"', f" | sed '{self.rewrite}')\"")
@@ -205,49 +204,41 @@ class Shell:
         return kept | ours | more
 
 
+@pytest.fixture
+def shell_of(required, tmp_path, stand_in):
+    """
+    Make a shell by its name.
+    """
+
+    def make(name):
+        home = tmp_path / "home"
+        home.mkdir()
+        return Shell(required(name), home, stand_in.path)
+
+    return make
+
+
 @pytest.fixture(params=["bash", "zsh", "fish"])
-def shell(request, required, tmp_path, stand_in):
+def shell(request, shell_of):
     """
     Each of the shells.
     """
-    home = tmp_path / "home"
-    home.mkdir()
-    return Shell(required(request.param), home, stand_in.path)
+    return shell_of(request.param)
 
 
 @pytest.fixture
-def bash(required, tmp_path, stand_in):
-    """
-    Bash, for what only bash has.
-    """
-    home = tmp_path / "home"
-    home.mkdir()
-    return Shell(required("bash"), home, stand_in.path)
+def bash(shell_of):
+    return shell_of("bash")
 
 
 @pytest.fixture
-def zsh(required, tmp_path, stand_in):
-    """
-    Zsh, likewise.
-    """
-    home = tmp_path / "home"
-    home.mkdir()
-    return Shell(required("zsh"), home, stand_in.path)
-
-
-@pytest.fixture
-def fish(required, tmp_path, stand_in):
-    """
-    Fish, likewise.
-    """
-    home = tmp_path / "home"
-    home.mkdir()
-    return Shell(required("fish"), home, stand_in.path)
+def zsh(shell_of):
+    return shell_of("zsh")
 
 
 class StandIn:
     """
-    In place of `upgrade-state`: says TOLD, and writes down how it was called.
+    In place of `upgrade-state`: prints TOLD, and records its arguments.
     """
 
     def __init__(self, directory: Path, log: Path) -> None:

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 import upgrade_state
-from upgrade_state import StateStore
-from upgrade_state.cli import _hook, _targets
-from upgrade_state.lockfiles import format_of
+from upgrade_state import cli, lockfiles
 
-FILES = Path(_hook.__file__).parent
+FILES = Path(cli.__file__).parent
+SHELLS = ("bash", "zsh", "fish")
+NAMES = (*lockfiles.names(), ".flox/env/manifest.lock")
 LINE = "1 version change available in 'shop'."
 
 # The real command, installed.
@@ -27,7 +27,7 @@ sys.exit(main())
 
 
 class TestCommand:
-    @pytest.mark.parametrize("name", _hook.SHELLS)
+    @pytest.mark.parametrize("name", SHELLS)
     def test_prints(self, run, name):
         """
         The code is printed as a whole, without a placeholder or a comment.
@@ -40,7 +40,7 @@ class TestCommand:
         lines = result.out.splitlines()
         assert not [line for line in lines if line.lstrip().startswith(("#", "\n"))]
 
-    @pytest.mark.parametrize("name", _hook.SHELLS)
+    @pytest.mark.parametrize("name", SHELLS)
     def test_parsed(self, run, name, required):
         """
         Each shell can read what it gets.
@@ -55,9 +55,9 @@ class TestCommand:
 
     def test_incomplete(self, run, monkeypatch, tmp_path):
         """
-        What was not installed with it is named, and no trouble with the output.
+        A missing file of the package is named.
         """
-        monkeypatch.setattr(_hook, "_HERE", str(tmp_path))
+        monkeypatch.setattr("upgrade_state.cli._hook._HERE", str(tmp_path))
 
         result = run("hook", "bash")
 
@@ -76,7 +76,7 @@ class TestCommand:
         assert (2, "") == (result.status, result.out)
         assert 1 == len(result.err.splitlines())
         if words != ["bash", "zsh"]:
-            assert all(shell in result.err for shell in _hook.SHELLS)
+            assert all(shell in result.err for shell in SHELLS)
 
     def test_cache_directory(self, run):
         """
@@ -119,7 +119,7 @@ class TestCommand:
         """
         monkeypatch.setattr(sys, "stdout", None)
 
-        assert 0 == _hook.hook(type("", (), {"shell": "bash", "cache_dir": None}))
+        assert 0 == cli.main(["hook", "bash", "--cache-dir=/x"])
 
     def test_as_a_module(self, run, monkeypatch):
         """
@@ -156,7 +156,7 @@ class TestFiles:
 
         assert "" == done.stdout
 
-    @pytest.mark.parametrize("name", _hook.SHELLS)
+    @pytest.mark.parametrize("name", SHELLS)
     def test_readable(self, name, required):
         """
         Each file is code of its shell before anything is filled in.
@@ -168,42 +168,28 @@ class TestFiles:
 
 
 class TestNames:
-    def test_known(self, tmp_path):
+    def test_known(self, tmp_path, run):
         """
-        What a shell looks for is what the command then finds.
+        The command finds every lockfile for which a shell looks.
         """
-        found = {}
-        for number, name in enumerate(_targets.fixed_names()):
+        for number, name in enumerate(NAMES):
             path = tmp_path / str(number) / name
             path.parent.mkdir(parents=True)
             path.touch()
-            store = StateStore(tmp_path / "cache")
-            (one,) = _targets.present(store, str(tmp_path / str(number)), None)
-            found[one.lockfile_name] = name
 
-        assert all(name == other for name, other in found.items())
-        assert len(found) == len(_targets.fixed_names())
+            shown = run("show", tmp_path / str(number)).out
+            assert f"{tmp_path / str(number)} ({name})\n" in shown
 
-    @pytest.mark.parametrize("name", _hook.SHELLS)
+    @pytest.mark.parametrize("name", SHELLS)
     def test_all(self, run, name):
         """
-        All of them are looked for, and none has a character that shells know.
+        A shell looks for every name, and none has a character special to it.
         """
         code = run("hook", name).out
 
-        for lockfile in _targets.fixed_names():
+        for lockfile in NAMES:
             assert lockfile in code
             assert lockfile.replace("/", "").replace("-", "").replace(".", "").isalnum()
-
-    def test_agreed(self):
-        """
-        They are the names that stand for themselves, and Flox's.
-        """
-        *names, flox = _targets.fixed_names()
-
-        assert ".flox/env/manifest.lock" == flox
-        assert names == sorted(names)
-        assert all(format_of(name) for name in names)
 
 
 class TestReal:
@@ -214,7 +200,7 @@ class TestReal:
 
     def test_once(self, shell, terminal, checked, tmp_path):
         """
-        The user is told once, and neither here nor in another shell again.
+        The notice is given once, in one shell.
         """
         one, other = terminal(shell, cwd=tmp_path), terminal(shell, cwd=tmp_path)
         lines = ("cd shop", "echo", "cd ..", "cd shop")
@@ -224,7 +210,7 @@ class TestReal:
 
     def test_below(self, shell, terminal, checked, shop):
         """
-        Also in a directory below, which is not the name that is told.
+        Below the project, the notice is about the project.
         """
         (shop / "sub").mkdir()
         tty = terminal(shell, cwd=shop / "sub")
@@ -233,7 +219,7 @@ class TestReal:
 
     def test_unknown(self, shell, terminal, shop, tmp_path, cache):
         """
-        Where nothing is known nothing is said, started or written.
+        If nothing is known, nothing is printed, started or written.
         """
         shown = terminal(shell, cwd=tmp_path).run("cd shop")
 
@@ -242,7 +228,7 @@ class TestReal:
 
     def test_foreign_modules(self, shell, terminal, shop, tmp_path):
         """
-        What lies in a directory is not run because somebody enters it.
+        Modules in a directory that is entered are not imported.
         """
         marker = tmp_path / "marker"
         for name in ("sitecustomize", "upgrade_state", "os", "_json"):

@@ -8,6 +8,8 @@ import subprocess
 
 import pytest
 
+from upgrade_state import lockfiles
+
 
 class TestTelling:
     def test_on_entering(self, shell, terminal, stand_in, desk):
@@ -21,7 +23,7 @@ class TestTelling:
         assert str(desk / "shop") == call["directory"]
         assert ("", [False, False, True]) == (call["input"], call["is_terminal"])
         assert 1 == shown.count("TOLD")
-        assert "nobody" not in shown
+        assert "not to be seen" not in shown
 
     def test_then_silent(self, shell, terminal, stand_in):
         """
@@ -42,7 +44,7 @@ class TestTelling:
 
     def test_in_one_line(self, shell, terminal, stand_in):
         """
-        What was entered and left before the prompt was not entered.
+        A directory that is entered and left before the prompt does not count.
         """
         terminal(shell).run("cd shop; cd ..; cd plain")
 
@@ -50,7 +52,7 @@ class TestTelling:
 
     def test_first_prompt(self, shell, terminal, stand_in, desk):
         """
-        A shell that starts there has entered it.
+        A shell that starts in a directory has entered it.
         """
         tty = terminal(shell, cwd=desk / "shop")
 
@@ -59,7 +61,7 @@ class TestTelling:
 
     def test_above(self, shell, terminal, stand_in, desk):
         """
-        In a directory below it is the one above that is told of.
+        In a directory below, the notice is about the one above.
         """
         terminal(shell).run("cd shop/sub/sub")
 
@@ -67,7 +69,7 @@ class TestTelling:
 
     def test_deep(self, shell, terminal, stand_in, desk):
         """
-        However far above.
+        The directory above may be far away.
         """
         deep = desk.joinpath("shop", *"abcdefghijklmnopqrstuvwxyz" * 2)
         deep.mkdir(parents=True)
@@ -78,7 +80,7 @@ class TestTelling:
 
     def test_nearest(self, shell, terminal, stand_in, desk):
         """
-        Of several above the nearest counts.
+        Of several directories above, the nearest counts.
         """
         (desk / "shop" / "sub" / "flake.lock").touch()
         terminal(shell).run("cd shop/sub/sub")
@@ -87,7 +89,7 @@ class TestTelling:
 
     def test_elsewhere(self, shell, terminal, stand_in):
         """
-        Where there is no lockfile nothing runs; a directory of that name is none.
+        Without a lockfile nothing runs; a directory of that name is none.
         """
         terminal(shell).run("cd plain", "mkdir uv.lock", "cd sub", "cd /")
 
@@ -95,7 +97,7 @@ class TestTelling:
 
     def test_substitution(self, shell, terminal, stand_in):
         """
-        Neither in a command substitution nor in a subshell.
+        Nothing runs in a command substitution or a subshell.
         """
         line = {
             "fish": 'set x (cd shop; cat uv.lock; echo a; cd ..); echo "<$x>"',
@@ -107,7 +109,7 @@ class TestTelling:
 
     def test_not_interactive(self, shell, stand_in, desk):
         """
-        Nor in a script.
+        Nothing runs in a script.
         """
         done = subprocess.run(
             [shell.program, "-c", f"{shell.hook()}\ncd shop\necho a"],
@@ -123,7 +125,7 @@ class TestTelling:
 
     def test_reading(self, shell, terminal, stand_in, desk):
         """
-        Nor where a command of the shell asks for a line.
+        Nothing runs while a command reads a line.
         """
         tty = terminal(shell)
         tty.send("cd shop; read x; cd ..\n")
@@ -135,19 +137,18 @@ class TestTelling:
         """
         Every name that needs no pattern is found.
         """
-        from upgrade_state.cli._targets import fixed_names  # noqa: PLC0415
-
-        places = [desk / str(number) for number, _ in enumerate(fixed_names())]
-        for place, name in zip(places, fixed_names(), strict=True):
+        names = (*lockfiles.names(), ".flox/env/manifest.lock")
+        places = [desk / str(number) for number, _ in enumerate(names)]
+        for place, name in zip(places, names, strict=True):
             (place / name).parent.mkdir(parents=True)
             (place / name).touch()
         terminal(shell).run(*(f"cd '{place}'" for place in places))
 
         assert [str(place) for place in places] == stand_in.directories
 
-    def test_nobody_would_see_it(self, shell, terminal, stand_in, desk, tmp_path):
+    def test_no_terminal(self, shell, terminal, stand_in, desk, tmp_path):
         """
-        Where stderr is no terminal nothing is claimed.
+        If stderr is no terminal, nothing is claimed.
         """
         if shell.is_fish:
             with open(tmp_path / "err", "w") as err:
@@ -166,7 +167,7 @@ class TestNotSpawning:
 
     def spawned(self, log):
         """
-        What was spawned after the mark.
+        Return the processes that were started after the mark.
         """
         before, found, after = log.read_text().rpartition('"MARK"]')
         assert "upgrade-state" in before
@@ -203,7 +204,7 @@ class TestNotSpawning:
 
     def test_there(self, shell, terminal, trace):
         """
-        With one, there is one; so it is processes that are counted.
+        With a lockfile there is one process, so the count is right.
         """
         shell.tracer, log = trace
         tty = terminal(shell)
@@ -226,13 +227,13 @@ class TestStatus:
 
     def test_at_the_same_place(self, shell, terminal):
         """
-        So it does where nothing has changed.
+        So it does if the directory has not changed.
         """
         assert "[1|1 0 1]" in terminal(shell).run("false | true | false")
 
     def test_failing(self, shell, terminal, stand_in):
         """
-        What becomes of the command is not the prompt's business.
+        A failed command does not change the status.
         """
         stand_in.make("sys.exit(3)")
         shown = terminal(shell).run("cd shop")
@@ -256,7 +257,7 @@ class TestStatus:
 
     def test_last_argument(self, shell, terminal):
         """
-        What a shell remembers of the last command stays.
+        The last argument of the user's command stays.
         """
         if shell.is_fish:
             pytest.skip("fish does not remember it")
@@ -266,7 +267,7 @@ class TestStatus:
 
     def test_variables(self, shell, terminal, desk):
         """
-        Nothing is left behind but what remembers the directory, and in bash the status.
+        Only variables for the directory and, in bash, the status are left.
         """
         names = {
             "bash": "compgen -v",
@@ -311,7 +312,7 @@ class TestPlaces:
     @pytest.mark.parametrize("name", ODD, ids=ascii)
     def test_odd_names(self, shell, terminal, stand_in, desk, name):
         """
-        Whatever a directory is called, it is found, and is nothing but a name.
+        A directory with any name is found, and its name is not evaluated.
         """
         place = desk / name / name
         place.mkdir(parents=True)
@@ -325,7 +326,7 @@ class TestPlaces:
     @pytest.mark.parametrize("name", ODD, ids=ascii)
     def test_odd_command(self, shell, terminal, stand_in, tmp_path, name):
         """
-        So is the place where the command is installed.
+        So is the directory of the command.
         """
         stand_in.path = shell.command = tmp_path / name / "upgrade-state"
         stand_in.make()
@@ -335,7 +336,7 @@ class TestPlaces:
 
     def test_link(self, shell, terminal, stand_in, desk):
         """
-        What lies above is what the manager finds there, not what $PWD says.
+        The directory above is the physical one, not the one in $PWD.
         """
         (desk / "plain" / "link").symlink_to(desk / "shop" / "sub")
         terminal(shell).run("cd plain/link")
@@ -344,7 +345,7 @@ class TestPlaces:
 
     def test_link_into_an_environment(self, shell, terminal, stand_in, desk):
         """
-        And a link below an environment leads out of it.
+        A link below an environment leads out of it.
         """
         (desk / "shop" / "link").symlink_to(desk / "plain" / "sub")
         terminal(shell).run("cd plain", "cd ../shop/link")
@@ -353,7 +354,7 @@ class TestPlaces:
 
     def test_deleted(self, shell, terminal, stand_in):
         """
-        A directory that is gone has nothing above it, and that is all.
+        A directory that was removed has none above it.
         """
         tty = terminal(shell)
         shown = tty.run("mkdir shop/gone", "cd shop/gone && rmdir ../gone")
@@ -364,7 +365,7 @@ class TestPlaces:
 
     def test_closed(self, shell, terminal, stand_in, desk):
         """
-        Nor does it matter that a directory may not be read.
+        A directory need not be readable.
         """
         (desk / "shop" / "sub").chmod(0o100)
         terminal(shell).run("cd shop/sub")
@@ -373,7 +374,7 @@ class TestPlaces:
 
     def test_gone(self, shell, terminal, stand_in):
         """
-        Where the command was removed nothing is said any more.
+        Without the command, nothing is printed.
         """
         tty = terminal(shell)
         stand_in.path.unlink()
@@ -384,7 +385,7 @@ class TestPlaces:
 
     def test_cache_directory(self, shell, terminal, stand_in, tmp_path):
         """
-        A cache directory that the hook is given is given to the command.
+        The hook passes its cache directory to the command.
         """
         where = str(tmp_path / "it's here")
         hook = shell.hook().replace(" hook ", ' hook --cache-dir "$WHERE" ')
@@ -395,7 +396,7 @@ class TestPlaces:
 
     def test_twice(self, shell, terminal, stand_in):
         """
-        A start-up file that is read twice does not tell twice.
+        A start-up file that is read twice runs the command once.
         """
         terminal(shell, after=shell.hook()).run("cd shop")
 
@@ -403,7 +404,7 @@ class TestPlaces:
 
     def test_inner_shell(self, shell, terminal, stand_in, desk):
         """
-        A shell in a shell has entered the directory, too, whatever is exported.
+        A shell in a shell has entered the directory, even if all is exported.
         """
         everything = {"bash": "set -a", "zsh": "setopt all_export"}
         before = everything.get(shell.name, "")

@@ -1,0 +1,193 @@
+"""
+Problems of a store, as values. Looking for them changes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING, Literal
+
+import attrs
+
+from upgrade_state import _files, _look, _record, _store
+from upgrade_state.exceptions import UpgradeStateError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from upgrade_state import StateStore
+
+
+@attrs.frozen
+class Finding:
+    """
+    One problem of a store, or of the environment variables that choose it.
+
+    Attributes:
+        kind: ``switch``: a variable silences notices and automatic checks.
+            ``variable``: a variable is ignored. ``store``: the store cannot be
+            read or written. ``access``: a file has a wrong owner, wrong
+            permissions or a wrong type. ``record``: a record is corrupt or
+            cannot be read. ``result``: a file that a record names is gone or
+            damaged. ``leftover``: a file that no record needs.
+
+        explanation: The problem, and in most cases the remedy, without the path.
+
+        path: The file; None: there is none.
+    """
+
+    kind: Literal[
+        "switch", "variable", "store", "access", "record", "result", "leftover"
+    ]
+    explanation: str
+    path: str | None = None
+
+    def __str__(self) -> str:
+        """
+        Explain the problem in one line.
+        """
+        place = "" if self.path is None else f": '{self.path}'"
+        return f"{self.explanation}{place}"
+
+
+def findings(store: StateStore) -> Iterator[Finding]:
+    """
+    Stream every problem of *store*.
+    """
+    switch = _look.switch()
+    if switch is not None:
+        words = f"{switch} is set: there are no notices and no automatic checks"
+        yield Finding("switch", words)
+    for name in ("HOME", "XDG_CACHE_HOME"):
+        value = os.environ.get(name)
+        if value and not os.path.isabs(value):
+            words = f"{name} is not an absolute path and is ignored"
+            yield Finding("variable", words, value)
+    yield from obstacles(store)
+    try:
+        root = store._place()  # noqa: SLF001
+        if not _record.is_trusted(root):
+            return
+    except UpgradeStateError:  # an obstacle
+        return
+    try:
+        yield from _access(root)
+        for name in _files.SUBDIRECTORIES:
+            yield from _subdirectory(f"{root}/{name}")
+        yield from _records(root)
+        yield from _leftovers(root)
+    except UpgradeStateError as error:
+        yield Finding("store", error.message, error.path)
+
+
+def obstacles(store: StateStore) -> Iterator[Finding]:
+    """
+    Stream the problems that keep *store* from being read or written.
+
+    Only those that show without a write.
+    """
+    try:
+        root = store._place()  # noqa: SLF001
+        if not _record.is_trusted(root):  # it does not exist yet
+            ancestor = _files.nearest(root)
+            if not os.path.isdir(ancestor):
+                yield Finding("store", "is no directory", ancestor)
+            elif not os.access(ancestor, os.W_OK | os.X_OK):
+                yield Finding("store", "cannot be written to", ancestor)
+            _files.refuse_for_root(root)
+            return
+    except UpgradeStateError as error:
+        yield Finding("store", error.message, error.path)
+        return
+    for path in (root, f"{root}/locks", f"{root}/tmp"):
+        if os.path.isdir(path) and not os.access(path, os.W_OK | os.X_OK):
+            yield Finding("store", "cannot be written to", path)
+    if _files.is_full(root):
+        yield Finding("store", "the file system is full", root)
+
+
+def _access(path: str) -> Iterator[Finding]:
+    try:
+        status = os.lstat(path)
+    except OSError:  # deleted since it was listed
+        return
+    if status.st_uid != os.geteuid():
+        yield Finding("access", f"belongs to user {status.st_uid}", path)
+    if stat.S_ISLNK(status.st_mode):
+        yield Finding("access", "is a symlink", path)
+    elif stat.S_IMODE(status.st_mode) & 0o077:
+        mode = stat.filemode(status.st_mode)
+        yield Finding("access", f"is open to others ({mode})", path)
+
+
+def _subdirectory(path: str) -> Iterator[Finding]:
+    if not os.path.lexists(path):
+        return
+    if not stat.S_ISDIR(os.lstat(path).st_mode):
+        yield Finding("access", "is no directory", path)
+        return
+    yield from _access(path)
+    for name in _files.names_in(path):
+        yield from _access(f"{path}/{name}")
+    if os.path.basename(path) != "locks":
+        return
+    import fcntl  # noqa: PLC0415 - not on Windows
+
+    # No process locks the directory itself, so this disturbs none.
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return
+    except OSError as error:
+        words = f"the file system has no locks ({error.strerror})"
+        yield Finding("store", words, path)
+    finally:
+        os.close(fd)
+
+
+def _records(root: str) -> Iterator[Finding]:
+    for name in _files.names_in(root):
+        path = f"{root}/{name}"
+        key, ending = name[:32], name[32:]
+        if name in _files.SUBDIRECTORIES:
+            continue
+        yield from _access(path)
+        if not _files.is_key(key) or ending not in (".json", ".json.corrupt"):
+            yield Finding("leftover", "does not belong here", path)
+        elif ending == ".json.corrupt":
+            words = "was a corrupt record, which a check has replaced; delete it"
+            yield Finding("leftover", words, path)
+        else:
+            yield from _record_and_results(_store.Entry(root, key, None, None), path)
+
+
+def _record_and_results(entry: _store.Entry, path: str) -> Iterator[Finding]:
+    try:
+        record = _store.read(entry)
+    except UpgradeStateError as error:
+        yield Finding("record", error.message, error.path)
+        return
+    if record is None and os.path.lexists(path):
+        words = "is a corrupt record; the next check replaces it, or prune deletes it"
+        yield Finding("record", words, path)
+    for field in _store.RESULT_FILES:
+        try:
+            _store.read_result(entry, field, record)
+        except UpgradeStateError as error:
+            yield Finding("result", error.message, error.path)
+
+
+def _leftovers(root: str) -> Iterator[Finding]:
+    for directory in ("results", "logs", "tmp"):
+        path = f"{root}/{directory}"
+        if not os.path.isdir(path):
+            continue
+        for name in _files.names_in(path):
+            if not os.path.lexists(f"{root}/{name[:32]}.json"):
+                words = "was left behind; prune deletes it"
+                yield Finding("leftover", words, f"{path}/{name}")
+            elif directory == "tmp":
+                words = "was left behind; the next writer deletes it"
+                yield Finding("leftover", words, f"{path}/{name}")

@@ -1,0 +1,177 @@
+"""
+The command `check --all`: look for upgrades in every known environment.
+"""
+
+from __future__ import annotations
+
+import collections
+import copy
+import json as json_
+import signal
+from typing import TYPE_CHECKING
+
+from upgrade_state import checks
+from upgrade_state.cli._check import command_of, problem_of
+from upgrade_state.cli._durations import limit
+from upgrade_state.cli._output import err, flush, give_up, out, print_raw
+from upgrade_state.cli._parser import typed
+from upgrade_state.cli._progress import Counter
+from upgrade_state.cli._signals import ENDING, cancel_on_signals
+from upgrade_state.cli._targets import UsageError, name_of
+from upgrade_state.cli._view import View
+
+if TYPE_CHECKING:
+    from typing import Final
+
+    from upgrade_state import EnvironmentState, StateStore
+    from upgrade_state.checks import Result
+    from upgrade_state.cli._parser import (
+        Parser,
+        Question,
+        ResolverOptions,
+        ScopeOptions,
+    )
+
+EXAMPLE = "check --all --jobs 4"
+
+DESCRIPTION = """\
+Check every environment of the store whose check is due, by the recipe that its
+record names, or with COMMAND.
+
+Environments that are fresh or backing off are skipped, so an interrupted run
+continues when it is started again.
+"""
+
+# The outcomes, in the words and the order of the summary.
+_COUNTED: Final = {
+    "checked": "checked",
+    "fresh": "fresh",
+    "backing-off": "backing off",
+    "no-recipe": "without a recipe",
+    "gone": "gone",
+    "busy": "busy",
+    "dropped": "overtaken",
+    "failed": "failed",
+    "cancelled": "cancelled",
+}
+
+# Nothing failed, and no work is left. "backing-off" is not one of them: its last
+# check failed, and a monitor must not report that as mended.
+_DONE: Final = frozenset({"checked", "fresh", "no-recipe", "gone"})
+
+
+def add_options(parser: Parser) -> None:
+    """
+    Add the arguments of the command.
+    """
+    parser.usage = "%(prog)s [options] [-- COMMAND ...]"
+    parser.add_argument(
+        "-j",
+        "--jobs",
+        metavar="N",
+        type=typed(_number),
+        help="how many checks run at once (default: 4 for each core, at most 8)",
+    )
+    parser.add_argument(
+        "--on-error",
+        choices=("continue", "stop", "retry"),
+        default="continue",
+        help="how to go on after a failed check (default: continue)",
+    )
+    parser.add("--restart", "check every environment, however fresh its last check")
+    words = "end the run after this time (default: never)"
+    parser.add("--timeout", words, "DURATION", limit)
+    parser.add_resolving()
+    parser.add_shared("--cache-dir")
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 10_000):
+        raise ValueError(f"not a number of checks: {text!r}")
+    return int(text)
+
+
+def run(
+    store: StateStore,
+    resolving: ResolverOptions,
+    question: Question,
+    scope: ScopeOptions,
+    *,
+    json: bool,
+) -> int:
+    """
+    Check every environment, and print each result as its check ends.
+
+    Returns:
+        1 if a check failed or has yet to be made.
+    """
+    resolver = None
+    if resolving.argv is not None:
+        try:
+            resolver = command_of(resolving)
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+    elif resolving.copies or resolving.passes or resolving.sandbox:
+        raise UsageError("--copy, --env and --sandbox need a COMMAND with --all")
+    environments = sorted(store, key=lambda e: (e.path or "", e.lockfile_name or ""))
+
+    def observe(environment: EnvironmentState, result: Result | None) -> None:
+        counter.count(name_of(environment), is_over=result is not None)
+        if result is not None:
+            _report(environment, result, question, json=json)
+
+    try:
+        with cancel_on_signals(signal.SIGINT, *ENDING) as cancellation:
+            with Counter(len(environments), json=json) as counter:
+                results = checks.check_all(
+                    environments,
+                    resolver,
+                    jobs=scope.jobs,
+                    timeout=scope.timeout,
+                    on_error=scope.on_error,
+                    max_age=question.max_age,
+                    restart=scope.restart,
+                    cancellation=cancellation,
+                    observe=observe,
+                )
+            states = collections.Counter[str](r.outcome.state for r in results)
+            parts = [
+                f"{states[s]} {words}" for s, words in _COUNTED.items() if states[s]
+            ]
+            err(", ".join(parts) or "nothing is known, so there is nothing to check")
+    except BrokenPipeError:  # the reader has closed its end, and checks are left
+        give_up()
+        return 1
+    return 0 if states.keys() <= _DONE else 1
+
+
+def _report(
+    environment: EnvironmentState, result: Result, question: Question, *, json: bool
+) -> None:
+    """
+    Print a result as JSON; for people only if a check was made.
+    """
+    outcome, name = result.outcome, name_of(environment)
+    if json:
+        fields: dict[str, object] = {
+            "outcome": outcome.state,
+            "seconds": round(result.seconds, 3),
+        }
+        if outcome.error is not None:
+            fields["message"] = outcome.error.message
+        # A handle keeps the record that it has read, and there may be many handles.
+        look = outcome.look or copy.copy(environment).look()
+        if look.error is None:
+            print_raw(View(look, question).as_json(**fields))
+        else:
+            known = {"environment": result.path, "lockfile": result.lockfile_name}
+            print_raw(json_.dumps(known | {"key": result.key} | fields))
+    elif outcome.state == "checked" and outcome.look is not None:
+        out(f"{name}: {View(outcome.look, question).found}")
+    elif result.path is None:  # only the record's place is known
+        err(f"{outcome.error} (upgrade-state doctor says more)")
+    elif (problem := problem_of(outcome)) is not None:
+        err(f"{name}: {problem}")
+    elif outcome.state == "cancelled" and result.seconds:
+        err(f"{name}: cancelled after {result.seconds:.0f} s")
+    flush()  # a reader does not wait for the other checks

@@ -1,0 +1,46 @@
+"""
+The command `forget`: delete the records of a directory's environments.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from upgrade_state.cli._output import err, for_each, out
+from upgrade_state.cli._targets import name_of
+from upgrade_state.cli._view import is_recorded
+
+if TYPE_CHECKING:
+    from upgrade_state import Look
+    from upgrade_state.cli._parser import Parser
+    from upgrade_state.cli._targets import Target
+
+EXAMPLE = "forget ~/src/shop"
+
+
+def add_options(parser: Parser) -> None:
+    """
+    Add the arguments of the command.
+    """
+    parser.add_target(".")
+
+
+def run(target: Target) -> int:
+    """
+    Forget each environment; 1 if nothing is known, or if a check is running.
+    """
+
+    def forget(look: Look) -> bool:
+        name = name_of(look.environment)
+        is_forgotten = look.environment.forget()
+        if is_forgotten:
+            out(f"{name} is forgotten")
+        else:
+            err(f"{name} is being checked; nothing is forgotten")
+        return is_forgotten
+
+    looks = list(filter(is_recorded, target.known()))
+    if not looks:
+        err(target.nothing_known())
+        return 1
+    return 0 if all(for_each(looks, forget)) else 1

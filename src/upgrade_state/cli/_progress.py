@@ -1,0 +1,95 @@
+"""
+Progress of checks on a terminal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import sys
+from typing import TYPE_CHECKING
+
+from upgrade_state.cli._output import err
+
+if TYPE_CHECKING:
+    from typing import Self, TextIO
+
+    from rich.progress import Progress
+
+
+class Counter(contextlib.ExitStack):
+    """
+    Counts on a terminal the checks that run and those that are left.
+
+    With rich, on one line that stays below the output. Without rich, and if
+    stdout is a pipe, whose reader may print on the same terminal, with one line
+    for every check that begins.
+
+    Args:
+        total: The number of environments.
+
+        json: Stdout is for other programs: a terminal must not wrap its lines.
+    """
+
+    def __init__(self, total: int, *, json: bool) -> None:
+        super().__init__()
+        self._total = self._left = total
+        self._running: set[str] = set()
+        self._is_shown = _is_terminal(sys.stderr) and not (
+            json and _is_terminal(sys.stdout)
+        )
+        self._bar: Progress | None = None
+
+    def __enter__(self) -> Self:
+        if self._is_shown and not _is_pipe(sys.stdout):
+            with contextlib.suppress(ImportError):
+                from rich.console import Console
+                from rich.progress import (
+                    BarColumn,
+                    Progress,
+                    TextColumn,
+                    TimeElapsedColumn,
+                )
+
+                text = TextColumn("{task.description}", markup=False)
+                columns = text, BarColumn(), TimeElapsedColumn()
+                self._bar = Progress(
+                    *columns,
+                    console=Console(stderr=True),
+                    redirect_stdout=_is_terminal(sys.stdout),
+                    transient=True,
+                )
+                self._task = self._bar.add_task("checking", total=self._total)
+                self.enter_context(self._bar)
+        return self
+
+    def count(self, name: str, *, is_over: bool) -> None:
+        """
+        Count a check that begins, or an environment whose check is over.
+        """
+        if is_over:
+            self._left -= 1
+            self._running.discard(name)
+        else:
+            self._running.add(name)
+        running = len(self._running)
+        if self._bar is not None:
+            line = f"checking {name}"
+            if self._total > 1:
+                line = f"{running} running, {self._left - running} left"
+            done = self._total - self._left
+            self._bar.update(self._task, description=line, completed=done)
+        elif self._is_shown and not is_over:
+            err(f"checking {name}")
+
+
+def _is_pipe(stream: TextIO | None) -> bool:
+    try:
+        return stream is not None and stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode)
+    except OSError:  # the stream is no file
+        return False
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    return stream is not None and stream.isatty()

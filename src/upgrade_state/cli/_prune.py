@@ -1,0 +1,39 @@
+"""
+The command `prune`: forget environments whose directories were removed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from upgrade_state.cli._durations import duration
+from upgrade_state.cli._output import out
+from upgrade_state.cli._targets import name_of
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    from upgrade_state import StateStore
+    from upgrade_state.cli._parser import Parser
+
+EXAMPLE = "prune --dry-run"
+
+
+def add_options(parser: Parser) -> None:
+    """
+    Add the arguments of the command.
+    """
+    parser.add_shared("--cache-dir")
+    words = "only records that were last written so long ago (default: 90d)"
+    parser.add("--older-than", words, "DURATION", duration)
+    parser.add("--dry-run", "print them, and forget none")
+
+
+def run(store: StateStore, *, older_than: dt.timedelta | None, dry_run: bool) -> int:
+    """
+    Forget them, and print their names.
+    """
+    words = "would be forgotten" if dry_run else "is forgotten"
+    for environment in store.prune(older_than=older_than, dry_run=dry_run):
+        out(f"{name_of(environment)} {words}")
+    return 0

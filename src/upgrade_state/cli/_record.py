@@ -1,0 +1,61 @@
+"""
+The command `record`: store the result of a check that was made elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from upgrade_state import checks
+from upgrade_state.cli._check import BUSY, NO_CONSENT, OVERTAKEN
+from upgrade_state.cli._output import err
+from upgrade_state.cli._targets import UsageError, name_of
+from upgrade_state.exceptions import StateReadError
+
+if TYPE_CHECKING:
+    from upgrade_state.cli._parser import Parser
+    from upgrade_state.cli._targets import Target
+
+EXAMPLE = "record --old uv.lock --new /tmp/uv.lock"
+
+
+def add_options(parser: Parser) -> None:
+    """
+    Add the arguments of the command.
+    """
+    parser.add_target(".")
+    parser.add_shared("--format")
+    parser.add("--old", "the lockfile that was checked", "FILE", required=True)
+    parser.add("--new", "the lockfile after the upgrade", "FILE", required=True)
+
+
+def run(target: Target, *, old: str, new: str, format: str | None) -> int:  # noqa: A002
+    """
+    Store the result; 1 if a check is running or was faster.
+    """
+    if not os.path.exists(target.env or ""):
+        raise UsageError(f"there is no such directory or lockfile: {target.env!r}")
+    environment = target.the_one()
+    name = name_of(environment)
+    contents = []
+    for path in (old, new):
+        if not os.path.isfile(path):
+            raise StateReadError("There is no regular file", path)
+        with open(path, "rb") as file:
+            contents.append(file.read())
+    checks.judge(environment, *contents, format=format)
+    with environment.try_check(contents[0]) as guard:
+        if guard is None:
+            err(f"{name}: {BUSY}")
+            return 1
+        had_recipe = guard.recipe is not None
+        is_stored = guard.commit(contents[1], format=format)
+    if not is_stored:
+        err(f"{name}: {OVERTAKEN}")
+        return 1
+    if environment.look().lockfile_changed:
+        err(f"{name}: its lockfile is another one than {old}")
+    if had_recipe:
+        err(f"{name}: {NO_CONSENT}")
+    return 0

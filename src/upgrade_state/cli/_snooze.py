@@ -1,0 +1,66 @@
+"""
+The command `snooze`: no notice for some time.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+from upgrade_state._messages import moment
+from upgrade_state.cli._durations import duration
+from upgrade_state.cli._output import err, for_each, out
+from upgrade_state.cli._parser import typed
+from upgrade_state.cli._targets import UsageError, name_of
+
+if TYPE_CHECKING:
+    from upgrade_state import Look
+    from upgrade_state.cli._parser import Parser
+    from upgrade_state.cli._targets import Target
+
+EXAMPLE = "snooze --for 7d"
+
+
+def add_options(parser: Parser) -> None:
+    """
+    Add the arguments of the command.
+    """
+    parser.add_target()
+    choice = parser.add_mutually_exclusive_group(required=True)
+    choice.add_argument(
+        "--for",
+        dest="length",
+        metavar="DURATION",
+        type=typed(duration),
+        help="how long to stay silent, such as 7d",
+    )
+    choice.add_argument(
+        "--off", dest="length", action="store_const", const=None, help="end the snooze"
+    )
+
+
+def run(target: Target, *, length: dt.timedelta | None) -> int:
+    """
+    Record until when to stay silent; 1 if nothing is known.
+
+    Args:
+        length: For how long. None: end the snooze.
+    """
+    until = None
+    if length is not None:
+        try:
+            until = dt.datetime.now(dt.UTC) + length
+        except OverflowError:
+            raise UsageError("the snooze would end after the year 9999") from None
+    words = "is not snoozed" if until is None else f"is snoozed until {moment(until)}"
+
+    def snooze(look: Look) -> bool:
+        recorded = look.environment.snooze(until)
+        if recorded:
+            out(f"{name_of(look.environment)} {words}")
+        return recorded
+
+    if any(for_each(target.known(), snooze)):
+        return 0
+    err(target.nothing_known())
+    return 1

@@ -1,0 +1,123 @@
+import os
+
+from upgrade_state import StateStore
+
+
+class TestSnooze:
+    def test_silent(self, checked, run):
+        """
+        A snooze silences notices until it is ended.
+        """
+        result = run("snooze", "--for", "7d")
+
+        assert 0 == result.status
+        assert f"{checked.path} (uv.lock) is snoozed until 20" in result.out
+        assert "snoozed" == checked.look().verdict().reason
+
+        assert (
+            f"{checked.path} (uv.lock) is not snoozed\n" == run("snooze", "--off").out
+        )
+        assert "notify" == checked.look().verdict().reason
+
+    def test_nothing_known(self, environment, run):
+        """
+        An unknown environment cannot be snoozed.
+        """
+        result = run("snooze", "--for", "7d")
+
+        assert (1, "") == (result.status, result.out)
+        told = f"upgrade-state: nothing is known of {environment.path} (uv.lock)\n"
+        assert told == result.err
+
+    def test_too_long(self, checked, run):
+        """
+        Longer than the calendar goes is a mistake.
+        """
+        assert 2 == run("snooze", "--for", "9999999d").status
+
+    def test_neither(self, checked, run):
+        """
+        For how long is not guessed.
+        """
+        assert 2 == run("snooze").status
+
+
+class TestForget:
+    def test_forgotten(self, checked, run):
+        """
+        A forgotten environment has no record.
+        """
+        result = run("forget")
+
+        assert f"{checked.path} (uv.lock) is forgotten\n" == result.out
+        assert None is checked.look().information
+
+    def test_gone_lockfile(self, checked, shop, run):
+        """
+        A removed lockfile can be forgotten, too.
+        """
+        (shop / "uv.lock").unlink()
+
+        assert 0 == run("forget").status
+        assert None is checked.look().information
+
+    def test_nothing_known(self, environment, run):
+        """
+        An unknown environment cannot be forgotten.
+        """
+        assert 1 == run("forget").status
+
+    def test_busy(self, checked, run):
+        """
+        An environment that is being checked is kept.
+        """
+        with checked.try_check():
+            result = run("forget")
+
+        assert 1 == result.status
+        assert "is being checked; nothing is forgotten" in result.err
+        assert None is not checked.look().information
+
+
+class TestPrune:
+    def test_pruned(self, checked, shop, run, monkeypatch):
+        """
+        An environment whose directory was removed is forgotten, if it is old.
+        """
+        monkeypatch.chdir("/")
+        (shop / "uv.lock").unlink()
+        shop.rmdir()
+        os.utime(checked.record_path, (1, 1))
+
+        assert "" == run("prune", "--older-than", "99999d").out
+        assert f"{shop} (uv.lock) would be forgotten\n" == run("prune", "--dry-run").out
+        assert f"{shop} (uv.lock) is forgotten\n" == run("prune").out
+        assert "" == run("prune").out
+
+    def test_leftovers(self, checked, cache, run):
+        """
+        A leftover without a path is named by its key.
+        """
+        key = "0" * 32
+        (cache / "v1/results" / key).mkdir()
+
+        assert f"{key} is forgotten\n" == run("prune").out
+
+    def test_directory_itself(self, shop, run, commit, monkeypatch):
+        """
+        An environment without a lockfile is named by its directory.
+        """
+        environment = StateStore().environment(shop.parent / "gone")
+        commit(environment, b"", upgrades=[])
+        os.utime(environment.record_path, (1, 1))
+
+        assert f"{environment.path} is forgotten\n" == run("prune").out
+
+
+class TestPath:
+    def test_path(self, environment, run):
+        """
+        The path is printed whether or not the record is there.
+        """
+        assert f"{environment.record_path}\n" == run("path").out
+        assert 0 == run("path").status
