@@ -1,5 +1,6 @@
 import contextlib
 import os
+import pty
 import shutil
 import subprocess
 import sys
@@ -151,6 +152,39 @@ def start():
     for process in processes:
         process.kill()
         process.communicate()
+
+
+@pytest.fixture
+def in_terminal():
+    """
+    Run Python with a terminal as stderr, and return the output that arrives there.
+
+    Args:
+        see: Called with all output so far, again and again.
+    """
+
+    def run_(words, *, see=bytes, env=(), stdout=subprocess.DEVNULL):
+        ours, theirs = pty.openpty()
+        # Variables that make a terminal of everything.
+        forcing = {"FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"}
+        base = {k: v for k, v in os.environ.items() if k not in forcing}
+        with subprocess.Popen(
+            [sys.executable, *words],
+            stdout=theirs if stdout == "terminal" else stdout,
+            stderr=theirs,
+            env=base | {"TERM": "xterm", "COLUMNS": "500"} | dict(env),
+        ) as process:
+            os.close(theirs)
+            seen = b""
+            with contextlib.suppress(OSError):  # the other side is closed
+                while data := os.read(ours, 1024):
+                    seen += data
+                    see(seen)
+            os.close(ours)
+        assert process.returncode in {0, 1}
+        return seen
+
+    return run_
 
 
 @pytest.fixture

@@ -1,9 +1,6 @@
 import json
 import os
-import pty
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -320,39 +317,7 @@ class TestSignals:
 
 
 class TestTerminal:
-    def run_in_terminal(self, words, **more):
-        """
-        Run with a terminal as stderr, and return what arrives there.
-
-        Args:
-            see: Is called with all that has arrived, time and again.
-        """
-        ours, theirs = pty.openpty()
-        see = more.pop("see", bytes)
-        if more.get("stdout") == "terminal":
-            more["stdout"] = theirs
-        env = {"TERM": "xterm", "COLUMNS": "500"} | more.pop("env", {})
-        # What makes a terminal of everything.
-        forcing = {"FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"}
-        env = {k: v for k, v in os.environ.items() if k not in forcing} | env
-        with subprocess.Popen(
-            [sys.executable, *words],
-            **{"stdout": subprocess.DEVNULL, "env": env} | more,
-            stderr=theirs,
-        ) as process:
-            os.close(theirs)
-            seen = b""
-            try:
-                while data := os.read(ours, 1024):
-                    seen += data
-                    see(seen)
-            except OSError:  # the other side is closed
-                pass
-            os.close(ours)
-        assert process.returncode in {0, 1}
-        return seen
-
-    def test_progress(self, many, python, tmp_path):
+    def test_progress(self, many, python, tmp_path, in_terminal):
         """
         At a terminal, the number of running and of waiting checks is shown.
         """
@@ -370,32 +335,32 @@ class TestTerminal:
                 goon.touch()
 
         words += python(code)
-        seen = self.run_in_terminal(words, stdout="terminal", see=see)
+        seen = in_terminal(words, stdout="terminal", see=see)
 
         assert b"2 running, 3 left" in seen
         assert f"{many[0].path} (pins.lock): the lockfile would change".encode() in seen
         assert b"failed with exit status 1: no route" in seen
 
-    def test_json_in_a_terminal(self, many, python):
+    def test_json_in_a_terminal(self, many, python, in_terminal):
         """
         JSON is not wrapped, so it is not mixed with anything.
         """
         words = ["-m", "upgrade_state", "check", "--all", "--json"]
 
-        seen = self.run_in_terminal(
+        seen = in_terminal(
             [*words, *python(UPGRADE)], stdout="terminal", env={"COLUMNS": "40"}
         )
 
         assert 5 == len(lines_of("\n".join(seen.decode().splitlines()[:-1])))
 
-    def test_json_in_a_pipe(self, many, python, tmp_path):
+    def test_json_in_a_pipe(self, many, python, tmp_path, in_terminal):
         """
         JSON for another program does not arrive at the terminal.
         """
         pytest.importorskip("rich", reason="needs the extra [cli]")
         words = ["-m", "upgrade_state", "check", "--all", "--json"]
         with open(tmp_path / "out", "w") as out:
-            seen = self.run_in_terminal([*words, *python(UPGRADE)], stdout=out)
+            seen = in_terminal([*words, *python(UPGRADE)], stdout=out)
 
         assert 5 == len(lines_of((tmp_path / "out").read_text()))
         assert b"outcome" not in seen
@@ -411,29 +376,29 @@ class TestTerminal:
 
         assert (0, 5) == (result.status, len(result.out.splitlines()))
 
-    def test_pipe(self, many, python):
+    def test_pipe(self, many, python, in_terminal):
         """
         If another program may print on the terminal, each check is a line.
         """
         words = ["-m", "upgrade_state", "check", "--all", *python(UPGRADE)]
         read, write = os.pipe()
         with open(read) as out:
-            seen = self.run_in_terminal(words, stdout=write)
+            seen = in_terminal(words, stdout=write)
             os.close(write)
             assert 5 == len(out.read().splitlines())
 
         assert b"\x1b" not in seen
         assert 5 == seen.count(b"upgrade-state: checking ")
 
-    def test_dumb(self, many, python):
+    def test_dumb(self, many, python, in_terminal):
         """
         A dumb terminal gets no escape sequences.
         """
         words = ["-m", "upgrade_state", "check", "--all", *python(UPGRADE)]
 
-        assert b"\x1b" not in self.run_in_terminal(words, env={"TERM": "dumb"})
+        assert b"\x1b" not in in_terminal(words, env={"TERM": "dumb"})
 
-    def test_without_rich(self, many, python):
+    def test_without_rich(self, many, python, in_terminal):
         """
         Without the extra there is a line for each check that begins.
         """
@@ -443,7 +408,7 @@ class TestTerminal:
         )
         words = ["-c", code, "check", "--all", *python(UPGRADE)]
 
-        seen = self.run_in_terminal(words).decode()
+        seen = in_terminal(words).decode()
 
         assert [1] * 5 == [
             seen.count(f"checking {environment.path} (pins.lock)")

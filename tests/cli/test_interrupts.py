@@ -13,6 +13,7 @@ import uuid
 
 import pytest
 
+from helpers import wait_until
 from upgrade_state import StateStore, _locks, _record
 
 COUNT = 20
@@ -275,16 +276,10 @@ class TestKilled:
         """
         environments = make(tmp_path / "many", commit)
         process = begin("export UPGRADE_STATE_TEST=$0; sleep 600 & wait")
-        deadline = time.monotonic() + 60
-        while [name_of(pid) for pid in marked(mark)].count("sleep\n") < 4:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        wait_until(lambda: [name_of(p) for p in marked(mark)].count("sleep\n") >= 4)
         process.kill()
         process.communicate(timeout=60)
-        deadline = time.monotonic() + 60
-        while marked(mark) and time.monotonic() < deadline:
-            time.sleep(0.01)
+        wait_until(lambda: not marked(mark))
 
-        assert [] == marked(mark)
         assert [] == busy_locks(environments)
         assert [1] * COUNT == generations(environments)

@@ -1,15 +1,14 @@
 import importlib
 import os
-import pty
 import signal
 import subprocess
 import sys
-import time
 from importlib import metadata
 from pathlib import Path
 
 import pytest
 
+from helpers import wait_until
 from upgrade_state import StateStore
 from upgrade_state.cli import main
 from upgrade_state.exceptions import UpgradeStateError
@@ -37,32 +36,23 @@ sys.exit(main())
 """
 
 
-def wait_for(path, seconds=60):
+def wait_for(path):
     """
-    Wait until a file has a whole line in it.
+    Wait until a file has a whole line, and return it.
     """
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if path.exists() and path.read_text().endswith("\n"):
-            return path.read_text()
-        time.sleep(0.01)
-    raise AssertionError(f"{path} did not appear")
+    wait_until(lambda: path.exists() and path.read_text().endswith("\n"))
+    return path.read_text()
 
 
-def is_gone(pid, seconds=30):
+def is_gone(pid):
     """
-    Tell whether a process ends in time; a zombie has ended.
+    Return whether a process has ended; a zombie has.
     """
-    path = Path(f"/proc/{pid}/stat")
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        try:
-            if path.read_text().rpartition(")")[2].split()[0] == "Z":
-                return True
-        except (FileNotFoundError, ProcessLookupError):
-            return True
-        time.sleep(0.01)
-    return False
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return status.rpartition(")")[2].split()[0] == "Z"
 
 
 class TestSignals:
@@ -86,7 +76,7 @@ class TestSignals:
 
         environment = StateStore().environment(shop, "uv.lock")
         assert (ending[1], "", "") == (process.returncode, out, err)
-        assert [True, True] == [is_gone(pid) for pid in pids]
+        wait_until(lambda: all(map(is_gone, pids)))
         assert [] == os.listdir(scratches)
         assert None is environment.look().information
         with environment.try_check() as guard:
@@ -195,13 +185,11 @@ class TestSignals:
         process.communicate(timeout=60)
 
         environment = StateStore().environment(shop, "uv.lock")
-        assert [True, True] == [is_gone(pid) for pid in pids]
+        wait_until(lambda: all(map(is_gone, pids)))
         assert None is environment.look().information
         with environment.try_check() as guard:
             assert guard is not None
-        deadline = time.monotonic() + 60
-        while os.listdir(scratches):
-            assert time.monotonic() < deadline
+        wait_until(lambda: not os.listdir(scratches))
 
 
 class TestOutput:
@@ -362,66 +350,18 @@ class TestPlaces:
 
 
 class TestTerminal:
-    def run_in_terminal(self, words, env):
+    @pytest.mark.parametrize("term", ["xterm", "dumb"])
+    def test_progress(self, environment, python, in_terminal, term):
         """
-        Run with a terminal as stderr, and return what arrives there.
-        """
-        ours, theirs = pty.openpty()
-        process = subprocess.Popen(
-            [sys.executable, *words],
-            stdout=subprocess.DEVNULL,
-            stderr=theirs,
-            env=env,
-        )
-        os.close(theirs)
-        seen = b""
-        try:
-            while data := os.read(ours, 1024):
-                seen += data
-        except OSError:  # the other side is closed
-            pass
-        finally:
-            os.close(ours)
-        assert 0 == process.wait(60)
-        return seen
-
-    def test_progress(self, environment, python):
-        """
-        At a terminal, the running check is shown.
+        At a terminal the running check is shown; a dumb one gets no escape sequences.
         """
         words = ["-m", "upgrade_state", "check", *python("")]
-        env = os.environ | {"TERM": "xterm", "COLUMNS": "500"}
+        seen = in_terminal(words, env={"TERM": term})
 
-        assert b"checking " in self.run_in_terminal(words, env)
-
-    def test_dumb(self, environment, python):
-        """
-        A dumb terminal gets no escape sequences.
-        """
-        words = ["-m", "upgrade_state", "check", *python("")]
-        env = {k: v for k, v in os.environ.items() if k != "FORCE_COLOR"}
-
-        assert b"\x1b" not in self.run_in_terminal(words, env | {"TERM": "dumb"})
-
-    def test_without_rich(self, environment, python):
-        """
-        Without the extra there is a line.
-        """
-        code = (
-            "import sys; sys.modules['rich.console'] = None;"
-            "from upgrade_state.cli import main; sys.exit(main(sys.argv[1:]))"
-        )
-        seen = self.run_in_terminal(["-c", code, "check", *python("")], os.environ)
-
-        assert f"checking {environment.path} (uv.lock)".encode() in seen
-
-    def test_in_process(self, environment, run, python, monkeypatch):
-        """
-        A progress display changes neither output nor exit status.
-        """
-        monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
-
-        assert 0 == run("check", *python("")).status
+        if term == "dumb":
+            assert b"\x1b" not in seen
+        else:
+            assert f"checking {environment.path} (uv.lock)".encode() in seen
 
 
 class TestHelp:
