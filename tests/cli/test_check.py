@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from upgrade_state import StateStore, checks
+from upgrade_state import CheckGuard, StateStore, checks
 
 CHOICES = ", ".join(sorted(checks.RECIPES))
 
@@ -225,9 +225,7 @@ class TestCheck:
         """
         A check that was overtaken is exit status 1.
         """
-        monkeypatch.setattr(
-            "upgrade_state._guard.CheckGuard.commit", lambda *_, **__: False
-        )
+        monkeypatch.setattr(CheckGuard, "commit", lambda *_, **__: False)
 
         result = run("check", *python(UPGRADE))
 
@@ -576,9 +574,7 @@ class TestRecord:
         """
         If another check was faster, the answer is no.
         """
-        monkeypatch.setattr(
-            "upgrade_state._guard.CheckGuard.commit", lambda *_, **__: False
-        )
+        monkeypatch.setattr(CheckGuard, "commit", lambda *_, **__: False)
 
         result = run("record", "--old", "uv.lock", "--new", "uv.lock")
 

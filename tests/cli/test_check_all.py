@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from helpers import wait_until
-from upgrade_state import StateStore
+from upgrade_state import CheckGuard, StateStore
 from upgrade_state.checks import _scope
 
 # What upgrades anything: the new lockfile is the old one and a line.
@@ -181,9 +181,7 @@ class TestAll:
         """
         An environment whose check was overtaken is exit status 1.
         """
-        monkeypatch.setattr(
-            "upgrade_state._guard.CheckGuard.commit", lambda *_, **__: False
-        )
+        monkeypatch.setattr(CheckGuard, "commit", lambda *_, **__: False)
 
         result = run("check", "--all", *python(UPGRADE))
 

@@ -13,8 +13,8 @@ import uuid
 
 import pytest
 
-from helpers import wait_until
-from upgrade_state import StateStore, _locks, _record
+from helpers import is_free, lock_of, wait_until
+from upgrade_state import StateStore
 
 COUNT = 20
 
@@ -114,8 +114,7 @@ def generations(environments):
     """
     found = []
     for environment in environments:
-        with open(environment.record_path, "rb") as file:
-            record = _record.valid(file.read(), environment.key)
+        record = environment.look().record
         assert record is not None
         assert record["failure"] is None
         new = {1: b"old\n", 2: b"old\nnew\n"}[record["generation"]]
@@ -127,18 +126,10 @@ def generations(environments):
 
 def busy_locks(environments):
     """
-    Take every lock, and return those that another process holds.
+    Return the locks that another process holds.
     """
-    busy = []
-    for environment in environments:
-        entry = environment._entry()
-        for path in (entry.files.check_lock, entry.files.write_lock):
-            lock = _locks.try_lock(path)
-            if lock is None:
-                busy.append(path)
-            else:
-                lock.release()
-    return busy
+    locks = [lock_of(e, name) for e in environments for name in ("check", "write")]
+    return [path for path in locks if not is_free(path)]
 
 
 @pytest.fixture
