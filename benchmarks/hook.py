@@ -1,13 +1,12 @@
 """
-Measure what the hook adds to a prompt, in each shell that is there.
+Measure the cost of the hook at a prompt, in each installed shell.
 
     python benchmarks/hook.py [--pairs 31] [--check]
 
-Run by the interpreter of a virtual environment in which the library is installed.
-A shell runs what it runs before a prompt many times in a row, in turns with a
-function that does nothing; the medians of both are taken from each other. Where
-there is a lockfile a whole command runs, and is compared to a bare interpreter that
-the same shell runs in the same way.
+Needs the interpreter of a virtual environment in which the library is installed.
+Without a lockfile, a shell runs the prompt function many times in a row, in turns with
+an empty function; the difference of the medians is the cost. With a lockfile a whole
+command runs; it is compared to a bare interpreter that the same shell starts.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from run import _OFF, told_shop
+from run import _OFF, notified_shop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,14 +35,14 @@ LIMITS = (100, 1000)
 # Against a bare interpreter.
 LIMIT = 2
 
-# Runs lines as they come, and says when it is done with one.
+# Runs each line of the input, and prints an empty line after it.
 LOOPS = {
     "bash": 'while read -r line; do eval "$line"; echo; done',
     "zsh": 'while read -r line; do eval "$line"; echo; done',
     "fish": "while read line; eval $line; echo; end",
 }
 
-# What the lines may call.
+# Functions for those lines.
 FUNCTIONS = {
     "bash": """
 nothing() { :; }
@@ -63,7 +62,7 @@ FUNCTIONS["zsh"] = FUNCTIONS["bash"]
 
 class Shell:
     """
-    A shell with the hook, whose stderr is a terminal that nobody looks at.
+    A shell with the hook, whose stderr is a terminal.
     """
 
     def __init__(self, name: str) -> None:
@@ -116,13 +115,13 @@ def _drain(fd: int) -> None:
     try:
         while os.read(fd, 4096):
             pass
-    except OSError:  # nobody has it open any more
+    except OSError:  # the other end is closed
         os.close(fd)
 
 
 def measure(name: str, place: Path, pairs: int) -> Iterator[tuple[str, float, float]]:
     """
-    Measure one shell: what, how much, and what is wanted.
+    Measure one shell; stream names, values and limits.
     """
     shell = Shell(name)
     deep = place.joinpath(*"12345678")
@@ -134,7 +133,7 @@ def measure(name: str, place: Path, pairs: int) -> Iterator[tuple[str, float, fl
     for case, what, limit in zip(cases, words, LIMITS, strict=True):
         this, nothing = shell.take_turns(case, "nothing", calls=200, pairs=pairs)
         yield what, this - nothing, limit
-    shell.run(f"cd '{told_shop(place).path}'")
+    shell.run(f"cd '{notified_shop(place).path}'")
     this, bare = shell.take_turns("entered", "bare", calls=1, pairs=pairs)
     yield "a lockfile there / a bare interpreter", this / bare, LIMIT
     shell.close()
@@ -144,7 +143,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n", maxsplit=1)[0])
     parser.add_argument("--pairs", type=int, default=31)
     parser.add_argument(
-        "--check", action="store_true", help="exit 1 where a limit is missed"
+        "--check", action="store_true", help="exit with 1 if a limit is missed"
     )
     args = parser.parse_args()
     for name in _OFF:

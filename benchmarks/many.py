@@ -1,10 +1,10 @@
 """
-Measure what checking many environments at once is good for.
+Measure how much faster many environments are checked at once.
 
     python benchmarks/many.py [--environments 200] [--pairs 3] [--check]
 
-`upgrade-state check --all` with a stand-in command that waits, as resolvers do most
-of the time, with `-j 8` and `-j 1` in turns. The time on the wall decides.
+`upgrade-state check --all` runs with `-j 8` and `-j 1` in turns, and with a stand-in
+command that waits, as resolvers do most of the time. The wall time counts.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def main() -> int:
     parser.add_argument("--environments", type=int, default=200)
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument(
-        "--check", action="store_true", help="exit 1 where the limit is missed"
+        "--check", action="store_true", help="exit with 1 if the limit is missed"
     )
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
