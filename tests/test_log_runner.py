@@ -18,6 +18,23 @@ MAIN = (
 )
 
 
+@pytest.fixture
+def run(tmp_path):
+    """
+    Run a program with a log, and return the lines of the log.
+    """
+
+    def run_(argv, **options):
+        with (tmp_path / "log").open("w+") as log:
+            log.write("first\n")
+            log.flush()
+            command = [sys.executable, "-c", MAIN, *argv]
+            subprocess.run(command, check=True, stderr=log, **options)
+        return (tmp_path / "log").read_text().splitlines()
+
+    return run_
+
+
 class TestMain:
     @pytest.mark.parametrize("start_new_session", [False, True])
     @pytest.mark.parametrize(
@@ -36,22 +53,23 @@ class TestMain:
         ],
         ids=["status", "closed", "signal", "no program"],
     )
-    def test_end(self, tmp_path, argv, lines, start_new_session):
+    def test_end(self, run, argv, lines, start_new_session):
         """
         The last line says how the program has ended.
         """
-        with (tmp_path / "log").open("w+") as log:
-            log.write("first\n")
-            log.flush()
-            subprocess.run(
-                [sys.executable, "-c", MAIN, *argv],
-                check=True,
-                stderr=log,
-                start_new_session=start_new_session,
-            )
+        *found, last = run(argv, start_new_session=start_new_session)
 
-        *found, last = (tmp_path / "log").read_text().splitlines()
         assert ["first", *lines] == [*found, last.partition(" ")[2]]
+
+    def test_search_paths(self, run):
+        """
+        The program gets the absolute entries of search paths only.
+        """
+        code = "echo $PATH,$LD_LIBRARY_PATH,$PYTHONPATH >&2"
+        paths = {"PATH": "a:/bin::/usr/bin", "LD_LIBRARY_PATH": "b"}
+        environ = os.environ | paths | {"PYTHONPATH": "c:/d"}
+
+        assert "/bin:/usr/bin,,/d" == run(["/bin/sh", "-c", code], env=environ)[1]
 
 
 class TestLog:

@@ -431,6 +431,15 @@ class TestRead:
 
         assert checked.look().is_corrupt
 
+    def test_growing(self, checked, monkeypatch):
+        """
+        So is a file that grows beyond the limit while it is read.
+        """
+        whole = Path(checked.record_path).read_bytes().ljust(MAX_SIZE + 1)
+        monkeypatch.setattr(os, "read", lambda *_: whole)
+
+        assert checked.look().is_corrupt
+
     def test_no_descriptor_is_left_open(self, checked):
         """
         No descriptor stays open, whatever is read.

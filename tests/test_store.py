@@ -807,6 +807,17 @@ class TestPrune:
         assert () == store.prune()
         assert (root / "results" / "README").exists()
 
+    def test_missing_directories(self, store, checked):
+        """
+        Missing directories, and a missing store, contain no files.
+        """
+        for name in ("logs", "results", "tmp"):
+            shutil.rmtree(root_of(checked) / name)
+        assert () == store.prune()
+        shutil.rmtree(root_of(checked))
+
+        assert () == store.prune()
+
     def test_corrupt(self, store, gone):
         """
         A corrupt record goes by its age alone.
@@ -849,8 +860,7 @@ class TestPrune:
 
     def test_mistakes(self, store):
         """
-        A negative age is the caller's mistake; an empty store is none.
+        A negative age is the caller's mistake.
         """
-        assert () == store.prune()
         with pytest.raises(ValueError, match="older_than"):
             store.prune(older_than=-DAY)
