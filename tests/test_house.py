@@ -27,7 +27,7 @@ LAYERS = (
     ("_housekeeping", "_preload"),
     ("_guard",),
     ("_store",),
-    ("_background", "_locks", "_results"),
+    ("_background", "_locks"),
     ("_codec", "_files"),
     ("_model", "lockfiles", "_lockfile"),
     ("_policy", "_durations"),

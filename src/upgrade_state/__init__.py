@@ -35,7 +35,7 @@ else:
         if home is None and name != "lockfiles":
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         if home is None:
-            import upgrade_state.lockfiles as value  # noqa: PLC0415 - on first use
+            import upgrade_state.lockfiles as value
         else:
             module = __import__(f"{__name__}.{home}", fromlist=(name,))
             value = getattr(module, name)

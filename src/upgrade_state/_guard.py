@@ -1,12 +1,14 @@
 """
-The guard of a check: it holds the check lock, and stores what the check finds.
+One check: begin, compare, commit, fail.
 
-How a check begins, commits and fails is told at the top of `_store`.
+The guard holds the check lock and stores the result. The protocol is described
+at the top of `_store`.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import time
@@ -14,6 +16,7 @@ import traceback
 from typing import TYPE_CHECKING
 
 from upgrade_state import (
+    _codec,
     _durations,
     _files,
     _lockfile,
@@ -22,8 +25,11 @@ from upgrade_state import (
     _record,
     _redact,
     _store,
+    lockfiles,
 )
-from upgrade_state.exceptions import StateLockError, StateReadError, UpgradeStateError
+from upgrade_state._model import Counts, StoredFile, UpgradeResult
+from upgrade_state.exceptions import StateLockError, UpgradeStateError
+from upgrade_state.lockfiles import Upgrade
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -33,25 +39,66 @@ if TYPE_CHECKING:
     from upgrade_state._look import Look
     from upgrade_state._policy import Freshness
     from upgrade_state._record import Record
-    from upgrade_state.lockfiles import Upgrade
 
 _LOG: Final = logging.getLogger("upgrade_state")
+
+# A record stays under 4 KiB whatever a lockfile contains; this much is for counts.
+_COUNTS_LENGTH: Final = 1500
+
+
+@contextlib.contextmanager
+def checking(
+    entry: _store.Entry,
+    lockfile_path: str | None,
+    lockfile: bytes | None,
+    look_at: Callable[[Record | None], Look],
+) -> Iterator[CheckGuard | None]:
+    """
+    Hold the check lock for a `with` statement; None if the lock is busy.
+
+    An `Exception` that leaves the statement is recorded as the check's failure,
+    and so is a lockfile that cannot be read on entering.
+    """
+    if entry.environment is None:
+        raise ValueError("an environment without a path cannot be checked")
+    _files.ensure(entry.files.root)
+    lock = _locks.try_lock(entry.files.check_lock)
+    if lock is None:
+        yield None
+        return
+    guard = None
+    try:
+        record = _store.read(entry)
+        guard = CheckGuard(entry, lock, record, lockfile, look_at)
+        if lockfile is None and lockfile_path is not None:
+            lockfile = _lockfile.read(lockfile_path)
+            guard = CheckGuard(entry, lock, record, lockfile, look_at)
+        yield guard
+    except Exception as error:
+        if guard is not None:
+            guard._fail(error)
+        raise
+    finally:
+        if guard is None:
+            _locks.release(lock)
+        else:
+            guard.close()
 
 
 class CheckGuard:
     """
-    Proof of holding the check lock: what a check is about, and how it ends.
+    Proof of holding the check lock. Made by `EnvironmentState.try_check`.
 
-    Made by `EnvironmentState.try_check`. Any thread may use it, one at a time;
-    it belongs to the process that took it. Once the `with` statement is left,
-    and in a forked child, its methods raise RuntimeError.
+    Any thread may use it, one at a time; it belongs to the process that took it.
+    After the `with` statement, and in a forked child, its methods raise
+    RuntimeError.
 
     Attributes:
-        old_lockfile: The content of the lockfile that is checked, whatever
-            happens to the file meanwhile; None: there is none.
+        old_lockfile: The content of the lockfile that is checked; later changes
+            of the file do not matter. None: there is no lockfile.
 
-        recipe: The recipe that the record names since its user ran it on
-            purpose; None: no check may start by itself.
+        recipe: The recipe that the record names because the user ran it on
+            purpose; None: no check starts automatically.
     """
 
     def __init__(
@@ -74,9 +121,9 @@ class CheckGuard:
 
     def look(self) -> Look:
         """
-        Return a look at the record that this guard has read or, since, written.
+        Look at the record that this guard has read or, after a commit, stored.
 
-        The record is not read again; a closed guard answers, too.
+        The record is not read again. A closed guard answers, too.
         """
         return self._look_at(self._record)
 
@@ -84,28 +131,30 @@ class CheckGuard:
         self, *, max_age: dt.timedelta | None = None, now: dt.datetime | None = None
     ) -> Freshness:
         """
-        Tell whether this check is (still) due.
+        Return whether this check is still due.
 
         Another process may have finished one between the caller's first look
         and this guard.
 
         Args:
-            max_age: For how long a check is good. None: a day. Zero: not at all.
+            max_age: How long a check is good for. None: a day. Zero: not at all.
 
             now: Current time (aware), cut to whole seconds. None: ask the clock.
 
         Raises:
             RuntimeError: The guard is closed.
-            ValueError: *max_age* is negative, or *now* has no time zone.
+            ValueError: *max_age* is negative or no timedelta, or *now* has no
+                time zone.
         """
         self._must_be_open()
+        age = _policy.DAY
+        if max_age is not None:
+            age = _durations.whole_seconds(max_age, "max_age")
         return _policy.freshness(
             self._record,
             matches=_lockfile.CurrentLockfile(None, self.old_lockfile).matches,
-            max_age=_policy.DAY
-            if max_age is None
-            else _durations.whole_seconds(max_age, "max_age"),
-            now=_second(now),
+            max_age=age,
+            now=_epoch_seconds(now),
             key=self._entry.files.key,
         )
 
@@ -113,42 +162,43 @@ class CheckGuard:
         self,
         new_lockfile: bytes,
         *,
-        format: str | None = None,  # noqa: A002 - the field's own word
+        format: str | None = None,
         upgrades: Iterable[Upgrade] | None = None,
         direct: Collection[str] | None = None,
         recipe: str | None = None,
         now: dt.datetime | None = None,
     ) -> bool:
         """
-        Remember that an upgrade would lead to *new_lockfile*.
+        Record that an upgrade would lead to *new_lockfile*.
 
         Args:
             new_lockfile: Its content, as the resolver made it.
 
-            format: The format of both lockfiles. None: by the lockfile's name;
-                what no format is known for is compared by digest only.
+            format: The format of both lockfiles. None: derived from the
+                lockfile's name; without a known format only digests are compared.
 
-            upgrades: What would change, where the caller knows it better than
-                the lockfiles tell. None: compare the lockfiles.
+            upgrades: The changes, if the caller knows them better than the
+                lockfiles show. None: compare the lockfiles.
 
-            direct: Names of packages that are known to be asked for, where
-                the lockfiles do not say. None: not known.
+            direct: Names of packages that are requested directly, if the
+                lockfiles do not say. None: unknown.
 
-            recipe: The recipe that the user ran on purpose. None: none; then
-                no check starts by itself.
+            recipe: The recipe that the user ran on purpose. None: none, and no
+                check starts automatically.
 
             now: Current time (aware), cut to whole seconds. None: ask the clock.
 
         Returns:
-            True: stored, and on disk. False: dropped, since another check was
-            committed meanwhile, which happens only where locks do not exclude.
+            True: stored, and on disk. False: dropped, because another check was
+            committed meanwhile; possible only if locks do not exclude.
 
         Raises:
-            UpgradeStateError: It could not be stored; the earlier record is in
-                place, with all that it names.
+            UpgradeStateError: The result could not be stored; the earlier record
+                and the files that it names are in place.
             RuntimeError: The guard is closed, or has committed already.
-            TypeError: *new_lockfile* is not bytes, or *direct* is one name.
-            ValueError: There is no such format, *recipe* is empty or longer
+            TypeError: *new_lockfile* is not bytes, *direct* is a single name, or
+                *upgrades* contains something other than `Upgrade`.
+            ValueError: The format is unknown, *recipe* is empty or longer
                 than 64 characters, or *now* has no time zone.
         """
         self._must_be_open()
@@ -159,67 +209,75 @@ class CheckGuard:
             raise TypeError(f"new_lockfile must be bytes, not {kind}")
         if recipe is not None and not _record.is_short_name(recipe):
             raise ValueError(f"not a recipe's name: {recipe!r}")
-        now_text = _record.text_of(_second(now))
-        from upgrade_state import _results  # noqa: PLC0415 - no claim needs it
-
-        found = _results.compare(
-            self.old_lockfile,
-            new_lockfile,
-            format=_results.format_for(format, self._entry.lockfile),
-            upgrades=upgrades,
-            direct=direct,
+        last_checked = _record.text_of(_epoch_seconds(now))
+        entry, old = self._entry, self.old_lockfile
+        format = _format_of(format, entry.lockfile)
+        rows: tuple[Upgrade, ...] | None = ()
+        platforms: tuple[str, ...] = ()
+        if upgrades is not None:
+            rows = tuple(map(_checked_row, upgrades))
+        elif old is not None:  # without one, no locked package could be upgraded
+            before = lockfiles.read(old, format=format)
+            after = lockfiles.read(new_lockfile, format=format)
+            diff = lockfiles.diff(before, after, direct=direct)
+            rows, platforms = diff.upgrades if diff.comparable else None, diff.platforms
+        listing = None if rows is None else _codec.dump_upgrades(rows)
+        result = UpgradeResult(
+            format=format,
+            old_lockfile=None if old is None else _stored_file(old),
+            new_lockfile=_stored_file(new_lockfile),
+            upgrades=None if listing is None else _stored_file(listing),
+            counts=None if rows is None else _counts(rows, platforms),
         )
-        self._committed = self._commit(
-            found.contents,
-            {
-                "recipe": recipe,
-                "generation": (self._generation + 1) & _record.MAX_INTEGER,
-                "last_checked": now_text,
-                "result": found.fields,
-                "failure": None,
-            },
-        )
-        return self._committed
-
-    def _commit(self, contents: set[bytes], fields: Record) -> bool:
-        entry, generation = self._entry, self._generation
+        fields = {
+            "recipe": recipe,
+            "generation": (self._generation + 1) & _record.MAX_INTEGER,
+            "last_checked": last_checked,
+            "result": _codec.result_fields(result),
+            "failure": None,
+        }
 
         def unless_overtaken(current: Record | None) -> Record | None:
-            if current is not None and current["generation"] != generation:
+            if current is not None and current["generation"] != self._generation:
                 return None
             return fields
 
+        files = (old, new_lockfile, listing)
+        contents = {content for content in files if content is not None}
         _files.store_results(entry.files, contents)
         record = _store.merge_or_make(entry, unless_overtaken)
         if record is None:
             _LOG.debug("overtaken by another check: %r", entry.files.record)
+        self._committed = record is not None
         self._record = record or _store.read(entry)
-        self._sweep(self._record)
-        return record is not None
-
-    def _sweep(self, record: Record | None) -> None:
-        digests = [] if record is None else _store.named_files(record)
+        digests = [] if self._record is None else _store.named_files(self._record)
         try:
-            _files.sweep(self._entry.files, digests)
-        except UpgradeStateError as error:  # the next check removes it
-            _LOG.debug("could not tidy up the results: %s", error)
+            _files.sweep(entry.files, digests)
+        except UpgradeStateError as error:  # the next check deletes it
+            _LOG.debug("could not delete old results: %s", error)
+        return self._committed
 
     def _fail(self, error: Exception) -> None:
         """
-        Remember that the check failed, unless it has been committed.
+        Record that the check failed, unless it has been committed.
         """
         if self._committed or self._lock is None or self._process != os.getpid():
             return
         if isinstance(error, StateLockError):
-            return  # it would only be waited for once more
-        message = _redact.message_of(_what_happened(error), _redact.MESSAGE_LENGTH)
-        at = _record.text_of(_second(None))
+            return  # recording it would wait for the same lock once more
+        text = (
+            error.message  # without the path
+            if isinstance(error, UpgradeStateError)
+            else "".join(traceback.format_exception_only(error))
+        )
+        message = _redact.message_of(text, _redact.MESSAGE_LENGTH)
+        at = _record.text_of(_epoch_seconds(None))
         try:
             self._record = _store.merge_or_make(
-                self._entry, lambda r: _one_more(r, at, message)
+                self._entry, lambda record: _next_failure(record, at, message)
             )
         except UpgradeStateError as also:  # the error under way says more
-            _LOG.debug("could not remember the failure of a check: %s", also)
+            _LOG.debug("could not record the failure of a check: %s", also)
 
     def _must_be_open(self) -> None:
         if self._lock is None:
@@ -229,97 +287,63 @@ class CheckGuard:
 
     def close(self) -> None:
         """
-        Release the check lock. Leaving the `with` statement does it.
+        Release the check lock. Leaving the `with` statement does this.
 
-        May be called twice, by any thread; does nothing in a forked child.
+        May be called repeatedly, by any thread; does nothing in a forked child.
         """
         lock, self._lock = self._lock, None
         if lock is not None and self._process == os.getpid():
             _locks.release(lock)
 
 
-def _one_more(record: Record | None, at: str, message: str) -> Record:
+def _format_of(format: str | None, lockfile_name: str | None) -> str | None:
+    if format is None:
+        return None if lockfile_name is None else lockfiles.format_of(lockfile_name)
+    if not lockfiles.is_format(format):
+        raise ValueError(f"there is no lockfile format {format!r}")
+    return format
+
+
+def _checked_row(upgrade: object) -> Upgrade:
+    if not isinstance(upgrade, Upgrade):
+        kind = type(upgrade).__name__
+        raise TypeError(f"upgrades must be rows of the class Upgrade, not {kind}")
+    return upgrade
+
+
+def _stored_file(content: bytes) -> StoredFile:
+    return StoredFile(_record.digest(content), len(content))
+
+
+def _counts(rows: tuple[Upgrade, ...], platforms: tuple[str, ...]) -> dict[str, Counts]:
     """
-    Return the fields of one more failure, after those in a row that are recorded.
+    Count per platform; only for all together if there are too many platforms.
+    """
+    counts = lockfiles.counts(rows, platforms=platforms)
+    if len(json.dumps(counts)) > _COUNTS_LENGTH:
+        counts = {"*": counts["*"]}
+    return {platform: Counts(**count) for platform, count in counts.items()}
+
+
+def _next_failure(record: Record | None, at: str, message: str) -> Record:
+    """
+    Return the `failure` field after one more consecutive failure.
     """
     last = (record and record["failure"]) or {"at": at, "attempts": 0}
     since = last.get("since") or last["at"]
     succeeded = "" if record is None else record["last_checked"] or ""
-    if since < succeeded <= at:  # by a clock that was not set yet
+    if since < succeeded <= at:  # written before the clock was set
         since = succeeded
     return {
         "failure": {
             "at": at,
             "attempts": min(last["attempts"] + 1, _record.MAX_INTEGER),
             "message": message,
-            # A clock that was set back has to be counted from anew.
+            # After a clock was set back, start counting again.
             "since": min(since, at),
         }
     }
 
 
-def _what_happened(error: Exception) -> str:
-    """
-    Put an exception in words: ours without the path, others with their name.
-    """
-    if isinstance(error, UpgradeStateError):
-        return error.message
-    return "".join(traceback.format_exception_only(error))
-
-
-def _second(now: dt.datetime | None) -> int:
+def _epoch_seconds(now: dt.datetime | None) -> int:
     return int(time.time()) if now is None else _durations.epoch_seconds(now)
-
-
-@contextlib.contextmanager
-def checking(
-    entry: _store.Entry,
-    lockfile_path: str | None,
-    lockfile: bytes | None,
-    look_at: Callable[[Record | None], Look],
-) -> Iterator[CheckGuard | None]:
-    """
-    Hold the check lock for a `with` statement; None where it is busy.
-    """
-    guard = _begin(entry, lockfile_path, lockfile, look_at)
-    if guard is None:
-        yield None
-        return
-    try:
-        yield guard
-    except Exception as error:
-        guard._fail(error)  # noqa: SLF001 - a friend
-        raise
-    finally:
-        guard.close()
-
-
-def _begin(
-    entry: _store.Entry,
-    lockfile_path: str | None,
-    lockfile: bytes | None,
-    look_at: Callable[[Record | None], Look],
-) -> CheckGuard | None:
-    if entry.environment is None:
-        raise ValueError("an environment without a path cannot be checked")
-    _files.ensure(entry.files.root)
-    lock = _locks.try_lock(entry.files.check_lock)
-    if lock is None:
-        return None
-    try:
-        record = _store.read(entry)
-        if lockfile is None and lockfile_path is not None:
-            guard = CheckGuard(entry, lock, record, None, look_at)
-            lockfile = _read(lockfile_path, guard)
-    except BaseException:
-        _locks.release(lock)
-        raise
-    return CheckGuard(entry, lock, record, lockfile, look_at)
-
-
-def _read(path: str, guard: CheckGuard) -> bytes | None:
-    try:
-        return _lockfile.read(path)
-    except StateReadError as error:
-        guard._fail(error)  # noqa: SLF001 - a friend
-        raise

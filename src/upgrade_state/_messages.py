@@ -1,5 +1,5 @@
 """
-The answers of this library in words, for people.
+Texts for users: the reasons of answers, counts and notices.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
 # Why a check is (not) due.
 FRESHNESS: Final[Mapping[str, str]] = {
-    "backing-off": "the last check failed; nothing is tried again {until}",
+    "backing-off": "the last check failed; it is not repeated {until}",
     "never-checked": "no check has succeeded yet",
     "expired": "the last check is too old",
     "lockfile-changed": "the lockfile is not the one that was checked",
     "fresh": "the last check is good {until}",
-    "busy": "a check has just been started",
+    "busy": "a check is running or was just started",
     "switched-off": "{switch} is set in the process environment",
     "unavailable": "{error}",
 }
 
-# Why the user is (not) told.
+# Why the user is (not) notified.
 VERDICTS: Final[Mapping[str, str]] = {
     "switched-off": "{switch} is set in the process environment",
     "nothing-known": "no check has succeeded yet",
@@ -34,7 +34,7 @@ VERDICTS: Final[Mapping[str, str]] = {
     "snoozed": "snoozed {until}",
     "told-recently": "you were notified; no further notice {until}",
     "lockfile-changed": "the lockfile is not the one that was checked",
-    "busy": "another process is writing the record; the next activation asks again",
+    "busy": "another process is writing the record; the next activation tries again",
     "notify": "{summary} available",
     "cannot-check": "{summary}",
     "unavailable": "{error}",
@@ -45,7 +45,7 @@ NO_ERROR: Final = "unknown error (too many open files?)"
 
 def moment(when: dt.datetime) -> str:
     """
-    Write a time in UTC for people: ``2026-11-20 04:18:00 UTC``.
+    Write a time in UTC: ``2026-11-20 04:18:00 UTC``.
     """
     return f"{when:%Y-%m-%d %H:%M:%S} UTC"
 
@@ -59,7 +59,7 @@ def until(when: dt.datetime | None) -> str:
 
 def summary(version_changes: int, rebuilds: int) -> str:
     """
-    Write counts as words; what is zero is left out.
+    Write counts as "2 version changes and 1 rebuild", without those that are zero.
     """
     parts = (_count(version_changes, "version change"), _count(rebuilds, "rebuild"))
     return " and ".join(filter(None, parts))
@@ -80,7 +80,7 @@ def message(summary: str, directory: str) -> str:
 
 def could_not_check(seconds: int, why: str) -> str:
     """
-    Write that checks have failed for so many *seconds*.
+    Write for how many *seconds* checks have failed, and *why*.
     """
     return f"could not check{_for(seconds)}{_because(why)}"
 
@@ -89,8 +89,8 @@ def could_not_check_message(seconds: int, why: str, directory: str) -> str:
     """
     Write the same as a notice, with the name of *directory*.
     """
-    what = f"upgrades of '{_name(directory)}'"
-    return f"Could not check for {what}{_for(seconds)}{_because(why)}."
+    upgrades = f"upgrades of '{_name(directory)}'"
+    return f"Could not check for {upgrades}{_for(seconds)}{_because(why)}."
 
 
 def _name(directory: str) -> str:
@@ -103,14 +103,14 @@ def _for(seconds: int) -> str:
 
 
 def _because(why: str) -> str:
-    # The record may come from another program: nothing is believed of it.
+    # Another program may have written the record: its text is not safe to print.
     why = message_of(why, MESSAGE_LENGTH).rstrip(". ")
     return why and f": {why}"
 
 
 def duration(seconds: int) -> str:
     """
-    Write a length of time in its largest unit, cut; "" for none.
+    Write a duration in its largest unit, rounded down; "" for zero.
     """
     for size, unit in ((86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second")):
         if seconds >= size:

@@ -1,11 +1,11 @@
 """
 When to check and when to speak: pure functions of record, lockfile and time.
 
-One implementation, for an activation that stays silent and for everybody else.
+There is one implementation, for silent activations and for every other caller.
 The answer is a reason, not a bool: it is the decision, the line in the log and
-what `upgrade-state show` prints. Every activation loads this module, so times
-compare as text instead of becoming datetimes, and durations and the current
-time are whole seconds.
+the line that `upgrade-state show` prints. Every activation loads this module, so
+times are compared as text, not as datetimes, and durations and the current time
+are whole seconds.
 """
 
 from upgrade_state import _record
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 DAY = 86_400
 WEEK = 7 * DAY
 
-# A time that is this much ahead was written by a clock that was set back since.
+# A time further ahead than this was written before the clock was set back.
 _TOLERANCE = 300
 
 _FIRST_DELAY = 300
@@ -56,7 +56,7 @@ _NOTHING = (0, 0, False)  # version changes, rebuilds, opaque
 
 class _Answer:
     """
-    A reason, and from when on the answer may be another one.
+    A reason, and the time at which the answer may change.
     """
 
     __slots__ = ("_after", "_since", "error")
@@ -68,7 +68,9 @@ class _Answer:
     @property
     def until(self) -> "dt.datetime | None":
         """
-        When the answer may change by itself (UTC); None where no time is known.
+        When the answer may change without another check or command (UTC).
+
+        None if no time is known, or if it is after the year 9999.
         """
         if self._since is None:
             return None
@@ -80,11 +82,11 @@ class _Answer:
         except OverflowError:
             return None
 
-    def _filled(self, words: str, **more: "str | None") -> str:
+    def _filled(self, template: str, **more: "str | None") -> str:
         from upgrade_state._messages import NO_ERROR, until
 
         error = self.error or NO_ERROR
-        return words.format(until=until(self.until), error=error, **more)
+        return template.format(until=until(self.until), error=error, **more)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self}>"
@@ -92,20 +94,21 @@ class _Answer:
 
 class Freshness(_Answer):
     """
-    Is a check due, and why (not)?
+    Whether a check is due, and why (not).
 
-    It has no truth value, so that nobody tests the wrong thing.
+    It has no truth value: test `due`.
 
     Attributes:
         due: Whether a check should be made.
 
-        reason: What decided.
+        reason: The condition that decided.
 
-        until: When the answer may change by itself (UTC, aware); None where
-            no time is known.
+        until: When the answer may change without another check or command
+            (UTC, aware); None if no time is known.
 
-        error: What could not be read, if *reason* is ``unavailable``; None
-            then: the process has too many files open to load even the error.
+        error: Why the record could not be read, if *reason* is ``unavailable``.
+            None with this reason: the process has too many open files to load
+            the class of the error.
 
         switch: The environment variable that silences, if *reason* is
             ``switched-off``.
@@ -139,30 +142,32 @@ class Freshness(_Answer):
         """
         from upgrade_state._messages import FRESHNESS
 
-        words = self._filled(FRESHNESS[self.reason], switch=self.switch)
-        return f"{self.reason}: {words}"
+        explanation = self._filled(FRESHNESS[self.reason], switch=self.switch)
+        return f"{self.reason}: {explanation}"
 
 
 class Verdict(_Answer):
     """
-    Should the user be told now, and why (not)? True if so.
+    Whether to notify the user now, and why (not). True if the caller should speak.
 
     Attributes:
-        reason: What decided. ``notify`` and ``cannot-check`` are to be said.
+        reason: The condition that decided. The verdict is true for ``notify``
+            and ``cannot-check``.
 
-        until: When the answer may change by itself (UTC, aware); None where
-            no time is known.
+        until: When the answer may change without another check or command
+            (UTC, aware); None if no time is known.
 
-        version_changes: How many packages would get another version, as far as
-            known and on the platform that was asked for.
+        version_changes: Number of packages that would get another version, on
+            the platform of the question.
 
-        rebuilds: How many would get another build of the same version.
+        rebuilds: Number of packages that would get another build of the same
+            version.
 
-        opaque: Whether all that is known is that the lockfile would change.
+        opaque: Whether it is only known that the lockfile would change.
 
-        error: What could not be read or recorded, if *reason* is
-            ``unavailable``; None then: the process has too many files open to
-            load even the error.
+        error: Why the record could not be read or written, if *reason* is
+            ``unavailable``. None with this reason: the process has too many
+            open files to load the class of the error.
 
         switch: The environment variable that silences, if *reason* is
             ``switched-off``.
@@ -178,7 +183,7 @@ class Verdict(_Answer):
         "version_changes",
     )
 
-    def __init__(  # noqa: PLR0913 - what a verdict is made of
+    def __init__(  # noqa: PLR0913 - all by keyword
         self,
         reason: "VerdictReason",
         found: "tuple[int, int, bool]" = _NOTHING,
@@ -207,12 +212,11 @@ class Verdict(_Answer):
     @property
     def summary(self) -> str:
         """
-        What is available: "2 version changes and 1 rebuild".
+        The available upgrades, as "2 version changes and 1 rebuild".
 
-        "Upgrades" where it is only known that the lockfile would change; ""
-        where nothing is available or known. Whether to say it is another
-        question: also a silent verdict has a summary. If *reason* is
-        ``cannot-check``: "could not check for 9 days: no route to host".
+        "Upgrades" if it is only known that the lockfile would change; "" if
+        no upgrades are known. A silent verdict has a summary, too. If *reason*
+        is ``cannot-check``: "could not check for 9 days: no route to host".
         """
         from upgrade_state import _messages
 
@@ -225,9 +229,9 @@ class Verdict(_Answer):
     @property
     def message(self) -> str:
         """
-        One line for the user, safe for a terminal; "" where silent.
+        The notice: one line, safe for a terminal; "" if the verdict is silent.
 
-        The summary and the name of the environment's directory.
+        It contains the summary and the name of the environment's directory.
         """
         from upgrade_state import _messages
 
@@ -287,16 +291,16 @@ def freshness(
     Decide whether a check is due.
 
     Args:
-        record: What is remembered; None for nothing.
+        record: The state of the environment; None: nothing is known.
 
-        matches: Tells whether the current lockfile is a recorded one. Called
+        matches: Returns whether the current lockfile is a recorded one. Called
             last and at most once.
 
-        max_age: For how many seconds a check is good. Zero: not at all.
+        max_age: How many seconds a check is good for. Zero: not at all.
 
         now: Seconds since the epoch.
 
-        key: The environment's key; spreads the retries of many environments.
+        key: The environment's key, which spreads the retries of many environments.
     """
     if record is None:
         return Freshness("never-checked", due=True)
@@ -357,13 +361,17 @@ def _failure_to_report(
     record: "Record", could_not_check: int, now: int
 ) -> "tuple[int, str] | None":
     """
-    Return for how long checks have failed, and why, if that is to be told.
+    Return for how long checks have failed, and why, if a notice about it is due.
     """
-    failure, told = record["failure"], record.get("failure_notified")
-    if failure is None or (told is not None and not is_over(told, WEEK, now)):
+    failure, last_notified = record["failure"], record.get("failure_notified")
+    if failure is None:
         return None
-    # What nobody has tried since is no news. A time from the future says nothing.
-    if told is not None and failure["at"] <= told <= _record.text_of(now):
+    if last_notified is not None and (
+        not is_over(last_notified, WEEK, now)
+        # Do not repeat a notice until another check has failed. Ignore a notice
+        # time in the future: the clock was set back.
+        or failure["at"] <= last_notified <= _record.text_of(now)
+    ):
         return None
     seconds = failed_for(failure)
     return (seconds, failure["message"]) if seconds >= could_not_check else None
@@ -371,13 +379,13 @@ def _failure_to_report(
 
 def failed_for(failure: "Mapping[str, Any]") -> int:
     """
-    Return how many seconds lie between the first failure in a row and the last.
+    Return the seconds from the first to the latest of consecutive failures.
 
-    Not until now: of the time that nobody has tried in, nothing is known. What
-    an older program has written tells of the last one only: that is then both.
+    The time after the latest one does not count, because no check was tried in
+    it. A record without the time of the first failure gives zero.
     """
-    first, last = failure.get("since") or failure["at"], failure["at"]
-    return _record.epoch_of(last) - _record.epoch_of(first)
+    latest = failure["at"]
+    return _record.epoch_of(latest) - _record.epoch_of(failure.get("since") or latest)
 
 
 def told_recently(
@@ -399,14 +407,14 @@ def found_in(
     result: "Mapping[str, Any] | None", platform: "str | None"
 ) -> "tuple[int, int, bool]":
     """
-    Return version changes, rebuilds, and whether all that is known is a change.
+    Return version changes, rebuilds, and whether only a change is known.
     """
     if result is None:
         return _NOTHING
     counts = result["counts"]
     if counts is None:
         return 0, 0, result["old_lockfile"] != result["new_lockfile"]
-    # Where only "*" is there, it holds for everybody.
+    # A lone "*" holds for every platform.
     if platform is None or len(counts) == 1:
         platform = "*"
     count = counts.get(platform)
@@ -415,15 +423,15 @@ def found_in(
 
 def is_over(then: str, duration: int, now: int) -> bool:
     """
-    Tell whether *duration* seconds have gone by since *then*.
+    Return whether *duration* seconds have passed since *then*.
 
-    A time from the future means that the clock was set back. Treating it as
-    long ago errs on the side of one notice or check too many, rather than of
-    silence until the clock has caught up.
+    A time in the future means that the clock was set back. It counts as long
+    ago: one notice or check too many is better than silence until the clock has
+    caught up.
     """
     return (
         duration == 0
-        # Not <=: what lies before the first year would be the same text as it.
+        # Not <=: every time before the year 1000 has the text of its first second.
         or then < _record.text_of(now - duration + 1)
         or then > _record.text_of(now + _TOLERANCE)
     )
@@ -431,10 +439,10 @@ def is_over(then: str, duration: int, now: int) -> bool:
 
 def _delay(attempts: int, key: str) -> int:
     """
-    Return for how many seconds nobody tries again after so many failures.
+    Return the seconds to back off after a number of consecutive failures.
 
-    Doubled with each, from 5 minutes to a day; less up to a quarter, so that
-    not everything that failed together is tried again together.
+    The delay doubles from 5 minutes to a day, minus up to a quarter, so that
+    environments that failed together are not checked together again.
     """
     delay = min(_FIRST_DELAY << min(max(attempts - 1, 0), 16), DAY)
     part = int(_record.environment_key(key.encode(), b"%d" % attempts)[:4], 16)

@@ -1,10 +1,18 @@
 """
-What a record is: its name, how it is read, and what counts as valid.
+The record of one environment: its name, its times, its reading, its validity.
 
-The one place that knows what garbage is, for readers and writers alike. Every
-activation loads this module: it imports at module level only what a bare
-interpreter has loaded, and two C modules of CPython, each with its public
-fall-back.
+In this order:
+
+keys: the name of an environment's files, and digests of content;
+times: whole seconds since the epoch, as text of fixed width;
+reading: whether the store is trusted, and safe reading of its files;
+shapes: the type and form of every known field;
+records: bytes to a valid JSON object, and paths as text;
+JSON: parsing within the limits of a record.
+
+Validity is decided here alone, for readers and writers. Every activation loads
+this module: it imports at module level only modules that a bare interpreter has
+loaded, and two C modules of CPython, each with its public fallback.
 """
 
 import os
@@ -14,7 +22,7 @@ import time
 
 try:
     from _blake2 import blake2b
-except ImportError:  # not promised to be there; hashlib is, and takes longer to load
+except ImportError:  # private to CPython; hashlib takes longer to load
     from hashlib import blake2b
 
 TYPE_CHECKING = False  # typing takes longer to load than this whole module
@@ -31,11 +39,11 @@ MAX_DEPTH = 16
 # Integers that every JSON implementation holds exactly (RFC 8259, section 6).
 MAX_INTEGER = (1 << 53) - 1
 
-# Between these two, times have the same width and compare as text.
+# Between these two, times have a fixed width, so they compare as text.
 FIRST_SECOND = -30_610_224_000  # 1000-01-01T00:00:00Z
 LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z
 
-# O_NONBLOCK: opening a FIFO must not wait for its other end.
+# O_NONBLOCK: opening a FIFO would wait for a writer.
 READ = (
     os.O_RDONLY
     | getattr(os, "O_NONBLOCK", 0)
@@ -46,7 +54,7 @@ READ = (
 NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
 _DIRECTORY = stat.S_IFDIR
 _REGULAR = stat.S_IFREG
-_KIND = 0o170000  # what stat.S_IFMT masks, without the call
+_KIND = 0o170000  # the mask of stat.S_IFMT, which costs a call
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 _NO_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
@@ -62,11 +70,11 @@ _MONTH_LENGTHS = {
 
 def environment_key(directory: bytes, lockfile: "bytes | None") -> str:
     """
-    Name the environment of a canonical *directory* and its *lockfile*.
+    Return the key of an environment: a canonical *directory* and its *lockfile*.
 
     Returns:
-        32 hex digits: BLAKE2b-128 of the directory, followed by a NUL byte and
-        the lockfile's name where there is one.
+        32 hex digits: BLAKE2b-128 of the directory, followed, if there is a
+        lockfile, by a NUL byte and its name.
     """
     name = directory if lockfile is None else directory + b"\0" + lockfile
     return blake2b(name, digest_size=16).hexdigest()
@@ -93,7 +101,7 @@ def text_of(seconds: int) -> str:
     """
     Write *seconds* since the epoch as ``YYYY-MM-DDTHH:MM:SSZ``.
 
-    What lies outside of the years 1000 to 9999 becomes the nearest time inside.
+    A time outside the years 1000 to 9999 becomes the nearest time inside.
     """
     seconds = min(max(seconds, FIRST_SECOND), LAST_SECOND)
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
@@ -101,10 +109,10 @@ def text_of(seconds: int) -> str:
 
 def epoch_of(text: str) -> int:
     """
-    Return a time of a record in seconds since the epoch: `text_of` the other way.
+    Return seconds since the epoch for a time of a record; reverses `text_of`.
     """
     year, month, day = int(text[:4]), int(text[5:7]), int(text[8:10])
-    # Years from March to February: their leap day is the last one.
+    # Count years from March, so that a leap day is the last day of its year.
     year, month = (year - 1, month + 9) if month < 3 else (year, month - 3)
     leap_days = year // 4 - year // 100 + year // 400
     days = 365 * year + leap_days + (153 * month + 2) // 5 + day - 719_469
@@ -114,7 +122,7 @@ def epoch_of(text: str) -> int:
 
 def is_time(value: object) -> bool:
     """
-    Tell whether *value* is a time as a record holds it, and in the calendar.
+    Return whether *value* is a time of a record, and a day of the calendar.
     """
     if type(value) is not str or len(value) != 20 or value[4::3] != "--T::Z":
         return False
@@ -122,21 +130,15 @@ def is_time(value: object) -> bool:
     digits += value[17:19]
     if not (digits.isascii() and digits.isdigit() and digits >= "1000"):
         return False
-    day, last = digits[6:8], _days_in(int(digits[:4]), digits[4:6])
+    year, month = int(digits[:4]), digits[4:6]
+    last = _MONTH_LENGTHS.get(month, "00")  # no day is in a month that is none
+    if month == "02" and year % 4 == 0 and (year % 100 or year % 400 == 0):
+        last = "29"
     return (
-        "01" <= day <= last
+        "01" <= digits[6:8] <= last
         and digits[8:10] < "24"
         and max(digits[10:12], digits[12:]) < "60"
     )
-
-
-def _days_in(year: int, month: str) -> str:
-    """
-    Return the number of the last day; "" for no month of the calendar.
-    """
-    if month == "02" and year % 4 == 0 and (year % 100 or year % 400 == 0):
-        return "29"
-    return _MONTH_LENGTHS.get(month, "")
 
 
 # Reading
@@ -144,30 +146,29 @@ def _days_in(year: int, month: str) -> str:
 
 def record_path(root: str, key: str) -> str:
     """
-    Return where the record of *key* lies below *root*, the directory ``v1``.
+    Return the path of the record of *key* below *root*, the directory ``v1``.
     """
     return f"{root}/{key}.json"
 
 
 def log_path(root: str, key: str) -> str:
     """
-    Return where the log of its last check in the background lies.
+    Return the path of the log of its last background check.
     """
     return f"{root}/logs/{key}.log"
 
 
 def distrust(root: "os.stat_result") -> "str | None":
     """
-    Say why nothing in the directory *root* is to be believed or written.
+    Return why the directory *root* is not trusted; None if it is.
 
-    Returns:
-        None where it is a directory of the effective user that nobody else
-        may write to.
+    A trusted one is no symlink, belongs to the effective user and is writable
+    by no other user.
     """
     mode = root.st_mode
     if mode & _KIND != _DIRECTORY:
         return "is a symlink" if stat.S_ISLNK(mode) else "is no directory"
-    if os.name == "nt":  # ACLs of the profile directory decide there
+    if os.name == "nt":  # the ACLs of the profile directory decide
         return None
     if root.st_uid != os.geteuid():
         return f"belongs to user {root.st_uid}, not to user {os.geteuid()}"
@@ -176,10 +177,10 @@ def distrust(root: "os.stat_result") -> "str | None":
 
 def is_trusted(root: str) -> bool:
     """
-    Tell whether the directory *root* is there.
+    Return whether the directory *root* exists.
 
     Raises:
-        StateReadError: It is there and not to be believed, or hidden.
+        StateReadError: It exists and is not trusted, or cannot be examined.
     """
     try:
         problem = distrust(os.lstat(root))
@@ -197,11 +198,11 @@ def read_file(root: str, path: str, limit: int) -> "bytes | None":
     Read a file of the store below *root*.
 
     Returns:
-        None where there is no such file; no bytes for what is no regular file,
-        a symlink included, or is larger than *limit* bytes.
+        None if there is no such file; ``b""`` if it is a symlink, no regular
+        file, or larger than *limit* bytes.
 
     Raises:
-        StateReadError: It exists, but cannot be read or is not to be believed.
+        StateReadError: It exists but cannot be read, or the store is not trusted.
     """
     if not is_trusted(root):
         return None
@@ -210,35 +211,27 @@ def read_file(root: str, path: str, limit: int) -> "bytes | None":
     except FileNotFoundError:
         return None
     except OSError as error:
-        # A symlink, a socket and the like cannot even be opened.
-        if _is_irregular(path):
-            return b""
+        try:  # open(2) refuses symlinks (ELOOP) and sockets (ENXIO)
+            if not stat.S_ISREG(os.lstat(path).st_mode):
+                return b""
+        except OSError:  # a check may have replaced it by now
+            pass
         raise unreadable("the file", error, path) from error
-
-
-def _is_irregular(path: str) -> bool:
-    """
-    Tell whether there is something other than a regular file, as far as one sees.
-    """
-    try:
-        return not stat.S_ISREG(os.lstat(path).st_mode)
-    except OSError:  # a check may have healed it by now
-        return False
 
 
 def read_regular(path: str, flags: int, limit: int) -> "bytes | None":
     """
-    Return the contents of a regular file; None for anything else or larger.
+    Return the content of a regular file; None for another kind or a larger file.
     """
     fd = os.open(path, flags)
     try:
         status = os.fstat(fd)
         if status.st_mode & _KIND != _REGULAR or status.st_size > limit:
             return None
-        # One byte more than it had, so that growth is seen as well.
+        # One byte more than its size, to notice that it has grown.
         data = os.read(fd, status.st_size + 1)
         while len(data) < status.st_size and (more := os.read(fd, limit)):
-            data += more  # a network file system cut it short
+            data += more  # network file systems return less than asked for
         return data
     finally:
         os.close(fd)
@@ -246,14 +239,14 @@ def read_regular(path: str, flags: int, limit: int) -> "bytes | None":
 
 def unreadable(noun: str, error: OSError, path: str) -> "StateReadError":
     """
-    Return the error that a file cannot be read; to be raised `from` *error*.
+    Return the StateReadError for a file that cannot be read because of *error*.
     """
     return read_error(f"Could not read {noun} ({error.strerror})", path)
 
 
 def read_error(message: str, path: "str | None") -> "StateReadError":
     """
-    Return an error whose class is loaded now: an activation seldom needs one.
+    Return a StateReadError; its class is loaded here, since few activations need it.
     """
     from upgrade_state.exceptions import StateReadError
 
@@ -265,7 +258,7 @@ def read_error(message: str, path: "str | None") -> "StateReadError":
 
 def is_lockfile_name(value: object) -> bool:
     """
-    Tell whether *value* names a file below a directory, without detours.
+    Return whether *value* is a relative path without ``.``, ``..`` or backslash.
     """
     if type(value) is not str or "\0" in value or "\\" in value:
         return False
@@ -274,7 +267,7 @@ def is_lockfile_name(value: object) -> bool:
 
 def is_short_name(value: object) -> bool:
     """
-    Tell whether *value* is fit to be the name of a format or a recipe.
+    Return whether *value* can be the name of a format or a recipe.
     """
     return type(value) is str and 0 < len(value) <= 64
 
@@ -302,12 +295,12 @@ def _is_counts(value: object) -> bool:
     return all(_fits(count, _COUNT) for count in value.values())
 
 
-# What stands for a field that is missing; no JSON is that.
+# The value of a missing field; JSON has no such value.
 _MISSING: "Any" = ...
 
-# A shape is a test, a type, an object's fields with a shape each, (None, shape)
-# for what may be null, or (_MISSING, shape) for what may also be missing: added
-# later. Plain data and one loop: closures take longer to make.
+# A shape is a test, a type, a dictionary of fields with their shapes, (None, shape)
+# for a field that may be null, or (_MISSING, shape) for one that may be missing or
+# null. These are plain data because closures take longer to create.
 _COUNT = {"version": _is_count, "rebuild": _is_count}
 _FILE = {"digest": _is_digest, "size": _is_count}
 _RESULT = {
@@ -335,16 +328,16 @@ _RECORD = {
     "failure": (None, _FAILURE),
 }
 
-# A field that is missing means the same as null, and no generation means none.
+# A missing field means null, and a missing generation means zero.
 DEFAULTS = {**dict.fromkeys(_RECORD), "generation": 0}
 
-# Missing until there is something to say, so that records stay the bytes they were.
+# No default: records without a notice about failures do not have the field.
 _RECORD["failure_notified"] = (_MISSING, is_time)
 
 
 def _fits(value: object, shape: "Any") -> bool:
     """
-    Tell whether *value* has a *shape*; more fields than those are of no interest.
+    Return whether *value* has a *shape*; further fields are ignored.
     """
     kind = type(shape)
     if kind is tuple:
@@ -374,8 +367,8 @@ def valid(data: bytes, key: str) -> "Record | None":
         key: The key in the file's name.
 
     Returns:
-        The object with every known field, unknown fields at the top level
-        included; None for everything that is no record: see docs/reference.md.
+        The object with every known field, unknown top-level fields included;
+        None if it is no valid record: see docs/reference.md.
     """
     record = parse(data)
     if record is None:
@@ -387,13 +380,13 @@ def valid(data: bytes, key: str) -> "Record | None":
     try:
         name = None if lockfile is None else path_bytes(lockfile)
         return record if environment_key(path_bytes(directory), name) == key else None
-    except UnicodeEncodeError:  # a surrogate that no byte was escaped to
+    except UnicodeEncodeError:  # a surrogate that escapes no byte
         return None
 
 
 def path_bytes(text: str) -> bytes:
     """
-    Return the bytes of a path as a record holds it.
+    Return the bytes of a path that a record holds as text.
 
     Raises:
         UnicodeEncodeError: *text* does not come from `path_text`.
@@ -403,7 +396,7 @@ def path_bytes(text: str) -> bytes:
 
 def path_text(path: bytes) -> str:
     """
-    Return *path* as a record holds it, whatever the locale's encoding is.
+    Return *path* as text for a record, independent of the locale's encoding.
     """
     return path.decode("utf-8", "surrogateescape")
 
@@ -416,14 +409,14 @@ def parse(data: bytes) -> "Record | None":
     Turn *data* into a JSON object within the limits of a record.
 
     Returns:
-        None for what is larger than `MAX_SIZE`, no UTF-8, no JSON object,
-        nested deeper than `MAX_DEPTH` or has a number that is not finite.
+        None if it is larger than `MAX_SIZE`, no UTF-8, no JSON object, nested
+        deeper than `MAX_DEPTH`, or contains a number that is not finite.
     """
     if len(data) > MAX_SIZE:
         return None
-    # Only what has more than that many brackets can be nested deeper. Looked at
-    # first: then it is the caller who is to blame where the stack is used up,
-    # and not the record, which would be replaced as garbage.
+    # Count brackets first, which is cheap. The depth is limited before parsing, so
+    # a RecursionError comes from the depth of the caller's stack: it propagates,
+    # and the record is not replaced as an invalid one.
     if data.count(b"{") + data.count(b"[") > MAX_DEPTH < _nesting(data):
         return None
     try:
@@ -435,9 +428,9 @@ def parse(data: bytes) -> "Record | None":
 
 def _nesting(data: bytes) -> int:
     """
-    Count how deep the brackets of JSON *data* are nested; no further than it takes.
+    Return how deep the brackets of JSON *data* are nested, up to the limit plus one.
     """
-    # What is between quotes; escaped ones are none, escaped backslashes are gone.
+    # Drop escaped backslashes, then escaped quotes, then everything in quotes.
     parts = data.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')
     depth = deepest = 0
     for bracket in b"".join(parts[::2]).translate(None, _NO_BRACKETS):
@@ -468,7 +461,8 @@ def _load_with_json(text: str) -> object:
 try:
     from _json import make_scanner
 
-    # What it asks of its decoder; a types.SimpleNamespace without loading types.
+    # The scanner reads attributes of its decoder. The type of sys.implementation
+    # is types.SimpleNamespace, without loading types.
     _decoder: "Any" = type(sys.implementation)
     _scan = make_scanner(
         _decoder(
@@ -486,14 +480,14 @@ else:
 
     def load_json(text: str) -> object:
         """
-        Return the value of the JSON *text*; ValueError where it is none.
+        Return the value of the JSON *text*; raise ValueError if it is invalid.
         """
         text = text.strip(" \t\n\r")
         try:
             value, end = _scan(text, 0)
         except (StopIteration, SystemError):
-            # CPython 3.11's scanner raises SystemError where it has found a
-            # mistake and json.decoder, which holds the right class, is not loaded.
+            # CPython 3.11's scanner raises SystemError for an error if json.decoder,
+            # which defines JSONDecodeError, is not loaded.
             raise ValueError("no JSON") from None
         if end != len(text):
             raise ValueError("more than one value")
