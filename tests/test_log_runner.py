@@ -121,7 +121,7 @@ class TestLog:
         Nor is it larger after one write of more than it holds.
         """
         log.add(b"x" * 300_000)
-        log.say("the end")
+        log.add_last_line("the end")
 
         first, cut, flood, last = text().splitlines()
         assert ("first", "[...]", {"x"}) == (first, cut, set(flood))
@@ -137,4 +137,4 @@ class TestLog:
 
         log.add(b"words")
         os.close(fd)
-        log.say("the end")
+        log.add_last_line("the end")

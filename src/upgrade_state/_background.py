@@ -1,21 +1,21 @@
 """
-Start a check as a process of its own, in the background.
+Start one check as a detached process.
 
-Whoever has found a check to be due takes the log of its environment for itself:
-opens it and tries the lock on it once. Busy: a check runs that was started so,
-or is being started. Under the lock it is decided once more; then the time of the
-start becomes the first line of the log, and the process gets the log, and the
-lock with it, as its stderr. So there is one at most, however many ask at once,
-and nobody waits. A start within the last 5 minutes that the record shows no
-trace of counts as well: a program that breaks before it can record its failure
-is not started by every activation.
+A caller for which a check is due opens the log of the environment and tries the
+lock on it once. If the lock is busy, a check runs or is being started. Under the
+lock the caller decides again; then the time of the start becomes the first line
+of the log, and the process inherits the log, and the lock with it, as its stderr.
+So at most one process runs for any number of simultaneous callers, and no caller
+waits. A start within the last 5 minutes without a trace in the record counts as
+running: a program that breaks before it can record its failure is not started
+by every activation.
 
-This lock spares processes and protects no data: that is what the check lock is
-for, which the process takes by itself. `forget` may therefore remove the log
-under anybody's hands; at worst a second process starts, and finds nothing to do.
+This lock saves processes and protects no data; the check lock does, which the
+started process takes itself. `forget` may therefore delete the log at any time:
+at worst a second process starts and finds no check due.
 
-An activation loads this module where a check is due, so it imports at module
-level only what a bare interpreter has loaded.
+An activation loads this module if a check is due, so it imports at module level
+only modules that a bare interpreter has loaded.
 """
 
 import os
@@ -36,19 +36,19 @@ if TYPE_CHECKING:
 
     Decide: TypeAlias = Callable[[], tuple[Freshness, Look]]
 
-# How long a program may take until the record shows a trace of it.
+# Seconds that a program may take until it changes the record.
 _PATIENCE = 300
 
 _OPEN = _record.READ | _record.NO_LINKS | os.O_RDWR | os.O_CREAT
 
-# Not from the current directory, and independent of how this one was started.
-# What is appended cannot hide anything of the standard library.
+# Run with -I: nothing is imported from the current directory. This library is
+# appended to the path, so it cannot hide a module of the standard library.
 _WRAPPER = "import sys; sys.path.append(sys.argv.pop(1)); "
 _WRAPPER += "from upgrade_state import _log_runner; _log_runner.main(sys.argv[1:])"
 
 _PYTHONS = ("python", "pypy", "graalpy")
 
-# Where this library lies; nowhere else is looked for it.
+# The directory that contains this package.
 _HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 _children: "set[int]" = set()
@@ -62,13 +62,15 @@ def start(
     decide: "Decide",
 ) -> "Freshness":
     """
-    Start *argv* unless somebody has, or *decide* says that it is not due.
+    Start *argv*, unless a check runs or *decide* finds that none is due.
 
     Args:
-        environ: Its environment variables.
+        environ: The environment variables of the process.
+
+        decide: Called under the lock; reads the record again.
 
     Raises:
-        UpgradeStateError: It cannot be started; nothing runs.
+        UpgradeStateError: It cannot be started; no process runs.
     """
     path = _record.log_path(root, key)
     try:
@@ -77,11 +79,11 @@ def start(
         try:
             return _start(command, environ, log, decide)
         finally:
-            os.close(log)  # with the lock, unless a process has got it
+            os.close(log)  # releases the lock, unless a process inherited it
     except OSError as error:
         message = f"Could not start a check ({error.strerror})"
         raise _error(message, error.filename or path) from error
-    except ImportError as error:  # as shared libraries say: too many open files
+    except ImportError as error:  # dlopen with too many open files
         raise _error(f"Could not start a check ({error})", path) from error
 
 
@@ -90,31 +92,29 @@ def _wrapper() -> "list[str | bytes]":
     Return the command that runs a program with a bounded log.
     """
     if os.name == "nt":
-        raise _error("No check starts by itself on Windows", None)
+        raise _error("No check starts automatically on Windows", None)
     program = python()
-    if not program:
-        message = "No check starts by itself: this is no Python that could run one"
+    if program is None:
+        message = "No check starts automatically: this is no Python that can run one"
         raise _error(message, sys.executable or None)
     return [program, "-I", "-S", "-c", _WRAPPER, _HERE]
 
 
-def python() -> str:
+def python() -> "str | None":
     """
-    Return the path of the Python that this is; "": there is none to be run.
+    Return the path of this Python; None if it cannot run a program.
     """
     path = sys.executable or ""
-    # A relative one would be looked for in the directory that was entered, and
-    # what an embedded interpreter calls itself is the application.
+    # A relative path would be resolved in the directory that the user entered, and
+    # sys.executable of an embedded interpreter is the application.
     is_python = os.path.basename(path).lower().startswith(_PYTHONS)
     is_other = not os.path.isabs(path) or getattr(sys, "frozen", False)
-    return path if is_python and not is_other else ""
+    return path if is_python and not is_other else None
 
 
 def _program(name: bytes) -> bytes:
     """
-    Find the program *name* as a shell does, but for what PATH has of this directory.
-
-    The absolute path: it is started in another directory.
+    Return the absolute path of a program; relative entries of PATH are skipped.
     """
     directories = [b""]
     if b"/" not in name:
@@ -138,9 +138,9 @@ def _error(message: str, path: "str | None") -> "UpgradeStateError":
 
 def _open(root: str, path: str) -> int:
     """
-    Open the log for reading and writing; make it where it is missing.
+    Open the log for reading and writing; create it if it is missing.
 
-    Whoever has looked at the record has seen that the store is to be trusted.
+    The caller has read the record, so the store is known to be trusted.
     """
     try:
         log = os.open(path, _OPEN, 0o600)
@@ -158,7 +158,7 @@ def _open(root: str, path: str) -> int:
 
 def _checked(log: int, path: str) -> int:
     """
-    Return *log*, unless it is something else, as a descriptor that is no stream's.
+    Return *log* as a descriptor above 2; raise an error if it is no file of the user.
     """
     import fcntl
 
@@ -167,11 +167,11 @@ def _checked(log: int, path: str) -> int:
         from upgrade_state.exceptions import StateWriteError
 
         raise StateWriteError("The log is no regular file of this user", path)
-    if stat.S_IMODE(status.st_mode) != 0o600:  # the umask has taken from it
+    if stat.S_IMODE(status.st_mode) != 0o600:  # the umask has removed bits
         os.fchmod(log, 0o600)
     if log > 2:
         return log
-    # The caller has closed a stream, and the process would get this as its own.
+    # The caller has closed a standard stream, whose number the log now has.
     higher = fcntl.fcntl(log, fcntl.F_DUPFD_CLOEXEC, 3)
     os.close(log)
     return higher
@@ -194,7 +194,7 @@ def _start(
     if _is_under_way(since, record, now):
         return _policy.Freshness("busy", since=since, after=_PATIENCE)
     os.ftruncate(log, 0)
-    # Before anything runs: what could not be recorded would be started again.
+    # Before the start: a start without a record of it would be repeated.
     os.write(log, f"{_record.text_of(now)} a check was started\n".encode())
     try:
         _spawn(command, environ, log)
@@ -206,7 +206,7 @@ def _start(
 
 def _is_under_way(since: str, record: "Record | None", now: int) -> bool:
     """
-    Tell whether a start a moment ago has left no trace in the record yet.
+    Return whether a process was started recently and the record has not changed.
     """
     if not _record.is_time(since) or _policy.is_over(since, _PATIENCE, now):
         return False
@@ -221,7 +221,7 @@ def _is_under_way(since: str, record: "Record | None", now: int) -> bool:
 
 def _spawn(command: "list[str | bytes]", environ: "dict[str, str]", log: int) -> None:
     """
-    Start a process that has nothing of this one but the log.
+    Start a process that inherits only the log from this one.
     """
     _reap()
     actions: list[Any] = [
@@ -229,7 +229,7 @@ def _spawn(command: "list[str | bytes]", environ: "dict[str, str]", log: int) ->
     ]
     actions.append((os.POSIX_SPAWN_DUP2, log, 2))
     actions += [(os.POSIX_SPAWN_CLOSE, fd) for fd in _inheritable()]
-    # The signals of POSIX; nobody ignores those of real time.
+    # The standard signals; real-time signals are not ignored in practice.
     how: dict[str, Any] = {
         "file_actions": actions,
         "setsigmask": (),
@@ -237,19 +237,19 @@ def _spawn(command: "list[str | bytes]", environ: "dict[str, str]", log: int) ->
     }
     try:
         child = os.posix_spawn(command[0], command, environ, setsid=True, **how)
-    except NotImplementedError:  # an old system; the wrapper makes up for it
+    except NotImplementedError:  # no setsid in an old libc; the log runner calls it
         child = os.posix_spawn(command[0], command, environ, **how)
     _children.add(child)
 
 
 def _reap() -> None:
     """
-    Let earlier processes go that have ended, if nobody else has.
+    Reap earlier processes that have ended, so that no zombie stays.
     """
     for child in tuple(_children):
         try:
             ended = os.waitpid(child, os.WNOHANG)[0]
-        except ChildProcessError:  # somebody has, or it is a parent's
+        except ChildProcessError:  # reaped by the caller, or started by a parent
             ended = child
         if ended:
             _children.discard(child)
@@ -257,9 +257,9 @@ def _reap() -> None:
 
 def _inheritable() -> "list[int]":
     """
-    Return the descriptors that a process would inherit, beside the three streams.
+    Return the descriptors above 2 that a process would inherit.
 
-    None where they cannot be listed: the wrapper closes what it finds.
+    An empty list if they cannot be listed: the log runner closes them as well.
     """
     try:
         names = os.listdir("/dev/fd")
@@ -271,5 +271,5 @@ def _inheritable() -> "list[int]":
 def _is_inheritable(fd: int) -> bool:
     try:
         return os.get_inheritable(fd)
-    except OSError:  # of the listing itself
+    except OSError:  # the descriptor of the listing itself
         return False

@@ -1,7 +1,7 @@
 """
-Between JSON and the typed view: the one converter.
+Convert between JSON and the typed classes of `_model`.
 
-It refuses nothing that `_record.valid` accepted.
+Every record that `_record.valid` accepts can be converted.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _CONVERTER: Final = cattrs.Converter(detailed_validation=False)
 _CONVERTER.register_structure_hook(
     dt.datetime, lambda text, _: dt.datetime.fromisoformat(text)
 )
-# What is so rarely true is left out where it is not.
+# Rarely true, so it is omitted if false.
 _CONVERTER.register_unstructure_hook(
     Upgrade,
     make_dict_unstructure_fn(
@@ -52,7 +52,7 @@ def information(record: Record) -> UpgradeInformation:
 
 def result_fields(result: UpgradeResult) -> dict[str, Any]:
     """
-    Return *result* as it stands in a record.
+    Return *result* as the JSON value of a record's field.
     """
     fields: dict[str, Any] = _CONVERTER.unstructure(result)
     return fields
@@ -71,16 +71,16 @@ def dump_upgrades(upgrades: Iterable[Upgrade]) -> bytes:
 
 def load_upgrades(content: bytes, path: str) -> tuple[Upgrade, ...]:
     """
-    Read what `dump_upgrades` wrote, by this version or a later one.
+    Read the output of `dump_upgrades`, of this version or a later one.
 
     Raises:
-        StateReadError: It is something else; *path* is where it lies.
+        StateReadError: It is damaged; the error names *path*.
     """
     try:
         return tuple(
             _CONVERTER.structure(json.loads(row), Upgrade)
             for row in content.decode("ascii").splitlines()
         )
-    except Exception as error:  # cattrs raises bare ones, too
-        message = "The list of upgrades is not readable; a new check heals that"
+    except Exception as error:  # cattrs raises bare Exceptions, too
+        message = "The list of upgrades is damaged; the next check replaces it"
         raise StateReadError(message, path) from error

@@ -1,5 +1,5 @@
 """
-Durations and times of the caller, as whole seconds.
+Convert durations and times of the caller to whole seconds.
 """
 
 import datetime as dt
@@ -9,10 +9,10 @@ from upgrade_state import _record
 
 def whole_seconds(duration: dt.timedelta, name: str) -> int:
     """
-    Return a duration in whole seconds, rounded up: times have no fractions.
+    Return a duration in whole seconds, rounded up.
 
     Raises:
-        ValueError: It is negative or no timedelta; *name* is what it is called.
+        ValueError: It is negative or no timedelta; the message contains *name*.
     """
     if not isinstance(duration, dt.timedelta) or duration < dt.timedelta():
         raise ValueError(f"{name} must be a timedelta of zero or more: {duration!r}")
@@ -22,11 +22,11 @@ def whole_seconds(duration: dt.timedelta, name: str) -> int:
 
 def epoch_seconds(moment: dt.datetime, name: str = "now") -> int:
     """
-    Return a time as whole seconds since the epoch, cut.
+    Return a time in whole seconds since the epoch, rounded down.
 
     Raises:
-        ValueError: It has no time zone, is no datetime or outside of the years
-            1000 to 9999; *name* is what it is called.
+        ValueError: It has no time zone, is no datetime, or is outside the years
+            1000 to 9999; the message contains *name*.
     """
     if not isinstance(moment, dt.datetime) or moment.utcoffset() is None:
         raise ValueError(f"{name} must be a datetime with a time zone: {moment!r}")

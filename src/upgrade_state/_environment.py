@@ -64,7 +64,7 @@ class StateStore:
             elif not os.path.isabs(cache_dir):
                 message = f"{CACHE_DIR_VARIABLE} is not an absolute path"
                 self._problem = _record.read_error(message, cache_dir)
-        self._root = os.path.join(cache_dir, _VERSION)
+        self._root = os.path.join(cache_dir or "", _VERSION)
 
     def environment(
         self,
@@ -625,9 +625,9 @@ def _epoch_seconds(moment: "dt.datetime | None", name: str = "now") -> int:
     return _durations.epoch_seconds(moment, name)
 
 
-def _user_cache_dir() -> str:
+def _user_cache_dir() -> "str | None":
     """
-    Return this library's directory in the user's cache directory; "" for none.
+    Return this library's directory in the user's cache directory; None: no home.
 
     The rule is platformdirs'. Its simple cases, which are nearly all, are decided
     here: loading platformdirs takes longer than a silent activation.

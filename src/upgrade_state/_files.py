@@ -1,5 +1,5 @@
 """
-Where things lie on disk, who may be trusted with it, and how it is replaced.
+The files of a store: their paths, trust in directories, atomic replacement.
 
 Below the cache directory (docs/concepts.md has the picture):
 
@@ -9,8 +9,8 @@ Below the cache directory (docs/concepts.md has the picture):
     v1/logs/<key>.log
     v1/tmp/<key>.<random>
 
-A file is written under another name, synced, and renamed: whoever looks sees
-the old or the new contents, whole, after a crash and a power cut as well.
+A file is written under a temporary name, synced, and renamed: a reader sees the
+old or the new content, whole, also after a crash or a power cut.
 """
 
 from __future__ import annotations
@@ -43,28 +43,28 @@ _NEW_FILE: Final = (
 
 SUBDIRECTORIES: Final = ("locks", "logs", "results", "tmp")
 
-# Of a file system: with less of it tools fail in their own ways.
+# A file system with fewer bytes left than this counts as full.
 _LITTLE: Final = 64 << 10
 
 
-def user_cache_dir() -> str:
+def user_cache_dir() -> str | None:
     """
     Return this library's directory in the user's cache directory.
 
-    "" where there is no home directory, or a relative one.
+    None if there is no home directory, or a relative one.
     """
-    import platformdirs  # noqa: PLC0415 - asked for in unusual places only
+    import platformdirs
 
     try:
         path = platformdirs.user_cache_dir("upgrade-state", appauthor=False)
     except RuntimeError:
-        return ""
-    return path if os.path.isabs(path) else ""
+        return None
+    return path if os.path.isabs(path) else None
 
 
 def is_key(text: str) -> bool:
     """
-    Tell whether *text* can be the key of an environment.
+    Return whether *text* can be the key of an environment.
     """
     return len(text) == 32 and _record.HEX.issuperset(text)
 
@@ -86,16 +86,18 @@ class Files:
 
     def has_files(self) -> bool:
         """
-        Tell whether there is, or soon may be, anything of this environment.
+        Return whether a file of this environment exists.
+
+        The check lock counts: a running check may be about to create files.
         """
         paths = (self.record, self.corrupt, self.results, self.log, self.check_lock)
         return any(map(os.path.lexists, paths)) or bool(self.leftovers())
 
     def leftovers(self) -> list[str]:
         """
-        Return the temporary files that writers of this record left behind.
+        Return the temporary files of writers of this record.
 
-        Whoever holds the write lock may take them for garbage.
+        The holder of the write lock may delete them: no other writer is at work.
         """
         tmp = f"{self.root}/tmp"
         return [
@@ -108,11 +110,11 @@ class Files:
 
 def ensure(root: str) -> None:
     """
-    Make the directory *root* and those in it, where they are missing.
+    Create the directory *root* and its subdirectories, unless they exist.
 
     Raises:
-        StateWriteError: They cannot be made, or are not to be trusted. What
-            could be made stays.
+        StateWriteError: They cannot be created, or are not trusted. Those that
+            were created stay.
     """
     with _writing("make the directory", root):
         if not os.path.lexists(root):
@@ -127,10 +129,10 @@ def ensure(root: str) -> None:
 
 def ensure_below(path: str) -> None:
     """
-    Make one directory in a trusted one, unless it is there.
+    Create one directory in a trusted one, unless it exists.
 
     Raises:
-        StateWriteError: It cannot be made, or something else has its name.
+        StateWriteError: It cannot be created, or its path is no directory.
     """
     with _writing("make the directory", path):
         try:
@@ -144,12 +146,14 @@ def ensure_below(path: str) -> None:
 
 def _mkdir(path: str) -> None:
     os.mkdir(path, 0o700)
-    os.chmod(path, 0o700)  # whatever the umask has taken from it
+    os.chmod(path, 0o700)  # the umask may have removed bits
 
 
 def refuse_for_root(root: str) -> None:
     """
-    Keep one `sudo` from leaving directories that the user cannot write to.
+    Refuse to let root create *root* in a directory of another user.
+
+    A single `sudo` would leave directories that the user cannot write to.
     """
     if os.name == "nt" or os.geteuid() != 0:
         return
@@ -162,22 +166,22 @@ def refuse_for_root(root: str) -> None:
 
 def is_full(path: str) -> bool:
     """
-    Tell whether the file system of *path* has no space left for anything.
+    Return whether the file system of *path* has no space or no inodes left.
 
-    False where there is no such path: a command may have removed it.
+    False if there is no such path: a command may have deleted it.
     """
     try:
         space = os.statvfs(path)
     except OSError:
         return False
-    # Some file systems do not count.
+    # Some file systems report zero blocks or zero inodes in total.
     has_bytes = not space.f_blocks or space.f_bavail * space.f_frsize >= _LITTLE
     return not (has_bytes and (not space.f_files or space.f_favail))
 
 
 def nearest(path: str) -> str:
     """
-    Return the nearest directory above *path* that exists, or what is in its files.
+    Return the nearest path above *path* that exists.
     """
     ancestor = os.path.dirname(path)
     while not os.path.lexists(ancestor):
@@ -187,7 +191,7 @@ def nearest(path: str) -> str:
 
 def _make(path: str) -> None:
     """
-    Make *path* and its missing parents, each 0700 and synced.
+    Create *path* and its missing parents, each 0700 and synced.
     """
     parent = os.path.dirname(path)
     if not os.path.lexists(parent):
@@ -199,11 +203,11 @@ def _make(path: str) -> None:
 
 def sync_directory(path: str) -> None:
     """
-    Make renames in *path* last through a power cut; a failure is only logged.
+    Sync the directory *path*, so that renames in it survive a power cut.
 
-    By the time of this call they have happened for everybody.
+    A failure is only logged: every process sees the renames already.
     """
-    if os.name == "nt":  # a directory cannot be opened there
+    if os.name == "nt":  # os.open cannot open a directory
         return
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -217,7 +221,7 @@ def sync_directory(path: str) -> None:
 
 def names_in(path: str) -> Iterator[str]:
     """
-    Stream the names in a directory; nothing where there is none.
+    Stream the names in a directory; none if it does not exist.
 
     Raises:
         StateReadError: It cannot be read.
@@ -237,7 +241,7 @@ def names_in(path: str) -> Iterator[str]:
 
 def replace_record(files: Files, data: bytes) -> None:
     """
-    Replace the record; it has happened once this returns.
+    Replace the record. After the return, every reader sees the new one.
 
     The caller holds the write lock, and syncs `files.root` once it is released.
 
@@ -264,11 +268,11 @@ def _replace(path: str, prefix: str, data: bytes) -> None:
 def _write(path: str, data: bytes) -> None:
     fd = os.open(path, _NEW_FILE, 0o600)
     try:
-        os.chmod(path, 0o600)  # whatever the umask has taken from it
+        os.chmod(path, 0o600)  # the umask may have removed bits
         rest = memoryview(data)
         while rest:
             rest = rest[os.write(fd, rest) :]
-        # Without this a power cut can leave the new name on an empty file.
+        # Otherwise a power cut can leave an empty file under the new name.
         os.fsync(fd)
     finally:
         os.close(fd)
@@ -276,7 +280,7 @@ def _write(path: str, data: bytes) -> None:
 
 def _rename(source: str, target: str) -> None:
     """
-    Rename, with patience for readers on Windows, where an open file resists.
+    Rename. On Windows, retry for half a second: an open target cannot be replaced.
     """
     if os.name == "nt":
         for _ in range(50):
@@ -289,12 +293,12 @@ def _rename(source: str, target: str) -> None:
 
 def set_aside(files: Files) -> None:
     """
-    Keep what is no record as ``<key>.json.corrupt``; the last one counts.
+    Rename an invalid record to ``<key>.json.corrupt``, overwriting an earlier one.
 
-    The caller holds the write lock. Nothing may be there: then it is healed.
+    The caller holds the write lock. Does nothing if there is no record.
 
     Raises:
-        StateWriteError: It is still where it was.
+        StateWriteError: The invalid record is still in place.
     """
     with (
         _writing("set aside the corrupt record", files.record),
@@ -302,16 +306,16 @@ def set_aside(files: Files) -> None:
     ):
         os.lstat(files.record)
         _LOG.debug("the record is corrupt and set aside: %r", files.record)
-        remove(files.corrupt)  # a directory would be in the way
+        remove(files.corrupt)  # os.replace fails on a directory
         os.replace(files.record, files.corrupt)
 
 
 def remove(path: str) -> None:
     """
-    Remove a file, or a directory with all that is in it; nothing may be there.
+    Delete a file, or a directory and its content; do nothing if it is missing.
 
     Raises:
-        StateWriteError: It could not be removed, or not wholly.
+        StateWriteError: It could not be deleted, or only in part.
     """
     with _writing("remove", path), contextlib.suppress(FileNotFoundError):
         if stat.S_ISDIR(os.lstat(path).st_mode):
@@ -323,7 +327,7 @@ def remove(path: str) -> None:
 @contextlib.contextmanager
 def _writing(action: str, path: str) -> Iterator[None]:
     """
-    Turn an OSError into a StateWriteError that names what was tried.
+    Turn an OSError into a StateWriteError that names the *action*.
     """
     try:
         yield
@@ -337,24 +341,23 @@ def _writing(action: str, path: str) -> Iterator[None]:
 
 def store_results(files: Files, contents: Collection[bytes]) -> None:
     """
-    Put *contents* into ``results/<key>/``, synced, under their digests.
+    Write *contents* to ``results/<key>/``, synced, named by their digests.
 
     The caller holds the check lock, and no record names them yet.
 
     Raises:
-        StateWriteError: What the record names is untouched.
+        StateWriteError: The files that the record names are unchanged.
     """
-    # Again: a check takes long enough for somebody to remove the cache, or to
-    # put something else in its files.
+    # Once more: the cache may have been deleted or changed during a long check.
     ensure(files.root)
     ensure_below(files.results)
     for content in contents:
         path = f"{files.results}/{_record.digits(_record.digest(content))}"
         if os.path.isdir(path):
-            remove(path)  # nothing of ours, and in the way of a rename
-        # Also where it is there: a check that was killed may not have synced it.
+            remove(path)  # os.replace fails on a directory
+        # Even if the file exists: a check that was killed may not have synced it.
         _replace(path, path, content)
-    # With those above: whoever made them may have died before it synced them.
+    # And its parents: the process that created them may have died before the sync.
     for directory in (files.results, f"{files.root}/results", files.root):
         sync_directory(directory)
     sync_directory(os.path.dirname(files.root))
@@ -362,24 +365,24 @@ def store_results(files: Files, contents: Collection[bytes]) -> None:
 
 def read_result(files: Files, file: Mapping[str, Any]) -> bytes | None:
     """
-    Read what a record names; None where it is gone.
+    Read a file that a record names; None if it is missing.
 
     Args:
         file: Its digest and size, from the record.
 
     Raises:
-        StateReadError: It cannot be read, or is not what was kept.
+        StateReadError: It cannot be read, or does not have that digest.
     """
     path = f"{files.results}/{_record.digits(file['digest'])}"
     content = _record.read_file(files.root, path, file["size"])
     if content is not None and _record.digest(content) != file["digest"]:
-        raise StateReadError("A kept file is damaged; a new check heals that", path)
+        raise StateReadError("A stored file is damaged; a new check replaces it", path)
     return content
 
 
 def sweep(files: Files, digests: Collection[str]) -> None:
     """
-    Remove from ``results/<key>/`` every file whose digest is not in *digests*.
+    Delete from ``results/<key>/`` every file whose digest is not in *digests*.
 
     The caller holds the check lock, and a record that names them is on disk.
     """

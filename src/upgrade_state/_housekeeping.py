@@ -1,7 +1,7 @@
 """
-All environments of a store: listing them, and removing what is of no use.
+All environments of a store: iterate, prune.
 
-Streams: nothing here grows with the number of environments but its time.
+Both stream: memory does not grow with the number of records.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ def _keys(root: str) -> Iterator[str]:
 
 def _keys_in(directory: str, ending: str | None = None) -> Iterator[str]:
     """
-    Stream the keys that names in *directory* begin with.
+    Stream the keys with which names in *directory* begin.
 
     Args:
-        ending: What is left of the name; None: whatever.
+        ending: The rest of the name; None: anything.
     """
     for name in _files.names_in(directory):
         key, rest = name[:32], name[32:]
@@ -62,16 +62,18 @@ def prune(
     root: str, *, before: int, dry_run: bool
 ) -> Iterator[tuple[str, Record | None]]:
     """
-    Forget what is gone, and tell what went or, on a *dry_run*, would go.
+    Forget removed environments, and stream those that were or would be forgotten.
 
     Args:
         before: Only records that were last written before this (seconds since
-            the epoch). What lies there without a record goes at any age: whoever
-            is at it holds a lock.
+            the epoch). Files without a record are deleted at any age: a process
+            that uses them holds a lock.
+
+        dry_run: Only report; delete nothing.
     """
     for key in _keys(root):
         entry = _store.Entry(root, key, None, None)
-        with contextlib.suppress(StateReadError):  # what may not be read stays
+        with contextlib.suppress(StateReadError):  # an unreadable record stays
             record = _store.read(entry)
             if _goes(entry, _is_gone(record, before), dry_run=dry_run):
                 yield key, record
@@ -85,7 +87,7 @@ def _goes(
     entry: _store.Entry, is_gone: Callable[[_store.Entry], bool], *, dry_run: bool
 ) -> bool:
     """
-    Tell whether an entry went, or would. Decided again under the check lock.
+    Return whether an entry was, or would be, deleted. Decide again under the lock.
     """
     return is_gone(entry) and (dry_run or _store.forget(entry, is_gone))
 
@@ -96,7 +98,7 @@ def _has_no_record(entry: _store.Entry) -> bool:
 
 def _is_gone(record: Record | None, before: int) -> Callable[[_store.Entry], bool]:
     """
-    Make a test whether a record is old, and the directory it is about is gone.
+    Return a test whether a record is old and its directory does not exist.
     """
 
     def is_gone(entry: _store.Entry) -> bool:
@@ -107,7 +109,7 @@ def _is_gone(record: Record | None, before: int) -> Callable[[_store.Entry], boo
                 os.lstat(_record.path_bytes(record["environment"]))
         except (FileNotFoundError, NotADirectoryError):
             return True
-        except OSError:  # on a disk that does not answer, say: nobody knows
+        except OSError:  # unknown, as on a disk that does not answer
             return False
         return record is None
 
@@ -116,7 +118,7 @@ def _is_gone(record: Record | None, before: int) -> Callable[[_store.Entry], boo
 
 def _orphans(root: str) -> Iterator[str]:
     """
-    Stream the keys of what may lie there without a record.
+    Stream the keys of files that may have no record.
     """
     seen: set[str] = set()
     if not _record.is_trusted(root):

@@ -1,8 +1,8 @@
 """
-An environment's lockfile as it is now, looked at with suspicion.
+The current lockfile of an environment: read with limits, compared by digest.
 
-An activation loads this module when it comes to that, so it imports at module
-level only what a bare interpreter has loaded.
+An activation loads this module if its answer depends on the lockfile, so it
+imports at module level only modules that a bare interpreter has loaded.
 """
 
 import os
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-# 64 times the largest lockfile that was ever seen; a check keeps two copies.
+# 64 times the largest lockfile seen in practice; a check holds two in memory.
 MAX_SIZE = 64 << 20
 
 _NO_LOCKFILE = -2
@@ -24,10 +24,10 @@ _NOT_LOOKED = -1
 
 def read(path: str) -> "bytes | None":
     """
-    Read a lockfile as a whole; symlinks are followed.
+    Read a whole lockfile. Symlinks are followed.
 
     Returns:
-        None where there is no regular file.
+        None if there is no regular file.
 
     Raises:
         StateReadError: It cannot be read, or is larger than `MAX_SIZE`.
@@ -40,9 +40,9 @@ def read(path: str) -> "bytes | None":
 
 def _size(path: str) -> int:
     """
-    Return the size of a regular file.
+    Return the size of a regular file, or `_NO_LOCKFILE`.
 
-    Asked before anything is opened: opening a device can have effects.
+    Called before the file is opened: opening a device can have side effects.
     """
     try:
         status = os.stat(path)
@@ -55,7 +55,7 @@ def _size(path: str) -> int:
 
 def _read(path: str, limit: int) -> "bytes | None":
     """
-    Return what is there; None where it is gone, no file or larger by now.
+    Return the content; None if the file is missing, irregular or too large by now.
     """
     try:
         return _record.read_regular(path, _record.READ, limit)
@@ -67,15 +67,14 @@ def _read(path: str, limit: int) -> "bytes | None":
 
 class CurrentLockfile:
     """
-    The lockfile as it is now: looked at late, and once.
+    The current lockfile, read at most once and only when it is compared.
 
-    Given bytes are what it is, whatever lies on disk. The answer is kept, so
-    that a second question, under a lock, costs no look at the disk.
+    Size and digest are kept, so a second comparison, under a lock, reads nothing.
 
     Args:
-        path: Where it lies; None: there is none.
+        path: Its path; None: there is no lockfile.
 
-        content: What it contains. None: what lies there.
+        content: Its content, which overrides the file. None: read the file.
     """
 
     def __init__(self, path: "str | None", content: "bytes | None") -> None:
@@ -86,24 +85,21 @@ class CurrentLockfile:
 
     def matches(self, recorded: "Mapping[str, Any] | None") -> bool:
         """
-        Tell whether it is the lockfile that was *recorded*: by size, then digest.
+        Return whether this is the *recorded* lockfile: by size, then by digest.
 
         Args:
-            recorded: Its digest and size; None where there was no lockfile.
+            recorded: Digest and size in a record; None: there was no lockfile.
 
         Raises:
-            StateReadError: There is one, but it cannot be read.
+            StateReadError: The lockfile exists but cannot be read.
         """
         if self._size == _NOT_LOOKED:
             self._size = _NO_LOCKFILE if self._path is None else _size(self._path)
         if recorded is None or self._size != recorded["size"]:
             return recorded is None and self._size == _NO_LOCKFILE
         if self._digest is None:
-            content = self._read()
+            content = self._content
+            if content is None and self._path is not None:
+                content = _read(self._path, self._size)
             self._digest = "" if content is None else _record.digest(content)
         return self._digest == str(recorded["digest"])
-
-    def _read(self) -> "bytes | None":
-        if self._content is not None or self._path is None:
-            return self._content
-        return _read(self._path, self._size)

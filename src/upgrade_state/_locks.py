@@ -1,8 +1,8 @@
 """
-The locks of a store's files: between processes, and between threads of one.
+The locks of a store, between processes and between threads.
 
-They are advisory, and fresh each time they are taken. Their files are never
-deleted: that would split those who wait for one.
+They are advisory; every acquisition uses a new lock object. Lock files are never
+deleted: waiting processes would be split between two inodes.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 _LOG: Final = logging.getLogger("upgrade_state")
 
-# A read-merge-replace takes milliseconds, two of them for the disk: who finds
-# the lock busy looks again soon, and who cannot get it for so long never will.
+# A read-merge-replace takes milliseconds, so poll often. A lock that is held for
+# 10 seconds is held by a stopped process or by a broken file system.
 _POLL_SECONDS: Final = 0.002
 _WAIT_SECONDS: Final = 10.0
 
@@ -31,17 +31,17 @@ Lock: TypeAlias = filelock.BaseFileLock
 
 def try_lock(path: str) -> Lock | None:
     """
-    Take a lock; None where it is busy.
+    Take a lock without waiting; None if it is busy.
 
     Raises:
-        StateLockError: The system refuses it, and not because it is busy.
+        StateLockError: The system refuses it for another reason.
     """
     return _acquire(path, timeout=0)
 
 
 def _acquire(path: str, *, timeout: float) -> Lock | None:
-    # A fresh one each time, so that nothing else in this process, not even in
-    # this thread, gets in; and released by whichever thread is done with it.
+    # A new object each time: a shared FileLock would count a second acquisition
+    # in this process as nested. Any thread may release it (thread_local=False).
     lock = filelock.FileLock(
         path,
         mode=0o600,
@@ -57,7 +57,7 @@ def _acquire(path: str, *, timeout: float) -> Lock | None:
     except OSError as error:
         message = f"Could not lock ({error.strerror})"
         raise StateLockError(message, path) from error
-    except BaseException:  # filelock may have got it by now, and keep hold of it
+    except BaseException:  # filelock may have acquired it before the interrupt
         lock.release(force=True)
         raise
     return lock
@@ -65,21 +65,21 @@ def _acquire(path: str, *, timeout: float) -> Lock | None:
 
 def release(lock: Lock) -> None:
     """
-    Let go of a lock. Never raises.
+    Release a lock. Never raises an OSError.
     """
     try:
         lock.release()
-    except OSError as error:  # closing its file will have done it
+    except OSError as error:  # closing the file released it
         _LOG.debug("could not release %r: %s", lock.lock_file, error)
 
 
 @contextlib.contextmanager
 def waited_for(path: str) -> Iterator[None]:
     """
-    Hold a lock for a `with` statement. Waits for it.
+    Hold a lock for a `with` statement, after waiting for it up to 10 seconds.
 
     Raises:
-        StateLockError: Somebody held it for too long, or the system refuses it.
+        StateLockError: Another process held it for longer, or the system refuses it.
     """
     lock = _acquire(path, timeout=_WAIT_SECONDS)
     if lock is None:

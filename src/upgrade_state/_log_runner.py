@@ -1,11 +1,10 @@
 """
-Run a program, and keep the end of what it complains of in a bounded log.
+Run a program and keep the end of its stderr in a bounded log.
 
-A process of its own that `_background` starts: its stderr is the log, which it
-holds the lock on for as long as the program runs, its other streams are empty.
-The program gets its stderr from a pipe, and nothing else of it. It runs in the
-root directory, to keep no other busy and to import nothing from one that was
-merely entered.
+`_background` starts this as a process. Its stderr is the log, whose lock it holds
+while the program runs; its other streams are empty. The program's stderr is a
+pipe to this process; it inherits nothing else. Its working directory is `/`, so
+it blocks no unmount and imports nothing from the directory the user entered.
 """
 
 from __future__ import annotations
@@ -24,23 +23,23 @@ from upgrade_state._search_paths import only_absolute
 if TYPE_CHECKING:
     from typing import Final
 
-# What the log holds at most, in bytes, beside its first and its last line.
+# Maximum size of the log in bytes, without its first and its last line.
 LIMIT: Final = 1 << 16
 
 _CUT: Final = b"[...]\n"
 
-# What of these is relative would begin at the root now.
+# Search paths whose relative entries would start at `/`.
 _LISTS: Final = ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH")
 
-# Whoever started this has closed what could be listed; there is no telling.
-_MANY: Final = 4096
+# `_background` closes the descriptors that it can list; this closes the others.
+_MAX_DESCRIPTORS: Final = 4096
 
 
 class Log:
     """
-    A file that does not grow beyond some size: of more the end is kept.
+    A file of bounded size that keeps the end of longer output.
 
-    What lies there at first stays. Whatever is written is fit for a terminal.
+    The initial content stays. Everything written is safe for a terminal.
     """
 
     def __init__(self, fd: int) -> None:
@@ -51,10 +50,10 @@ class Log:
 
     def add(self, data: bytes, *, final: bool = False) -> None:
         """
-        Write *data*. Where the disk is full, that is not the program's trouble.
+        Write *data*. Write errors are ignored: the program must not suffer.
 
         Args:
-            final: There is no more, so that half a character is none.
+            final: No more data follows; an incomplete character is escaped.
         """
         lines = self._decode(data, final).replace("\r\n", "\n").split("\n")
         text = "\n".join(clean(line.expandtabs()) for line in lines).encode()
@@ -70,51 +69,50 @@ class Log:
         except OSError:
             return
 
-    def say(self, words: str) -> None:
+    def add_last_line(self, message: str) -> None:
         """
         Write a last line, with the time.
         """
         self.add(b"", final=True)
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         gap = "" if self._kept.endswith(b"\n") or not self._kept else "\n"
-        self.add(f"{gap}{_now()} {words}\n".encode())
-
-
-def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        self.add(f"{gap}{now} {message}\n".encode())
 
 
 def main(argv: list[str]) -> None:
     """
-    Run *argv*, and return when it has ended.
+    Run *argv* and return when it has ended.
     """
     log = Log(2)
     try:
-        _detach()
+        with contextlib.suppress(PermissionError):  # posix_spawn has done it
+            os.setsid()
+        os.closerange(3, _MAX_DESCRIPTORS)
+        os.chdir("/")
         status = _run(argv, log)
     except OSError as error:
-        log.say(f"it could not be run ({error.strerror})")
+        log.add_last_line(f"it could not be run ({error.strerror})")
         return
-    log.say(
+    log.add_last_line(
         f"it ended with exit status {status}"
         if status >= 0
         else f"it was ended by signal {-status}"
     )
 
 
-def _detach() -> None:
-    with contextlib.suppress(PermissionError):  # done by who started this
-        os.setsid()
-    os.closerange(3, _MANY)
-    os.chdir("/")
-
-
 def _run(argv: list[str], log: Log) -> int:
     """
-    Run *argv* until it has ended: what it has left running may keep its stderr.
+    Run *argv* and return its exit status, negative for a signal.
+
+    Does not wait for end of file: a process it left running may hold the pipe.
     """
     reader, writer = os.pipe()
-    child_ended = _pipe_of(signal.SIGCHLD)
-    # As it was before Python came: some signals it ignores.
+    # SIGCHLD makes this pipe readable, so that poll(2) returns.
+    child_ended, wakeup = os.pipe()
+    os.set_blocking(wakeup, False)
+    signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    # Python ignores SIGPIPE and SIGXFSZ; the program gets the defaults.
     child = os.posix_spawn(
         argv[0],
         argv,
@@ -139,14 +137,3 @@ def _run(argv: list[str], log: Log) -> int:
                     ready.unregister(reader)
         if has_ended:
             return os.waitstatus_to_exitcode(status)
-
-
-def _pipe_of(number: int) -> int:
-    """
-    Return what can be read from once a signal has come.
-    """
-    reader, writer = os.pipe()
-    os.set_blocking(writer, False)
-    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    signal.signal(number, lambda *_: None)
-    return reader

@@ -1,10 +1,10 @@
 """
-The typed view of a record. Frozen; knows nothing of JSON, files and clocks.
+The typed classes of a record: frozen, without JSON, files or clocks.
 """
 
 from __future__ import annotations
 
-import datetime as dt  # noqa: TC003 - cattrs looks at annotations
+import datetime as dt  # noqa: TC003 - cattrs reads annotations
 from collections.abc import Mapping  # noqa: TC003 - see above
 
 import attrs
@@ -13,7 +13,7 @@ import attrs
 @attrs.frozen
 class StoredFile:
     """
-    A file that is kept with a record: its digest and its size.
+    A file that a record names: its digest and its size.
 
     Attributes:
         digest: ``blake2b:`` and the 64 hex digits of the BLAKE2b-256 of its bytes.
@@ -31,9 +31,9 @@ class Counts:
     How many packages an upgrade would replace.
 
     Attributes:
-        version: By another version.
+        version: Packages with another version.
 
-        rebuild: By another build of the same version.
+        rebuild: Packages with another build of the same version.
     """
 
     version: int
@@ -43,7 +43,7 @@ class Counts:
 @attrs.frozen
 class UpgradeResult:
     """
-    What a check found.
+    The result of a check.
 
     Attributes:
         format: The lockfile's format; None: opaque, compared by digest only.
@@ -52,12 +52,12 @@ class UpgradeResult:
 
         new_lockfile: The one that the upgrade would lead to.
 
-        upgrades: The list of upgrades, one JSON object per line; None where
-            only digests could be compared.
+        upgrades: The list of upgrades, one JSON object per line; None if only
+            digests could be compared.
 
-        counts: Per platform, and under ``*`` over all platforms; None where
-            only digests could be compared. Where only ``*`` is there, it holds
-            for every platform; else a platform that is not there has none.
+        counts: Per platform, and under ``*`` over all platforms; None if only
+            digests could be compared. A lone ``*`` holds for every platform;
+            otherwise a platform that is not listed has no upgrades.
     """
 
     format: str | None
@@ -70,18 +70,18 @@ class UpgradeResult:
 @attrs.frozen
 class CheckFailure:
     """
-    That the last check failed.
+    The failure of the last check.
 
     Attributes:
-        at: When (UTC, aware, whole seconds).
+        at: Time of the failure (UTC, aware, whole seconds).
 
-        attempts: How many have failed in a row; at least 1.
+        attempts: Number of consecutive failures; at least 1.
 
-        message: Why: one line, without URLs, safe for a terminal if it was
-            written by this library.
+        message: The cause: one line, without URLs, safe for a terminal if this
+            library wrote it.
 
-        since: When the first of them failed; None: an older program wrote it
-            down, and does not tell.
+        since: Time of the first of these failures; None: the record, written by
+            an older program, does not contain it.
     """
 
     at: dt.datetime
@@ -93,30 +93,30 @@ class CheckFailure:
 @attrs.frozen
 class UpgradeInformation:
     """
-    What is remembered of one environment. All times are UTC, aware, whole seconds.
+    The state of one environment. All times are UTC, aware, in whole seconds.
 
     Attributes:
         environment: The canonical path of its directory.
 
         lockfile: Its lockfile's name below that directory; None: it has none.
 
-        recipe: The recipe that its user ran on purpose; None: none.
+        recipe: The recipe that the user ran on purpose; None: none.
 
-        generation: How many checks of this record have been committed.
+        generation: Number of check commits of this record.
 
-        last_checked: When a check last succeeded; None: never.
+        last_checked: Time of the last successful check; None: none succeeded, or
+            it has expired.
 
-        result: What it found; None: no check has succeeded.
+        result: The result of the last successful check; None: none succeeded.
 
-        last_notified: When the user was last told; None: never.
+        last_notified: Time of the last notice; None: none was given.
 
-        snoozed_until: Until when the user does not want to hear of it; None:
-            that was not asked for.
+        snoozed_until: No notice is given before this time; None: not snoozed.
 
-        failure: That the last check failed; None: it did not.
+        failure: The failure of the last check; None: it did not fail.
 
-        failure_notified: When the user was last told that checks fail; None:
-            never.
+        failure_notified: Time of the last notice about failed checks; None:
+            none was given.
     """
 
     environment: str

@@ -1,5 +1,5 @@
 """
-Import what operations import when they need it.
+Import the modules that operations import on first use.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import importlib
 import os
 import pkgutil
 
-# What others load on first use: the standard library, and what we build on.
+# Modules that the standard library and our dependencies load on first use.
 _ELSEWHERE = (
     "encodings.ascii",
     "json.decoder",
@@ -22,7 +22,7 @@ _ELSEWHERE = (
 
 def load_all() -> None:
     """
-    Import every module of this library but the command line, and what they use.
+    Import every module of this library except the command line.
     """
     here = [os.path.dirname(__file__)]
     modules = [module.name for module in pkgutil.walk_packages(here, f"{__package__}.")]

@@ -1,20 +1,20 @@
 """
-Make text from elsewhere fit for a terminal, a log and a record.
+Make foreign text safe for a terminal, a log and a record.
 """
 
 from __future__ import annotations
 
-# What a record keeps of an error, at most.
+# Maximum length of an error message in a record.
 MESSAGE_LENGTH = 500
 
 _SPACE = frozenset(" \t\n\v\f\r")
 
-# What ends a URL in a tool's output. Whatever else has no place in one may stand
-# in a password all the same, and so may these, if not a space: up to an @ rather
-# too much goes than a part of it stays.
+# Characters that end a URL in the output of a tool. Passwords may contain
+# characters that URLs may not. Everything up to the last `@` before a space is
+# removed: too much is better than part of a password.
 _URL_ENDS = _SPACE | frozenset('"`<>')
 
-# What follows a URL in a sentence, where nothing of a URL comes after it.
+# Punctuation that follows a URL in a sentence.
 _AFTER_URL = "')]},.;:"
 
 
@@ -40,9 +40,9 @@ def _escape(char: str) -> str:
 
 def without_urls(text: str) -> str:
     """
-    Replace every URL in *text*, since credentials and private paths live there.
+    Replace every URL in *text* by ``<URL>``: it may contain credentials.
     """
-    # JSON may write it the first way.
+    # JSON may escape the slashes.
     head, *tails = text.replace(r":\/\/", "://").split("://")
     parts = [head]
     for tail in tails:
@@ -74,11 +74,10 @@ def _scheme_start(head: str) -> int:
 
 def message_of(text: str, limit: int) -> str:
     """
-    Make one line of *text* that is fit for a record.
+    Return *text* as one line for a record, at most *limit* ASCII characters.
 
-    Without URLs and control characters, white space folded; of a longer text
-    the beginning and the end are kept. At most *limit* characters of ASCII,
-    others count as their JSON escapes.
+    URLs are replaced, control characters escaped, white space is folded. A longer
+    text keeps its beginning and its end. Other characters count as their escapes.
     """
     line = clean(" ".join(without_urls(text).split()))
     ascii_line = line.encode("ascii", "backslashreplace").decode("ascii")

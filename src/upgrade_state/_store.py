@@ -1,19 +1,19 @@
 """
-Shared access to what is remembered of one environment.
+Shared access to the state of one environment: the protocol.
 
-Readers never lock: the record is replaced, never modified, so that a reader
-sees the old or the new one, whole.
+Readers never lock: the record is replaced, never modified, so a reader sees the
+old or the new one, whole.
 
-check lock: held for a whole upgrade check. Tried, never waited for. It makes
-    one process check at a time, and protects the directory `results/<key>/`.
+check lock: held for a whole upgrade check. Tried, never waited for. It lets one
+    process check at a time, and protects the directory `results/<key>/`.
 
 write lock: held for one read-merge-replace, milliseconds. *Every* change of the
-    record takes it: tried once by a claim, waited for by everything else.
+    record takes it: a claim tries it once, every other writer waits for it.
 
-Whoever needs both takes the check lock first. An activation takes the write
-lock only, so a running check never delays a notice. Nothing slow is done under
-the write lock: no callback, no subprocess, no output, no lockfile. The files of
-locks are never deleted: that would split those who wait for one.
+A writer that needs both takes the check lock first. An activation takes only the
+write lock, so a running check never delays a notice. Nothing slow is done under
+the write lock: no callback, no subprocess, no output, no lockfile. Lock files
+are never deleted: waiting processes would be split between two inodes.
 
 Why both sides take the write lock: two locks, one per field, do not protect one
 file. Each side reads the old contents, merges its own fields, and the later
@@ -21,28 +21,28 @@ replace undoes the earlier one.
 
 Merge. A writer reads the record again under the write lock, replaces the fields
 it owns, each as a whole, keeps every other field, known or not, and replaces
-the file. Only a check makes a record or heals a corrupt one; a claim, snooze or
-expiry of no record answers that nothing is known, and writes nothing.
+the file. Only a check creates a record or replaces a corrupt one; a claim, snooze
+or expiry without a record answers that nothing is known, and writes nothing.
 
     check commit    last_checked, result, generation, recipe, failure (null)
     check failure   failure
-    claim           last_notified, and failure_notified if that is what is told
+    claim           last_notified; failure_notified if the notice is about failures
     snooze          snoozed_until
     expire          last_checked (null), failure (null)
 
 Check. Begin: try the check lock; then read the record and the lockfile, so that
-a crowd of checkers makes one check and not one after the other. Commit: put the
-new files into `results/<key>/` and sync them; merge; sync the directory; remove
-from `results/<key>/` what the record does not name. A record with another
-generation than at the beginning, possible only where locks do not exclude,
-drops the result. No record is no obstacle.
+a crowd of checkers makes one check and not one after the other. Commit: write
+the new files to `results/<key>/` and sync them; merge; sync the directory; delete
+from `results/<key>/` the files that the record does not name. If the record has
+another generation than at the beginning, which is possible only if locks do not
+exclude, the result is dropped. A missing record does not prevent a commit.
 
 Claim. The caller has decided without a lock that a notice is due. Try the write
 lock once, decide again under it, record, release, sync, and only then let the
-caller speak. A `last_notified` or `failure_notified` other than the first look
-saw means that somebody else has spoken, of whatever, and whatever the clocks say.
+caller speak. If `last_notified` or `failure_notified` differs from the first
+look, another process has given a notice, of either kind, whatever the clocks say.
 
-Forget. Try the check lock, take the write lock, remove everything.
+Forget. Try the check lock, take the write lock, delete everything.
 """
 
 from __future__ import annotations
@@ -86,10 +86,10 @@ class Entry:
 
 def read(entry: Entry) -> Record | None:
     """
-    Read the record, without a lock; None for none and for a corrupt one.
+    Read the record, without a lock; None if it is missing or corrupt.
 
     Raises:
-        StateReadError: It is there, but cannot be read.
+        StateReadError: It exists but cannot be read.
     """
     data = _record.read_file(entry.files.root, entry.files.record, _record.MAX_SIZE)
     return None if data is None else _record.valid(data, entry.files.key)
@@ -103,7 +103,7 @@ def _replace(entry: Entry, record: Record, fields: Record) -> None:
         StateWriteError: The old record is in place.
     """
     text = json.dumps(record | fields, separators=(",", ":"), allow_nan=False)
-    if len(text) > _record.MAX_SIZE:  # unknown fields, in more bytes than before
+    if len(text) > _record.MAX_SIZE:  # by unknown fields that take more bytes as ASCII
         message = "The record would be too large to be read again"
         raise StateWriteError(message, entry.files.record)
     _files.replace_record(entry.files, text.encode("ascii"))
@@ -113,17 +113,17 @@ def merge_or_make(
     entry: Entry, make_fields: Callable[[Record | None], Record | None]
 ) -> Record | None:
     """
-    Merge the fields of a check into the record, or make one, or heal one.
+    Merge the fields of a check into the record; create it if there is no valid one.
 
     Args:
-        make_fields: Gets the record as it is by now, None for none, and
-            returns what to replace; None: nothing.
+        make_fields: Receives the current record (None: there is no valid one)
+            and returns the fields to replace; None: replace nothing.
 
     Returns:
-        The record as it is now, on disk; None if nothing was replaced.
+        The record that is on disk now; None if nothing was replaced.
     """
-    # The store may have gone since the check began. Where its directories are
-    # missing filelock makes them, for whomever the umask lets in.
+    # The store may have been deleted since the check began. filelock would create
+    # missing directories with the permissions of the umask.
     _files.ensure(entry.files.root)
     with _locks.waited_for(entry.files.write_lock):
         current = read(entry)
@@ -131,7 +131,7 @@ def merge_or_make(
         if fields is None:
             return None
         if current is None:
-            # Gone for a moment, which is what a corrupt record is anyway.
+            # Until the replace there is no record: readers see the same as before.
             _files.set_aside(entry.files)
             current = _record.DEFAULTS | {
                 "environment": entry.environment,
@@ -177,7 +177,7 @@ def claim(
     _files.ensure(entry.files.root)
     lock = _locks.try_lock(entry.files.write_lock)
     if lock is None:
-        return _busy(first_verdict)
+        return _policy.Verdict("busy", _counts_of(first_verdict))
     cannot_check = first_verdict.reason == "cannot-check"
     try:
         record = read(entry)
@@ -190,7 +190,7 @@ def claim(
             now=now,
         )
         if cannot_check and verdict.reason == "lockfile-changed":
-            return _busy(verdict)
+            return _policy.Verdict("busy", _counts_of(verdict))
         if not verdict or record is None:
             return verdict
         last_notified = _notified_since(record_seen or {}, record)
@@ -218,17 +218,13 @@ def _notified_since(record_seen: Record, record: Record) -> str | None:
     return None
 
 
-def _busy(verdict: Verdict) -> Verdict:
-    return _policy.Verdict("busy", _counts_of(verdict))
-
-
 def _counts_of(verdict: Verdict) -> tuple[int, int, bool]:
     return verdict.version_changes, verdict.rebuilds, verdict.opaque
 
 
 def snooze(entry: Entry, until: int | None) -> bool:
     """
-    Record until when the user does not want to be told; None: take it back.
+    Record until when no notice is given; None: end the snooze.
 
     Returns:
         False if nothing is known, and nothing was written.
@@ -250,7 +246,7 @@ def expire(entry: Entry) -> bool:
 
 
 def _merge_into_known(entry: Entry, fields: Record) -> bool:
-    if read(entry) is None:  # no lock file for what is not known
+    if read(entry) is None:  # an unknown environment gets no lock file
         return False
     _files.ensure(entry.files.root)
     with _locks.waited_for(entry.files.write_lock):
@@ -279,11 +275,10 @@ def read_result(entry: Entry, field: str, record: Record | None) -> bytes | None
     Read the file that *record* names in *field* of its result.
 
     A check may replace the record and delete the file after *record* was read.
-    A reader that misses the file reads the record again, until that brings
-    nothing new.
+    A reader that misses the file reads the record again, until it is unchanged.
 
     Raises:
-        StateReadError: The file cannot be read, is damaged, or is missing for good.
+        StateReadError: The file cannot be read, is damaged, or is missing.
     """
     while True:
         file = ((record or {}).get("result") or {}).get(field)
@@ -302,7 +297,7 @@ def upgrades(entry: Entry, record: Record | None) -> tuple[Upgrade, ...]:
     """
     Read the list of upgrades that *record* names.
     """
-    from upgrade_state import _codec  # noqa: PLC0415 - no claim needs it
+    from upgrade_state import _codec
 
     content = read_result(entry, "upgrades", record)
     return _codec.load_upgrades(content or b"", entry.files.results)
@@ -313,10 +308,14 @@ def upgrades(entry: Entry, record: Record | None) -> tuple[Upgrade, ...]:
 
 def forget(entry: Entry, is_gone: Callable[[Entry], bool] = lambda _: True) -> bool:
     """
-    Remove the record and what belongs to it; False where a check is running.
+    Delete the record and every file that belongs to it.
 
     Args:
-        is_gone: Asked once no check is running. If not, all stays: False.
+        is_gone: Called under the check lock. If it returns False, nothing is
+            deleted.
+
+    Returns:
+        False if a check is running or *is_gone* returned False.
     """
     if not _record.is_trusted(entry.files.root) or not entry.files.has_files():
         return True
@@ -328,7 +327,7 @@ def forget(entry: Entry, is_gone: Callable[[Entry], bool] = lambda _: True) -> b
         if not is_gone(entry):
             return False
         with _locks.waited_for(entry.files.write_lock):
-            # The record first: without it the rest means nothing to anybody.
+            # The record first: no reader looks for the other files without it.
             for path in (
                 entry.files.record,
                 entry.files.corrupt,

@@ -2,25 +2,25 @@
 The errors of this library: one family, each with a message and a path.
 
 * UpgradeStateError: the one to catch
-    - StateReadError: something exists, but cannot be read or is not to be believed
-    - StateWriteError: nothing was written; the previous contents are in place
+    - StateReadError: something exists, but cannot be read or is not trusted
+    - StateWriteError: nothing was written; the previous content is in place
     - StateLockError: a lock was held for too long, or the system refused it
     - ResolverError: a resolver gave no new lockfile
 
-A lock that is busy is an answer and no error. Mistakes of the caller are
-TypeError, ValueError and RuntimeError, as everywhere in Python.
+A busy lock is an answer, not an error. Errors of the caller are TypeError,
+ValueError and RuntimeError, as everywhere in Python.
 """
 
 
 class UpgradeStateError(Exception):
     """
-    Base class of everything that can go wrong outside of the caller.
+    Base class of all errors that are not errors of the caller.
 
     Attributes:
-        message: What did not work and why, without the path.
+        message: The failed action and its cause, without the path.
 
-        path: The file or directory in question, as text; None where the
-            trouble is that no path could be determined.
+        path: The file or directory concerned, as text; None if no path could be
+            determined.
     """
 
     def __init__(self, message: str, path: "str | None") -> None:
@@ -30,7 +30,7 @@ class UpgradeStateError(Exception):
 
     def __str__(self) -> str:
         """
-        Say what did not work, then the path, as one line fit for a terminal.
+        Return the message and the path as one line, safe for a terminal.
         """
         from upgrade_state._redact import clean
 
@@ -41,7 +41,7 @@ class UpgradeStateError(Exception):
 
 class StateReadError(UpgradeStateError):
     """
-    Something exists, but cannot be read or is not to be believed.
+    Something exists, but cannot be read or is not trusted.
 
     Nothing has been changed.
     """
@@ -51,7 +51,7 @@ class StateWriteError(UpgradeStateError):
     """
     Something could not be written.
 
-    The previous contents are still in place, and no temporary file is left.
+    The previous content is still in place, and no temporary file is left.
     """
 
 
@@ -67,6 +67,6 @@ class ResolverError(UpgradeStateError):
     """
     A resolver gave no new lockfile.
 
-    *path* is the directory of the environment. What an earlier check found
-    stays; the failure is remembered where it leaves a check.
+    *path* is the directory of the environment. The result of an earlier check
+    stays; the failure is recorded if this error leaves a check.
     """

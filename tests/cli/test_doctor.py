@@ -157,7 +157,7 @@ class TestDoctor:
 
         gone = "The file of the {} is missing; the next check replaces it: '{}'"
         assert [
-            f"A kept file is damaged; a new check heals that: '{damaged}'",
+            f"A stored file is damaged; the next check replaces it: '{damaged}'",
             gone.format("old_lockfile", results),
             gone.format("upgrades", results),
         ] == sorted(findings())
