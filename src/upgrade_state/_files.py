@@ -376,7 +376,9 @@ def read_result(files: Files, file: Mapping[str, Any]) -> bytes | None:
     path = f"{files.results}/{_record.digits(file['digest'])}"
     content = _record.read_file(files.root, path, file["size"])
     if content is not None and _record.digest(content) != file["digest"]:
-        raise StateReadError("A stored file is damaged; a new check replaces it", path)
+        raise StateReadError(
+            "A stored file is damaged; the next check replaces it", path
+        )
     return content
 
 
