@@ -864,3 +864,21 @@ class TestPrune:
         """
         with pytest.raises(ValueError, match="older_than"):
             store.prune(older_than=-DAY)
+
+
+class TestBegin:
+    def test_unreadable_record(self, shop, monkeypatch):
+        """
+        A check that cannot read the record releases the check lock.
+        """
+
+        def refuse(*_):
+            raise OSError(5, "Input/output error")
+
+        with monkeypatch.context() as patch:
+            patch.setattr("upgrade_state._store.read", refuse)
+            with pytest.raises(OSError, match="Input/output"), shop.try_check():
+                pytest.fail("a guard was given")
+
+        with shop.try_check() as check:
+            assert check is not None
