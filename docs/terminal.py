@@ -4,7 +4,7 @@ Draw `docs/terminal.svg`, the picture in the README: a session of bash.
 The commands run in a pseudo-terminal, on a copy of `examples/shop`. A stand-in
 for uv writes the recorded lockfile, so the picture needs no network.
 
-    python docs/terminal.py    # needs bash and upgrade-state[cli]
+    python docs/terminal.py [FILE]    # needs bash and upgrade-state[cli]
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def draw(text: str) -> str:
 
 def main() -> None:
     """
-    Draw the picture.
+    Draw the picture into the file named on the command line.
     """
     with tempfile.TemporaryDirectory() as directory:
         work = Path(directory).resolve()
@@ -137,7 +137,8 @@ def main() -> None:
         uv.write_text(f"#!/bin/sh\nexec cat {new} >uv.lock\n")
         uv.chmod(0o755)
         picture = draw(run(work))
-    (DOCS / "terminal.svg").write_text(picture)
+    target = Path(sys.argv[1]) if sys.argv[1:] else DOCS / "terminal.svg"
+    target.write_text(picture)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 #!/bin/sh
-# From nothing to a notice and its end, with a real project and the real uv.
+# Check a real project with the real uv, show the notice once, and upgrade.
 #
-# Everything it makes is in examples/.tour and in a temporary directory.
+# Writes only to examples/.tour and to a temporary directory.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -13,14 +13,14 @@ say() { printf '\n# %s\n' "$*"; }
 run() { printf '$ %s\n' "$*"; "$@"; }
 fail() { printf 'tour: %s\n' "$*" >&2; exit 1; }
 
-say "Install into a virtual environment of its own: $venv"
+say "Install into a virtual environment: $venv"
 [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "$here/.." uv ||
     [ -x "$venv/bin/upgrade-state" ] ||
-    fail "could not install it: is there a network?"
+    fail "the installation failed: is there a network?"
 PATH=$venv/bin:$PATH
 
-# A store of its own; and what silences notices elsewhere is not meant here.
+# Use a store of its own, and ignore the variables that silence notices.
 UPGRADE_STATE_CACHE_DIR=$work/cache
 export PATH UPGRADE_STATE_CACHE_DIR
 unset CI NO_UPDATE_NOTIFIER UPGRADE_STATE_DISABLE VIRTUAL_ENV || :
@@ -28,31 +28,31 @@ unset CI NO_UPDATE_NOTIFIER UPGRADE_STATE_DISABLE VIRTUAL_ENV || :
 cp -r "$here/shop" "$work/shop"
 cd "$work"
 
-say "A project that was locked in June 2025"
+say "Lock a project as of June 2025"
 if run uv lock --quiet --project shop --exclude-newer 2025-06-01T00:00:00Z; then
-    say "Check what an upgrade would change; the project itself is not touched"
+    say "Check for upgrades, without touching the project"
     run upgrade-state check shop
 else
-    say "No network: go on with the lockfiles that lie beside it"
+    say "No network: continue with the recorded lockfiles"
     cp shop/recorded/old.lock shop/uv.lock
     run upgrade-state record shop --old shop/uv.lock --new shop/recorded/new.lock
 fi
 
-# What a shell hook or an environment manager does on every activation.
+# A shell hook or an environment manager runs this on every activation.
 activate() { run upgrade-state notify shop 2>notice; cat notice; }
 
-say "The first activation tells"
+say "The first activation shows a notice"
 activate
 grep -q "available in 'shop'" notice || fail "there was no notice"
 
-say "The second one is silent"
+say "The second activation is silent"
 activate
 [ ! -s notice ] || fail "the notice was repeated"
 run upgrade-state notify --explain shop
 
 cp shop/uv.lock before.lock
 
-say "After the upgrade the notice is gone, even for those who want to hear it always"
+say "After the upgrade there is no notice, even if one is due on every activation"
 "$venv/bin/python" - <<'PYTHON'
 from pathlib import Path
 from upgrade_state import StateStore
@@ -65,12 +65,12 @@ cat notice
 [ ! -s notice ] || fail "there was a notice after the upgrade"
 run upgrade-state notify --interval 0 --explain shop
 
-say "All that is known"
+say "Show the record, and the reasons"
 run upgrade-state show shop
 
-# There is no prompt here, so what bash does before one is called by its name.
+# The hook runs before a prompt. This script has none, so it calls the function.
 if command -v bash >/dev/null; then
-    say "In bash, zsh and fish it comes by itself: eval \"\$(upgrade-state hook bash)\""
+    say "At the prompt of bash, zsh or fish: eval \"\$(upgrade-state hook bash)\""
     mkdir -p play/src
     cp before.lock play/uv.lock
     run upgrade-state record play --old before.lock --new shop/uv.lock

@@ -1,11 +1,16 @@
 """
-What stands in the README and in the documentation works as it stands there.
+The examples of the README and the documentation run, and the reference is complete.
+
+A console block is run and its output compared; ``...`` matches any text. After a
+change of output, change the page to the output that the failed test shows, and
+redraw the picture with `python docs/terminal.py`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import doctest
+import html
 import io
 import os
 import re
@@ -33,7 +38,7 @@ version = "1.0"
 source = { registry = "https://index.example/simple" }
 """
 
-# Stands in for uv: what it would do to this lockfile, and no network.
+# A stand-in for uv that needs no network.
 UV = """\
 #!/bin/sh
 sed -i.bak 's/"1.0"/"1.1"/' uv.lock
@@ -51,7 +56,7 @@ class Block(NamedTuple):
 
 def blocks(page: Path) -> list[Block]:
     """
-    The fenced blocks of a page, in order.
+    Return the fenced blocks of a page, in order.
     """
     fence = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
     found = fence.findall(page.read_text())
@@ -61,7 +66,7 @@ def blocks(page: Path) -> list[Block]:
 @pytest.fixture
 def desk(tmp_path, monkeypatch):
     """
-    A directory with a project `shop`, and the commands of the examples.
+    Enter a directory with a project `shop` and the commands of the examples.
     """
     commands = tmp_path / "bin"
     (tmp_path / "shop" / "tools").mkdir(parents=True)
@@ -81,7 +86,7 @@ def desk(tmp_path, monkeypatch):
 
 def same(expected: str, actual: str) -> bool:
     """
-    Compare output; ``...`` stands for anything.
+    Compare output; ``...`` matches any text.
     """
     checker = doctest.OutputChecker()
     return checker.check_output(expected, actual, doctest.ELLIPSIS)
@@ -98,7 +103,7 @@ def run_console(text: str) -> None:
             check=False,
         )
         assert done.returncode in {0, 1}, done.stdout
-        # A notice that is not shown is one that must not be made.
+        # A page that shows no notice says that there is none.
         if expected or ("notify" in command and "--explain" not in command):
             assert same(expected, done.stdout), done.stdout
 
@@ -107,7 +112,7 @@ class TestExamples:
     @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
     def test_works(self, page, desk):
         """
-        Every example runs, one after the other, and prints what it says.
+        Every example runs, in order, and prints the output on the page.
         """
         names: dict[str, object] = {"__name__": "__main__"}
         printed = ""
@@ -123,9 +128,9 @@ class TestExamples:
                 assert same(block.text, printed), printed
                 printed = ""
 
-    def test_readme_tells_once(self, desk):
+    def test_readme_notifies_once(self, desk):
         """
-        What the README says of the next activations is so.
+        The README is right about the next activations.
         """
         names: dict[str, object] = {"__name__": "__main__"}
         for block in blocks(ROOT / "README.md"):
@@ -186,9 +191,9 @@ class TestReference:
 
     def test_public_names(self, text):
         """
-        So is everything public.
+        So is every public name.
         """
-        import upgrade_state  # noqa: PLC0415 - its names are what is looked for
+        import upgrade_state  # noqa: PLC0415 - only here
 
         missing = {name for name in upgrade_state.__all__ if f"{name}" not in text}
         missing |= {name for name in lockfiles.__all__ if f"{name}" not in text}
@@ -196,7 +201,7 @@ class TestReference:
 
     def test_reasons(self):
         """
-        Every reason is explained in the concepts, and in words.
+        Every reason is explained in the concepts.
         """
         from upgrade_state import _messages  # noqa: PLC0415 - only here
 
@@ -206,10 +211,86 @@ class TestReference:
         assert {reason for reason in reasons if f"`{reason}`" not in text} == set()
 
 
+def anchors(page: Path) -> set[str]:
+    """
+    Return the anchors of a page's headings, as GitHub and mkdocs make them.
+    """
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {
+        re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-")
+        for heading in headings
+    }
+
+
+class TestLinks:
+    @pytest.mark.parametrize(
+        "page", ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"]
+    )
+    def test_outside_of_the_site(self, page):
+        """
+        Links of the pages that mkdocs does not see lead to a file and a heading.
+        """
+        links = re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", (ROOT / page).read_text())
+        broken = [
+            (path, anchor)
+            for path, anchor in links
+            if not (ROOT / path).exists()
+            or (anchor and anchor not in anchors(ROOT / path))
+        ]
+
+        assert [] == broken
+
+
+class TestPicture:
+    PICTURE = ROOT / "docs" / "terminal.svg"
+
+    @staticmethod
+    def text(picture: Path) -> str:
+        """
+        Return the lines of the terminal in a picture.
+        """
+        source = picture.read_text().partition('matrix">')[2]
+        return html.unescape(re.sub(r"<[^>]*>", "", source)).replace("\xa0", " ")
+
+    def test_has_words(self):
+        """
+        The README shows it first, with a text for those who do not see it.
+        """
+        _, _, after = (ROOT / "README.md").read_text().partition("\n\n")
+        first, _, _ = after.partition("\n")
+
+        assert re.fullmatch(r"!\[[^\]]{20,}\]\(docs/terminal\.svg\)", first)
+
+    def test_stands_alone(self):
+        """
+        It loads nothing, and names no place of the machine that has drawn it.
+        """
+        source = self.PICTURE.read_text()
+
+        assert ["http://www.w3.org/2000/svg"] == re.findall(r'\w+://[^")]*', source)
+        assert "/home/ana/shop" in source
+        assert None is re.search(r"/tmp/|@import|@font-face", source)
+
+    def test_is_current(self, tmp_path):
+        """
+        It shows the output of today's commands, up to the first line with a time.
+        """
+        pytest.importorskip("rich", reason="draws the picture")
+        drawn = tmp_path / "terminal.svg"
+        script = ROOT / "docs" / "terminal.py"
+        subprocess.run([sys.executable, script, drawn], check=True, timeout=60)
+
+        expected, _, _ = self.text(drawn).partition("--explain")
+        actual, _, _ = self.text(self.PICTURE).partition("--explain")
+        assert "4 version changes available in 'shop'." in expected
+        assert expected == actual
+
+
 class TestChangelog:
     def test_version(self):
         """
-        The version that is built has an entry, or is not released yet.
+        The current version has an entry, unless it is unreleased.
         """
         version = re.search(
             r'^version = "(.*)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE
@@ -223,7 +304,7 @@ class TestChangelog:
 class TestTour:
     def test_is_shell(self):
         """
-        The tour is a script that sh can read.
+        The tour is valid shell.
         """
         sh = shutil.which("sh")
         assert sh is not None

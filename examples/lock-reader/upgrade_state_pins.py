@@ -1,5 +1,5 @@
 """
-Reads pins, a format that only serves as an example.
+A reader for pins, a lockfile format made up for this example.
 """
 
 from collections.abc import Iterator
@@ -9,9 +9,12 @@ from upgrade_state.lockfiles import Package
 
 def read(content: bytes, /) -> Iterator[Package]:
     """
-    Read a line that says what it is, then name and version of a package each.
+    Yield the packages of a file of pins.
 
-    A line of any other number of words is a ValueError, as is what is no text.
+    The first line is ``pins 1``; each other line has a name and a version.
+
+    Raises:
+        ValueError: A line has another shape, or the content is no text.
     """
     first, *lines = content.decode().splitlines()
     if first != "pins 1":

@@ -1,5 +1,5 @@
 """
-Lets upgrade-state check environments that are locked in pins.
+A recipe for environments that are locked in pins.
 """
 
 from upgrade_state.checks import Recipe
