@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # A command's module has its name. `_background` is for `notify --check` alone.
 _COMMANDS: Final = {
-    "show": "Show what is known, and why you were (not) notified.",
+    "show": "Show the state of an environment, and why you were (not) notified.",
     "list": "List the environments of which something is known.",
     "check": "Look for upgrades now, with the lockfile's recipe or with COMMAND.",
     "record": "Store the result of a check that was made elsewhere.",
@@ -33,7 +33,7 @@ _COMMANDS: Final = {
 _HELP: Final = """\
 usage: upgrade-state COMMAND ...
 
-Remembers when upgrades were last checked, what was found, and when you were
+Remembers when upgrades were last checked, the result, and when you were
 notified.
 
 commands:
