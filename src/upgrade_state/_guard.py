@@ -210,24 +210,13 @@ class CheckGuard:
         if recipe is not None and not _record.is_short_name(recipe):
             raise ValueError(f"not a recipe's name: {recipe!r}")
         last_checked = _record.text_of(_epoch_seconds(now))
-        entry, old = self._entry, self.old_lockfile
-        format = _format_of(format, entry.lockfile)
-        rows: tuple[Upgrade, ...] | None = ()
-        platforms: tuple[str, ...] = ()
-        if upgrades is not None:
-            rows = tuple(map(_checked_row, upgrades))
-        elif old is not None:  # without one, no locked package could be upgraded
-            before = lockfiles.read(old, format=format)
-            after = lockfiles.read(new_lockfile, format=format)
-            diff = lockfiles.diff(before, after, direct=direct)
-            rows, platforms = diff.upgrades if diff.comparable else None, diff.platforms
-        listing = None if rows is None else _codec.dump_upgrades(rows)
-        result = UpgradeResult(
-            format=format,
-            old_lockfile=None if old is None else _stored_file(old),
-            new_lockfile=_stored_file(new_lockfile),
-            upgrades=None if listing is None else _stored_file(listing),
-            counts=None if rows is None else _counts(rows, platforms),
+        entry = self._entry
+        result, contents = _compare(
+            self.old_lockfile,
+            new_lockfile,
+            format=_format_of(format, entry.lockfile),
+            upgrades=upgrades,
+            direct=direct,
         )
         fields = {
             "recipe": recipe,
@@ -242,8 +231,6 @@ class CheckGuard:
                 return None
             return fields
 
-        files = (old, new_lockfile, listing)
-        contents = {content for content in files if content is not None}
         _files.store_results(entry.files, contents)
         record = _store.merge_or_make(entry, unless_overtaken)
         if record is None:
@@ -294,6 +281,37 @@ class CheckGuard:
         lock, self._lock = self._lock, None
         if lock is not None and self._process == os.getpid():
             _locks.release(lock)
+
+
+def _compare(
+    old: bytes | None,
+    new: bytes,
+    *,
+    format: str | None,
+    upgrades: Iterable[Upgrade] | None,
+    direct: Collection[str] | None,
+) -> tuple[UpgradeResult, set[bytes]]:
+    """
+    Return the result of a check, and the contents of the files that it names.
+    """
+    rows: tuple[Upgrade, ...] | None = ()
+    platforms: tuple[str, ...] = ()
+    if upgrades is not None:
+        rows = tuple(map(_checked_row, upgrades))
+    elif old is not None:  # without one, no locked package could be upgraded
+        before = lockfiles.read(old, format=format)
+        after = lockfiles.read(new, format=format)
+        diff = lockfiles.diff(before, after, direct=direct)
+        rows, platforms = diff.upgrades if diff.comparable else None, diff.platforms
+    listing = None if rows is None else _codec.dump_upgrades(rows)
+    result = UpgradeResult(
+        format=format,
+        old_lockfile=None if old is None else _stored_file(old),
+        new_lockfile=_stored_file(new),
+        upgrades=None if listing is None else _stored_file(listing),
+        counts=None if rows is None else _counts(rows, platforms),
+    )
+    return result, {content for content in (old, new, listing) if content is not None}
 
 
 def _format_of(format: str | None, lockfile_name: str | None) -> str | None:
