@@ -8,7 +8,7 @@ import pytest
 
 from upgrade_state import checks, lockfiles
 from upgrade_state.checks import Recipe
-from upgrade_state.checks._builtin import RECIPES
+from upgrade_state.checks import RECIPES
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference.md"
 

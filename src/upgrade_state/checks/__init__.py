@@ -1,12 +1,14 @@
 """
-How a new lockfile is obtained: resolvers, recipes, and one whole check.
+Obtain new lockfiles: resolvers, recipes, and whole checks.
 
 A resolver is called with an environment and the content of its lockfile, and
-returns the content that an upgrade would lead to. It never touches the
-environment itself, and never prints.
+returns the lockfile that an upgrade would lead to. It never changes the
+environment, and never prints.
 """
 
-from ._builtin import RECIPES
+from typing import TYPE_CHECKING
+
+from . import _registry
 from ._cancellation import Cancellation, Cancelled, current_cancellation
 from ._check import Outcome, Resolver, check, judge
 from ._command import DEFAULT_TIMEOUT, Command
@@ -14,6 +16,12 @@ from ._containment import Limits
 from ._recipe import Recipe
 from ._registry import broken_recipes, recipe_for, recipe_named, recipe_names
 from ._scope import Result, check_all
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    RECIPES: Mapping[str, Recipe]
+    """The built-in recipes by name."""
 
 __all__ = [
     "DEFAULT_TIMEOUT",
@@ -35,3 +43,9 @@ __all__ = [
     "recipe_named",
     "recipe_names",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name == "RECIPES":  # the file is read on first use
+        return _registry.built_in()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,5 +1,5 @@
 """
-A command as resolver: it finds a lockfile in a scratch directory and leaves one.
+Run a command as resolver: it writes a new lockfile in a scratch directory.
 """
 
 from __future__ import annotations
@@ -9,21 +9,23 @@ import errno
 import os
 import shutil
 import signal
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, cast
 
 import attrs
+from attrs import validators
 
 from upgrade_state import _redact
 from upgrade_state.exceptions import ResolverError
 
 from ._containment import LIMITS, Limits, size, supervised
 from ._diagnosis import LENGTH, NO_NETWORK, advice, last_words
-from ._environ import checked_names, selected
+from ._environ import selected
 from ._sandbox import is_hidden, refusal, sandboxed
 from ._scratch import copied_name, scratch, scratch_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Sequence
     from typing import Final
 
     from upgrade_state._environment import EnvironmentState
@@ -35,32 +37,29 @@ ENVIRONMENT_VARIABLE: Final = "UPGRADE_STATE_ENV"
 
 DEFAULT_TIMEOUT: Final = dt.timedelta(minutes=10)
 
-# Which directories are not searched for a repository, or for settings of mise,
-# which any tool may have been started by.
+# The directories in which git looks for no repository, and mise for no settings. A
+# shim of mise can start any tool.
 _CEILINGS: Final = ("GIT_CEILING_DIRECTORIES", "MISE_CEILING_PATHS")
 
-# With what a sandbox says which signal has killed its command.
+# bwrap exits with this plus the number of the signal that killed its command.
 _BY_SIGNAL: Final = 128
 
-_NEEDS: Final = "install it or name its path"
+
+def as_tuple(values: Iterable[str]) -> tuple[str, ...]:
+    """
+    Return a list as a tuple; leave a text to the validator, which names the field.
+    """
+    is_list = isinstance(values, Iterable) and not isinstance(values, str)
+    return tuple(values) if is_list else cast("tuple[str, ...]", values)
 
 
-def _words(argv: Iterable[str]) -> tuple[str, ...]:
-    if isinstance(argv, str):
-        raise TypeError("argv must be a list of arguments, not one text: no shell")
-    return tuple(argv)
-
-
-def _names(names: Iterable[str]) -> tuple[str, ...]:
+def _as_names(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(map(copied_name, names))
 
 
-def _name(name: str | None) -> str | None:
-    return None if name is None else copied_name(name)
-
-
-def _fence(fence: tuple[str, bytes] | None) -> tuple[str, bytes] | None:
-    return None if fence is None else (copied_name(fence[0]), fence[1])
+def _is_path(_self: object, field: attrs.Attribute[Any], value: Any) -> None:
+    if not isinstance(value, str) or copied_name(value) != value:
+        raise ValueError(f"{field.name!r} must be a path without detours: {value!r}")
 
 
 def _is_command(_self: object, _field: object, argv: tuple[str, ...]) -> None:
@@ -73,15 +72,83 @@ def _is_timeout(_self: object, _field: object, timeout: dt.timedelta) -> None:
         raise ValueError(f"timeout must be a timedelta above zero: {timeout!r}")
 
 
+def _matching(pattern: str) -> Any:
+    return validators.and_(validators.instance_of(str), validators.matches_re(pattern))
+
+
+def list_of(validator: Any) -> Any:
+    """
+    Return the validator of a tuple whose members pass *validator*.
+    """
+    return validators.deep_iterable(validator, validators.instance_of(tuple))
+
+
+TEXT: Final = _matching(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+PATH: Final = _is_path
+_VARIABLE: Final = _matching(r"[^=*\0]+")
+
+
 @attrs.frozen
-class Command:
+class Program:
+    """
+    A program that writes a new lockfile, and the facts of running it.
+
+    Attributes: see `Command`.
+    """
+
+    argv: tuple[str, ...] = attrs.field(
+        converter=as_tuple,
+        validator=[list_of(validators.instance_of(str)), _is_command],
+    )
+    changes: Mapping[str, str | None] = attrs.field(
+        factory=dict,
+        kw_only=True,
+        validator=validators.deep_mapping(
+            _VARIABLE,
+            validators.optional(validators.instance_of(str)),
+            validators.instance_of(dict),
+        ),
+    )
+    passes: tuple[str, ...] = attrs.field(
+        default=(),
+        kw_only=True,
+        converter=as_tuple,
+        validator=list_of(_matching(r"[^=*\0]+\*?")),
+    )
+    caches: tuple[str, ...] = attrs.field(
+        default=(),
+        kw_only=True,
+        converter=as_tuple,
+        validator=list_of(_VARIABLE),
+    )
+    fence: Mapping[str, bytes] = attrs.field(
+        factory=dict,
+        kw_only=True,
+        validator=validators.deep_mapping(
+            PATH, validators.instance_of(bytes), validators.instance_of(dict)
+        ),
+    )
+    searches: tuple[str, ...] = attrs.field(
+        default=(), kw_only=True, converter=as_tuple, validator=list_of(PATH)
+    )
+    offline: bytes = attrs.field(
+        default=b"", kw_only=True, validator=validators.instance_of(bytes)
+    )
+    needs: str | None = attrs.field(
+        default=None, kw_only=True, validator=validators.optional(TEXT)
+    )
+    sandbox: bool = attrs.field(default=False, kw_only=True)
+
+
+@attrs.frozen
+class Command(Program):
     """
     Run a command in a scratch directory that has a copy of the lockfile.
 
     No shell is involved. ``UPGRADE_STATE_ENV`` names the environment's
-    directory. What lies there under the lockfile's name afterwards is the new
-    lockfile. Whatever happens, also if this process is killed, no process and
-    no scratch directory is left.
+    directory. The file of the lockfile's name in the scratch directory is the
+    new lockfile afterwards. No process and no scratch directory is left, even if
+    this process is killed.
 
     Attributes:
         argv: The command and its arguments.
@@ -89,67 +156,47 @@ class Command:
         copies: Other files to copy, by their paths below the environment's
             directory.
 
-        result: Where the new lockfile appears, a path below the scratch
-            directory. None: under the lockfile's name.
-
-        timeout: After that the command is ended, which is a failure.
+        timeout: The command is terminated after this time, and has failed.
 
         changes: Environment variables to set; None: to remove.
 
-        passes: Names of environment variables that the command gets besides
-            the usual ones; what ends in ``*`` stands for all that begin so.
+        passes: Names of environment variables to pass in addition to the usual
+            ones. A name that ends in ``*`` stands for all with this beginning.
 
-        caches: Names of environment variables that say where the tool keeps
-            its cache. In a sandbox they lead into the scratch directory.
+        caches: Names of the environment variables with the directory of the
+            tool's cache. In a sandbox it is in the scratch directory.
 
-        fence: Name and content of a file above the scratch directory, to stop
-            a tool from searching further up, where anybody may write.
+        fence: Files to write above the scratch directory, by name, at which the
+            tool stops its search in the directories above.
 
-        searches: Names of files that the tool looks for in all directories
-            above as well. Where one lies there, nothing is run: anybody may
-            have put it there.
+        searches: Names of files for which the tool searches all directories
+            above. If one exists there, nothing is run: any user may have put it
+            into a shared directory for temporary files.
 
-        offline: What it prints, in the last 8 KiB, where it reached nobody and
-            answered from its cache. That is a failure, whatever its exit status.
-            Empty: it does no such thing.
+        offline: Text in the last 8 KiB of output by which the tool admits that
+            it was offline and used its cache. The check then fails even on exit
+            status 0. Empty: the tool does not do this.
 
-        needs: What to do if there is no such command, or one that does not
-            know what it is asked for.
+        needs: The advice if the command is missing or does not know its
+            arguments. None: general advice, only if it is missing.
 
-        hint: What may be the reason where it fails, and its words tell nobody
-            what to do. Empty: nobody knows.
+        hint: The advice if the command fails and its output leads to no other.
 
-        sandbox: Let it write nowhere but in the scratch directory.
+        sandbox: Make everything but the scratch directory read-only.
 
         limits: The resources that it may use, and the time that it gets to end.
 
     Raises:
-        TypeError: A list is one text.
-        ValueError: A file to copy, the result or the fence leads elsewhere,
-            something is no name, there is no command, or no time for it.
+        TypeError: A field has the wrong type.
+        ValueError: A field has a wrong value, such as a path that leads out of
+            the directory, an empty command, or a timeout of zero.
     """
 
-    argv: tuple[str, ...] = attrs.field(converter=_words, validator=_is_command)
-    copies: tuple[str, ...] = attrs.field(default=(), converter=_names, kw_only=True)
-    result: str | None = attrs.field(default=None, converter=_name, kw_only=True)
+    copies: tuple[str, ...] = attrs.field(default=(), kw_only=True, converter=_as_names)
     timeout: dt.timedelta = attrs.field(
         default=DEFAULT_TIMEOUT, kw_only=True, validator=_is_timeout
     )
-    changes: Mapping[str, str | None] = attrs.field(factory=dict, kw_only=True)
-    passes: tuple[str, ...] = attrs.field(
-        default=(), converter=checked_names, kw_only=True
-    )
-    caches: tuple[str, ...] = attrs.field(
-        default=(), converter=checked_names, kw_only=True
-    )
-    fence: tuple[str, bytes] | None = attrs.field(
-        default=None, converter=_fence, kw_only=True
-    )
-    searches: tuple[str, ...] = attrs.field(default=(), converter=_names, kw_only=True)
-    offline: bytes = attrs.field(default=b"", kw_only=True)
-    needs: str = attrs.field(default=_NEEDS, kw_only=True)
-    hint: str = attrs.field(default="", kw_only=True)
-    sandbox: bool = attrs.field(default=False, kw_only=True)
+    hint: str | None = attrs.field(default=None, kw_only=True)
     limits: Limits = attrs.field(default=LIMITS, kw_only=True)
 
     def __call__(
@@ -161,7 +208,7 @@ class Command:
         Raises:
             ResolverError: The command could not be started, failed, ran for too
                 long, or left no lockfile.
-            ValueError: The environment has no lockfile's name.
+            ValueError: The environment has no lockfile name.
         """
         directory, name = environment.path, environment.lockfile_name
         if directory is None or name is None:
@@ -171,143 +218,116 @@ class Command:
         above = scratch_name()
         with supervised(above, self.limits) as supervisor:  # removes it at the end
             place = scratch(above, directory)
-            self._refuse_others(place, directory)
             self._fill(place)
             if old_lockfile is not None:
                 place.write(name, old_lockfile)
-            ended = self._run(directory, place, supervisor)
-            self._demand_success(ended, place, directory)
-            return self._taken(ended, place, directory, self.result or name)
-
-    def _refuse_others(self, place: Scratch, directory: str) -> None:
-        for path in place.lying_above(self.searches):
-            if not (self.sandbox and is_hidden(path)):
-                message = f"{path!r} lies above the scratch directory and would take"
-                raise ResolverError(
-                    f"{message} part; remove it, or set TMPDIR", directory
-                )
+            ended = self._run(place, supervisor)
+            problem = self._problem(ended, place)
+            if problem is not None:
+                raise ResolverError(problem, directory)
+            try:
+                return place.take(name)
+            except FileNotFoundError as error:
+                message = self._report(ended, f"left no {name!r}")
+                todo = self.needs or "it must write one to its working directory"
+                raise ResolverError(f"{message}; {todo}", directory) from error
 
     def _fill(self, place: Scratch) -> None:
-        if self.fence is not None:
-            place.write(os.path.join(place.above, self.fence[0]), self.fence[1])
+        for path in place.files_above(self.searches):
+            if not (self.sandbox and is_hidden(path)):
+                message = f"{path!r} is above the scratch directory and would take part"
+                todo = "remove it, or set TMPDIR"
+                raise ResolverError(f"{message}; {todo}", place.environment)
+        for name, content in self.fence.items():
+            place.write(os.path.join(place.above, name), content)
         for copy in self.copies:
             place.copy(copy)
 
-    def _run(self, directory: str, place: Scratch, supervisor: Supervisor) -> Ended:
-        env = self._env(directory, place)
+    def _run(self, place: Scratch, supervisor: Supervisor) -> Ended:
+        env = self._env(place)
+        path = self._program_path(place, env)
+        argv: Sequence[str] = self.argv
         try:
-            return supervisor.run(
-                self._argv(directory, place, env),
-                cwd=place.path,
-                env=env,
-                timeout=self.timeout.total_seconds(),
-            )
+            if self.sandbox:
+                if path is None:  # bwrap would report it in its own words
+                    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+                argv = sandboxed(argv, path, place, env)
+            timeout = self.timeout.total_seconds()
+            return supervisor.run(argv, cwd=place.path, env=env, timeout=timeout)
         except OSError as error:
-            message = self._refusal(error, place, env)
-            raise ResolverError(message, directory) from error
+            name = _redact.message_of(self.argv[0], LENGTH)
+            # Not by errno: a directory of PATH without access makes it EACCES.
+            if path is None:
+                message = f"There is no command {name!r}"
+            else:
+                is_odd = error.errno == errno.ENOENT
+                reason = "its interpreter is missing" if is_odd else error.strerror
+                message = f"Could not start {name!r} ({reason})"
+            todo = self.needs or "install it or name its path"
+            raise ResolverError(f"{message}; {todo}", place.environment) from error
         except ResolverError as error:
-            raise ResolverError(error.message, directory) from error
+            raise ResolverError(error.message, place.environment) from error
 
-    def _env(self, directory: str, place: Scratch) -> dict[str, str]:
+    def _env(self, place: Scratch) -> dict[str, str]:
         env = selected(os.environ, self.passes) | {"TMPDIR": place.temporary}
         env |= dict.fromkeys(_CEILINGS, place.above)
         if self.sandbox:
-            env |= dict.fromkeys(("XDG_CACHE_HOME", *self.caches), place.cache)
+            names = ("XDG_CACHE_HOME", *self.caches)
+            env |= dict.fromkeys(names, place.directory("cache"))
         for name, value in self.changes.items():
             env.pop(name, None)
             if value is not None:
                 env[name] = value
-        return env | {ENVIRONMENT_VARIABLE: directory, "PWD": place.path}
+        return env | {ENVIRONMENT_VARIABLE: place.environment, "PWD": place.path}
 
-    def _argv(
-        self, directory: str, place: Scratch, env: Mapping[str, str]
-    ) -> Sequence[str]:
-        if not self.sandbox:
-            return self.argv
-        command = self._found(place, env)
-        if command is None:  # or the sandbox would have to say so
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-        return sandboxed(self.argv, command, place, env, directory)
-
-    def _found(self, place: Scratch, env: Mapping[str, str]) -> str | None:
-        """
-        Return the command's file; None: there is none.
-        """
+    def _program_path(self, place: Scratch, env: Mapping[str, str]) -> str | None:
         name = self.argv[0]
-        if "/" in name:  # looked for where the command runs
+        if "/" in name:  # relative to the working directory of the command
             path = os.path.join(place.path, name)
             return path if os.path.exists(path) else None
         return shutil.which(name, path=env.get("PATH", os.defpath))
 
-    def _refusal(self, error: OSError, place: Scratch, env: Mapping[str, str]) -> str:
-        name = _redact.message_of(self.argv[0], LENGTH)
-        # A directory of PATH that may not be searched makes it another error.
-        if self._found(place, env) is None:
-            return f"There is no command {name!r}; {self.needs}"
-        is_odd = error.errno == errno.ENOENT
-        reason = "its interpreter is not there" if is_odd else error.strerror
-        return f"Could not start {name!r} ({reason}); {self.needs}"
+    def _problem(self, ended: Ended, place: Scratch) -> str | None:
+        """
+        Explain the command's failure, with advice; None: it has succeeded.
+        """
+        status = ended.status
+        if status == 0:
+            if not self.offline or self.offline not in ended.output:
+                return None
+            message = f"{self._name} was offline and answered from its cache"
+            return f"{message}; {NO_NETWORK}"
+        if self.sandbox:
+            if (problem := refusal(ended.output)) is not None:
+                return problem
+            if status is not None and status > _BY_SIGNAL:
+                status = _BY_SIGNAL - status
+        message = self._report(ended, self._fate(status, ended))
+        if place.is_full():
+            return f"{message}; {place.remedy}"
+        todo = advice(ended.output, is_late=ended.is_late, needs=self.needs)
+        if todo is None:
+            todo = self.hint
+        if todo is None and (status or 0) > 0 and not last_words(ended.output):
+            todo = "it gave no reason: run it once yourself"
+        return message if todo is None else f"{message}; {todo}"
 
-    def _demand_success(self, ended: Ended, place: Scratch, directory: str) -> None:
-        if ended.status == 0:
-            if self.offline and self.offline in ended.output:
-                message = f"{self._name} reached nobody, and answered from its cache"
-                raise ResolverError(f"{message}; {NO_NETWORK}", directory)
-            return
-        no_sandbox = refusal(ended.output) if self.sandbox else ""
-        raise ResolverError(no_sandbox or self._failure(ended, place), directory)
-
-    def _taken(self, ended: Ended, place: Scratch, directory: str, name: str) -> bytes:
-        try:
-            return place.take(name)
-        except FileNotFoundError as error:
-            message = self._said(ended, f"left no {name!r}")
-            todo = self._needs or "let it leave one where it is run"
-            raise ResolverError(f"{message}; {todo}", directory) from error
-
-    def _failure(self, ended: Ended, place: Scratch) -> str:
-        message = self._said(ended, self._fate(ended))
-        todo = place.remedy if place.is_full() else self._advice(ended)
-        return f"{message}; {todo}" if todo else message
-
-    def _said(self, ended: Ended, fate: str) -> str:
+    def _report(self, ended: Ended, fate: str) -> str:
         last = last_words(ended.output)
-        return f"{self._name} {fate}{last and ': '}{last}"
+        return f"{self._name} {fate}: {last}" if last else f"{self._name} {fate}"
 
     @property
     def _name(self) -> str:
         return repr(_redact.message_of(os.path.basename(self.argv[0]), LENGTH))
 
-    @property
-    def _needs(self) -> str:
-        return "" if self.needs == _NEEDS else self.needs
-
-    def _advice(self, ended: Ended) -> str:
-        known = advice(ended.output, is_late=ended.is_late, needs=self._needs)
-        is_silent = (self._status(ended) or 0) > 0 and not last_words(ended.output)
-        todo = "it did not say why: run it once by hand" if is_silent else ""
-        return known or self.hint or todo
-
-    def _status(self, ended: Ended) -> int | None:
-        status = ended.status
-        if self.sandbox and status is not None and status > _BY_SIGNAL:
-            return _BY_SIGNAL - status  # as a shell says it
-        return status
-
-    def _fate(self, ended: Ended) -> str:
-        status = self._status(ended)
+    def _fate(self, status: int | None, ended: Ended) -> str:
         if status is None:
             return ended.reason or ""
         if status > 0:
             return f"failed with exit status {status}"
-        words = f"was killed by {_signal_name(-status)}"
-        if status == -signal.SIGXFSZ:
-            words += f" (a file larger than {size(self.limits.file)})"
-        return words
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:  # a real-time signal
-        return f"signal {number}"
+        try:
+            name = signal.Signals(-status).name
+        except ValueError:  # a real-time signal
+            name = f"signal {-status}"
+        too_large = f" (a file larger than {size(self.limits.file)})"
+        return f"was killed by {name}" + too_large * (-status == signal.SIGXFSZ)

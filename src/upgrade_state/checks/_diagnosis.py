@@ -1,5 +1,5 @@
 """
-What a tool said when it gave up, and what can be done about it.
+Find the reason in the output of a tool that failed, and the advice for it.
 """
 
 from __future__ import annotations
@@ -12,31 +12,28 @@ from upgrade_state import _redact
 if TYPE_CHECKING:
     from typing import Final
 
-# Of a message: there is room left to say who said it, and what to do.
+# Of a message, in characters: the rest is for the tool's name and the advice.
 LENGTH: Final = _redact.MESSAGE_LENGTH - 100
 
-# What to do about it.
 NO_NETWORK: Final = "check the network and the proxy"
 
 _LINES: Final = 4
 
-# Colours and the like, titles of windows, links: a message is read in places
-# that have none.
+# Styles, titles of windows and links.
 _STYLE: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\))")
 
-# What npm and mise begin each line of an error with, behind which they say it.
+# npm and mise begin each line of an error with this.
 _PREFIX: Final = re.compile(r"(?:npm (?:error|ERR!)|mise ERROR)\s?")
 
-# Each of npm's requests: one that has failed is made again.
+# npm logs each of its requests, and repeats those that fail.
 _REQUEST: Final = "npm http "
 
-# What Python says of a password that has a slash in it, if not a port.
-_NO_PORT: Final = re.compile(r"(to integer value as )'.*'")
+# Python's message about a password with a slash, which it takes for a port.
+_PORT: Final = re.compile(r"(to integer value as )'.*'")
 
-# What follows it is for those who wrote the tool.
-_TRACE: Final = "Traceback (most recent call last):"
+_TRACEBACK: Final = "Traceback (most recent call last):"
 
-# Where to find more, which is gone with the scratch directory, and frames.
+# Pointers to logs, which are removed with the scratch directory, usage and frames.
 _NOISE: Final = re.compile(
     r"A complete log of this run|See .*\.log\b|.*Add '-v' to see"
     r"|Version: \d|Run with --verbose"
@@ -74,79 +71,73 @@ _OTHER_VERSION: Final = re.compile(
 _NO_SPACE: Final = re.compile(
     r"No space left|ENOSPC|Disk quota exceeded|EDQUOT|database or disk is full"
 )
-# What a question ends with that nobody has answered.
-_PROMPTS: Final = (":", "?", "]", ")", ">")
-
-_ASKED: Final = re.compile(
+_QUESTION: Final = re.compile(
     r"EOFError|EOF when reading|^Aborted[!.]?$|not a (?:terminal|tty)|IO error: not"
     r"|/dev/tty\b",
     re.MULTILINE,
 )
 
+# The last characters of a prompt.
+_PROMPT: Final = (":", "?", "]", ")", ">")
+
 
 def last_words(output: bytes) -> str:
     """
-    Return what a tool said when it gave up, as one line.
+    Return the reason that a tool gave when it failed, as one line.
 
-    From the last line that calls itself an error on; else from the first that
-    tells of trouble on; else the last line.
+    It begins with the last line that calls itself an error, else with the first
+    one about trouble, else it is the last line. Empty if there was no output.
     """
-    # Each line alone: a URL ends where its line does.
-    said = "; ".join(_said(output))
-    return _redact.message_of(_NO_PORT.sub(r"\1'...'", said), LENGTH)
-
-
-def _said(output: bytes) -> list[str]:
-    lines = _lines(_plain(output))
-    errors = [i for i, line in enumerate(lines) if _ERROR.match(line)]
-    troubles = [i for i, line in enumerate(lines) if _TROUBLE.search(line)]
-    start = errors[-1] if errors else troubles[0] if troubles else len(lines) - 1
-    said = lines[max(start, 0) :][:_LINES]
-    if _TRACE in said[1:]:
-        del said[said.index(_TRACE, 1) :]
-    return said
+    # URLs are redacted line by line: they end with the line.
+    line = "; ".join(_reason(_plain(output)))
+    return _redact.message_of(_PORT.sub(r"\1'...'", line), LENGTH)
 
 
 def _plain(output: bytes) -> str:
     text = _STYLE.sub("", output.decode(errors="backslashreplace"))
-    # What was drawn over, as by a progress display, is not there any more.
+    # A progress display overwrites its line after each carriage return.
     lines = [line.rstrip("\r").split("\r")[-1] for line in text.split("\n")]
     return "\n".join(line for line in lines if not line.startswith(_REQUEST))
 
 
-def _lines(text: str) -> list[str]:
-    """
-    Return what is worth quoting.
-    """
-    lines = []
+def _reason(text: str) -> list[str]:
+    lines: list[str] = []
     was_prefixed = False
     for line in text.splitlines():
-        words = _PREFIX.sub("", line, count=1).strip()
         is_prefixed = _PREFIX.match(line) is not None
-        if words and not _NOISE.match(words):
-            # Such an error goes over lines: it begins where the block does.
-            lines.append("error: " * (is_prefixed and not was_prefixed) + words)
+        plain = _PREFIX.sub("", line, count=1).strip()
+        if plain and not _NOISE.match(plain):
+            # The first line of a block of prefixed ones begins the error.
+            lines.append("error: " * (is_prefixed and not was_prefixed) + plain)
         was_prefixed = is_prefixed
-    return lines
+    errors = [i for i, line in enumerate(lines) if _ERROR.match(line)]
+    troubles = [i for i, line in enumerate(lines) if _TROUBLE.search(line)]
+    start = errors[-1] if errors else troubles[0] if troubles else len(lines) - 1
+    reason = lines[max(start, 0) :][:_LINES]
+    if _TRACEBACK in reason[1:]:
+        del reason[reason.index(_TRACEBACK, 1) :]
+    return reason
 
 
-def advice(output: bytes, *, is_late: bool, needs: str) -> str:
+def advice(output: bytes, *, is_late: bool, needs: str | None) -> str | None:
     """
-    Say what to do about a tool that failed; "": its own words are all there is.
+    Return the advice for a tool that failed; None: there is none.
 
     Args:
-        is_late: It was ended, since it took too long.
+        is_late: It was terminated at the time limit.
 
-        needs: What to do if it is too old; "": nobody knows.
+        needs: The advice if the tool does not know its arguments.
     """
-    text, said = _plain(output), _said(output)
-    if is_late and not (said and said[-1].endswith(_PROMPTS)):
+    text = _plain(output)
+    reason = _reason(text)
+    is_prompt = bool(reason) and reason[-1].endswith(_PROMPT)
+    if is_late and not is_prompt:
         return f"{NO_NETWORK}, or give it more time"
-    if is_late or _ASKED.search(text):
-        return "it asked a question: run it once where it can be answered"
+    if is_late or _QUESTION.search(text):
+        return "it asked a question: run it once yourself, and answer"
     if _NO_SPACE.search(text):
-        return "free some space, where it keeps its cache for example"
-    # Elsewhere it may be the word of another tool, a compiler's for example.
-    if any(map(_OTHER_VERSION.search, said)):
+        return "free some space, for example in its cache"
+    # Only in the reason: elsewhere it may come from another tool, such as a compiler.
+    if any(map(_OTHER_VERSION.search, reason)):
         return needs
-    return NO_NETWORK if _UNREACHED.search(text) else ""
+    return NO_NETWORK if _UNREACHED.search(text) else None

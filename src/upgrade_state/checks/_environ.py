@@ -1,26 +1,25 @@
 """
-Which environment variables a command gets: what tools need, and no secrets.
+Select the environment variables of a command: those that tools need, no secrets.
 
-Everything else, credentials of other programs above all, has to be passed by
-name, since a check can run code of the project.
+All others, credentials of other programs above all, must be passed by name: a
+check can run code of the project.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from upgrade_state._search_paths import only_absolute
+from upgrade_state._log_runner import absolute_only
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from typing import Final
 
 USUAL: Final = (
-    # Where commands and the shared libraries of some of them are.
+    # Directories of commands, and of the shared libraries of some of them.
     "PATH",
     "LD_LIBRARY_PATH",
-    # Who the user is, and where the configuration, credentials and caches of
-    # tools are.
+    # The user, and the directories of configuration, credentials and caches.
     "HOME",
     "USER",
     "LOGNAME",
@@ -31,14 +30,14 @@ USUAL: Final = (
     "XDG_DATA_HOME",
     "XDG_STATE_HOME",
     "NETRC",
-    # How text and times are written.
+    # Encodings and time zones.
     "LANG",
     "LANGUAGE",
     "LC_*",
     "LOCALE_ARCHIVE",
     "TZ",
     "TZDIR",
-    # How the network is reached, and what is trusted there.
+    # Proxies and trusted certificates.
     "HTTP_PROXY",
     "HTTPS_PROXY",
     "ALL_PROXY",
@@ -54,44 +53,26 @@ USUAL: Final = (
     "GIT_SSL_CAINFO",
     "NIX_SSL_CERT_FILE",
     "NODE_EXTRA_CA_CERTS",
-    # How git reaches private repositories.
+    # Access of git to private repositories.
     "SSH_AUTH_SOCK",
     "GIT_SSH",
     "GIT_SSH_COMMAND",
     "GIT_CONFIG_GLOBAL",
 )
 
-# A command runs among files that come from a directory one may have merely entered.
-_LISTS: Final = ("PATH", "LD_LIBRARY_PATH")
+# Relative entries would lead into the scratch directory, to files of the project.
+_SEARCH_PATHS: Final = ("PATH", "LD_LIBRARY_PATH")
 
-# Messages are read where there are no colours, and nobody answers.
+# Messages are read where styles are not shown, and no terminal answers.
 _SET: Final = {"TERM": "dumb", "NO_COLOR": "1"}
-
-
-def checked_names(names: Iterable[str]) -> tuple[str, ...]:
-    """
-    Return *names* of variables; one that ends in ``*`` stands for several.
-
-    Raises:
-        TypeError: This is one text.
-        ValueError: One of them is no name.
-    """
-    if isinstance(names, str):
-        raise TypeError("names of variables must be a list, not one text")
-    checked = tuple(names)
-    for name in checked:
-        stem = name.removesuffix("*")
-        if not stem or set(stem) & set("=*\0"):
-            raise ValueError(f"not the name of an environment variable: {name!r}")
-    return checked
 
 
 def selected(environ: Mapping[str, str], passes: Iterable[str]) -> dict[str, str]:
     """
-    Return what a command gets of *environ*: the usual, and what *passes* names.
+    Return the variables of *environ* that are usual or named in *passes*.
 
-    And what is the same for all commands. Directories that are searched for
-    programs are absolute ones.
+    A name that ends in ``*`` stands for all with this beginning. Search paths
+    keep their absolute entries only. ``TERM`` and ``NO_COLOR`` are set.
     """
     names = (*USUAL, *passes)
     exact = set(names)
@@ -101,4 +82,4 @@ def selected(environ: Mapping[str, str], passes: Iterable[str]) -> dict[str, str
         for name, value in environ.items()
         if name in exact or name.startswith(stems)
     }
-    return only_absolute(chosen, _LISTS) | _SET
+    return absolute_only(chosen, _SEARCH_PATHS) | _SET

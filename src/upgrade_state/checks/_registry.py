@@ -1,29 +1,66 @@
 """
-Which recipe is meant: by its name, or by a lockfile.
+Find recipes: the built-in ones, and those of other distributions.
 
-Those that other distributions bring along are looked up where no built-in one
-is meant; see `_plugins`.
+Built-in recipes come first: no other distribution can replace one.
 """
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
+import tomllib
+from importlib import resources
 from typing import TYPE_CHECKING
+
+import cattrs
 
 from upgrade_state import _plugins
 from upgrade_state.exceptions import ResolverError
 
-from ._builtin import RECIPES
 from ._recipe import IN_SANDBOX, Recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from typing import Final
+    from collections.abc import Iterable, Mapping
+    from typing import Any, Final
 
 GROUP: Final = "upgrade_state.recipes"
 
 _LOG: Final = logging.getLogger("upgrade_state")
+
+
+@functools.cache
+def built_in() -> Mapping[str, Recipe]:
+    """
+    Return the recipes of ``recipes.toml`` by name, in the file's order.
+    """
+    converter = cattrs.Converter(forbid_extra_keys=True)
+    converter.register_structure_hook(bytes, lambda text, _: text.encode())
+    # As a resource: in a zip archive it has no path.
+    file = resources.files(__package__) / "recipes.toml"
+    tables = tomllib.loads(file.read_text(encoding="utf-8"))
+    known = tables.pop("shared") | tables
+    return {
+        name: converter.structure({**_resolved(table, known), "name": name}, Recipe)
+        for name, table in tables.items()
+    }
+
+
+def _resolved(item: Any, known: Mapping[str, Any]) -> Any:
+    """
+    Replace the references of ``recipes.toml``, which explains them, in *item*.
+    """
+    if isinstance(item, dict):
+        own = {key: _resolved(value, known) for key, value in item.items()}
+        like = own.pop("like", None)
+        return own if like is None else _resolved(known[like], known) | own
+    if isinstance(item, list):
+        lists = (
+            _resolved(known[text[1:]], known) if text.startswith("@") else [text]
+            for text in item
+        )
+        return [text for part in lists for text in part]
+    return None if item is False else item
 
 
 def recipe_for(lockfile: str | None, directory: str | None = None) -> Recipe | None:
@@ -31,12 +68,13 @@ def recipe_for(lockfile: str | None, directory: str | None = None) -> Recipe | N
     Return the recipe for a lockfile's name; None: there is none.
 
     Args:
-        directory: Where the lockfile is. Of several recipes for one name, the
-            first whose manifest is there is meant; without that, the first.
-            None of them is meant if another tool has made the lockfile.
+        directory: The lockfile's directory. It decides between several recipes
+            for one name: the first whose manifest exists there, else the first.
+            A recipe whose mark is not in the lockfile is ignored. None: the
+            first recipe.
     """
-    mine = _choose(RECIPES.values(), lockfile, directory)
-    return mine or _choose(_others(), lockfile, directory)
+    mine = _choose(built_in().values(), lockfile, directory)
+    return mine or _choose(_others().values(), lockfile, directory)
 
 
 def _choose(
@@ -53,13 +91,13 @@ def _choose(
 
 def recipe_named(name: str) -> Recipe:
     """
-    Return the recipe that a record names; in a sandbox, if it says so.
+    Return the recipe of this name; ``+sandbox`` at its end: in a sandbox.
 
     Raises:
-        ResolverError: There is none of that name (any more), or it is none.
+        ResolverError: No recipe has this name (any more), or it is broken.
     """
     plain = name.removesuffix(IN_SANDBOX)
-    recipe = RECIPES.get(plain) or _load(plain)
+    recipe = built_in().get(plain) or _load(plain)
     if recipe is None:
         choices = ", ".join(recipe_names())
         raise ResolverError(f"There is no recipe {plain!r}; recipes: {choices}", None)
@@ -68,42 +106,39 @@ def recipe_named(name: str) -> Recipe:
 
 def recipe_names() -> list[str]:
     """
-    Return the names of all recipes, those that others bring along included.
+    Return the names of all recipes, also of those that cannot be loaded.
     """
-    return sorted(RECIPES.keys() | _plugins.names(GROUP))
+    return sorted(built_in().keys() | _plugins.names(GROUP))
 
 
 def broken_recipes() -> list[str]:
     """
-    Say what is wrong with recipes that others bring along, a line for each.
+    Describe each recipe of another distribution that cannot be loaded, in a line.
     """
-    return [str(error) for name in _others_names() if (error := _problem(name))]
+    problems: list[str] = []
+    _others(problems)
+    return problems
 
 
-def _others_names() -> list[str]:
-    return sorted(_plugins.names(GROUP) - RECIPES.keys())
-
-
-def _others() -> Iterable[Recipe]:
-    for name in _others_names():
+def _others(problems: list[str] | None = None) -> dict[str, Recipe]:
+    """
+    Load the recipes of other distributions; add a line to *problems* for a failure.
+    """
+    recipes = {}
+    for name in sorted(_plugins.names(GROUP) - built_in().keys()):
         try:
-            yield recipe_named(name)
+            recipes[name] = recipe_named(name)
         except ResolverError as error:
-            # No obstacle to the others; who asks for it is told.
+            # A broken recipe is no obstacle to the others.
             _LOG.debug("%s", error)
-
-
-def _problem(name: str) -> ResolverError | None:
-    try:
-        _load(name)
-    except ResolverError as error:
-        return error
-    return None
+            if problems is not None:
+                problems.append(str(error))
+    return recipes
 
 
 def _load(name: str) -> Recipe | None:
     """
-    Load the recipe that a distribution brings along; None: nobody brings it.
+    Load the recipe of another distribution; None: no distribution has this one.
     """
     point = _plugins.find(GROUP, name)
     if point is None:

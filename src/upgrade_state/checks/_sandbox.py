@@ -1,10 +1,10 @@
 """
-A read-only world for a command, by bubblewrap (``bwrap``).
+Make the world read-only for a command, with bubblewrap (``bwrap``).
 
-Only the scratch directory can be written to. What others listen on is hidden as
-far as its places are known: a socket that can be reached is a way out. The
-network is as it is, and what the user may read can be read: credentials for
-private packages lie there.
+The command can write only to its scratch directory. The directories with the
+sockets of other programs are hidden, because a socket is a way out. The network
+and all files that the user can read stay, because credentials for private packages
+are among them.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 _PROGRAM: Final = "bwrap"
 
-# With which words it says that there was no sandbox to run anything in.
+# Begins the message of a bwrap that could not make a sandbox.
 _PREFIX: Final = b"bwrap: "
 
-# Where sockets lie: those of desktops, terminals, containers and agents.
+# Directories with the sockets of desktops, terminals, containers and agents.
 _HIDDEN: Final = ("/tmp", "/var/tmp", "/run")
 
-# What has to be seen there: names and hosts, and the tools of NixOS.
+# Needed nevertheless: host names, and the programs of NixOS.
 _SHOWN: Final = (
     "/run/current-system",
     "/run/systemd/resolve",
@@ -40,7 +40,8 @@ _SHOWN: Final = (
 )
 
 _SETTINGS: Final = (
-    # Nobody outside can be signalled or traced, and all end with the first.
+    # The command sees, signals and traces no other process. All processes in the
+    # sandbox end with the first.
     "--unshare-pid",
     "--unshare-ipc",
     "--die-with-parent",
@@ -52,82 +53,75 @@ _SETTINGS: Final = (
 
 
 def sandboxed(
-    argv: Sequence[str],
-    command: str,
-    place: Scratch,
-    env: Mapping[str, str],
-    environment: str,
+    argv: Sequence[str], program: str, place: Scratch, env: Mapping[str, str]
 ) -> list[str]:
     """
     Return the command that runs *argv* in a sandbox.
 
     Args:
-        command: The file that argv begins with.
-
-        environment: The environment's directory, which can be read.
+        program: The path of the program that argv begins with.
 
     Raises:
-        ResolverError: There is no bubblewrap.
+        ResolverError: bubblewrap is not installed.
     """
     path = env.get("PATH", os.defpath)
-    program = shutil.which(_PROGRAM, path=path)
-    if program is None:
+    bwrap = shutil.which(_PROGRAM, path=path)
+    if bwrap is None:
         message = "There is no command 'bwrap'; install bubblewrap, or do without"
-        raise ResolverError(f"{message} a sandbox", environment)
+        raise ResolverError(f"{message} a sandbox", place.environment)
     shared = place.directory("shm")
-    commands = (command, os.path.realpath(command))
-    readable = [*_SHOWN, environment, env.get("HOME", ""), *path.split(os.pathsep)]
+    programs = map(os.path.dirname, (program, os.path.realpath(program)))
+    home = env.get("HOME", "")
+    readable = [*_SHOWN, place.environment, home, *path.split(os.pathsep), *programs]
     return [
-        program,
+        bwrap,
         *_SETTINGS,
         *("--ro-bind", "/", "/"),
         *("--dev", "/dev", "--remount-ro", "/dev", "--bind", shared, "/dev/shm"),
-        # Root may set parameters of the kernel there, without any capability.
+        # Root can set parameters of the kernel there, even without capabilities.
         *("--proc", "/proc", "--remount-ro", "/proc"),
-        *_hidings(place.temporary),
-        *_showings([*readable, *map(os.path.dirname, commands)]),
+        *_hide(place.temporary),
+        *_show(readable),
         *("--bind", place.above, place.above),
         *("--chdir", place.path, "--", *argv),
     ]
 
 
-def _hidings(tmp: str) -> Iterator[str]:
+def _hide(temporary: str) -> Iterator[str]:
     for path in _HIDDEN:
-        # A symlink leads to another one of them.
+        # A symlink leads to another of these directories.
         if os.path.isdir(path) and not os.path.islink(path):
-            yield from ("--bind", tmp, path)
+            yield from ("--bind", temporary, path)
 
 
-def _showings(paths: Sequence[str]) -> Iterator[str]:
+def _show(paths: Sequence[str]) -> Iterator[str]:
     for path in filter(os.path.isabs, paths):
         real = os.path.realpath(path)
-        if os.path.isdir(real) and not _would_unhide(real):
-            # A symlink that is seen may lead to where nothing is.
+        above = os.path.join(real, "")
+        # A directory above a hidden one would show it again.
+        would_unhide = any(f"{hidden}/".startswith(above) for hidden in _HIDDEN)
+        if os.path.isdir(real) and not would_unhide:
+            # A visible symlink may lead into a hidden directory.
             for place in filter(is_hidden, {path, real}):
                 yield from ("--ro-bind", real, place)
 
 
-def _would_unhide(real: str) -> bool:
-    above = os.path.join(real, "")
-    return any(f"{hidden}/".startswith(above) for hidden in _HIDDEN)
-
-
 def is_hidden(path: str) -> bool:
     """
-    Tell whether *path*, however it is written, lies in a directory that is not seen.
+    Return whether an absolute *path* is in a hidden directory, however it is written.
     """
     path = os.path.normpath("/" + path.lstrip("/"))
     return any(path.startswith(f"{hidden}/") for hidden in _HIDDEN)
 
 
-def refusal(output: bytes) -> str:
+def refusal(output: bytes) -> str | None:
     """
-    Return why there was no sandbox, from what was written; "": there was one.
+    Return why there was no sandbox, by the output of bwrap; None: there was one.
     """
     if not output.startswith(_PREFIX):
-        return ""
+        return None
     line = output[len(_PREFIX) :].partition(b"\n")[0]
-    words = line.decode(errors="replace")
-    if words.startswith("execvp"):
-        return f"Could not start the command in a sandbox ({words})"
-    return f"Could not make a sandbox ({words}); allow user namespaces, or do without"
+    reason = line.decode(errors="replace")
+    if reason.startswith("execvp"):
+        return f"Could not start the command in a sandbox ({reason})"
+    return f"Could not make a sandbox ({reason}); allow user namespaces, or do without"

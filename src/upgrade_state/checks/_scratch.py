@@ -1,5 +1,5 @@
 """
-A directory of a resolver's own: what is put there, and what is taken from it.
+The scratch directory of a command: copies go in, the new lockfile comes out.
 """
 
 from __future__ import annotations
@@ -22,34 +22,28 @@ if TYPE_CHECKING:
 
 class Scratch:
     """
-    A copy of the few files of an environment that a resolver needs.
+    A copy of the few files of an environment that a command needs.
 
     Attributes:
-        path: Where they are: a directory in one that nobody else may enter.
+        environment: The environment's directory.
 
-        above: That one. A resolver that searches the directories above finds
-            this first, and can be stopped there.
+        above: A directory that only its owner can enter. A tool that searches
+            the directories above finds it first, and can be stopped there.
 
-        temporary: A directory for temporary files, which go with the others.
+        path: The working directory of the command, in *above*, with the copies.
+
+        temporary: A directory for temporary files, in *above*.
     """
 
     def __init__(self, above: str, environment: str) -> None:
         self.above: Final = above
-        self.path: Final = os.path.join(above, "environment")
-        self._environment = environment
-        os.mkdir(self.path, 0o700)
+        self.environment: Final = environment
+        self.path: Final = self.directory("environment")
         self.temporary: Final = self.directory("tmp")
-
-    @property
-    def cache(self) -> str:
-        """
-        A directory for caches that nobody keeps.
-        """
-        return self.directory("cache")
 
     def directory(self, name: str) -> str:
         """
-        Make a directory of this name beside the copies.
+        Make a directory beside the copies.
         """
         path = os.path.join(self.above, name)
         os.makedirs(path, mode=0o700, exist_ok=True)
@@ -62,66 +56,71 @@ class Scratch:
         Raises:
             ResolverError: See `source_of`.
         """
-        source = source_of(name, self._environment)
-        with self._filling(name) as target:
+        source = source_of(name, self.environment)
+        with self._target(name) as target:
             shutil.copyfile(source, target)
-            # To be written to, perhaps by the very next copy.
+            # Tools write to their copies, whatever the mode of the original.
             os.chmod(target, 0o600 | os.stat(source).st_mode & stat.S_IXUSR)
 
     def write(self, name: str, content: bytes) -> None:
         """
-        Put *content* there, whatever lies there already.
+        Write *content* to a file, which it replaces.
         """
-        with self._filling(name) as target, open(target, "wb") as file:
+        with self._target(name) as target, open(target, "wb") as file:
             file.write(content)
 
     def take(self, name: str) -> bytes:
         """
-        Return what lies there as *name*.
+        Return the content of a file.
 
         Raises:
-            FileNotFoundError: No regular file does.
+            FileNotFoundError: There is no regular file of this name.
             ResolverError: It is too large, or cannot be read.
         """
         path = os.path.join(self.path, name)
-        # Not even a directory on the way may be a symlink: it would lead to a
-        # file that no check has made.
-        if not _is_regular(path) or os.path.realpath(path) != path:
+        try:
+            is_regular = stat.S_ISREG(os.lstat(path).st_mode)
+        except OSError:
+            is_regular = False
+        # A symlink, even to a directory on the way, leads to a file that the command
+        # has not written.
+        if not is_regular or os.path.realpath(path) != path:
             raise FileNotFoundError(name)
         try:
             content = _lockfile.read(path)
         except StateReadError as error:
-            raise ResolverError(error.message, self._environment) from error
+            raise ResolverError(error.message, self.environment) from error
         return content or b""
 
-    def lying_above(self, names: Iterable[str]) -> Iterator[str]:
+    def files_above(self, names: Iterable[str]) -> Iterator[str]:
         """
-        Stream what lies under one of *names* in a directory above.
+        Stream the files of these *names* in the directories above.
 
-        Not what lies above the environment as well: it takes part there, too.
+        A file that is also above the environment is left out: the tool reads it
+        in the environment too.
         """
-        shared = os.path.join(self._environment, "")
-        for directory in _directories_above(self.above):
-            if not _is_below(shared, directory):
+        directory = self.above
+        while directory != (directory := os.path.dirname(directory)):
+            if not _is_below(self.environment, directory):
                 paths = (os.path.join(directory, name) for name in names)
                 yield from filter(os.path.lexists, paths)
 
     def is_full(self) -> bool:
         """
-        Tell whether there is no space left for anything.
+        Return whether the file system has no space left.
         """
         return _files.is_full(os.path.dirname(self.above))
 
     @property
     def remedy(self) -> str:
         """
-        What to do about it.
+        The advice for a full file system.
         """
         where = os.path.dirname(self.above)
         return f"no space is left in {where!r}: free some, or set TMPDIR"
 
     @contextlib.contextmanager
-    def _filling(self, name: str) -> Iterator[str]:
+    def _target(self, name: str) -> Iterator[str]:
         target = os.path.join(self.path, name)
         try:
             os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
@@ -130,7 +129,7 @@ class Scratch:
             message = f"Could not copy {name!r} ({error.strerror})"
             if error.errno in {errno.ENOSPC, errno.EDQUOT}:
                 message += f"; {self.remedy}"
-            raise ResolverError(message, self._environment) from error
+            raise ResolverError(message, self.environment) from error
 
 
 def source_of(name: str, directory: str) -> str:
@@ -138,7 +137,7 @@ def source_of(name: str, directory: str) -> str:
     Return the file that is copied as *name* of an environment's *directory*.
 
     Raises:
-        ResolverError: There is no regular file of that name, or a symlink leads
+        ResolverError: There is no regular file of this name, or a symlink leads
             out of the directory.
     """
     source = os.path.realpath(os.path.join(directory, name))
@@ -164,24 +163,12 @@ def _is_below(path: str, directory: str) -> bool:
     return path.startswith(os.path.join(directory, ""))
 
 
-def _directories_above(path: str) -> Iterator[str]:
-    while path != (path := os.path.dirname(path)):
-        yield path
-
-
-def _is_regular(path: str) -> bool:
-    try:
-        return stat.S_ISREG(os.lstat(path).st_mode)
-    except OSError:
-        return False
-
-
 def scratch_name() -> str:
     """
-    Return where a scratch directory could be made.
+    Return an unused path for a scratch directory.
 
     Raises:
-        ResolverError: Nowhere.
+        ResolverError: There is no directory for temporary files.
     """
     try:
         temporary = os.path.realpath(tempfile.gettempdir())
@@ -192,7 +179,7 @@ def scratch_name() -> str:
 
 def scratch(above: str, environment: str) -> Scratch:
     """
-    Make a scratch directory, which somebody else removes.
+    Make a scratch directory at the path *above*. The supervisor removes it.
 
     Raises:
         ResolverError: It cannot be made.
