@@ -90,14 +90,14 @@ class TestCargo:
     @pytest.mark.parametrize("name", checks.RECIPES["cargo"].searches)
     def test_planted(self, shop, scratches, name):
         """
-        What lies above the scratch directory would take part: nothing is run.
+        What is above the scratch directory would take part: nothing is run.
         """
         planted = scratches / name
         planted.parent.mkdir(exist_ok=True)
         planted.write_text("[workspace]\nmembers = ['*/environment']\n")
 
         assert (
-            f"{str(planted)!r} lies above the scratch directory and would take part;"
+            f"{str(planted)!r} is above the scratch directory and would take part;"
             " remove it, or set TMPDIR" == check(shop).error.message
         )
         planted.unlink()

@@ -41,7 +41,7 @@ WORDS = {
             "error: failed to resolve npm:nosuchthing@1 for lockfile"
             " /home/ana/shop/mise.lock; package not found: nosuchthing"
         ),
-        "",
+        None,
     ),
     "mise.offline": (
         (
@@ -64,7 +64,7 @@ WORDS = {
             " notarget In most cases you or one of your dependencies are"
             " requesting a package version that doesn't exist."
         ),
-        "",
+        None,
     ),
     "npm.offline": (
         (
@@ -88,13 +88,13 @@ WORDS = {
             " name is correct.; 0:00:00 🔒 Lock failed.;"
             " [ResolutionError]: Unable to find a resolution"
         ),
-        "",
+        None,
     ),
     "pdm.offline": ("[ConnectError]: [Errno 111] Connection refused", NETWORK),
     "pdm.option": ("pdm lock: error: unrecognized arguments: --nonsense", NEEDS),
     "pdm.python": (
         "[NoPythonVersion]: No Python that satisfies >=3.77 is found on the system.",
-        "",
+        None,
     ),
     "pip-tools.offline": (
         (
@@ -111,7 +111,7 @@ WORDS = {
         NEEDS,
     ),
     "pip.command": ('ERROR: unknown command "lock"', NEEDS),
-    "pip.conflict": ("ERROR: No matching distribution found for idna==99", ""),
+    "pip.conflict": ("ERROR: No matching distribution found for idna==99", None),
     "pip.offline": (
         "ERROR: No matching distribution found for anyio==4.0.0",
         NETWORK,
@@ -122,7 +122,7 @@ WORDS = {
             "ERROR: No matching distribution found for idna==99;"
             " The conflict is caused by:; The user requested idna==99"
         ),
-        "",
+        None,
     ),
     # Pipenv does not tell this from a package that there is none of.
     "pipenv.offline": (
@@ -130,7 +130,7 @@ WORDS = {
             "ERROR: No matching distribution found for iniconfig==2.0.0;"
             " The conflict is caused by:; The user requested iniconfig==2.0.0"
         ),
-        "",
+        None,
     ),
     "pipenv.option": ("pipenv: error: unrecognized arguments: --nonsense", NEEDS),
     "pipenv.python": (
@@ -138,7 +138,7 @@ WORDS = {
             "Warning: Python 3.77 was not found on your system...; You can specify"
             " specific versions of Python with:; $ pipenv --python path/to/python"
         ),
-        "",
+        None,
     ),
     "poetry.command": (
         (
@@ -153,7 +153,7 @@ WORDS = {
             "Because shop depends on idna (99) which doesn't match any versions,"
             " version solving failed."
         ),
-        "",
+        None,
     ),
     "poetry.offline": (
         (
@@ -169,7 +169,7 @@ WORDS = {
             "Poetry was unable to find a compatible version. If you have one, you can"
             ' explicitly use it via the "env use" command.'
         ),
-        "",
+        None,
     ),
     "uv.conflict": (
         (
@@ -177,7 +177,7 @@ WORDS = {
             " is no version of idna==99 and your project depends on idna==99, we can"
             " conclude that your project's requirements are unsatisfiable."
         ),
-        "",
+        None,
     ),
     "uv.offline": (
         (
@@ -251,7 +251,7 @@ class TestLastWords:
         )
 
         assert "error: code ERESOLVE; ERESOLVE could not resolve" == last_words(output)
-        assert "" == advice(output, is_late=False, needs=NEEDS)
+        assert None is advice(output, is_late=False, needs=NEEDS)
 
     def test_no_port(self):
         """
@@ -273,7 +273,7 @@ class TestLastWords:
         """
         Nothing said is nothing quoted.
         """
-        assert "" == last_words(b" \n")
+        assert None is last_words(b" \n")
 
 
 class TestMessage:

@@ -140,7 +140,7 @@ class TestLookUp:
             ),
             (
                 RECIPE.format(name="odd").replace('("odd",)', '"odd"'),
-                "a recipe's argv must be a tuple of texts",
+                "'argv' must be <class 'tuple'>",
             ),
         ],
     )

@@ -431,7 +431,7 @@ class TestRealTools:
 
         assert [checks.Outcome("checked")] * 2 == before
         assert (
-            "'npm' reached nobody, and answered from its cache;"
+            "'npm' was offline and answered from its cache;"
             " check the network and the proxy"
         ) == after.error.message
 

@@ -2,15 +2,19 @@
 The facts of a recipe: third parties write them, too.
 """
 
+import importlib.util
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+import upgrade_state
 from upgrade_state import checks, lockfiles
-from upgrade_state.checks import Recipe
-from upgrade_state.checks import RECIPES
+from upgrade_state.checks import RECIPES, Recipe
 
-REFERENCE = Path(__file__).parents[2] / "docs" / "reference.md"
+DOCS = Path(__file__).parents[2] / "docs"
 
 FACTS = {
     "name": "pins",
@@ -21,92 +25,77 @@ FACTS = {
     "upgrade": "pins upgrade",
 }
 
+WRONG = [
+    ("name", [None, "", "x" * 57, "pins+box", "pins\n"]),
+    ("lockfile", [None, "../uv.lock", "./uv.lock", "/uv.lock"]),
+    ("argv", ["pins resolve", (), ("",), ("a\0",), ("pins", None), None]),
+    ("manifests", [(), "shop.wishes", ("../shop.wishes",), (1,)]),
+    ("beside", [("../*",), "x"]),
+    ("changes", [(), {"A=B": None}, {"A": 1}, {"A": "\0"}]),
+    ("passes", [("A*B",), ("*",), "PINS_*", (1,)]),
+    ("caches", [("PINS_*",)]),
+    ("fence", [("x",), {"../x": b""}, {"x": ""}]),
+    ("searches", [("../stop",)]),
+    ("offline", ["stale"]),
+    ("format", [""]),
+    ("mark", ["pip"]),
+    ("needs", [""]),
+    ("upgrade", ["pins\nupgrade", "\x1b[31mpins", None]),
+    ("details", [None]),
+]
+
 
 class TestFacts:
     @pytest.mark.parametrize(
         ("field", "value"),
-        [
-            ("name", None),
-            ("name", ""),
-            ("name", "x" * 57),
-            ("name", "pins+box"),
-            ("name", "pins\n"),
-            ("lockfile", None),
-            ("lockfile", "../uv.lock"),
-            ("lockfile", "./uv.lock"),
-            ("lockfile", "/uv.lock"),
-            ("argv", "pins resolve"),
-            ("argv", ()),
-            ("argv", ("",)),
-            ("argv", ["pins"]),
-            ("argv", ("pins", None)),
-            ("manifests", ()),
-            ("manifests", "shop.wishes"),
-            ("manifests", ("../shop.wishes",)),
-            ("beside", ("../*",)),
-            ("beside", "x"),
-            ("result", "../x"),
-            ("changes", ()),
-            ("changes", {"A=B": None}),
-            ("changes", {"A": 1}),
-            ("passes", ("A*B",)),
-            ("passes", ("*",)),
-            ("passes", "PINS_*"),
-            ("caches", ("PINS_*",)),
-            ("fence", ("x",)),
-            ("fence", ("../x", b"")),
-            ("fence", ("x", "")),
-            ("searches", ("../stop",)),
-            ("format", ""),
-            ("mark", "pip"),
-            ("needs", ""),
-            ("upgrade", "pins\nupgrade"),
-            ("upgrade", "\x1b[31mpins"),
-            ("details", None),
-        ],
+        [(field, value) for field, values in WRONG for value in values],
     )
     def test_wrong(self, field, value):
         """
-        A fact of a shape that it cannot have is named.
+        An error names the field that is wrong.
         """
-        with pytest.raises(ValueError, match=rf"a recipe's {field} must be "):
+        with pytest.raises((TypeError, ValueError), match=rf"'{field}'|\({field}\)"):
             Recipe(**FACTS | {field: value})
+
+    def test_lists(self):
+        """
+        Lists are as good as tuples.
+        """
+        facts = {n: list(v) if isinstance(v, tuple) else v for n, v in FACTS.items()}
+
+        assert Recipe(**FACTS) == Recipe(**facts)
 
     def test_all(self, environment):
         """
-        All of them arrive at the command.
+        The facts of running the command arrive at the command.
         """
+        facts = {
+            "changes": {"A": None},
+            "caches": ("PINS_CACHE",),
+            "fence": {"stop": b""},
+            "searches": ("stop",),
+            "offline": b"stale",
+            "needs": "install pins",
+            "sandbox": True,
+        }
         recipe = Recipe(
-            **FACTS,
+            **FACTS | facts,
             beside=("*.x",),
-            result="out/lock",
-            changes={"A": None},
             passes=("PINS_*",),
-            caches=("PINS_CACHE",),
-            fence=("stop", b""),
-            searches=("stop",),
             details="pins outdated",
         )
-        command = recipe.resolver(environment, copies=["y"])
-
-        assert (
-            checks.Command(
-                ("pins", "resolve"),
-                copies=("shop.wishes", "y"),
-                result="out/lock",
-                changes={"A": None},
-                passes=("PINS_*",),
-                caches=("PINS_CACHE",),
-                fence=("stop", b""),
-                searches=("stop",),
-                needs="install pins",
-            )
-            == command
+        command = checks.Command(
+            ("pins", "resolve"),
+            copies=("shop.wishes", "y"),
+            passes=("PINS_*", "Z"),
+            **facts,
         )
+
+        assert command == recipe.resolver(environment, copies=["y"], passes=["Z"])
 
     def test_sandbox(self):
         """
-        What is in a sandbox is in no other one.
+        A recipe in a sandbox has a name of its own, and cannot be put into another.
         """
         recipe = Recipe(**FACTS).in_sandbox()
 
@@ -115,7 +104,7 @@ class TestFacts:
 
     def test_details(self):
         """
-        Where a tool shows no details, we do.
+        The default details are those that this program shows.
         """
         assert "upgrade-state show --all" == Recipe(**FACTS).details
 
@@ -128,29 +117,52 @@ class TestBuiltIn:
         """
         assert lockfiles.format_of(RECIPES[name].lockfile) is not None
 
-    @pytest.mark.parametrize("name", RECIPES)
-    def test_documented(self, name):
+    def test_documented(self):
         """
-        Each is in the reference, with its command and what it needs.
+        The table in the reference is that of the file.
         """
-        recipe = RECIPES[name]
-        _, _, table = REFERENCE.read_text().partition("## Recipes")
-        row = next(r for r in table.splitlines() if r.startswith(f"| `{name}` |"))
+        spec = importlib.util.spec_from_file_location(
+            "table", DOCS / "recipes_table.py"
+        )
+        table = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(table)
+        text = table.REFERENCE.read_text()
 
-        command = " ".join(f'"{w}"' if " " in w else w for w in recipe.argv)
-        needs, _, _ = recipe.needs.removeprefix("install ").partition(" or newer")
-        assert f"`{recipe.lockfile}`" in row
-        assert f"`{command}`" in row or "the same" in row
-        assert needs in row
-        assert {name for name in recipe.manifests if f"`{name}`" not in row} <= {
-            recipe.lockfile
-        }
+        assert text.count(table.BEGIN) == text.count(table.END) == 1
+        assert text == table.updated(text)
+
+    def test_zip(self, tmp_path):
+        """
+        The file is found in a zip archive, too.
+        """
+        package = Path(upgrade_state.__file__).parent
+        archive = shutil.make_archive(
+            tmp_path / "library", "zip", package.parent, package.name
+        )
+        code = (
+            "from upgrade_state import checks; print(checks.__file__, *checks.RECIPES)"
+        )
+        code = f"import sys; sys.path.insert(0, {archive!r}); {code}"
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        )
+
+        path, *names = done.stdout.split()
+        assert path.startswith(archive)
+        assert [*RECIPES] == names
+
+    def test_unknown_name(self):
+        """
+        The module has no other names that are made on first use.
+        """
+        with pytest.raises(AttributeError, match="no attribute 'RECIPE'"):
+            checks.RECIPE  # noqa: B018
 
 
 class TestSandbox:
     def test_twice(self):
         """
-        A recipe in a sandbox is in no other one when that is asked for again.
+        A recipe in a sandbox cannot be put into another one.
         """
         recipe = checks.RECIPES["uv"].in_sandbox()
 

@@ -143,7 +143,7 @@ class TestRecipes:
 
         assert (
             "'uv' failed with exit status 1: error: Distribution not found at: <URL>;"
-            " '../lib' lies outside of the environment's directory, and is not copied"
+            " '../lib' is outside of the directory and is not copied"
         ) == outcome.error.message
 
     def test_no_uv(self, environment, directory, monkeypatch):
@@ -176,15 +176,15 @@ LINES = {
     ),
     "read x || { echo EOF when reading a line; exit 1; }": (
         "'uv' failed with exit status 1: EOF when reading a line;"
-        " it asked a question: run it once where it can be answered"
+        " it asked a question: run it once yourself, and answer"
     ),
     "echo 'cannot open /dev/tty'; exit 2": (
         "'uv' failed with exit status 2: cannot open /dev/tty;"
-        " it asked a question: run it once where it can be answered"
+        " it asked a question: run it once yourself, and answer"
     ),
     f"printf 'Password: '; {HANG}": (
         "'uv' did not end within 2 s: Password:;"
-        " it asked a question: run it once where it can be answered"
+        " it asked a question: run it once yourself, and answer"
     ),
     f"echo Resolving; {HANG}": (
         "'uv' did not end within 2 s: Resolving;"
@@ -200,10 +200,10 @@ LINES = {
     ),
     "echo 'error: No space left on device (os error 28)'; exit 2": (
         "'uv' failed with exit status 2: error: No space left on device (os error"
-        " 28); free some space, where it keeps its cache for example"
+        " 28); free some space, for example in its cache"
     ),
     "exit 3": (
-        "'uv' failed with exit status 3; it did not say why: run it once by hand"
+        "'uv' failed with exit status 3; it gave no reason: run it once yourself"
     ),
 }
 

@@ -225,7 +225,7 @@ class TestSandbox:
                 f"os.path.exists({str(planted)!r})", searches=["wishes"]
             )
 
-        with pytest.raises(ResolverError, match="lies above the scratch directory"):
+        with pytest.raises(ResolverError, match="is above the scratch directory"):
             Command(python(""), searches=["wishes"])(environment, OLD)
 
     def test_nothing_is_left(self, environment, python, scratches, marked):

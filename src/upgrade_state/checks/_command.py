@@ -4,6 +4,7 @@ Run a command as resolver: it writes a new lockfile in a scratch directory.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import errno
 import os
@@ -57,14 +58,26 @@ def _as_names(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(map(copied_name, names))
 
 
-def _is_path(_self: object, field: attrs.Attribute[Any], value: Any) -> None:
-    if not isinstance(value, str) or copied_name(value) != value:
-        raise ValueError(f"{field.name!r} must be a path without detours: {value!r}")
+def is_path(_self: object, field: attrs.Attribute[Any], value: Any) -> None:
+    """
+    Validate a path below a directory: relative, and without detours.
+    """
+    with contextlib.suppress(ValueError):
+        if isinstance(value, str) and copied_name(value) == value:
+            return
+    raise ValueError(f"{field.name!r} must be below a directory: {value!r}")
+
+
+def _is_variable(_self: object, field: attrs.Attribute[Any], name: str) -> None:
+    stem = name.removesuffix("*") if field.name == "passes" else name
+    if not stem or set(stem) & set("=*\0"):
+        place = f"{name!r} ({field.name})"
+        raise ValueError(f"not the name of an environment variable: {place}")
 
 
 def _is_command(_self: object, _field: object, argv: tuple[str, ...]) -> None:
     if not argv or not argv[0] or any("\0" in part for part in argv):
-        raise ValueError("not a command: " + " ".join(map(repr, argv)))
+        raise ValueError(f"not a command: {' '.join(map(repr, argv))} (argv)")
 
 
 def _is_timeout(_self: object, _field: object, timeout: dt.timedelta) -> None:
@@ -84,8 +97,7 @@ def list_of(validator: Any) -> Any:
 
 
 TEXT: Final = _matching(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]+")
-PATH: Final = _is_path
-_VARIABLE: Final = _matching(r"[^=*\0]+")
+_VARIABLE: Final = validators.and_(validators.instance_of(str), _is_variable)
 
 
 @attrs.frozen
@@ -105,7 +117,7 @@ class Program:
         kw_only=True,
         validator=validators.deep_mapping(
             _VARIABLE,
-            validators.optional(validators.instance_of(str)),
+            validators.optional(_matching(r"[^\0]*")),
             validators.instance_of(dict),
         ),
     )
@@ -113,7 +125,7 @@ class Program:
         default=(),
         kw_only=True,
         converter=as_tuple,
-        validator=list_of(_matching(r"[^=*\0]+\*?")),
+        validator=list_of(_VARIABLE),
     )
     caches: tuple[str, ...] = attrs.field(
         default=(),
@@ -125,11 +137,11 @@ class Program:
         factory=dict,
         kw_only=True,
         validator=validators.deep_mapping(
-            PATH, validators.instance_of(bytes), validators.instance_of(dict)
+            is_path, validators.instance_of(bytes), validators.instance_of(dict)
         ),
     )
     searches: tuple[str, ...] = attrs.field(
-        default=(), kw_only=True, converter=as_tuple, validator=list_of(PATH)
+        default=(), kw_only=True, converter=as_tuple, validator=list_of(is_path)
     )
     offline: bytes = attrs.field(
         default=b"", kw_only=True, validator=validators.instance_of(bytes)

@@ -81,16 +81,16 @@ _QUESTION: Final = re.compile(
 _PROMPT: Final = (":", "?", "]", ")", ">")
 
 
-def last_words(output: bytes) -> str:
+def last_words(output: bytes) -> str | None:
     """
     Return the reason that a tool gave when it failed, as one line.
 
     It begins with the last line that calls itself an error, else with the first
-    one about trouble, else it is the last line. Empty if there was no output.
+    one about trouble, else it is the last line. None: there was no output.
     """
     # URLs are redacted line by line: they end with the line.
     line = "; ".join(_reason(_plain(output)))
-    return _redact.message_of(_PORT.sub(r"\1'...'", line), LENGTH)
+    return _redact.message_of(_PORT.sub(r"\1'...'", line), LENGTH) or None
 
 
 def _plain(output: bytes) -> str:

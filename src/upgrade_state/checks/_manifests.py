@@ -21,7 +21,6 @@ from upgrade_state import _lockfile
 from upgrade_state.exceptions import StateReadError
 
 from ._cancellation import current_cancellation
-from ._scratch import copied_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -80,7 +79,6 @@ def collect(
     Raises:
         Cancelled: The check was cancelled.
     """
-    cancellation = current_cancellation()
     files = _Files(directory, max_files, max_bytes)
     outside: str | None = None
     unread: list[str] = []
@@ -92,48 +90,21 @@ def collect(
             for found in glob.iglob(pattern, root_dir=os.path.join(directory, package)):
                 files.add(os.path.normpath(os.path.join(package, found)))
 
-    for package in itertools.islice(_packages(directory, names), max_directories):
-        if cancellation is not None:
-            cancellation.raise_if_cancelled()
+    for package in _packages(directory, set(names), max_directories):
         add_package(package)
-    while unread:
-        if cancellation is not None:
-            cancellation.raise_if_cancelled()
-        manifest = unread.pop(0)
-        words = _words_in(os.path.join(directory, manifest))
-        for word in itertools.islice(words, max_words):
-            path = os.path.join(os.path.dirname(manifest), word)
-            try:
-                path = copied_name(path)
-            except ValueError:
-                if outside is None and _is_beside(path, directory):
-                    outside = os.path.normpath(path)
-                continue
-            if _INSTALLED in path.split("/"):
-                continue
-            if os.path.isdir(os.path.join(directory, path)):
-                if files.is_inside(path):
+    for manifest in unread:  # which grows
+        for word in itertools.islice(_words(directory, manifest), max_words):
+            there = os.path.join(directory, os.path.dirname(manifest), word)
+            path = os.path.relpath(there, directory)
+            if path.startswith("../"):
+                if outside is None and os.path.lexists(there):
+                    outside = path
+            elif os.path.isdir(there):
+                if files.is_inside(path) and _INSTALLED not in path.split("/"):
                     add_package(path)
             elif files.add(path) and path.endswith(_LISTS):
                 unread.append(path)
     return list(dict.fromkeys((names[0], *files.paths))), outside
-
-
-def _packages(directory: str, names: Sequence[str]) -> Iterator[str]:
-    """
-    Stream the directories below *directory* that have a manifest, itself first.
-
-    A directory without one is streamed as such: it counts for the limit.
-    """
-    for path, directories, files in os.walk(directory):
-        is_generated = path != directory and not _GENERATED.isdisjoint(files)
-        directories[:] = sorted(
-            name
-            for name in directories
-            if not is_generated and name != _INSTALLED and name[0] != "."
-        )
-        if not is_generated and not set(names).isdisjoint(files):
-            yield os.path.relpath(path, directory)
 
 
 class _Files:
@@ -165,7 +136,7 @@ class _Files:
             return False
         try:
             status = os.stat(os.path.join(self._directory, path))
-        except OSError:
+        except (OSError, ValueError):  # a NUL, or half a surrogate pair
             return False
         is_file = stat.S_ISREG(status.st_mode) and self.is_inside(path)
         if not is_file or status.st_size > self._bytes_left:
@@ -175,26 +146,45 @@ class _Files:
         return True
 
 
-def _words_in(manifest: str) -> Iterator[str]:
+def _packages(directory: str, names: set[str], limit: int) -> Iterator[str]:
     """
-    Stream all strings and words of a manifest that may be paths.
+    Stream the directories below *directory* that have a manifest, itself first.
+
+    At most *limit* directories are searched. Symlinks, hidden directories, virtual
+    environments and the output of builds are not.
     """
+    walk = itertools.islice(os.walk(directory), limit)
+    for path, directories, files in walk:
+        _raise_if_cancelled()
+        is_root = path == directory
+        if not is_root and not _GENERATED.isdisjoint(files):
+            directories.clear()
+            continue
+        directories[:] = sorted(
+            name for name in directories if name[0] != "." and name != _INSTALLED
+        )
+        if is_root or not names.isdisjoint(files):
+            yield os.path.relpath(path, directory)
+
+
+def _words(directory: str, manifest: str) -> Iterator[str]:
+    """
+    Stream the strings and words of a manifest that may be relative paths.
+    """
+    _raise_if_cancelled()
     try:
-        content = _lockfile.read(manifest) or b""
+        content = _lockfile.read(os.path.join(directory, manifest)) or b""
     except StateReadError:  # the tool reports it
         return
     for line in content.decode(errors="surrogateescape").splitlines():
-        for word in (*_STRING.findall(line), *_WORD.findall(line)):
-            if name := _AFTER.sub("", _BEFORE.sub("", word, count=1)):
+        for word in itertools.chain(_STRING.findall(line), _WORD.findall(line)):
+            name = _AFTER.sub("", _BEFORE.sub("", word, count=1))
+            # An absolute path is an interpreter's, for example.
+            if name and not os.path.isabs(name):
                 yield name
 
 
-def _is_beside(path: str, directory: str) -> bool:
-    """
-    Return whether a relative *path* exists and leads out of *directory*.
-
-    Absolute paths, such as an interpreter's, are ignored.
-    """
-    there = os.path.normpath(os.path.join(directory, path))
-    is_out = not os.path.join(there, "").startswith(os.path.join(directory, ""))
-    return is_out and not os.path.isabs(path) and os.path.lexists(there)
+def _raise_if_cancelled() -> None:
+    cancellation = current_cancellation()
+    if cancellation is not None:
+        cancellation.raise_if_cancelled()

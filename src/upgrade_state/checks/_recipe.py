@@ -16,11 +16,11 @@ from upgrade_state.exceptions import StateReadError
 from . import _manifests
 from ._command import (
     DEFAULT_TIMEOUT,
-    PATH,
     TEXT,
     Command,
     Program,
     as_tuple,
+    is_path,
     list_of,
 )
 
@@ -74,12 +74,12 @@ class Recipe(Program):
     name: str = attrs.field(
         validator=[validators.instance_of(str), validators.matches_re(_NAME)]
     )
-    lockfile: str = attrs.field(validator=PATH)
+    lockfile: str = attrs.field(validator=is_path)
     manifests: tuple[str, ...] = attrs.field(
-        converter=as_tuple, validator=[list_of(PATH), validators.min_len(1)]
+        converter=as_tuple, validator=[list_of(is_path), validators.min_len(1)]
     )
     beside: tuple[str, ...] = attrs.field(
-        default=(), converter=as_tuple, validator=list_of(PATH)
+        default=(), converter=as_tuple, validator=list_of(is_path)
     )
     format: str | None = attrs.field(default=None, validator=validators.optional(TEXT))
     mark: bytes = attrs.field(default=b"", validator=validators.instance_of(bytes))
