@@ -13,7 +13,6 @@ import pytest
 
 import upgrade_state
 from upgrade_state import StateStore, checks
-from upgrade_state.checks import _registry
 from upgrade_state.exceptions import ResolverError
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "lock-reader"
@@ -55,7 +54,7 @@ def _offer(tmp_path, monkeypatch):
 
     def offer(name, code=None):
         folder = tmp_path / "site" / name
-        points = {_registry.GROUP: {name: f"{name}_recipe:recipe"}}
+        points = {"upgrade_state.recipes": {name: f"{name}_recipe:recipe"}}
         install(folder, f"dist_{name}", points)
         code = RECIPE.format(name=name) if code is None else code
         (folder / f"{name}_recipe.py").write_text(code)
