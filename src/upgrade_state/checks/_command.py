@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING, Any, cast
 import attrs
 from attrs import validators
 
-from upgrade_state import _redact
 from upgrade_state.exceptions import ResolverError
 
 from ._containment import LIMITS, Limits, size, supervised
-from ._diagnosis import LENGTH, NO_NETWORK, advice, last_words
+from ._diagnosis import NO_NETWORK, advice, last_words, one_line
 from ._environ import selected
 from ._sandbox import is_hidden, refusal, sandboxed
 from ._scratch import copied_name, scratch, scratch_name
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Final
 
-    from upgrade_state._environment import EnvironmentState
+    from upgrade_state import EnvironmentState
 
     from ._containment import Ended, Supervisor
     from ._scratch import Scratch
@@ -267,7 +266,7 @@ class Command(Program):
             timeout = self.timeout.total_seconds()
             return supervisor.run(argv, cwd=place.path, env=env, timeout=timeout)
         except OSError as error:
-            name = _redact.message_of(self.argv[0], LENGTH)
+            name = one_line(self.argv[0])
             # Not by errno: a directory of PATH without access makes it EACCES.
             if path is None:
                 message = f"There is no command {name!r}"
@@ -330,7 +329,7 @@ class Command(Program):
 
     @property
     def _name(self) -> str:
-        return repr(_redact.message_of(os.path.basename(self.argv[0]), LENGTH))
+        return repr(one_line(os.path.basename(self.argv[0])))
 
     def _fate(self, status: int | None, ended: Ended) -> str:
         if status is None:

@@ -81,6 +81,13 @@ _QUESTION: Final = re.compile(
 _PROMPT: Final = (":", "?", "]", ")", ">")
 
 
+def one_line(text: str) -> str:
+    """
+    Return *text* as one line for a message, without URLs and control characters.
+    """
+    return _redact.message_of(text, LENGTH)
+
+
 def last_words(output: bytes) -> str | None:
     """
     Return the reason that a tool gave when it failed, as one line.
@@ -90,7 +97,7 @@ def last_words(output: bytes) -> str | None:
     """
     # URLs are redacted line by line: they end with the line.
     line = "; ".join(_reason(_plain(output)))
-    return _redact.message_of(_PORT.sub(r"\1'...'", line), LENGTH) or None
+    return one_line(_PORT.sub(r"\1'...'", line)) or None
 
 
 def _plain(output: bytes) -> str:

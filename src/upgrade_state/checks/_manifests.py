@@ -17,10 +17,8 @@ import re
 import stat
 from typing import TYPE_CHECKING
 
-from upgrade_state import _lockfile
-from upgrade_state.exceptions import StateReadError
-
 from ._cancellation import current_cancellation
+from ._scratch import read_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -172,10 +170,7 @@ def _words(directory: str, manifest: str) -> Iterator[str]:
     Stream the strings and words of a manifest that may be relative paths.
     """
     _raise_if_cancelled()
-    try:
-        content = _lockfile.read(os.path.join(directory, manifest)) or b""
-    except StateReadError:  # the tool reports it
-        return
+    content = read_file(os.path.join(directory, manifest)) or b""
     for line in content.decode(errors="surrogateescape").splitlines():
         for word in itertools.chain(_STRING.findall(line), _WORD.findall(line)):
             name = _AFTER.sub("", _BEFORE.sub("", word, count=1))

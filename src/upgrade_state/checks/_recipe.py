@@ -10,9 +10,6 @@ from typing import TYPE_CHECKING
 import attrs
 from attrs import validators
 
-from upgrade_state import _lockfile
-from upgrade_state.exceptions import StateReadError
-
 from . import _manifests
 from ._command import (
     DEFAULT_TIMEOUT,
@@ -23,13 +20,14 @@ from ._command import (
     is_path,
     list_of,
 )
+from ._scratch import read_file
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable
     from typing import Final
 
-    from upgrade_state._environment import EnvironmentState
+    from upgrade_state import EnvironmentState
 
 # Ends the name that a record has for a recipe in a sandbox.
 IN_SANDBOX: Final = "+sandbox"
@@ -92,10 +90,7 @@ class Recipe(Program):
         """
         if not self.mark:
             return True
-        try:
-            content = _lockfile.read(os.path.join(directory, self.lockfile))
-        except StateReadError:  # the check reports it
-            return True
+        content = read_file(os.path.join(directory, self.lockfile))
         return content is None or self.mark in content
 
     def in_sandbox(self) -> Recipe:

@@ -132,6 +132,18 @@ class Scratch:
             raise ResolverError(message, self.environment) from error
 
 
+def read_file(path: str) -> bytes | None:
+    """
+    Read a file of the environment; None if there is none, or it cannot be read.
+
+    The tool, or the check, reports a file that cannot be read.
+    """
+    try:
+        return _lockfile.read(path)
+    except StateReadError:
+        return None
+
+
 def source_of(name: str, directory: str) -> str:
     """
     Return the file that is copied as *name* of an environment's *directory*.
