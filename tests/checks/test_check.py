@@ -169,8 +169,6 @@ class TestCheck:
             ({"format": "nothing"}, "nothing"),
             ({"recipe": ""}, "not a recipe's name"),
             ({"max_age": dt.timedelta(-1)}, "max_age"),
-            ({"retries": [1.0, -1.0]}, "zero or more: -1.0"),
-            ({"retries": (float("nan"),)}, "zero or more: nan"),
         ],
     )
     def test_mistakes(self, environment, asked, words):

@@ -111,7 +111,7 @@ def left(marked, mark):
 
 
 @pytest.fixture
-def run(place, mark):
+def run(place, mark, tmp_path):
     """
     Run a command with the marker.
     """
@@ -119,7 +119,9 @@ def run(place, mark):
     def run_(argv, timeout=LONG, **limits):
         name, _, value = mark.partition("=")
         env = {"PATH": os.environ["PATH"], name: value}
-        with _containment.supervised(None, Limits(**PATIENT | limits)) as supervisor:
+        limits = Limits(**PATIENT | limits)
+        scratch = str(tmp_path / "scratch")
+        with _containment.supervised(scratch, limits) as supervisor:
             return supervisor.run(argv, cwd=str(place), env=env, timeout=timeout)
 
     return run_
@@ -227,8 +229,9 @@ class TestOutside:
         params=[
             "import sys; sys.platform = 'darwin'",
             "import sys; sys.modules['ctypes'] = None",
+            "import os; os.path.exists = lambda _: False",
         ],
-        ids=["other system", "no ctypes"],
+        ids=["other system", "no ctypes", "no lists of children"],
     )
     def _elsewhere(self, supervisor, request):
         supervisor(request.param)
@@ -264,22 +267,6 @@ class TestOutside:
         )
 
         assert _containment.Ended(0, b"") == run(python(code), grace=0.1)
-        assert set() == left()
-
-
-class TestOtherKernel:
-    @pytest.fixture(autouse=True)
-    def _no_lists(self, supervisor):
-        supervisor(
-            "import os; exists = os.path.exists;"
-            "os.path.exists = lambda p: 'children' not in p and exists(p)"
-        )
-
-    def test_daemon(self, run, python, left):
-        """
-        Daemons are found even if the kernel keeps no lists of children.
-        """
-        assert 0 == run(python(DAEMON), grace=0.1).status
         assert set() == left()
 
 
@@ -471,12 +458,12 @@ class TestStart:
             run([name])
         assert info.value.errno
 
-    def test_odd_variable(self):
+    def test_odd_variable(self, tmp_path):
         """
         So it is if a variable cannot be set.
         """
         with (
-            _containment.supervised() as supervisor,
+            _containment.supervised(str(tmp_path / "scratch")) as supervisor,
             pytest.raises(OSError, match="Invalid argument"),
         ):
             supervisor.run(["true"], cwd="/", env={"A=B": ""}, timeout=LONG)
@@ -653,7 +640,7 @@ status, limit = None, len(before) - 1
 while status is None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, former[1]))
     try:
-        with supervised() as supervisor:
+        with supervised("/no/scratch") as supervisor:
             status = supervisor.run(["true"], cwd="/", env={}, timeout=60).status
     except ResolverError as error:
         print(error.message)
@@ -1058,44 +1045,6 @@ class TestOddities:
         supervisor("import resource as r; r.setrlimit = lambda *_: [].index(1)")
 
         assert 0 == run(["true"]).status
-
-    def test_supervisor_ends_first(self, run, supervisor):
-        """
-        A command is not started if its supervisor has just died.
-        """
-        supervisor(
-            "import os; me = os.getpid(); ask = os.getppid;"
-            "os.getppid = lambda: ask() if os.getpid() == me else 1"
-        )
-
-        assert _containment.Ended(127, b"") == run(["echo", "x"])
-
-
-class TestSignalTree:
-    def test_ended(self):
-        """
-        A process that has ended has no descendants.
-        """
-        with subprocess.Popen(["true"]) as process:
-            pass
-
-        assert _supervisor.signal_tree(process.pid, signal.SIGKILL) is None
-
-    def test_ends_while_looked_at(self, monkeypatch):
-        """
-        A process that has ended since it was listed is skipped.
-        """
-        with subprocess.Popen(["true"]) as process:
-            pass
-        names = [str(process.pid), *os.listdir("/proc")]
-        sent = []
-        monkeypatch.setattr(os, "listdir", lambda _: names)
-        monkeypatch.setattr(os, "kill", lambda *sent_: sent.append(sent_))
-        monkeypatch.setattr(os.path, "exists", lambda _: False)
-
-        _supervisor.signal_tree(os.getppid(), 0)
-
-        assert (os.getpid(), 0) in sent
 
 
 class TestRemove:

@@ -311,23 +311,24 @@ class TestAtOnce:
 
         assert ["checked"] * 5 == states(results)
 
-    def test_no_more_threads(self, few, monkeypatch):
+    def test_no_more_threads(self, few, waiting, monkeypatch):
         """
-        If the system gives no thread, one check fails.
+        If the system gives no thread, that is raised once all checks have ended.
         """
-        start = threading.Thread.start
+        start, starts = threading.Thread.start, []
 
         def refuse(thread):
-            monkeypatch.setattr("threading.Thread.start", start)
-            raise RuntimeError("can't start new thread")
+            starts.append(thread)
+            if len(starts) > 2:
+                raise RuntimeError("can't start new thread")
+            start(thread)
 
         monkeypatch.setattr("threading.Thread.start", refuse)
 
-        first, *others = checks.check_all(few, newer)
-
-        assert "RuntimeError: can't start new thread" == first.outcome.error.message
-        assert few[0].look().information is None
-        assert ["checked"] * 4 == states(others)
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            checks.check_all(few, waiting, jobs=5)
+        assert 0 == waiting.running
+        assert [None] * 5 == [environment.look().information for environment in few]
 
 
 class TestSkipped:

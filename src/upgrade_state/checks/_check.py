@@ -4,8 +4,6 @@ One whole check: take the guard, resolve, judge, commit.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 import attrs
@@ -13,7 +11,12 @@ import attrs
 from upgrade_state import _durations, _record, lockfiles
 from upgrade_state.exceptions import ResolverError, UpgradeStateError
 
-from ._cancellation import Cancelled, cancelling, current_cancellation
+from ._cancellation import (
+    Cancellation,
+    Cancelled,
+    cancelling,
+    current_cancellation,
+)
 from ._registry import recipe_named
 
 if TYPE_CHECKING:
@@ -23,8 +26,6 @@ if TYPE_CHECKING:
     from upgrade_state._environment import EnvironmentState
     from upgrade_state._look import Look
     from upgrade_state._policy import Freshness
-
-    from ._cancellation import Cancellation
 
 
 class Resolver(Protocol):
@@ -91,7 +92,7 @@ class Outcome:
     look: Look | None = attrs.field(default=None, eq=False, repr=False)
 
 
-def check(  # noqa: PLR0913 - the public door
+def check(  # noqa: PLR0912, PLR0913 - the public door
     environment: EnvironmentState,
     resolver: Resolver | None = None,
     *,
@@ -121,9 +122,9 @@ def check(  # noqa: PLR0913 - the public door
 
         max_age: How long a check is good for, with *only_if_due*. None: a day.
 
-        retries: Seconds to wait before a resolver that failed is tried again; each
-            number is one more attempt. All attempts are one check. An iterator is
-            advanced only when an attempt has failed.
+        retries: Seconds to wait before a resolver that failed is tried again, zero
+            or less: at once; each number is one more attempt. All attempts are one
+            check. An iterator is advanced only when an attempt has failed.
 
         cancellation: Ends the check when it is cancelled. None: only an exception
             ends it. A resolver that does not look at `current_cancellation` is
@@ -135,13 +136,19 @@ def check(  # noqa: PLR0913 - the public door
     Raises:
         UpgradeStateError: The store could not be read, locked or written. The
             result of the last check is kept.
-        ValueError: There is no such format, *recipe* is no name, or *max_age* or
-            one of *retries* is negative. Nothing was run.
+        ValueError: There is no such format, *recipe* is no name, or *max_age* is
+            negative. Nothing was run.
         Exception: Any other exception of *resolver*, once it is recorded as the
             failure of the check.
         KeyboardInterrupt: Nothing is recorded, and nothing is left behind.
     """
-    _refuse_mistakes(recipe, format, max_age, retries)
+    # A mistake of the caller must not pass for a failed check.
+    if recipe is not None and not _record.is_short_name(recipe):
+        raise ValueError(f"not a recipe's name: {recipe!r}")
+    if format is not None:
+        lockfiles.read(b"", format=format)  # raises the ValueError
+    if max_age is not None:
+        _durations.whole_seconds(max_age, "max_age")
     guard = freshness = error = None
     state: OutcomeState
     try:
@@ -180,27 +187,6 @@ def check(  # noqa: PLR0913 - the public door
     return Outcome(state, error, freshness, None if guard is None else guard.look())
 
 
-def _refuse_mistakes(
-    recipe: str | None,
-    format: str | None,  # noqa: A002
-    max_age: dt.timedelta | None,
-    retries: Iterable[float],
-) -> None:
-    """
-    Refuse invalid arguments before they could pass for a failed check.
-    """
-    if recipe is not None and not _record.is_short_name(recipe):
-        raise ValueError(f"not a recipe's name: {recipe!r}")
-    if format is not None:
-        lockfiles.read(b"", format=format)  # raises the ValueError
-    if max_age is not None:
-        _durations.whole_seconds(max_age, "max_age")
-    if not isinstance(retries, Iterator):
-        for seconds in retries:
-            if not seconds >= 0:
-                raise ValueError(f"retries must be seconds, zero or more: {seconds!r}")
-
-
 def _resolve(
     environment: EnvironmentState,
     old: bytes | None,
@@ -212,7 +198,7 @@ def _resolve(
     Return a new lockfile that `judge` accepts, after as many attempts as permitted.
     """
     pauses = iter(retries)
-    cancellation = current_cancellation()
+    cancellation = current_cancellation() or Cancellation()
     while True:
         try:
             new = resolver(environment, old)
@@ -223,10 +209,8 @@ def _resolve(
                 raise
         else:
             return new
-        if cancellation is None:
-            time.sleep(pause)
-        elif cancellation.wait(pause):
-            raise Cancelled
+        cancellation.wait(pause)
+        cancellation.raise_if_cancelled()
 
 
 def judge(

@@ -28,7 +28,7 @@ from upgrade_state import _background
 from upgrade_state.exceptions import ResolverError
 
 from . import _supervisor
-from ._cancellation import POLL_SECONDS, current_cancellation
+from ._cancellation import POLL_SECONDS, Cancellation, current_cancellation
 from ._diagnosis import last_words
 
 if TYPE_CHECKING:
@@ -40,9 +40,6 @@ if TYPE_CHECKING:
 TAIL: Final = 8192
 
 _LATE: Final = "did not end within"
-
-# No pipe holds more, unless the administrator has raised the limit.
-_PIPE_SIZE: Final = 1 << 20
 
 _NO_SUPERVISOR: Final = "Could not start a supervisor for the command"
 
@@ -118,9 +115,7 @@ def size(number: int) -> str:
 
 
 @contextlib.contextmanager
-def supervised(
-    scratch: str | None = None, limits: Limits = LIMITS
-) -> Iterator[Supervisor]:
+def supervised(scratch: str, limits: Limits = LIMITS) -> Iterator[Supervisor]:
     """
     Start a supervisor for a command, and wait for its end afterwards.
 
@@ -129,7 +124,7 @@ def supervised(
 
     Args:
         scratch: A directory that is removed at the end, also if that is the end
-            of this process. To be made in the `with` block. None: no directory.
+            of this process. To be made in the `with` block.
 
     Raises:
         ResolverError: It cannot be started.
@@ -137,30 +132,19 @@ def supervised(
     if os.name == "nt":
         raise ResolverError("Commands are not run on Windows", None)
     python = _background.python()
-    if not python:
-        message = f"{_NO_SUPERVISOR}: this application has no Python to run it with"
-        raise ResolverError(message, sys.executable or None)
-    if _SOURCE is None:
-        message = f"{_NO_SUPERVISOR}: the source of upgrade-state is not installed"
-        raise ResolverError(message, _supervisor.__file__)
-    supervisor = None
+    if not python or _SOURCE is None:
+        lack = "the source of upgrade-state is not installed"
+        lack = lack if python else "this application has no Python to run it with"
+        raise ResolverError(f"{_NO_SUPERVISOR}: {lack}", sys.executable or None)
     with contextlib.ExitStack() as stack:
         try:
-            try:
-                supervisor = Supervisor(stack, scratch, limits)
-                supervisor.start(python, _SOURCE)
-            except OSError as error:
-                message = f"{_NO_SUPERVISOR} ({error.strerror})"
-                raise ResolverError(message, sys.executable) from error
-            yield supervisor
-        finally:
-            if supervisor is not None:
-                try:
-                    supervisor.close()
-                except BaseException:
-                    # Interrupted, perhaps before its first line.
-                    supervisor.close()
-                    raise
+            supervisor = Supervisor(
+                stack, [python, "-I", "-S", "-c", _SOURCE], scratch, limits
+            )
+        except OSError as error:
+            message = f"{_NO_SUPERVISOR} ({error.strerror})"
+            raise ResolverError(message, sys.executable) from error
+        yield supervisor
 
 
 class Supervisor:
@@ -168,14 +152,20 @@ class Supervisor:
     The supervisor of one command, as its parent sees it.
 
     Args:
-        stack: Closes the file descriptors that are opened here.
+        stack: Ends the supervisor, and closes the file descriptors.
+
+        argv: Starts the supervisor; its own arguments follow.
 
     Raises:
-        OSError: There are not enough file descriptors.
+        OSError: It cannot be started.
     """
 
     def __init__(
-        self, stack: contextlib.ExitStack, scratch: str | None, limits: Limits
+        self,
+        stack: contextlib.ExitStack,
+        argv: Sequence[str],
+        scratch: str,
+        limits: Limits,
     ) -> None:
         # Unlike a pipe, a socket can be shut down while a forked copy of this process
         # holds it, too. The output is a pipe, since /dev/stderr cannot be opened if
@@ -192,25 +182,16 @@ class Supervisor:
         self._report = b""
         self._output = b""
         self._written = 0
-        self._is_running = False
         self._has_exited = False
         os.set_blocking(self._outputs.fileno(), False)
         for source in (self._channel, self._outputs):
             self._selector.register(source, selectors.EVENT_READ)
-
-    def start(self, python: str, source: str) -> None:
-        """
-        Start the process, which alone keeps its ends of the channel and the pipe.
-
-        Raises:
-            OSError: It cannot be started.
-        """
-        argv = [python, "-I", "-S", "-c", source, str(os.getpid())]
-        if self._scratch is not None:
-            argv.append(self._scratch)
+        for _ in range(2):  # again if it was interrupted
+            stack.callback(self._close)
+        # The process alone keeps its ends of the channel and the pipe.
         with self._stdin, self._stderr:
             self._process = subprocess.Popen(  # noqa: S603 - our own source
-                argv,
+                [*argv, str(os.getpid()), scratch],
                 stdin=self._stdin.fileno(),
                 stdout=self._stdin.fileno(),
                 stderr=self._stderr,
@@ -241,28 +222,32 @@ class Supervisor:
             "env": {os.fsencode(k): os.fsencode(v) for k, v in env.items()},
             "cwd": os.fsencode(cwd),
             "grace": self._limits.grace,
-            "memory": self._limits.memory,
-            "file": self._limits.file,
+            "limits": {
+                "RLIMIT_CORE": 0,
+                "RLIMIT_DATA": self._limits.memory,
+                "RLIMIT_FSIZE": self._limits.file,
+            },
         }
         message = marshal.dumps(spec)
-        reason = None
+        length = len(message).to_bytes(_supervisor.LENGTH, "little")
+        cancellation = current_cancellation() or Cancellation()
         deadline = time.monotonic() + timeout
-        cancellation = current_cancellation()
+        reason = None
         try:
-            self._send(len(message).to_bytes(_supervisor.LENGTH, "little"), timeout)
-            self._is_running = self._send(message, timeout)
-            while not self._has_exited and self._reported("status") is None:
-                rest = deadline - time.monotonic()
-                if rest <= 0:
-                    reason = f"{_LATE} {timeout:g} s"
-                is_cancelled = cancellation is not None and cancellation.is_cancelled
-                if reason or is_cancelled or self._written > self._limits.output:
-                    break
-                self._step(min(rest, POLL_SECONDS))
+            self._send(length + message, timeout)
+            is_in_time = self._wait(
+                deadline - time.monotonic(),
+                lambda: (
+                    self._reported("status") is not None
+                    or cancellation.is_cancelled
+                    or self._written > self._limits.output
+                ),
+            )
+            if not is_in_time:
+                reason = f"{_LATE} {timeout:g} s"
         finally:
             self._end()
-        if cancellation is not None:
-            cancellation.raise_if_cancelled()
+        cancellation.raise_if_cancelled()
         if reason is None and self._written > self._limits.output:
             reason = f"wrote more than {size(self._limits.output)} of output"
         number, status = self._reported("errno"), self._reported("status")
@@ -274,7 +259,19 @@ class Supervisor:
             raise ResolverError(problem, sys.executable)
         return Ended(None if reason else status, self._output, reason)
 
-    def close(self) -> None:
+    def _end(self) -> None:
+        """
+        End all processes of the command, by force if the supervisor takes too long.
+        """
+        patience = self._limits.patience
+        self._send(b"e", patience)
+        seconds = self._limits.grace + patience
+        if not self._wait(seconds, lambda: self._reported("gone") is not None):
+            self._kill()
+        # Only once: a process that got away may hold the other end.
+        self._read_output()
+
+    def _close(self) -> None:
         """
         End everything that is left, and wait until the supervisor has exited.
 
@@ -285,26 +282,12 @@ class Supervisor:
         # supervisor whose process ID is unknown.
         self._stdin.close()
         self._stderr.close()
-        if self._is_gone:  # faster than the supervisor would
-            self._remove()
+        _supervisor.remove(self._scratch)  # faster than the supervisor would
         with contextlib.suppress(OSError):
             self._channel.shutdown(SHUT_WR)
-        self._wait(self._limits.patience, lambda: self._has_exited)
+        self._wait(self._limits.patience, lambda: False)
         self._kill()
-        self._remove()
-
-    def _end(self) -> None:
-        """
-        End all processes of the command, by force if the supervisor takes too long.
-        """
-        if self._is_running:
-            self._send(b"e", self._limits.patience)
-            seconds = self._limits.grace + self._limits.patience
-            self._wait(seconds, lambda: self._is_gone)
-            if not self._is_gone:
-                self._kill()
-        # Only once: a process that got away may hold the other end.
-        self._read_output(_PIPE_SIZE)
+        _supervisor.remove(self._scratch)
 
     def _kill(self) -> None:
         """
@@ -316,70 +299,58 @@ class Supervisor:
             self._process.wait(self._limits.patience if self._has_exited else 0)
         except subprocess.TimeoutExpired:
             # Before it, since it adopts orphans.
-            with contextlib.suppress(OSError):  # a system without /proc
-                _supervisor.signal_tree(self._process.pid, signal.SIGKILL)
+            _supervisor.signal_tree(self._process.pid, signal.SIGKILL)
             self._process.kill()
             self._process.wait()
         self._has_exited = True
-
-    def _remove(self) -> None:
-        if self._scratch is not None:
-            _supervisor.remove(self._scratch)
-
-    @property
-    def _is_gone(self) -> bool:
-        return self._has_exited or self._reported("gone") is not None
 
     def _reported(self, word: str) -> int | None:
         found = re.search(rb"^%b (-?\d+)\n" % word.encode(), self._report, re.MULTILINE)
         return None if found is None else int(found[1])
 
-    def _send(self, data: bytes, seconds: float) -> bool:
-        """
-        Send *data*, and return whether the supervisor, or the buffer, has taken it.
-        """
+    def _send(self, data: bytes, seconds: float) -> None:
         self._channel.settimeout(seconds)
-        try:
+        with contextlib.suppress(OSError):  # it has exited, or does not read
             self._channel.sendall(data)
-        except OSError:  # it has exited, or does not read
-            return False
+
+    def _wait(self, seconds: float, is_over: Callable[[], bool]) -> bool:
+        """
+        Handle events until the supervisor has exited or *is_over*; False: too late.
+        """
+        deadline = time.monotonic() + seconds
+        while not self._has_exited and not is_over():
+            rest = deadline - time.monotonic()
+            if rest <= 0:
+                return False
+            # A forked copy of this process may hold the other end of the channel. Ask
+            # first: the report may come between the last read and the exit.
+            has_exited = self._process is not None and self._process.poll() is not None
+            events = self._selector.select(0 if has_exited else min(rest, POLL_SECONDS))
+            # No bound methods: this object has no part in a reference cycle, so that
+            # its end of the channel is closed at once if `_close` is not called.
+            for key, _ in events:
+                if key.fileobj is self._outputs:
+                    data = self._read_output()
+                else:
+                    data = self._read_report()
+                if data == b"":
+                    self._selector.unregister(key.fileobj)
+            self._has_exited = self._has_exited or has_exited
         return True
 
-    def _wait(self, seconds: float, is_over: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + seconds
-        while not is_over() and (rest := deadline - time.monotonic()) > 0:
-            self._step(min(rest, POLL_SECONDS))
-
-    def _step(self, seconds: float) -> None:
-        """
-        Wait at most so many seconds for an event, and handle it.
-        """
-        # A forked copy of this process may hold the other end of the channel. Ask
-        # first: the report may come between the last read and the exit.
-        has_exited = self._process is not None and self._process.poll() is not None
-        for key, _ in self._selector.select(0 if has_exited else seconds):
-            # No bound methods: this object has no part in a reference cycle, so that
-            # its end of the channel is closed at once if `close` is not called.
-            if key.fileobj is self._channel:
-                self._read_report()
-            else:
-                self._read_output()
-        self._has_exited = self._has_exited or has_exited
-
-    def _read_report(self) -> None:
+    def _read_report(self) -> bytes:
         try:
             data = self._channel.recv(1 << 10)
         except ConnectionResetError:  # it has exited, and left something unread
             data = b""
         self._report += data
-        if not data:
-            self._selector.unregister(self._channel)
-            self._has_exited = True
+        self._has_exited = not data
+        return data
 
-    def _read_output(self, size: int = 1 << 16) -> None:
-        data = self._outputs.read(size)
+    def _read_output(self) -> bytes | None:
+        # No pipe holds more, unless the administrator has raised the limit.
+        data: bytes | None = self._outputs.read(1 << 20)
         if data:
             self._written += len(data)
             self._output = (self._output + data)[-TAIL:]
-        elif data is not None and self._outputs in self._selector.get_map():
-            self._selector.unregister(self._outputs)
+        return data

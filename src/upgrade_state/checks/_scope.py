@@ -138,6 +138,7 @@ def check_all(  # noqa: PLR0913 - the public door
     Raises:
         ValueError: An argument is invalid; nothing has begun.
         UpgradeStateError: *environments* is a store that cannot be read.
+        RuntimeError: The system gives no thread; everything has ended.
         BaseException: Raised by *environments*, *observe* or a signal handler, once
             everything is cancelled and has ended.
     """
@@ -219,8 +220,8 @@ class _Scope:
     observe: Callable[[EnvironmentState, Result | None], None]
     own: Cancellation = attrs.field(factory=Cancellation)
     _results: dict[int, Result] = attrs.field(factory=dict, init=False)
-    _running: dict[Future[Result], tuple[int, EnvironmentState]] = attrs.field(
-        factory=dict, init=False
+    _running: dict[Future[tuple[Outcome, float]], tuple[int, EnvironmentState]] = (
+        attrs.field(factory=dict, init=False)
     )
     # By key: an environment that could not be expired must not pass for fresh.
     _refused: dict[str, UpgradeStateError] = attrs.field(factory=dict, init=False)
@@ -237,12 +238,11 @@ class _Scope:
         for environment in ordered:
             if self._is_over():
                 break
-            look = copy.copy(environment).look()
-            if not self._is_missing(look) and self._has_resolver(look):
-                try:
+            try:
+                if self._obstacle(copy.copy(environment).look()) is None:
                     environment.expire()
-                except UpgradeStateError as error:
-                    self._refused[environment.key] = error
+            except UpgradeStateError as error:
+                self._refused[environment.key] = error
         return ordered
 
     def run(
@@ -257,14 +257,10 @@ class _Scope:
             outcome = self._without_check(environment)
             if outcome is None:
                 self.observe(environment, None)
-                try:
-                    future = pool.submit(self._check, number, environment)
-                except RuntimeError as error:  # the system gives no more threads
-                    outcome = _failed(environment, error)
-                else:
-                    self._running[future] = number, environment
-            if outcome is not None:
-                self._end(number, environment, _result(environment, outcome))
+                future = pool.submit(self._check, environment)
+                self._running[future] = number, environment
+            else:
+                self._end(number, environment, outcome, 0.0)
         self._wait_until_running(fewer_than=1)
         return [self._results[i] for i in range(number + 1)]
 
@@ -293,31 +289,30 @@ class _Scope:
             return Outcome("failed", error)
         # A handle keeps the record that it has read, and the caller may keep many.
         look = copy.copy(environment).look()
-        if self._is_missing(look):
+        obstacle = self._obstacle(look)
+        if obstacle == "gone":
             return Outcome("gone", look=look)
         freshness = look.freshness(max_age=self.max_age)
         if freshness.reason in ("fresh", "backing-off"):
             return Outcome(freshness.reason, None, freshness, look)
-        if self._has_resolver(look):
-            return None
-        return Outcome("no-recipe", None, freshness, look)
+        return None if obstacle is None else Outcome(obstacle, None, freshness, look)
 
-    def _is_missing(self, look: Look) -> bool:
-        # The caller's own resolver may be about content that is no file.
-        missing = look.missing
-        return missing == "directory" if self.resolver is not None else bool(missing)
-
-    def _has_resolver(self, look: Look) -> bool:
+    def _obstacle(self, look: Look) -> Literal["gone", "no-recipe"] | None:
+        """
+        Return why an environment cannot be checked, even if a check is due.
+        """
+        if self.resolver is not None:
+            # It may be about content that is no file.
+            return "gone" if look.missing == "directory" else None
+        if look.missing:
+            return "gone"
         # If the record cannot be read, the check fails with the reason.
-        return bool(self.resolver or look.error or look.recipe)
+        return None if look.error or look.recipe else "no-recipe"
 
-    def _check(self, number: int, environment: EnvironmentState) -> Result:
+    def _check(self, environment: EnvironmentState) -> tuple[Outcome, float]:
         """
-        Make a check, in a thread of the pool. Never raises.
+        Make a check, in a thread of the pool, and measure its seconds. Never raises.
         """
-        if number in self._results:
-            # No thread could be started for it, but the pool has kept it in its queue.
-            return self._results[number]
         begin = time.monotonic()
         try:
             outcome = check(
@@ -328,14 +323,21 @@ class _Scope:
                 retries=self._pauses(),
                 cancellation=self.own,
             )
-        except BaseException as error:  # noqa: BLE001 - the other checks go on
-            outcome = _failed(environment, error)
+        except UpgradeStateError as known:
+            outcome = Outcome("failed", known)
+        except BaseException as bug:  # noqa: BLE001 - the other checks go on
+            text = "".join(traceback.format_exception_only(bug))
+            message = _redact.message_of(text, _redact.MESSAGE_LENGTH)
+            failure = ResolverError(message, environment.path)
+            failure.__cause__ = bug
+            outcome = Outcome("failed", failure)
         # Results are kept until the scope ends. Free the local variables of the
         # frames of their errors, lockfiles among them.
-        for kept in (outcome.error, outcome.error and outcome.error.__cause__):
-            if kept is not None:
-                traceback.clear_frames(kept.__traceback__)
-        return _result(environment, outcome, time.monotonic() - begin)
+        error: BaseException | None = outcome.error
+        while error is not None:
+            traceback.clear_frames(error.__traceback__)
+            error = error.__cause__
+        return outcome, time.monotonic() - begin
 
     def _pauses(self) -> Iterator[float]:
         for seconds in _PAUSES if self.on_error == "retry" else ():
@@ -355,35 +357,17 @@ class _Scope:
             seconds = 0 if has_room else POLL_SECONDS
             done, _ = wait(self._running, seconds, return_when=FIRST_COMPLETED)
             for future in done:
-                self._end(*self._running.pop(future), future.result())
+                self._end(*self._running.pop(future), *future.result())
 
-    def _end(self, number: int, environment: EnvironmentState, result: Result) -> None:
-        outcome = attrs.evolve(result.outcome, look=None)
-        self._results[number] = attrs.evolve(result, outcome=outcome)
+    def _end(
+        self, number: int, environment: EnvironmentState, outcome: Outcome, took: float
+    ) -> None:
+        """
+        Keep the result of a check, and call the observer with it.
+        """
+        place = environment.path, environment.lockfile_name, environment.key
+        result = Result(*place, outcome, took)
+        self._results[number] = Result(*place, attrs.evolve(outcome, look=None), took)
         if self.on_error == "stop" and outcome.state == "failed":
             self.own.cancel()
         self.observe(environment, result)
-
-
-def _result(
-    environment: EnvironmentState, outcome: Outcome, seconds: float = 0.0
-) -> Result:
-    return Result(
-        environment.path,
-        environment.lockfile_name,
-        environment.key,
-        outcome,
-        seconds,
-    )
-
-
-def _failed(environment: EnvironmentState, error: BaseException) -> Outcome:
-    """
-    Return the outcome of a check that *error* has left.
-    """
-    if not isinstance(error, UpgradeStateError):
-        text = "".join(traceback.format_exception_only(error))
-        message = _redact.message_of(text, _redact.MESSAGE_LENGTH)
-        bug, error = error, ResolverError(message, environment.path)
-        error.__cause__ = bug
-    return Outcome("failed", error)

@@ -2,7 +2,7 @@
 Run one command, and end every process that comes of it.
 
 This is a script, started from its source text so that it also works out of a zip
-archive: ``python -I -S -c SOURCE PARENT [SCRATCH]``. It stands between a check and
+archive: ``python -I -S -c SOURCE PARENT SCRATCH``. It stands between a check and
 its command, so the command ends even if the checking process is killed. It imports
 next to nothing, since every check waits for that, and has one thread, since the
 command's death signal is tied to the thread that forked it.
@@ -18,8 +18,8 @@ processes is left.
 stderr: the output of the command.
 
 On Linux this process adopts orphans in place of init, so it finds daemons, too, and
-nothing is left when it has no child. Elsewhere it finds only the process group of
-the command.
+nothing is left when it has no child. Elsewhere, or if the kernel does not list the
+children of a process, it finds only the process group of the command.
 """
 
 import errno
@@ -65,8 +65,7 @@ def main() -> None:
         report("gone", 0)
     while not watch.is_over:
         watch.wait(_POLL_SECONDS)
-    for scratch in sys.argv[2:]:
-        remove(scratch)
+    remove(sys.argv[2])
 
 
 def report(word: str, number: int) -> None:
@@ -83,15 +82,22 @@ def _run(spec: "dict[str, Any]", watch: "Watch", end: int) -> None:
     Args:
         end: The length of stdin up to the end of the message.
     """
-    libc = _libc()
+    libc = None
+    if sys.platform == "linux":
+        try:
+            import ctypes  # noqa: PLC0415 - Linux only
+
+            libc = ctypes.CDLL(None)
+        except ImportError:  # a Python that was built without libffi
+            pass
     is_adopting = (
         libc is not None
-        and os.path.exists("/proc/self/stat")
+        and os.path.exists("/proc/thread-self/children")
         and libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
     )
-    parent, child = os.getpid(), os.fork()
+    child = os.fork()
     if not child:
-        _become(spec, parent, libc)
+        _become(spec, libc)
     watch.child, watch.is_childless = child, False
 
     def is_gone() -> bool:
@@ -102,7 +108,7 @@ def _run(spec: "dict[str, Any]", watch: "Watch", end: int) -> None:
 
     def send(number: int) -> None:
         if is_adopting:
-            signal_tree(parent, number)
+            signal_tree(os.getpid(), number)
             return
         _succeeds(os.killpg, child, number)
         if watch.status is None:  # perhaps it has no process group of its own yet
@@ -123,53 +129,35 @@ def _run(spec: "dict[str, Any]", watch: "Watch", end: int) -> None:
         pause = min(pause * 1.2, _POLL_SECONDS)  # it may wait for a dead server
 
 
-def _libc() -> "CDLL | None":
-    if sys.platform != "linux":
-        return None
-    try:
-        import ctypes  # noqa: PLC0415 - Linux only
-    except ImportError:  # a Python that was built without it
-        return None
-    return ctypes.CDLL(None)
-
-
-def _become(spec: "dict[str, Any]", parent: int, libc: "CDLL | None") -> "NoReturn":
+def _become(spec: "dict[str, Any]", libc: "CDLL | None") -> "NoReturn":
     """
     Turn the forked child into the command.
     """
     # Closed by exec, like every descriptor that Python makes.
     report_fd = os.dup(1)
     try:
+        import resource  # noqa: PLC0415 - Windows has none, and imports this module
+
         os.setsid()
         if libc is not None:
             libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-            if os.getppid() != parent:  # the supervisor died before that
-                os._exit(127)
         for number in range(1, signal.NSIG):
             # Refused for SIGKILL, SIGSTOP and those that the C library reserves.
             _succeeds(signal.signal, number, signal.SIG_DFL)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(2, 1)
         os.chdir(spec["cwd"])
-        _limit("RLIMIT_CORE", 0)
-        _limit("RLIMIT_DATA", spec["memory"])
-        _limit("RLIMIT_FSIZE", spec["file"])
+        for name, limit in spec["limits"].items():
+            kind = getattr(resource, name)
+            hard = resource.getrlimit(kind)[1]
+            soft = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+            # Refused by a system without this limit.
+            _succeeds(resource.setrlimit, kind, (soft, soft))
         os.execvpe(spec["argv"][0], spec["argv"], spec["env"])  # noqa: S606 - no shell
     except (OSError, ValueError) as error:
         number = getattr(error, "errno", errno.EINVAL)
         os.write(report_fd, f"errno {number}\n".encode())
     os._exit(127)
-
-
-def _limit(name: str, limit: int) -> None:
-    import resource  # noqa: PLC0415 - Windows has none, and imports this module
-
-    kind = getattr(resource, name)
-    hard = resource.getrlimit(kind)[1]
-    if hard != resource.RLIM_INFINITY:
-        limit = min(limit, hard)
-    # Refused by a system without this limit.
-    _succeeds(resource.setrlimit, kind, (limit, limit))
 
 
 class Watch:
@@ -238,32 +226,14 @@ def signal_tree(pid: int, number: int) -> None:
     """
     found = [pid]
     for parent in found:
-        found += _children(parent)
-    for descendant in found[1:]:
-        _succeeds(os.kill, descendant, number)
-
-
-def _children(pid: int) -> "list[int]":
-    found: list[int] = []
-    if os.path.exists("/proc/thread-self/children"):
         try:
-            for thread in os.listdir(f"/proc/{pid}/task"):
-                with open(f"/proc/{pid}/task/{thread}/children", "rb", 0) as file:
+            for thread in os.listdir(f"/proc/{parent}/task"):
+                with open(f"/proc/{parent}/task/{thread}/children", "rb", 0) as file:
                     found += map(int, file.read().split())
         except OSError:  # the process, or a thread of it, has ended
-            pass
-        return found
-    # A kernel without CONFIG_PROC_CHILDREN.
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{name}/stat", "rb", 0) as file:
-                # The command's name, in parentheses, may contain anything.
-                parent = file.read().rpartition(b")")[2].split()[1]
-        except OSError:
             continue
-        if int(parent) == pid:
-            found.append(int(name))
-    return found
+    for descendant in found[1:]:
+        _succeeds(os.kill, descendant, number)
 
 
 def remove(top: str) -> None:
@@ -286,28 +256,19 @@ def remove(top: str) -> None:
                 return
             # Without the permission to write, its entries could not be removed.
             if _succeeds(os.chmod, directory, 0o700):
-                waiting += _directories(directory)
+                _, names, _ = next(os.walk(directory), ("", (), ()))
+                waiting += [os.path.join(directory, name) for name in names]
     if os.path.lexists(top):
         import shutil  # noqa: PLC0415 - takes as long to load as the rest
 
-        try:
-            shutil.rmtree(top, ignore_errors=True)
-        except RecursionError:  # until Python 3.13, some 1000 directories deep
-            return
-
-
-def _directories(path: str) -> "list[str]":
-    try:
-        with os.scandir(path) as entries:
-            return [e.path for e in entries if e.is_dir(follow_symlinks=False)]
-    except OSError:  # no file descriptor is left
-        return []
+        _succeeds(shutil.rmtree, top, True)  # noqa: FBT003 - ignore_errors
 
 
 def _succeeds(do: "Any", *arguments: object) -> bool:
     try:
         do(*arguments)
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
+        # RecursionError: until Python 3.13 shutil gives up 1000 directories deep.
         return False
     return True
 
