@@ -3,12 +3,11 @@ import shlex
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from upgrade_state import StateStore
-from upgrade_state.checks import _containment, _supervisor
+from upgrade_state.checks import _supervisor
 
 # Seconds that a test waits at most: only ends a hang.
 _LIMIT = 60
@@ -124,16 +123,16 @@ def late(monkeypatch):
     """
 
     def late_(is_so):
-        begin = time.monotonic()
+        clock = time.monotonic
+        begin = clock()
         shift = [0.0]
 
         def monotonic():
-            now = time.monotonic()
-            if is_so() or now > begin + _LIMIT:
+            if is_so() or clock() > begin + _LIMIT:
                 shift[0] = 1e6
             return begin + shift[0]
 
-        monkeypatch.setattr(_containment, "time", SimpleNamespace(monotonic=monotonic))
+        monkeypatch.setattr("time.monotonic", monotonic)
 
     return late_
 

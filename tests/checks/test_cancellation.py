@@ -1,4 +1,3 @@
-import os
 import signal
 import threading
 
@@ -41,24 +40,6 @@ class TestCancellation:
         """
         assert not issubclass(Cancelled, Exception)
 
-    def test_threads(self):
-        """
-        One thread cancels, and the waits of all others end.
-        """
-        cancellation = Cancellation()
-        answers = []
-        threads = [
-            threading.Thread(target=lambda: answers.append(cancellation.wait(LIMIT)))
-            for _ in range(8)
-        ]
-        for thread in threads:
-            thread.start()
-        cancellation.cancel()
-        for thread in threads:
-            thread.join(LIMIT)
-
-        assert [True] * 8 == answers
-
     def test_signal(self):
         """
         A signal handler cancels the wait that it interrupts.
@@ -76,19 +57,6 @@ class TestCancellation:
             thread.join(LIMIT)
         finally:
             signal.signal(signal.SIGUSR1, former)
-
-    def test_forked_child(self):
-        """
-        A forked child cancels its own copy only.
-        """
-        cancellation = Cancellation()
-        child = os.fork()
-        if child == 0:
-            cancellation.cancel()
-            os._exit(cancellation.is_cancelled)
-        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-        assert (1, False) == (status, cancellation.is_cancelled)
 
 
 class TestCurrent:

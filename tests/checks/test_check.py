@@ -1,4 +1,5 @@
 import datetime as dt
+from contextlib import nullcontext
 
 import pytest
 
@@ -42,7 +43,9 @@ class TestCheck:
         While another process is checking, no check is made.
         """
         with environment.try_check():
-            assert checks.Outcome("busy") == checks.check(environment, failing)
+            outcome = checks.check(environment, failing)
+
+        assert (checks.Outcome("busy"), None) == (outcome, outcome.look)
 
     def test_failed(self, environment):
         """
@@ -216,20 +219,13 @@ class TestRecipeOfTheRecord:
         assert lock_of(attrs="24.3.0") == environment.kept_lockfile("new")
         assert "uv" == environment.look().information.recipe
 
-    def test_none_of_the_callers(self, environment, uv):
-        """
-        The recipe of the record counts, not the caller's.
-        """
-        record(environment, None)
-
-        assert "no-recipe" == checks.check(environment, recipe="uv").state
-        assert not uv.exists()
-
     def test_nothing_known(self, environment, uv):
         """
         Without a record nothing is run, and nothing is recorded.
+
+        The recipe of the record counts, not the caller's.
         """
-        assert checks.Outcome("no-recipe") == checks.check(environment)
+        assert checks.Outcome("no-recipe") == checks.check(environment, recipe="uv")
         assert not uv.exists()
         assert environment.look().information is None
 
@@ -356,15 +352,6 @@ class TestCancelled:
 
         assert checks.Outcome("checked") == outcome
 
-    def test_of_the_check_only(self, environment):
-        """
-        After the check this thread has no cancellation.
-        """
-        cancellation = checks.Cancellation()
-        checks.check(environment, lambda _, old: old, cancellation=cancellation)
-
-        assert checks.current_cancellation() is None
-
 
 class TestLook:
     def test_checked(self, environment, lock_of):
@@ -388,13 +375,6 @@ class TestLook:
         for outcome in (failed, skipped):
             assert "no network" == outcome.look.information.failure.message
 
-    def test_busy(self, environment):
-        """
-        It has none if the record was not read.
-        """
-        with environment.try_check():
-            assert checks.check(environment, failing).look is None
-
 
 class TestJudge:
     def test_half_a_lockfile(self, environment, lock_of):
@@ -408,32 +388,22 @@ class TestJudge:
             == outcome.error.message
         )
 
-    def test_first_lockfile(self, environment):
+    @pytest.mark.parametrize(
+        ("name", "old", "new", "format", "is_refused"),
+        [
+            ("uv.lock", None, b"", None, True),
+            ("uv.lock", b"version = 9", b"version = 99", None, False),
+            ("custom.lock", b"old", b"", None, False),
+            (None, None, b"", "uv", True),
+        ],
+        ids=["first lockfile", "both unreadable", "opaque", "given format"],
+    )
+    def test_refused(self, store, name, old, new, format, is_refused):
         """
-        If there was no lockfile, the new one has to be readable, too.
+        A readable lockfile, or none, is followed by no unreadable one.
         """
-        with pytest.raises(ResolverError):
-            checks.judge(environment, None, b"")
+        environment = store.environment("/x", name)
+        is_fine = pytest.raises(ResolverError) if is_refused else nullcontext()
 
-    def test_both_unreadable(self, environment):
-        """
-        If both are unreadable, neither is judged.
-        """
-        assert checks.judge(environment, b"version = 9", b"version = 99") is None
-
-    def test_opaque(self, environment):
-        """
-        Without a format no lockfile is read.
-        """
-        environment = environment.store.environment("/x", "custom.lock")
-
-        assert checks.judge(environment, b"old", b"") is None
-
-    def test_format(self, environment):
-        """
-        The format may be given.
-        """
-        environment = environment.store.environment("/x")
-
-        with pytest.raises(ResolverError):
-            checks.judge(environment, None, b"", format="uv")
+        with is_fine:
+            checks.judge(environment, old, new, format=format)

@@ -1,4 +1,3 @@
-import asyncio
 import contextlib
 import datetime as dt
 import os
@@ -6,14 +5,11 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from upgrade_state import StateStore, checks
-from upgrade_state.checks import _scope
 from upgrade_state.exceptions import (
     ResolverError,
     StateReadError,
@@ -23,6 +19,10 @@ from upgrade_state.exceptions import (
 
 # Only ends a hang.
 LIMIT = 60
+
+AT_ONCE = dt.timedelta()
+
+ONE_FAILED = ["checked", "failed", *["checked"] * 3]
 
 
 @pytest.fixture
@@ -131,6 +131,14 @@ def meanwhile(function):
         assert not thread.is_alive()
 
 
+def cancelled_once_running(waiting, count, cancellation):
+    def cancel():
+        waiting.wait_for(count)
+        cancellation.cancel()
+
+    return meanwhile(cancel)
+
+
 @pytest.fixture(autouse=True)
 def _no_thread_is_left():
     before = threading.active_count()
@@ -156,34 +164,22 @@ class TestResults:
 
     def test_store(self, few, store):
         """
-        The environments of a store are checked.
+        The environments of a store are checked; without any there are no results.
         """
+        nothing = checks.check_all(store, failing)
         for environment in few:
             commit(environment)
 
-        results = checks.check_all(store, newer, max_age=dt.timedelta())
+        results = checks.check_all(store, newer, max_age=AT_ONCE)
 
+        assert [] == nothing
         assert {e.key for e in few} == {r.key for r in results}
-
-    def test_nothing(self):
-        """
-        Without environments there are no results.
-        """
-        assert [] == checks.check_all([], failing)
-
-    def test_seconds(self, few):
-        """
-        A result has the duration of the check, and zero if none was made.
-        """
-        commit(few[0])
-
-        results = checks.check_all(few[:2], newer)
-
-        assert [False, True] == [result.seconds > 0 for result in results]
 
     def test_observed(self, few):
         """
         The observer is called at each beginning and each end, in the calling thread.
+
+        A result has the duration of the check, and zero if none was made.
         """
         commit(few[0])
         heard = []
@@ -200,6 +196,7 @@ class TestResults:
             (few[1], None, here),
             (few[1], results[1], here),
         ] == heard
+        assert [False, True] == [result.seconds > 0 for result in results]
 
     @pytest.mark.parametrize(
         "wrong",
@@ -224,41 +221,19 @@ class TestAtOnce:
     @pytest.mark.parametrize("jobs", [2, 5])
     def test_jobs(self, few, jobs):
         """
-        As many checks as *jobs* run at once.
+        As many checks as *jobs* run at once, in as many threads.
         """
         barrier = threading.Barrier(jobs)
+        before = threading.active_count()
 
         def together(_, old):
             barrier.wait(LIMIT)
+            assert threading.active_count() <= before + jobs
             return old
 
         results = checks.check_all(few[: jobs * (5 // jobs)], together, jobs=jobs)
 
         assert {"checked"} == set(states(results))
-
-    def test_no_more(self, make):
-        """
-        No more checks than *jobs* run at once, and no more threads.
-        """
-        running, most, lock = 0, [0, 0], threading.Lock()
-        before = threading.active_count()
-
-        def count(_, old):
-            nonlocal running
-            with lock:
-                running += 1
-                most[:] = (
-                    max(most[0], running),
-                    max(most[1], threading.active_count() - before),
-                )
-            checks.current_cancellation().wait(0.001)
-            with lock:
-                running -= 1
-            return old
-
-        checks.check_all(make(40), count, jobs=3)
-
-        assert [True, True] == [1 <= number <= 3 for number in most]
 
     def test_taken_lazily(self, make):
         """
@@ -281,25 +256,17 @@ class TestAtOnce:
 
         assert 3 >= max(ahead)
 
-    def test_default(self, make, waiting, monkeypatch):
+    @pytest.mark.parametrize(("cores", "jobs"), [(1, 4), (None, 4), (2, 8), (64, 8)])
+    def test_default(self, make, waiting, monkeypatch, cores, jobs):
         """
         The default of *jobs* is 4 per core, and at most 8.
         """
-        environments = make(10)
-        for cores, jobs in ((1, 4), (None, 4), (2, 8), (64, 8)):
-            monkeypatch.setattr("os.cpu_count", lambda cores=cores: cores)
-            cancellation = checks.Cancellation()
+        monkeypatch.setattr("os.cpu_count", lambda: cores)
+        cancellation = checks.Cancellation()
 
-            def look(jobs=jobs, cancellation=cancellation):
-                waiting.wait_for(jobs)
-                cancellation.cancel()
-
-            with meanwhile(look):
-                results = checks.check_all(
-                    environments, waiting, cancellation=cancellation
-                )
-            begun = [result for result in results if result.seconds]
-            assert jobs == len(begun)
+        with cancelled_once_running(waiting, jobs, cancellation):
+            results = checks.check_all(make(10), waiting, cancellation=cancellation)
+        assert jobs == sum(result.seconds > 0 for result in results)
 
     def test_other_thread(self, few):
         """
@@ -332,44 +299,29 @@ class TestAtOnce:
 
 
 class TestSkipped:
-    def test_fresh(self, few):
+    def test_not_due(self, few):
         """
         A fresh environment is skipped, so a second call continues an interrupted one.
+
+        A check that has just failed is not repeated.
         """
         commit(few[1])
         asked = []
 
         def resolver(environment, old):
             asked.append(environment)
-            return old
+            return failing() if environment == few[2] else old
 
-        results = checks.check_all(few, resolver)
+        first = checks.check_all(few, resolver)
+        second = checks.check_all(few, resolver)
+        third = checks.check_all(few[:2], newer, max_age=AT_ONCE)
 
-        assert ["checked", "fresh", *["checked"] * 3] == states(results)
-        assert "fresh" == results[1].outcome.freshness.reason
-        assert few[1] not in asked
-        assert ["fresh"] * 5 == states(checks.check_all(few, resolver))
-
-    def test_max_age(self, few):
-        """
-        With a maximum age of zero no environment is fresh.
-        """
-        checks.check_all(few, newer)
-
-        results = checks.check_all(few, newer, max_age=dt.timedelta())
-
-        assert ["checked"] * 5 == states(results)
-
-    def test_backing_off(self, few):
-        """
-        A check that has just failed is not repeated.
-        """
-        checks.check_all(few, failing)
-
-        results = checks.check_all(few, newer)
-
-        assert ["backing-off"] * 5 == states(results)
-        assert 1 == few[0].look().information.failure.attempts
+        assert ["checked", "fresh", "failed", *["checked"] * 2] == states(first)
+        assert "fresh" == first[1].outcome.freshness.reason
+        assert ["fresh", "fresh", "backing-off", "fresh", "fresh"] == states(second)
+        assert ["checked"] * 2 == states(third)
+        assert [few[0], *few[2:]] == sorted(asked, key=few.index)
+        assert 1 == few[2].look().information.failure.attempts
 
     def test_decided_again(self, few):
         """
@@ -403,7 +355,7 @@ class TestSkipped:
         Path(few[0].path, "pins.lock").unlink()
         Path(few[0].path).rmdir()
 
-        (result,) = checks.check_all(few[:1], failing, max_age=dt.timedelta())
+        (result,) = checks.check_all(few[:1], failing, max_age=AT_ONCE)
 
         assert checks.Outcome("gone") == result.outcome
         assert before == (record.read_bytes(), record.stat().st_mtime_ns)
@@ -420,7 +372,7 @@ class TestSkipped:
 
         (result,) = checks.check_all(
             few[:1],
-            max_age=dt.timedelta(),
+            max_age=AT_ONCE,
             restart=restart,
             observe=lambda *event: seen.append(event),
         )
@@ -435,44 +387,30 @@ class TestSkipped:
         """
         Path(few[0].path, "pins.lock").unlink()
 
-        (result,) = checks.check_all(few[:1], lambda *_: b"new")
+        assert ["checked"] == states(checks.check_all(few[:1], lambda *_: b"new"))
 
-        assert "checked" == result.outcome.state
-
-    def test_hidden_lockfile(self, few, monkeypatch):
+    @pytest.mark.parametrize(
+        ("name", "expected"), [("", "checked"), ("pins.lock", "failed")]
+    )
+    def test_hidden(self, few, monkeypatch, name, expected):
         """
-        If it is unknown whether the lockfile exists, a check fails with the reason.
+        If it is unknown whether directory or lockfile exists, a check is made.
         """
         commit(few[0])
-        lockfile = os.path.join(few[0].path, "pins.lock")
         stat = os.stat
 
         def refuse(path, *args, **more):
-            if path == lockfile:
-                raise PermissionError(13, "Permission denied")
-            return stat(path, *args, **more)
-
-        monkeypatch.setattr(os, "stat", refuse)
-
-        (result,) = checks.check_all(few[:1], failing, max_age=dt.timedelta())
-
-        assert "failed" == result.outcome.state
-        assert "Could not read the lockfile" in result.outcome.error.message
-
-    def test_hidden(self, few, monkeypatch):
-        """
-        If it is unknown whether the directory exists, a check is made.
-        """
-        stat = os.stat
-
-        def refuse(path, *args, **more):
-            if path == few[0].path:
+            if path == os.path.join(few[0].path, name).rstrip("/"):
                 raise PermissionError(13, "Permission denied")
             return stat(path, *args, **more)
 
         monkeypatch.setattr("os.stat", refuse)
 
-        assert ["checked"] == states(checks.check_all(few[:1], newer))
+        (result,) = checks.check_all(few[:1], newer, max_age=AT_ONCE)
+
+        assert expected == result.outcome.state
+        reason = "Could not read the lockfile" if name else "None"
+        assert reason in str(result.outcome.error)
 
     def test_corrupt(self, few, store):
         """
@@ -559,7 +497,7 @@ class TestRecipes:
         (directory / "pyproject.toml").touch()
         commit(environment, recipe="uv")
 
-        results = checks.check_all(store, max_age=dt.timedelta())
+        results = checks.check_all(store, max_age=AT_ONCE)
 
         assert ["checked"] == states(results)
         assert ("uv", 2) == (
@@ -569,11 +507,13 @@ class TestRecipes:
 
     def test_no_recipe(self, few, store):
         """
-        If the record names no recipe, nothing is run.
+        If the record names no recipe, nothing is run, whether a check is due or not.
         """
         commit(few[0])
-        results = checks.check_all(few[:2], max_age=dt.timedelta())
+        fresh = checks.check_all(few[:1])
+        results = checks.check_all(few[:2], max_age=AT_ONCE)
 
+        assert ["fresh"] == states(fresh)
         assert ["no-recipe"] * 2 == states(results)
         assert [1] == [e.look().information.generation for e in store]
 
@@ -583,20 +523,10 @@ class TestRecipes:
         """
         commit(few[0], recipe="a former one")
 
-        (result,) = checks.check_all(store, max_age=dt.timedelta())
+        (result,) = checks.check_all(store, max_age=AT_ONCE)
 
-        assert "failed" == result.outcome.state
-        assert result.outcome.error.message.startswith(
-            "There is no recipe 'a former one'; recipes: "
-        )
-
-    def test_fresh_without_a_recipe(self, few):
-        """
-        A check by a caller's own resolver is fresh as well.
-        """
-        commit(few[0])
-
-        assert ["fresh"] == states(checks.check_all(few[:1]))
+        message = result.outcome.error.message
+        assert message.startswith("There is no recipe 'a former one'; recipes: ")
 
     def test_unreadable(self, few, monkeypatch):
         """
@@ -618,14 +548,16 @@ class TestFailures:
         """
         results = checks.check_all(few, only(few[1], failing))
 
-        assert ["checked", "failed", *["checked"] * 3] == states(results)
+        assert ONE_FAILED == states(results)
         assert "no network" == results[1].outcome.error.message
         assert "no network" == few[1].look().information.failure.message
 
-    @pytest.mark.parametrize("bug", [ZeroDivisionError("x"), SystemExit("x")])
+    @pytest.mark.parametrize(
+        "bug", [ZeroDivisionError("no " * 150 + "way"), SystemExit("x")]
+    )
     def test_bug(self, few, bug):
         """
-        Nor does a bug in a resolver.
+        Nor does a bug in a resolver, whose message is as long as the recorded one.
         """
 
         def buggy(*_):
@@ -633,25 +565,13 @@ class TestFailures:
 
         results = checks.check_all(few, only(few[1], buggy))
 
-        assert ["checked", "failed", *["checked"] * 3] == states(results)
+        assert ONE_FAILED == states(results)
         error = results[1].outcome.error
         assert isinstance(error, ResolverError)
-        assert bug is error.__cause__
-        assert (few[1].path, f"{type(bug).__name__}: x") == (error.path, error.message)
-
-    def test_long_words(self, few):
-        """
-        The message of a bug is as long as the recorded one.
-        """
-
-        def bug(*_):
-            raise ZeroDivisionError("no " * 150 + "way")
-
-        (result,) = checks.check_all(few[:1], bug)
-
-        message = few[0].look().information.failure.message
-        assert 450 < len(message)
-        assert message == result.outcome.error.message
+        assert (bug, few[1].path) == (error.__cause__, error.path)
+        assert error.message.startswith(f"{type(bug).__name__}: {bug}"[:450])
+        recorded = few[1].look().information
+        assert recorded is None or recorded.failure.message == error.message
 
     def test_store_refuses(self, few, monkeypatch):
         """
@@ -668,7 +588,7 @@ class TestFailures:
 
         results = checks.check_all(few, newer)
 
-        assert ["checked", "failed", *["checked"] * 3] == states(results)
+        assert ONE_FAILED == states(results)
         assert isinstance(results[1].outcome.error, StateWriteError)
 
     def test_let_go(self, few):
@@ -729,39 +649,37 @@ class TestFailures:
 
 class TestRetry:
     @pytest.fixture(autouse=True)
-    def _soon(self, monkeypatch):
-        monkeypatch.setattr(_scope, "_PAUSES", (0.01, 0.02))
-
-    def test_third_attempt(self, few):
+    def pauses(self, monkeypatch):
         """
-        A resolver that has failed twice is tried a third time.
+        The pauses between the attempts, which take no time.
         """
-        attempts = []
+        found = []
+        monkeypatch.setattr(checks.Cancellation, "wait", lambda _, s: found.append(s))
+        return found
 
-        def third_time(_, old):
-            attempts.append(time.monotonic())
-            return old if len(attempts) == 3 else failing()
-
-        results = checks.check_all(few, only(few[1], third_time), on_error="retry")
-
-        assert ["checked"] * 5 == states(results)
-        assert 0.0075 <= attempts[1] - attempts[0]
-        assert 0.015 <= attempts[2] - attempts[1]
-
-    def test_gives_up(self, few):
+    @pytest.mark.parametrize(
+        ("needed", "expected"), [(3, "checked"), (4, "failed")], ids=["third", "fourth"]
+    )
+    def test_attempts(self, few, pauses, needed, expected):
         """
+        A resolver that has failed twice is tried a third time, and no fourth time.
+
         All attempts together are one failure.
         """
         attempts = []
 
-        def never(*_):
+        def resolver(_, old):
             attempts.append(1)
-            failing()
+            return old if len(attempts) == needed else failing()
 
-        results = checks.check_all(few, only(few[1], never), on_error="retry")
+        results = checks.check_all(few, only(few[1], resolver), on_error="retry")
 
-        assert ["checked", "failed", *["checked"] * 3] == states(results)
-        assert (3, 1) == (len(attempts), few[1].look().information.failure.attempts)
+        failure = few[1].look().information.failure
+        assert ["checked", expected, *["checked"] * 3] == states(results)
+        assert (3, expected == "failed") == (len(attempts), failure is not None)
+        assert failure is None or failure.attempts == 1
+        assert 1.5 < pauses[0] <= 2
+        assert 3 < pauses[1] <= 4
 
     def test_half_a_lockfile(self, environment, lock_of):
         """
@@ -779,7 +697,7 @@ class TestRetry:
         """
         A pause between two attempts ends when the check is cancelled.
         """
-        monkeypatch.setattr(_scope, "_PAUSES", (2 * LIMIT,))
+        monkeypatch.undo()
         cancellation = checks.Cancellation()
 
         def fail_once(*_):
@@ -793,61 +711,41 @@ class TestRetry:
         assert ["cancelled"] == states(results)
         assert few[0].look().information is None
 
-    def test_deadline(self, few, monkeypatch):
+    def test_deadline(self, few, pauses):
         """
         A check whose next attempt would be after the deadline has failed.
         """
-        monkeypatch.setattr(_scope, "_PAUSES", (2 * LIMIT,))
+        timeout = dt.timedelta(seconds=1.4)
 
-        results = checks.check_all(
-            few, failing, on_error="retry", timeout=dt.timedelta(seconds=LIMIT)
-        )
+        results = checks.check_all(few[:1], failing, on_error="retry", timeout=timeout)
 
-        assert ["failed"] * 5 == states(results)
+        assert (["failed"], []) == (states(results), pauses)
 
     def test_without_a_scope(self, few):
         """
         A single check may be tried again, too.
         """
-        answers = iter([ResolverError("x", None), b"new"])
+        answers = iter([failing, newer])
 
-        def once_more(*_):
-            answer = next(answers)
-            if isinstance(answer, Exception):
-                raise answer
-            return answer
+        def once_more(environment, old):
+            return next(answers)(environment, old)
 
-        assert "checked" == checks.check(few[0], once_more, retries=[0.0]).state
+        outcome = checks.check(few[0], once_more, retries=[0.0])
+
+        assert "checked" == outcome.state
 
 
 class TestEnding:
-    def test_deadline(self, make, waiting, monkeypatch):
+    def test_deadline(self, make, waiting):
         """
         At the deadline running checks are cancelled, and no other begins.
         """
-        begin, seen = time.monotonic(), set()
+        timeout = dt.timedelta(seconds=0.3)
 
-        def now():
-            # The clock stands still until three of them run.
-            seen.add(waiting.running)
-            return time.monotonic() if 3 in seen else begin
-
-        monkeypatch.setattr(_scope, "time", SimpleNamespace(monotonic=now))
-
-        results = checks.check_all(
-            make(10), waiting, jobs=3, timeout=dt.timedelta(seconds=1)
-        )
+        results = checks.check_all(make(10), waiting, jobs=3, timeout=timeout)
 
         assert ["cancelled"] * 10 == states(results)
-        assert 3 == sum(result.seconds > 0 for result in results)
-
-    def test_no_time(self, few):
-        """
-        With a timeout of zero no check begins.
-        """
-        results = checks.check_all(few, newer, timeout=dt.timedelta())
-
-        assert ["cancelled"] * 5 == states(results)
+        assert (0, True) == (waiting.running, sum(r.seconds > 0 for r in results) <= 3)
 
     def test_cancellation(self, make, waiting):
         """
@@ -855,11 +753,7 @@ class TestEnding:
         """
         cancellation = checks.Cancellation()
 
-        def cancel():
-            waiting.wait_for(3)
-            cancellation.cancel()
-
-        with meanwhile(cancel):
+        with cancelled_once_running(waiting, 3, cancellation):
             results = checks.check_all(
                 make(10), waiting, jobs=3, cancellation=cancellation
             )
@@ -867,50 +761,41 @@ class TestEnding:
         assert ["cancelled"] * 10 == states(results)
         assert 0 == waiting.running
 
-    def test_before_it_begins(self, few):
+    @pytest.mark.parametrize("restart", [False, True])
+    def test_before_it_begins(self, few, restart):
         """
-        If it is cancelled beforehand, no check begins.
+        If it is cancelled beforehand, or without time, no check begins or becomes due.
         """
+        commit(few[0])
         cancellation = checks.Cancellation()
         cancellation.cancel()
-        results = checks.check_all(few, failing, cancellation=cancellation)
-        one = checks.check(few[0], failing, cancellation=cancellation)
+        for ended in ({"timeout": AT_ONCE}, {"cancellation": cancellation}):
+            results = checks.check_all(few, failing, restart=restart, **ended)
 
-        assert ["cancelled"] * 5 == states(results)
-        assert "cancelled" == one.state
+            assert ["cancelled"] * 5 == states(results)
+        assert "fresh" == few[0].look().freshness().reason
+        assert [None] * 4 == [environment.look().information for environment in few[1:]]
 
-    def test_observer(self, few, waiting):
+    @pytest.mark.parametrize("is_observer", [True, False])
+    def test_caller(self, few, waiting, is_observer):
         """
-        An exception of the observer is raised once all checks have ended.
+        An exception of the observer or the iterable is raised once all have ended.
         """
 
         def observe(environment, result):
-            if result is not None:
-                raise BrokenPipeError
-
-        def last(_, old):
-            waiting.wait_for(2)
-            return old
-
-        with pytest.raises(BrokenPipeError):
-            checks.check_all(few, only(few[0], last, waiting), jobs=3, observe=observe)
-        assert 0 == waiting.running
-        assert [None] * 2 == [
-            environment.look().information for environment in few[1:3]
-        ]
-
-    def test_environments(self, few, waiting):
-        """
-        So is an exception of the iterable of environments.
-        """
+            if is_observer and environment == few[2]:
+                waiting.wait_for(2)
+                raise StateReadError("gone", "/x")
 
         def stream():
             yield from few[:2]
-            waiting.wait_for(2)
-            raise StateReadError("gone", "/x")
+            if not is_observer:
+                waiting.wait_for(2)
+                raise StateReadError("gone", "/x")
+            yield few[2]
 
         with pytest.raises(UpgradeStateError, match="gone"):
-            checks.check_all(stream(), waiting)
+            checks.check_all(stream(), waiting, observe=observe)
         assert 0 == waiting.running
         assert [None] * 2 == [environment.look().information for environment in few[:2]]
 
@@ -956,24 +841,6 @@ class TestEnding:
         with pytest.raises(KeyboardInterrupt):
             checks.check_all(few, newer, observe=observe)
 
-    def test_other_signals(self, few, monkeypatch):
-        """
-        A signal whose handler raises nothing ends nothing.
-        """
-        came = []
-        before = signal.signal(signal.SIGUSR1, lambda number, _: came.append(number))
-        try:
-            results = checks.check_all(
-                few,
-                newer,
-                observe=lambda *_: signal.raise_signal(signal.SIGUSR1),
-            )
-        finally:
-            signal.signal(signal.SIGUSR1, before)
-
-        assert ["checked"] * 5 == states(results)
-        assert [signal.SIGUSR1] * 10 == came
-
 
 class TestRestart:
     def test_anew(self, few):
@@ -1013,16 +880,6 @@ class TestRestart:
 
         assert ["checked"] * 2 + ["cancelled"] * 3 == states(first)
         assert ["fresh"] * 2 + ["checked"] * 3 == states(second)
-
-    def test_before_it_begins(self, few):
-        """
-        A restart that is cancelled before it begins changes nothing.
-        """
-        checks.check_all(few, newer)
-
-        checks.check_all(few, newer, restart=True, timeout=dt.timedelta())
-
-        assert ["fresh"] * 5 == states(checks.check_all(few, newer))
 
     def test_keeps_the_rest(self, few):
         """
@@ -1065,37 +922,5 @@ class TestRestart:
 
         results = checks.check_all(few, newer, restart=True)
 
-        assert ["checked", "failed", *["checked"] * 3] == states(results)
+        assert ONE_FAILED == states(results)
         assert "full" == results[1].outcome.error.message
-
-
-class TestAsyncio:
-    def test_cancelled(self, few, waiting):
-        """
-        An asyncio program waits for the end in a thread, also when it is cancelled.
-        """
-
-        async def check_all():
-            cancellation = checks.Cancellation()
-            scope = asyncio.create_task(
-                asyncio.to_thread(
-                    checks.check_all, few, waiting, cancellation=cancellation
-                )
-            )
-            try:
-                await asyncio.wait([scope])
-            except asyncio.CancelledError:
-                cancellation.cancel()
-                await asyncio.wait([scope])
-                raise
-            return scope.result()
-
-        async def main():
-            task = asyncio.create_task(check_all())
-            await asyncio.to_thread(waiting.wait_for, 5)
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-            return waiting.running
-
-        assert 0 == asyncio.run(main())

@@ -148,11 +148,8 @@ def _become(spec: "dict[str, Any]", libc: "CDLL | None") -> "NoReturn":
         os.dup2(2, 1)
         os.chdir(spec["cwd"])
         for name, limit in spec["limits"].items():
-            kind = getattr(resource, name)
-            hard = resource.getrlimit(kind)[1]
-            soft = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
-            # Refused by a system without this limit.
-            _succeeds(resource.setrlimit, kind, (soft, soft))
+            # Refused by a system without this limit, and if a lower one applies.
+            _succeeds(resource.setrlimit, getattr(resource, name), (limit, limit))
         os.execvpe(spec["argv"][0], spec["argv"], spec["env"])  # noqa: S606 - no shell
     except (OSError, ValueError) as error:
         number = getattr(error, "errno", errno.EINVAL)
