@@ -68,20 +68,6 @@ class TestCheck:
         assert "fresh" == outcome.state
         assert "fresh" == outcome.freshness.reason
 
-    def test_due(self, environment):
-        """
-        The outcome has the reason why the check was due.
-        """
-        age = dt.timedelta(0)
-        checks.check(environment, lambda _, old: old)
-
-        outcome = checks.check(
-            environment, lambda _, old: old, only_if_due=True, max_age=age
-        )
-
-        assert "checked" == outcome.state
-        assert "expired" == outcome.freshness.reason
-
     def test_no_lockfile_any_more(self, environment, directory):
         """
         If the lockfile was removed, a new one is no upgrade of it.
@@ -143,6 +129,7 @@ class TestCheck:
         )
 
         assert ("checked", "checked") == (on_purpose.state, due.state)
+        assert (None, "expired") == (on_purpose.freshness, due.freshness.reason)
         assert lock_of(attrs="25.0") == environment.kept_lockfile("new")
 
     def test_dropped(self, environment, monkeypatch):

@@ -157,29 +157,6 @@ def meanwhile(function):
         thread.join()
 
 
-@pytest.fixture
-def cancelled_once(wait_for):
-    """
-    Let a check be cancelled once a condition is met.
-    """
-
-    @contextlib.contextmanager
-    def cancelled_once_(condition):
-        def cancel():
-            wait_for(condition)
-            cancellation.cancel()
-
-        cancellation = checks.Cancellation()
-        with (
-            _cancellation.cancelling(cancellation),
-            meanwhile(cancel),
-            pytest.raises(checks.Cancelled),
-        ):
-            yield
-
-    return cancelled_once_
-
-
 def python(code):
     return (PYTHON, "-S", "-c", code)
 
@@ -226,15 +203,15 @@ class TestEnd:
         assert set() == left()
 
     @pytest.mark.parametrize("code", [BOMB, COMET], ids=["bomb", "comet"])
-    def test_forks(self, run, place, left, cancelled_once, code):
+    def test_forks(self, run, place, left, late, code):
         """
         So are processes that fork faster than they can be listed.
         """
         ready = place / "ready"
         enough = 200 if code is BOMB else 1
+        late(lambda: ready.exists() and ready.stat().st_size >= enough)
 
-        with cancelled_once(lambda: ready.exists() and ready.stat().st_size >= enough):
-            run(python(code))
+        assert "did not end within 1 s" == run(python(code), SECOND).reason
         assert set() == left()
 
     @pytest.mark.parametrize(
@@ -430,9 +407,7 @@ class TestStart:
         ("name", "error"),
         [
             ("no-such-tool", FileNotFoundError),
-            ("./plain", PermissionError),
             ("./folder", PermissionError),
-            ("./odd", FileNotFoundError),
             ("./empty", OSError),
         ],
     )
@@ -440,12 +415,8 @@ class TestStart:
         """
         If a command cannot be started, the error is that of the system.
         """
-        (place / "plain").write_text("")
         (place / "folder").mkdir()
-        (place / "odd").write_text("#!/no/such/interpreter\n")
-        (place / "empty").write_text("")
-        for file in ("odd", "empty"):
-            (place / file).chmod(0o755)
+        (place / "empty").touch(0o755)
 
         with pytest.raises(error) as info:
             run([name])
@@ -502,22 +473,22 @@ class TestStart:
         with pytest.raises(ResolverError, match=f"of the command ended early: {words}"):
             run(["true", *["x" * 100_000] * 10])
 
-    @pytest.mark.usefixtures("_unmeasured")
-    def test_few_descriptors(self):
+    @pytest.mark.parametrize("name", ["os.pipe", "selectors.DefaultSelector"])
+    def test_no_descriptors(self, run, monkeypatch, name):
         """
-        Whichever file descriptor the system refuses, none is left open.
+        If the system gives no more descriptors, those that were opened are closed.
         """
-        done = subprocess.run(
-            [PYTHON, "-c", FEW_DESCRIPTORS],
-            check=True,
-            stdout=subprocess.PIPE,
-            text=True,
-            timeout=60,
-        )
 
-        *refused, last = done.stdout.splitlines()
-        assert all(line.startswith("Could not start a supervisor") for line in refused)
-        assert (4, "0") < (len(refused), last)
+        def refuse():
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+        gc.collect()  # what earlier tests have left open
+        before = os.listdir("/proc/self/fd")
+        monkeypatch.setattr(name, refuse)
+
+        with pytest.raises(ResolverError, match="Too many open files"):
+            run(["true"])
+        assert before == os.listdir("/proc/self/fd")
 
     @pytest.mark.parametrize(
         ("form", "words"),
@@ -559,28 +530,6 @@ class TestStart:
         )
 
         assert words in done.stdout
-
-
-# Allows one descriptor more each time, until a command can be run.
-FEW_DESCRIPTORS = """
-import os, resource
-from upgrade_state.checks._containment import supervised
-from upgrade_state.exceptions import ResolverError
-former = resource.getrlimit(resource.RLIMIT_NOFILE)
-before = os.listdir("/dev/fd")
-status, limit = None, len(before) - 1
-while status is None:
-    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, former[1]))
-    try:
-        with supervised("/no/scratch") as supervisor:
-            status = supervisor.run(["true"], cwd="/", env={}, timeout=60).status
-    except ResolverError as error:
-        print(error.message)
-    resource.setrlimit(resource.RLIMIT_NOFILE, former)
-    assert before == os.listdir("/dev/fd"), limit
-    limit += 1
-print(status)
-"""
 
 
 @pytest.mark.usefixtures("_unmeasured")
@@ -707,11 +656,21 @@ class TestSupervisor:
         assert -signal.SIGKILL == ended.status
         assert set() == left()
 
-    def test_cancelled(self, run, place, cancelled_once, left):
+    def test_cancelled(self, run, place, wait_for, left):
         """
         A cancelled check ends its command, and has no result.
         """
-        with cancelled_once((place / "ready").exists):
+        cancellation = checks.Cancellation()
+
+        def cancel():
+            wait_for(place / "ready")
+            cancellation.cancel()
+
+        with (
+            _cancellation.cancelling(cancellation),
+            meanwhile(cancel),
+            pytest.raises(checks.Cancelled),
+        ):
             run(["sh", "-c", "echo x > ready; sleep 600"])
         assert set() == left()
 
@@ -979,25 +938,17 @@ class TestRemove:
         assert (home / "file").exists()
         assert 0o755 == stat.S_IMODE(home.stat().st_mode)
 
-    @pytest.mark.parametrize(
-        ("name", "error"),
-        [
-            ("os.scandir", OSError(errno.EMFILE, "Too many open files")),
-            ("shutil.rmtree", RecursionError()),
-        ],
-        ids=["refused", "too deep"],
-    )
-    def test_impossible(self, tmp_path, monkeypatch, name, error):
+    def test_too_deep(self, tmp_path, monkeypatch):
         """
-        If the system refuses it, or it is too deep for shutil, the directory stays.
+        If it is nested too deeply for shutil, it stays, and no error is raised.
         """
 
-        def refuse(*_, **__):
-            raise error
+        def refuse(*_):
+            raise RecursionError
 
         (tmp_path / "top/a").mkdir(parents=True)
         (tmp_path / "top/a/file").touch()
-        monkeypatch.setattr(name, refuse)
+        monkeypatch.setattr("shutil.rmtree", refuse)
 
         _supervisor.remove(str(tmp_path / "top"))
 

@@ -205,9 +205,10 @@ class Supervisor:
         """
         Run *argv* without input, in a session of its own. Call it once at most.
 
-        When it returns or raises, no process of the command is left. They get
-        SIGTERM, and SIGKILL after the grace; at once after a second
-        `KeyboardInterrupt`, or if this process dies.
+        When it returns or raises, no process of the command is left, unless the
+        supervisor hangs; that is left to `_close`. They get SIGTERM, and SIGKILL
+        after the grace; at once after a second `KeyboardInterrupt`, or if this
+        process dies.
 
         Args:
             timeout: In seconds, on a monotonic clock.
@@ -233,20 +234,22 @@ class Supervisor:
         cancellation = current_cancellation() or Cancellation()
         deadline = time.monotonic() + timeout
         reason = None
+
+        def is_over() -> bool:
+            is_too_much = self._written > self._limits.output
+            has_ended = self._reported("status") is not None
+            return has_ended or is_too_much or cancellation.is_cancelled
+
         try:
             self._send(length + message, timeout)
-            is_in_time = self._wait(
-                deadline - time.monotonic(),
-                lambda: (
-                    self._reported("status") is not None
-                    or cancellation.is_cancelled
-                    or self._written > self._limits.output
-                ),
-            )
-            if not is_in_time:
+            if not self._wait(deadline - time.monotonic(), is_over):
                 reason = f"{_LATE} {timeout:g} s"
         finally:
-            self._end()
+            self._send(b"e", self._limits.patience)
+            seconds = self._limits.grace + self._limits.patience
+            self._wait(seconds, lambda: self._reported("gone") is not None)
+            # Only once: a process that got away may hold the other end.
+            self._read_output()
         cancellation.raise_if_cancelled()
         if reason is None and self._written > self._limits.output:
             reason = f"wrote more than {size(self._limits.output)} of output"
@@ -259,21 +262,11 @@ class Supervisor:
             raise ResolverError(problem, sys.executable)
         return Ended(None if reason else status, self._output, reason)
 
-    def _end(self) -> None:
-        """
-        End all processes of the command, by force if the supervisor takes too long.
-        """
-        patience = self._limits.patience
-        self._send(b"e", patience)
-        seconds = self._limits.grace + patience
-        if not self._wait(seconds, lambda: self._reported("gone") is not None):
-            self._kill()
-        # Only once: a process that got away may hold the other end.
-        self._read_output()
-
     def _close(self) -> None:
         """
         End everything that is left, and wait until the supervisor has exited.
+
+        It is killed if it does not exit in time.
 
         Interrupted, it can be called again. If it is not, the supervisor does the
         rest as soon as this end of the channel is closed.
@@ -286,23 +279,16 @@ class Supervisor:
         with contextlib.suppress(OSError):
             self._channel.shutdown(SHUT_WR)
         self._wait(self._limits.patience, lambda: False)
-        self._kill()
+        if self._process is not None:
+            try:
+                self._process.wait(self._limits.patience if self._has_exited else 0)
+            except subprocess.TimeoutExpired:
+                # Before it, since it adopts orphans.
+                _supervisor.signal_tree(self._process.pid, signal.SIGKILL)
+                self._process.kill()
+                self._process.wait()
+            self._has_exited = True
         _supervisor.remove(self._scratch)
-
-    def _kill(self) -> None:
-        """
-        Wait for the supervisor's exit, and kill it if it does not exit.
-        """
-        if self._process is None:
-            return
-        try:
-            self._process.wait(self._limits.patience if self._has_exited else 0)
-        except subprocess.TimeoutExpired:
-            # Before it, since it adopts orphans.
-            _supervisor.signal_tree(self._process.pid, signal.SIGKILL)
-            self._process.kill()
-            self._process.wait()
-        self._has_exited = True
 
     def _reported(self, word: str) -> int | None:
         found = re.search(rb"^%b (-?\d+)\n" % word.encode(), self._report, re.MULTILINE)
@@ -332,20 +318,16 @@ class Supervisor:
                 if key.fileobj is self._outputs:
                     data = self._read_output()
                 else:
-                    data = self._read_report()
+                    try:
+                        data = self._channel.recv(1 << 10)
+                    except ConnectionResetError:  # it left something unread
+                        data = b""
+                    self._report += data
+                    has_exited = has_exited or not data
                 if data == b"":
                     self._selector.unregister(key.fileobj)
             self._has_exited = self._has_exited or has_exited
         return True
-
-    def _read_report(self) -> bytes:
-        try:
-            data = self._channel.recv(1 << 10)
-        except ConnectionResetError:  # it has exited, and left something unread
-            data = b""
-        self._report += data
-        self._has_exited = not data
-        return data
 
     def _read_output(self) -> bytes | None:
         # No pipe holds more, unless the administrator has raised the limit.
