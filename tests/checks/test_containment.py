@@ -656,6 +656,15 @@ class TestSupervisor:
         assert -signal.SIGKILL == ended.status
         assert set() == left()
 
+    def test_ended(self):
+        """
+        A process that has ended has no descendants.
+        """
+        with subprocess.Popen(["true"]) as process:
+            pass
+
+        assert _supervisor.signal_tree(process.pid, signal.SIGKILL) is None
+
     def test_cancelled(self, run, place, wait_for, left):
         """
         A cancelled check ends its command, and has no result.

@@ -206,9 +206,9 @@ class Supervisor:
         Run *argv* without input, in a session of its own. Call it once at most.
 
         When it returns or raises, no process of the command is left, unless the
-        supervisor hangs; that is left to `_close`. They get SIGTERM, and SIGKILL
-        after the grace; at once after a second `KeyboardInterrupt`, or if this
-        process dies.
+        supervisor hangs, which `_close` kills. They get SIGTERM, and SIGKILL after
+        the grace; at once after a second `KeyboardInterrupt`, or if this process
+        dies.
 
         Args:
             timeout: In seconds, on a monotonic clock.
