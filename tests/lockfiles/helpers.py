@@ -4,6 +4,8 @@ Read and compare contents in tests, through the public door.
 
 from pathlib import Path
 
+import yaml
+
 from upgrade_state import lockfiles
 
 # A small lockfile per format, with something of everything that a reader reads.
@@ -11,11 +13,21 @@ SEEDS = {
     path.stem: path.read_bytes() for path in Path(__file__).with_name("seeds").iterdir()
 }
 
+# One file of tables per module of tests.
+_CASES = Path(__file__).with_name("cases")
+
 COMMITS = "a" * 40, "b" * 40
 DIGESTS = "1" * 64, "2" * 64
 
 # Credentials that no package and no row may contain.
 SECRET = "https://user:secret@files.example"
+
+
+def cases(stem):
+    """
+    Return the tables of texts and documents that a module of tests reads.
+    """
+    return yaml.safe_load((_CASES / f"{stem}.yml").read_bytes())
 
 
 def read(content, name):

@@ -1,7 +1,9 @@
 import pytest
 
-from lockfiles.helpers import COMMITS, SECRET, packages, problem, rows
+from lockfiles.helpers import COMMITS, SECRET, cases, packages, problem, rows
 from upgrade_state.lockfiles import Package
+
+CASES = cases("cargo")
 
 INDEX = "registry+https://user:secret@index.example/crates"
 
@@ -108,25 +110,7 @@ class TestPackages:
 
 
 class TestWrong:
-    @pytest.mark.parametrize(
-        "content",
-        [
-            "",
-            "package = 1",
-            "package = ['x']",
-            f"root = 1\n{package('x')}",
-            f"metadata = 1\n{package('x')}",
-            f"metadata = {{ lock-version = '2.1' }}\n{package('x')}",
-            "[[package]]\nname = 'x'",
-            "[[package]]\nversion = '1'",
-            "[[package]]\nname = ''\nversion = '1'",
-            "[[package]]\nname = 1\nversion = '1'",
-            "[[package]]\nname = 'x'\nversion = 1.0",
-            "[[package]]\nname = 'x'\nversion = '1'\nsource = { registry = 'x' }",
-            "[[package]]\nname = 'x'\nversion = '1'\ndependencies = { y = '1' }",
-            "[[package]]\nname = 'x'\nversion = '1'\ndependencies = [1]",
-        ],
-    )
+    @pytest.mark.parametrize("content", CASES["wrong shape"])
     def test_shape(self, content):
         """
         Another shape, another tool's table or no package makes it opaque.

@@ -2,8 +2,10 @@ import json
 
 import pytest
 
-from lockfiles.helpers import packages, problem, rows
+from lockfiles.helpers import cases, packages, problem, rows
 from upgrade_state.lockfiles import Package
+
+CASES = cases("conan")
 
 
 def write(*requires, **fields):
@@ -12,18 +14,7 @@ def write(*requires, **fields):
 
 class TestPackages:
     @pytest.mark.parametrize(
-        ("reference", "version", "build"),
-        [
-            ("fmt/10.2.1#r1%1702468534.383", "10.2.1", "r1"),
-            ("fmt/10.2.1#r1", "10.2.1", "r1"),
-            ("fmt/10.2.1", "10.2.1", None),
-            ("fmt/10.2.1%1702468534.383", "10.2.1", None),
-            ("fmt/10.2.1@shop/stable#r1%1", "10.2.1", "r1"),
-            ("fmt/10.2.1@shop", "10.2.1", None),
-            ("fmt/cci.20240102", "cci.20240102", None),
-            # With ids of binary packages.
-            (["fmt/10.2.1#r1", {"p1": "prev1"}], "10.2.1", "r1"),
-        ],
+        ("reference", "version", "build"), CASES["packages reference"]
     )
     def test_reference(self, reference, version, build):
         """
@@ -50,16 +41,7 @@ class TestPackages:
 
 
 class TestWrong:
-    @pytest.mark.parametrize(
-        ("version", "expected"),
-        [
-            ("0.4", "unsupported version 0.4"),
-            ("0.6", "unsupported version 0.6"),
-            ("\x1b[31m", "unsupported version"),
-            (0.5, "not a conan lockfile"),
-            (None, "not a conan lockfile"),
-        ],
-    )
+    @pytest.mark.parametrize(("version", "expected"), CASES["wrong version"])
     def test_version(self, version, expected):
         """
         Conan 1 wrote another format under the same name.

@@ -2,8 +2,10 @@ import json
 
 import pytest
 
-from lockfiles.helpers import COMMITS, packages, problem, rows
+from lockfiles.helpers import COMMITS, cases, packages, problem, rows
 from upgrade_state.lockfiles import Package
+
+CASES = cases("conda")
 
 CHANNEL = "https://user:secret@conda.example/t/token/main"
 MD5, SHA256 = "0" * 32, "0" * 64
@@ -80,14 +82,7 @@ class TestList:
 
         assert ["removed", "added"] == [kind for kind, *_ in found]
 
-    @pytest.mark.parametrize(
-        "content",
-        [
-            *("[]", "{}", '"conda"', "null", "[1]"),
-            '{"error": "EnvironmentLocationNotFound"}',
-            '{"actions": {"LINK": []}}',
-        ],
-    )
+    @pytest.mark.parametrize("content", CASES["list other document"])
     def test_other_document(self, content):
         """
         An error report of conda is no list, nor is an empty list.
@@ -129,35 +124,16 @@ class TestExplicit:
 
         assert (ZLIB,) == packages(explicit(line), "conda-explicit")
 
-    @pytest.mark.parametrize(
-        ("file", "expected"),
-        [
-            ("python-abi-3.13-7_cp313.conda", ("python-abi", "3.13", "7_cp313")),
-            ("_libgcc_mutex-0.1-main.tar.bz2", ("_libgcc_mutex", "0.1", "main")),
-            ("x264-1!164.3095-h0_2.tar.bz2", ("x264", "1!164.3095", "h0_2")),
-            ("x264-1%21164.3095-h0_2.conda", ("x264", "1!164.3095", "h0_2")),
-            ("torch-2.7.1%2Bcpu-0.conda", ("torch", "2.7.1+cpu", "0")),
-            ("backports.zstd-1.0-1.conda", ("backports.zstd", "1.0", "1")),
-            ("libstdc++-1-0.conda", ("libstdc++", "1", "0")),
-        ],
-    )
+    @pytest.mark.parametrize(("file", "expected"), CASES["explicit file name"])
     def test_file_name(self, file, expected):
         """
         It is split twice from the right, decoded.
         """
         (p,) = packages(explicit(url(file)), "conda-explicit")
 
-        assert expected == (p.name, p.version, p.build)
+        assert expected == [p.name, p.version, p.build]
 
-    @pytest.mark.parametrize(
-        "line",
-        [
-            "file:///tmp/pkgs/zlib-1.3-h0_0.conda",
-            "/tmp/pkgs/zlib-1.3-h0_0.conda",
-            "C:\\pkgs\\zlib-1.3-h0_0.conda",
-            "zlib-1.3-h0_0.conda",
-        ],
-    )
+    @pytest.mark.parametrize("line", CASES["explicit path"])
     def test_path(self, line):
         """
         A package may be on disk.
@@ -166,28 +142,7 @@ class TestExplicit:
 
         assert ("zlib", "h0_0") == (p.name, p.build)
 
-    @pytest.mark.parametrize(
-        "line",
-        [
-            "zlib=1.3=h0_0",
-            "zlib",
-            url("zlib-1.3.conda"),
-            url("-1.3-h0_0.conda"),
-            url("zlib-1.3-h0_0"),
-            url("zlib-1.3-h0_0.con"),
-            url("zlib-1.3-h0_0.tar.gz"),
-            url(""),
-            url("zl%1Bib-1.3-h0_0.conda"),
-            url("zl%ffib-1.3-h0_0.conda"),
-            url("zl\u00efb-1.3-h0_0.conda"),
-            url("zlib-\u0661-h0_0.conda"),
-            url(checksum="#"[:1] + MD5[:-1]),
-            url(checksum="#" + "g" * 32),
-            url(checksum="#sha256:" + MD5),
-            "https://user:secret@zlib-1.3-h0_0.conda",
-            "@EXPLICIT",
-        ],
-    )
+    @pytest.mark.parametrize("line", CASES["explicit line"])
     def test_line(self, line):
         """
         Any other line makes the list opaque, not shorter.
@@ -279,14 +234,7 @@ class TestExplicit:
             explicit(url()), explicit(url("zlib-1.3-h0_1.conda")), "conda-explicit"
         )
 
-    @pytest.mark.parametrize(
-        "other",
-        [
-            url("zlib-1.3-h0_0.tar.bz2"),
-            url(checksum="#" + MD5),
-            "https://files.example/mirror/noarch/zlib-1.3-h0_0.conda",
-        ],
-    )
+    @pytest.mark.parametrize("other", CASES["explicit same build"])
     def test_same_build(self, other):
         """
         Another archive, channel, mirror or hash of one build is not.
@@ -362,15 +310,7 @@ class TestLock:
 
         assert COMMITS[0] == p.build
 
-    @pytest.mark.parametrize(
-        ("location", "more", "expected"),
-        [
-            ("https://files.example/zlib", "  build: h1_1\n", "h1_1"),
-            ("https://files.example/zlib", "  build:\n", None),
-            ("https://files.example/zlib", "", None),
-            (url(), "  build: 'null'\n", "h0_0"),
-        ],
-    )
+    @pytest.mark.parametrize(("location", "more", "expected"), CASES["lock build"])
     def test_build(self, location, more, expected):
         """
         The field counts where the URL does not say.
@@ -429,22 +369,7 @@ class TestLock:
         """
         assert "not a conda-lock lockfile" == problem(LOCK, "conda-lock")
 
-    @pytest.mark.parametrize(
-        ("line", "other"),
-        [
-            ("name: zlib", "name:"),
-            ("name: zlib", "name: []"),
-            ("version: '1.3'", "version: {}"),
-            ("version: '1.3'", "x: 1"),
-            ("manager: conda", "manager: mamba"),
-            ("manager: conda", "manager: [conda]"),
-            ("platform: linux-64", "platform: []"),
-            ("platform: linux-64", "x: linux-64"),
-            (f"url: {url()}", "url:"),
-            (f"url: {url()}", "path: zlib"),
-            ("category: main", "build: []\n  url2: x"),
-        ],
-    )
+    @pytest.mark.parametrize(("line", "other"), CASES["lock entry"])
     def test_entry(self, line, other):
         """
         One entry of another shape makes the lockfile opaque.

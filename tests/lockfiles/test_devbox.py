@@ -2,9 +2,11 @@ import json
 
 import pytest
 
-from lockfiles.helpers import COMMITS, packages, problem, rows
+from lockfiles.helpers import COMMITS, cases, packages, problem, rows
 from lockfiles.helpers import SECRET as HOST
 from upgrade_state.lockfiles import Package
+
+CASES = cases("devbox")
 
 LINUX, DARWIN = "x86_64-linux", "aarch64-darwin"
 SECRET = f"{HOST}/org"
@@ -46,29 +48,7 @@ def builds(old, new):
 
 
 class TestNames:
-    @pytest.mark.parametrize(
-        ("key", "name"),
-        [
-            ("go@latest", "go"),
-            ("ruby@3.3", "ruby"),
-            ("go", "go"),
-            ("nodePackages.@antfu/ni@latest", "nodePackages.@antfu/ni"),
-            ("emacsPackages.@", "emacsPackages.@"),
-            ("@latest", "@latest"),
-            ("runx:golangci/golangci-lint@latest", "runx:golangci/golangci-lint"),
-            ("github:nixos/nixpkgs/23.05#hello", "github:nixos/nixpkgs/23.05#hello"),
-            ("github:NixOS/nixpkgs/23.05#hello", "github:NixOS/nixpkgs/23.05#hello"),
-            ("github:a/b?dir=c&token=secret#d", "github:a/b#d"),
-            ("gitlab:a/b@c", "gitlab:a/b@c"),
-            ("path:./my-flake#php", "my-flake#php"),
-            ("path:/home/ana/my-flake/", "my-flake"),
-            ("path:.", "."),
-            ("path:", "path"),
-            (f"git+{SECRET}/tool?ref=main#cli", "tool#cli"),
-            (f"{SECRET}/tool.tar.gz", "tool.tar.gz"),
-            ("https://user:secret@files.example", "https"),
-        ],
-    )
+    @pytest.mark.parametrize(("key", "name"), CASES["names name"])
     def test_name(self, key, name):
         """
         The request is no part of the name, nor are a URL and its passwords.
@@ -120,24 +100,7 @@ class TestPackages:
             direct=True,
         ) == one("go@latest", entry(**systems))
 
-    @pytest.mark.parametrize(
-        ("outputs", "expected"),
-        [
-            ({}, "/a"),
-            ({"outputs": []}, "/a"),
-            ({"outputs": [{"name": "out", "path": "/b"}]}, "/a"),
-            (
-                {
-                    "outputs": [
-                        {"name": "man", "path": "/m"},
-                        {"name": "bin", "path": "/b", "default": True},
-                        {"name": "out", "path": "/o", "default": True},
-                    ],
-                },
-                "/b",
-            ),
-        ],
-    )
+    @pytest.mark.parametrize(("outputs", "expected"), CASES["packages output"])
     def test_output(self, outputs, expected):
         """
         The build is the first default output; older lockfiles have one path.
@@ -152,20 +115,7 @@ class TestPackages:
         """
         assert () == one("go@latest", entry(**{LINUX: {}})).builds
 
-    @pytest.mark.parametrize(
-        ("resolved", "build"),
-        [
-            (nixpkgs(COMMITS[0]), nixpkgs(COMMITS[0])),
-            (f"github:a/b/{COMMITS[0]}?narHash=sha256-1", f"github:a/b/{COMMITS[0]}"),
-            (f"github:a/b/{COMMITS[0]}?x=1#c", f"github:a/b/{COMMITS[0]}#c"),
-            ("golangci/golangci-lint@v1.55.2", "golangci/golangci-lint@v1.55.2"),
-            (f"git+{SECRET}/x?ref=main&rev={COMMITS[0]}#c", COMMITS[0]),
-            (f"{SECRET}/x?narHash=sha256-{'Z' * 43}%3D", f"sha256-{'Z' * 43}%3D"),
-            ("path:./x?lastModified=1", None),
-            (f"{SECRET}/x", None),
-            ("", None),
-        ],
-    )
+    @pytest.mark.parametrize(("resolved", "build"), CASES["packages resolved"])
     def test_resolved(self, resolved, build):
         """
         The build is the part of the reference that identifies the content.
@@ -260,14 +210,7 @@ class TestRule:
 
 
 class TestWrong:
-    @pytest.mark.parametrize(
-        ("version", "expected"),
-        [
-            ("2", "unsupported version 2"),
-            (1, "not a devbox lockfile"),
-            (None, "not a devbox lockfile"),
-        ],
-    )
+    @pytest.mark.parametrize(("version", "expected"), CASES["wrong version"])
     def test_version(self, version, expected):
         """
         The version is a text, and only one is known.
@@ -281,21 +224,7 @@ class TestWrong:
         """
         assert "not a devbox lockfile" == problem(write(value), "devbox")
 
-    @pytest.mark.parametrize(
-        "wrong",
-        [
-            None,
-            "1.24",
-            {"version": 1.24},
-            {"resolved": 1},
-            {"systems": []},
-            {"systems": {LINUX: None}},
-            {"systems": {LINUX: {"outputs": {}}}},
-            {"systems": {LINUX: {"outputs": [1]}}},
-            {"systems": {LINUX: {"outputs": [{"default": True}]}}},
-            {"systems": {LINUX: {"store_path": 1}}},
-        ],
-    )
+    @pytest.mark.parametrize("wrong", CASES["wrong entry"])
     def test_entry(self, wrong):
         """
         One entry of another shape makes the lockfile opaque.

@@ -2,8 +2,10 @@ import json
 
 import pytest
 
-from lockfiles.helpers import SECRET, packages, problem, rows, upgrades
+from lockfiles.helpers import SECRET, cases, packages, problem, rows, upgrades
 from upgrade_state.lockfiles import Package
+
+CASES = cases("flake")
 
 
 def node(rev=None, inputs=None, **locked):
@@ -83,18 +85,7 @@ class TestInputs:
 
         assert ["a"] == paths({}, nodes, root="top")
 
-    @pytest.mark.parametrize(
-        ("locked", "version", "local"),
-        [
-            ({"type": "tarball", "narHash": "sha256-1", "rev": "1"}, "1", False),
-            ({"type": "tarball", "narHash": "sha256-1"}, "sha256-1", False),
-            ({"type": "file", "narHash": "sha256-1"}, "sha256-1", False),
-            ({"type": "path", "narHash": "sha256-1", "path": "/a"}, "sha256-1", True),
-            ({"type": "path", "path": "."}, None, True),
-            ({"type": "path", "rev": "1", "path": "/nix/store/a"}, "1", False),
-            ({"type": "git", "dirtyRev": "1-dirty"}, None, False),
-        ],
-    )
+    @pytest.mark.parametrize(("locked", "version", "local"), CASES["inputs version"])
     def test_version(self, locked, version, local):
         """
         The version is the revision, or else the hash; a directory is local.
@@ -187,25 +178,7 @@ class TestDiff:
 
 class TestWrong:
     @pytest.mark.parametrize("name", ["devenv", "flake"])
-    @pytest.mark.parametrize(
-        "fields",
-        [
-            {"nodes": []},
-            {"nodes": {}},
-            {"nodes": {"root": []}},
-            {"nodes": {"root": {"inputs": []}}},
-            {"nodes": {"root": {"inputs": {"a": 1}}}},
-            {"nodes": {"root": {"inputs": {"a": "a"}}}},
-            {"nodes": {"root": {"inputs": {"a": "a"}}, "a": {}}},
-            {"nodes": {"root": {"inputs": {"a": "a"}}, "a": {"locked": "1"}}},
-            {"nodes": {"root": {"inputs": {"a": "a"}}, "a": {"locked": {"rev": 1}}}},
-            {"nodes": {"root": {"inputs": {"": "a"}}, "a": node("1")}},
-            {"root": ""},
-            {"root": 1},
-            {"root": "top"},
-            {"root": ["root"]},
-        ],
-    )
+    @pytest.mark.parametrize("fields", CASES["wrong shape"])
     def test_shape(self, fields, name):
         """
         One value of another shape makes the lockfile opaque.

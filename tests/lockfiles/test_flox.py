@@ -2,8 +2,10 @@ import json
 
 import pytest
 
-from lockfiles.helpers import SECRET, packages, problem, rows, upgrades
+from lockfiles.helpers import SECRET, cases, packages, problem, rows, upgrades
 from upgrade_state.lockfiles import Package, Upgrade
+
+CASES = cases("flox")
 
 LINUX, DARWIN = "x86_64-linux", "aarch64-darwin"
 
@@ -77,19 +79,7 @@ class TestShapes:
 
 
 class TestWrong:
-    @pytest.mark.parametrize(
-        "fields",
-        [
-            {"install_id": 1},
-            {"install_id": ""},
-            {"install_id": None},
-            {"system": []},
-            {"system": ""},
-            {"version": 8.0},
-            {"derivation": None},
-            {"derivation": 1},
-        ],
-    )
+    @pytest.mark.parametrize("fields", CASES["wrong entry"])
     def test_entry(self, fields):
         """
         One entry of another shape makes the lockfile opaque, not shorter.

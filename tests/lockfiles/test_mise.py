@@ -1,7 +1,9 @@
 import pytest
 
-from lockfiles.helpers import SECRET, packages, problem, rows, upgrades
+from lockfiles.helpers import SECRET, cases, packages, problem, rows, upgrades
 from upgrade_state.lockfiles import Package
+
+CASES = cases("mise")
 
 PLATFORM = '[tools.node."platforms.linux-x64"]\n'
 
@@ -53,24 +55,14 @@ class TestTools:
         """
         assert versions == [p.version for p in packages(content, "mise")]
 
-    @pytest.mark.parametrize(
-        ("platform", "builds"),
-        [
-            ("[tools.node.platforms.p]\nchecksum = 's:1'", [("p s []", "s:1")]),
-            ("[tools.node.'platforms.p']\nchecksum = 's:1'", [("p s []", "s:1")]),
-            ("platforms = { p = { checksum = 's:1' } }", [("p s []", "s:1")]),
-            (f"{PLATFORM}size = 1", []),
-            (f"{PLATFORM}checksum = ''", []),
-            (PLATFORM, []),
-        ],
-    )
+    @pytest.mark.parametrize(("platform", "builds"), CASES["tools platforms"])
     def test_platforms(self, platform, builds):
         """
         The table of a platform is nested or has a quoted key, and may be empty.
         """
         (p,) = packages(tool() + platform, "mise")
 
-        assert tuple(builds) == p.builds
+        assert builds == [list(build) for build in p.builds]
 
     @pytest.mark.parametrize("version", [0, 1, 2, 3])
     def test_version(self, version):
@@ -79,16 +71,7 @@ class TestTools:
         """
         assert packages(f"lockfile_version = {version}\n{tool()}", "mise")
 
-    @pytest.mark.parametrize(
-        ("version", "expected"),
-        [
-            ("4", "unsupported version 4"),
-            ("-1", "unsupported version"),
-            ("true", "not a mise lockfile"),
-            ("'3'", "not a mise lockfile"),
-            ("3.0", "not a mise lockfile"),
-        ],
-    )
+    @pytest.mark.parametrize(("version", "expected"), CASES["tools other version"])
     def test_other_version(self, version, expected):
         """
         Any other version is opaque.
@@ -108,15 +91,7 @@ class TestRule:
             row.kind, row.old_build, row.new_build, row.platform,
         )  # fmt: skip
 
-    @pytest.mark.parametrize(
-        "checksums",
-        [
-            {},
-            {"linux": "blake3:2"},
-            {"macos": "sha256:2"},
-            {"linux": "sha256:1", "macos": "sha256:2"},
-        ],
-    )
+    @pytest.mark.parametrize("checksums", CASES["rule no rebuild"])
     def test_no_rebuild(self, checksums):
         """
         Another algorithm, or more platforms or fewer, are none.
@@ -165,26 +140,7 @@ class TestRule:
 
 
 class TestWrong:
-    @pytest.mark.parametrize(
-        "content",
-        [
-            "lockfile_version = 3",
-            "tools = 1",
-            "tools = []",
-            "tools.node = '24'",
-            "tools.node = ['24']",
-            "tools.node = 1",
-            "[[tools.node]]",
-            "[[tools.node]]\nversion = 24",
-            "[[tools.node]]\nversion = ''",
-            "[[tools.'']]\nversion = '1'",
-            "[[tools.node]]\nversion = '1'\noptions = 1",
-            "[[tools.node]]\nversion = '1'\nplatforms = 1",
-            "[[tools.node]]\nversion = '1'\nplatforms.linux = 1",
-            "[[tools.node]]\nversion = '1'\nplatforms.linux = { checksum = 1 }",
-            "[[tools.node]]\nversion = '1'\n'platforms.linux' = 1",
-        ],
-    )
+    @pytest.mark.parametrize("content", CASES["wrong shape"])
     def test_shape(self, content):
         """
         One value of another shape makes the lockfile opaque.

@@ -2,8 +2,10 @@ import json
 
 import pytest
 
-from lockfiles.helpers import COMMITS, SECRET, packages, problem, rows
+from lockfiles.helpers import COMMITS, SECRET, cases, packages, problem, rows
 from upgrade_state.lockfiles import Package
+
+CASES = cases("npm")
 
 
 def entry(version="1.0.0", **fields):
@@ -42,16 +44,7 @@ class TestPaths:
 
         assert (Package("ms", "2.1.3", ecosystem="npm"),) == packages(content, "npm")
 
-    @pytest.mark.parametrize(
-        ("path", "name"),
-        [
-            ("node_modules/@a/b", "@a/b"),
-            ("node_modules/@a/b/node_modules/c", "c"),
-            ("node_modules/c/node_modules/@a/b", "@a/b"),
-            ("packages/shop/node_modules/c", "c"),
-            ("my_node_modules/node_modules/c", "c"),
-        ],
-    )
+    @pytest.mark.parametrize(("path", "name"), CASES["paths name"])
     def test_name(self, path, name):
         """
         The name follows the last directory of modules.
@@ -118,15 +111,7 @@ class TestPaths:
 
 
 class TestDirect:
-    @pytest.mark.parametrize(
-        "kind",
-        [
-            "dependencies",
-            "devDependencies",
-            "optionalDependencies",
-            "peerDependencies",
-        ],
-    )
+    @pytest.mark.parametrize("kind", CASES["direct root"])
     def test_root(self, kind):
         """
         Direct are the packages that the root requires, of whatever kind.
@@ -302,60 +287,21 @@ class TestDiff:
 
 
 class TestWrong:
-    @pytest.mark.parametrize(
-        "document",
-        [
-            {"packages": {}},
-            {"dependencies": {}},
-            {"dependencies": {"a": "^1.0.0"}},
-            {"lockfileVersion": None, "dependencies": {"a": entry()}},
-            {"packages": {}, "dependencies": {"a": entry()}},
-            {"lockfileVersion": 3},
-            {"lockfileVersion": 2, "dependencies": {}},
-            {"lockfileVersion": 3, "packages": None},
-            {"lockfileVersion": 3, "packages": []},
-            {"lockfileVersion": 1, "dependencies": None},
-            {"lockfileVersion": 1, "dependencies": []},
-        ],
-    )
+    @pytest.mark.parametrize("document", CASES["wrong document"])
     def test_document(self, document):
         """
         Without its keys it is no lockfile of npm.
         """
         assert "not a npm lockfile" == problem(json.dumps(document), "npm")
 
-    @pytest.mark.parametrize(
-        "entries",
-        [
-            *(
-                {"node_modules/b": wrong}
-                for wrong in (
-                    *(None, "1.0.0", {"version": 1}, {"resolved": 1}),
-                    *({"resolved": False}, {"name": ""}, {"name": 1}),
-                )
-            ),
-            {"node_modules/": entry()},
-            {"node_modules/a/node_modules/": entry()},
-            *(
-                {"": root}
-                for root in (1, {"dependencies": ["a"]}, {"devDependencies": 1})
-            ),
-        ],
-    )
+    @pytest.mark.parametrize("entries", CASES["wrong paths"])
     def test_paths(self, entries):
         """
         One entry or path of another shape makes the lockfile opaque.
         """
         assert "not a npm lockfile" == problem(paths(X | entries), "npm")
 
-    @pytest.mark.parametrize(
-        "wrong",
-        [
-            *(None, "1.0.0", {}, {"version": 1}, {"version": ""}, {"version": "npm:"}),
-            *({"version": "npm:a"}, {"version": "npm:a@"}),
-            {"version": "1", "dependencies": []},
-        ],
-    )
+    @pytest.mark.parametrize("wrong", CASES["wrong tree"])
     def test_tree(self, wrong):
         """
         So does an entry of the tree.

@@ -1,7 +1,9 @@
 import pytest
 
-from lockfiles.helpers import COMMITS, packages, problem, read, rows, upgrades
+from lockfiles.helpers import COMMITS, cases, packages, problem, read, rows, upgrades
 from upgrade_state.lockfiles import Package
+
+CASES = cases("pixi")
 
 CHANNEL = "https://user:secret@conda.example/main"
 ZLIB = f"{CHANNEL}/linux-64/zlib-1.3-h0_0.conda"
@@ -134,18 +136,7 @@ class TestPackages:
         assert "secret" not in repr(one(content))
 
     @pytest.mark.parametrize("lock", [5, 7])
-    @pytest.mark.parametrize(
-        ("location", "local"),
-        [
-            ("./", True),
-            ("../shop", True),
-            ("./dist/x-1.0-py3-none-any.whl", False),
-            ("file:///dist/x-1.0.tar.gz", False),
-            (WHEEL, False),
-            (GIT, False),
-            ("git+file:///src/x", False),
-        ],
-    )
+    @pytest.mark.parametrize(("location", "local"), CASES["packages pypi"])
     def test_pypi(self, location, local, lock):
         """
         A directory is local; an archive on disk is a package like any other.
@@ -277,17 +268,7 @@ class TestDiff:
 
 
 class TestOneLocation:
-    @pytest.mark.parametrize(
-        ("more", "version"),
-        [
-            ("", "1"),
-            ("subdir: linux-64", "1"),
-            ("subdir: win-64", "2"),
-            ("name: x\n        build: c", "3"),
-            ("variants: {python: '3.13'}", "3"),
-            ("extras: [y]", "1"),
-        ],
-    )
+    @pytest.mark.parametrize(("more", "version"), CASES["one location one location"])
     def test_one_location(self, more, version):
         """
         Of several packages at one location a reference selects one.
@@ -346,31 +327,7 @@ class TestWrong:
 
         assert "not a pixi lockfile" == problem(content.replace(key, "x" + key), "pixi")
 
-    @pytest.mark.parametrize(
-        ("old", "new"),
-        [
-            ("environments:", "environments: []\nx:"),
-            ("  default:", "  default: x\n  x:"),
-            ("    packages:\n", "    x:\n"),
-            ("    packages:\n", "    packages: []\n    x:\n"),
-            ("linux-64:\n", "linux-64: x\n      x:\n"),
-            ("linux-64:\n", "'':\n"),
-            ("      - conda", "      - pypi"),
-            ("      - conda", "      - other"),
-            ("      - conda:", "      - pypi: x\n        conda:"),
-            ("      - conda:", "      - conda: []\n        x:"),
-            ("      - conda:", "      - conda:\n        x:"),
-            ("      - conda: h", "      - h"),
-            ("      - conda: h", "      - conda: x"),
-            ("\n- conda: h", "\n- conda: x"),
-            ("\n- conda: h", "\n- h"),
-            ("\n- conda:", "\n- other:"),
-            ("\n- conda:", "\n- build: []\n  conda:"),
-            ("\n- conda:", "\n- name: {}\n  conda:"),
-            ("\n- conda:", "\n- kind: conda\n  x:"),
-            ("\n- conda:", "\n- kind: other\n  url:"),
-        ],
-    )
+    @pytest.mark.parametrize(("old", "new"), CASES["wrong shape"])
     def test_shape(self, old, new):
         """
         Any other shape makes the lockfile opaque, not shorter.

@@ -11,6 +11,7 @@ from lockfiles.helpers import (
     COMMITS,
     DIGESTS,
     SECRET,
+    cases,
     packages,
     problem,
     read,
@@ -18,6 +19,8 @@ from lockfiles.helpers import (
     upgrades,
 )
 from upgrade_state.lockfiles import Package
+
+CASES = cases("python")
 
 python = partial(Package, ecosystem="pypi")
 
@@ -279,83 +282,10 @@ class TestPackages:
         assert ["a", "b", "c"] == [p.name for p in packages(content, "pipfile")]
 
 
-WRONG = {
-    "pdm": [
-        "version = '1.0'",
-        "name = 1",
-        "name = ''",
-        "name = 'x'\nversion = 1.0",
-        "name = 'x'\nrevision = 1",
-        "name = 'x'\npath = 1",
-        "name = 'x'\npath = 'x.whl'\nfiles = {}",
-        "name = 'x'\npath = 'x.whl'\nfiles = [1]",
-        "name = 'x'\npath = 'x.whl'\nfiles = [{ hash = 1 }]",
-    ],
-    "pipfile": [
-        {"x": None},
-        {"x": "==1.0"},
-        {"x": {"version": None}},
-        {"x": {"version": 1}},
-        {"x": {"version": ""}},
-        {"x": {"version": "*1"}},
-        {"x": {"version": "1.0"}},
-        {"x": {"version": "=1.0"}},
-        {"x": {"version": "=="}},
-        {"x": {"version": "~==1.0"}},
-        {"x": {"ref": 1}},
-        {"x": {"path": 1}},
-        {"x": {"file": "x.zip", "hashes": "sha256:1"}},
-        {"x": {"file": "x.zip", "hashes": [1]}},
-        {"": {"version": "==1"}},
-    ],
-    "poetry": [
-        "version = '1.0'",
-        "name = 1\nversion = '1.0'",
-        "name = ''\nversion = '1.0'",
-        "name = 'x'",
-        "name = 'x'\nversion = 1.0",
-        "name = 'x'\nversion = '1.0'\nsource = 'git'",
-        "name = 'x'\nversion = '1.0'\nsource = { type = [] }",
-        "name = 'x'\nversion = '1.0'\nsource = { resolved_reference = 1 }",
-        "name = 'x'\nversion = '1.0'\nfiles = 1\nsource = { type = 'url' }",
-        "name = 'x'\nversion = '1.0'\nfiles = ['x']\nsource = { type = 'url' }",
-    ],
-    "pylock": [
-        "version = '1.0'",
-        "name = 1",
-        "name = ''",
-        "name = 'x'\nversion = 1.0",
-        "name = 'x'\nvcs = 1",
-        "name = 'x'\nvcs = { type = 'git' }",
-        "name = 'x'\nvcs = { type = 'git', commit-id = '' }",
-        "name = 'x'\narchive = 1",
-        "name = 'x'\narchive = {}",
-        "name = 'x'\narchive = { hashes = {} }",
-        "name = 'x'\narchive = { hashes = { sha256 = 1 } }",
-        "name = 'x'\ndirectory = '.'",
-    ],
-    "uv": [
-        "name = 1\nsource = {}",
-        "name = ''\nsource = {}",
-        "source = {}",
-        "name = 'x'",
-        "name = 'x'\nsource = 'registry+https://index.example'",
-        "name = 'x'\nsource = {}\nversion = 1.0",
-        "name = 'x'\nsource = { git = 1 }",
-        "name = 'x'\nsource = { url = '' }\nwheels = [1]",
-        "name = 'x'\nsource = { url = '' }\nsdist = { hash = 1 }",
-        "name = 'x'\nsource = { virtual = '.' }\ndependencies = ['y']",
-        "name = 'x'\nsource = { virtual = '.' }\ndependencies = [{ name = 1 }]",
-        "name = 'x'\nsource = { virtual = '.' }\ndev-dependencies = []",
-        "name = 'x'\nsource = { virtual = '.' }\noptional-dependencies.a = 1",
-    ],
-}
-
-
 class TestWrong:
     @pytest.mark.parametrize(
         ("name", "wrong"),
-        [(name, wrong) for name, row in WRONG.items() for wrong in row],
+        [(name, wrong) for name, row in CASES["wrong entry"].items() for wrong in row],
     )
     def test_entry(self, name, wrong):
         """
@@ -366,26 +296,7 @@ class TestWrong:
         assert packages(write(name, good), name)
         assert f"not a {name} lockfile" == problem(write(name, good, wrong), name)
 
-    @pytest.mark.parametrize(
-        ("name", "head"),
-        [
-            *((name, "") for name in HEADS),
-            ("pdm", "metadata = 1\n"),
-            ("pdm", "metadata = {}\n"),
-            ("poetry", "metadata = 1\n"),
-            ("poetry", "metadata = {}\n"),
-            ("pylock", "lock-version = '1.0'\n"),
-            ("pylock", "created-by = 'x'\n"),
-            ("uv", "version = 1\n"),
-            ("uv", "requires-python = '>=3.11'\n"),
-            ("uv", HEADS["uv"] + "manifest = 1\n"),
-            ("uv", HEADS["uv"] + "manifest.members = 'x'\n"),
-            ("uv", HEADS["uv"] + "manifest.members = [1]\n"),
-            ("uv", HEADS["uv"] + "manifest.requirements = 1\n"),
-            ("uv", HEADS["uv"] + "manifest.requirements = ['x']\n"),
-            ("uv", HEADS["uv"] + "manifest.dependency-groups = []\n"),
-        ],
-    )  # fmt: skip
+    @pytest.mark.parametrize(("name", "head"), CASES["wrong head"])
     def test_head(self, name, head):
         """
         Every key of the head is there and has its shape.

@@ -4,8 +4,10 @@ import json
 
 import pytest
 
-from lockfiles.helpers import SEEDS, packages, problem, read
+from lockfiles.helpers import SEEDS, cases, packages, problem, read
 from upgrade_state import lockfiles
+
+CASES = cases("read")
 
 JSON = {name: json.loads(seed) for name, seed in SEEDS.items() if seed[:1] == b"{"}
 YAML = ("conda-lock", "pixi")
@@ -224,17 +226,7 @@ class TestOpaque:
         """
         assert f"not a {name} lockfile" == problem(content, name)
 
-    @pytest.mark.parametrize(
-        ("name", "key"),
-        [
-            *(("conan", key) for key in ("version", "requires")),
-            *(("devbox", key) for key in ("lockfile_version", "packages")),
-            *(("flake", key) for key in ("nodes", "root", "version")),
-            *(("flox", key) for key in ("lockfile-version", "manifest", "packages")),
-            *(("pipfile", key) for key in ("_meta", "default")),
-            *(("spack", key) for key in ("_meta", "roots", "concrete_specs")),
-        ],
-    )
+    @pytest.mark.parametrize(("name", "key"), CASES["opaque key"])
     def test_key(self, name, key):
         """
         A lockfile without one of these keys is another file.
@@ -245,31 +237,7 @@ class TestOpaque:
 
 
 class TestNoPackages:
-    @pytest.mark.parametrize(
-        ("name", "content"),
-        [
-            ("conan", '{"version": "0.5", "requires": []}'),
-            ("conda-explicit", "@EXPLICIT\n"),
-            ("conda-lock", "version: 1\nmetadata: {}\npackage: []\n"),
-            ("devbox", '{"lockfile_version": "1", "packages": {}}'),
-            ("flake", '{"version": 7, "root": "r", "nodes": {"r": {}}}'),
-            ("flox", '{"lockfile-version": 1, "manifest": {}, "packages": []}'),
-            ("mise", "tools = {}"),
-            ("npm", '{"lockfileVersion": 1, "name": "shop"}'),
-            ("npm", '{"lockfileVersion": 3, "packages": {}}'),
-            ("pdm", "package = []\n[metadata]\nlock_version = '4.5.0'"),
-            ("pipfile", '{"_meta": {"pipfile-spec": 6}, "default": {}}'),
-            ("pixi", "version: 7\nenvironments: {}\npackages: []\n"),
-            ("pixi", "version: 7\nenvironments: {d: {packages: {}}}\npackages: []\n"),
-            ("poetry", "package = []\n[metadata]\nlock-version = '2.1'"),
-            ("pylock", "lock-version = '1.0'\ncreated-by = 'x'\npackages = []"),
-            (
-                "spack",
-                json.dumps({"_meta": SPACK, "roots": [], "concrete_specs": {}}),
-            ),
-            ("uv", "version = 1\nrequires-python = '>=3'\npackage = []"),
-        ],
-    )
+    @pytest.mark.parametrize(("name", "content"), CASES["no packages readable"])
     def test_readable(self, name, content):
         """
         An environment without packages is not opaque.

@@ -2,8 +2,10 @@ import codecs
 
 import pytest
 
-from lockfiles.helpers import COMMITS, DIGESTS, packages, problem, read, rows
+from lockfiles.helpers import COMMITS, DIGESTS, cases, packages, problem, read, rows
 from upgrade_state.lockfiles import Package
+
+CASES = cases("requirements")
 
 NAME = "requirements"
 WHEEL = "https://files.example/x-1.0-py3-none-any.whl"
@@ -27,24 +29,7 @@ def x(version=None, **fields):
 
 
 class TestPins:
-    @pytest.mark.parametrize(
-        "line",
-        [
-            "x==1.0",
-            "x == 1.0",
-            "x===1.0",
-            "X[a,b]==1.0",
-            "x [a] == 1.0",
-            "x==1.0;python_version<'3.12'",
-            "x==1.0 ; python_version < '3.12' and sys_platform != 'a b'",
-            "x==1.0  # via -r requirements.in",
-            "x==1.0\t#",
-            "  x==1.0  ",
-            "x==1.0 --hash=sha256:1 --hash sha256:2",
-            "x==1.0 --config-settings=a==2",
-            "x==1.0 -C a==2",
-        ],
-    )
+    @pytest.mark.parametrize("line", CASES["pins forms"])
     def test_forms(self, line):
         """
         A pin is a name and a version, whatever else is on the line.
@@ -91,19 +76,7 @@ class TestLines:
 
         assert f"sha256:{DIGESTS[0]}" == p.build
 
-    @pytest.mark.parametrize(
-        "option",
-        [
-            "-i https://user:secret@index.example/simple",
-            "--extra-index-url https://index.example/simple",
-            "--find-links ./wheels",
-            "-c constraints.txt",
-            "--require-hashes",
-            "--pre",
-            "",
-            "    # x",
-        ],
-    )
+    @pytest.mark.parametrize("option", CASES["lines options"])
     def test_options(self, option):
         """
         An option adds no package.
@@ -149,19 +122,7 @@ class TestLines:
 
 
 class TestRepository:
-    @pytest.mark.parametrize(
-        "line",
-        [
-            f"x @ {REPOSITORY}@{COMMITS[0]}",
-            f"X[a] @ {REPOSITORY}@{COMMITS[0]} ; a == 'b'",
-            f"x@{REPOSITORY}@{COMMITS[0]}#subdirectory=y",
-            f"{REPOSITORY}@{COMMITS[0]}#subdirectory=y&egg=x",
-            f"-e {REPOSITORY}@{COMMITS[0]}#egg=x",
-            f"--editable={REPOSITORY}@{COMMITS[0]}#egg=x",
-            f"-e x @ {REPOSITORY}@{COMMITS[0]}",
-            f"x @ git+ssh://git@files.example/x@{COMMITS[0]}",
-        ],
-    )
+    @pytest.mark.parametrize("line", CASES["repository commit"])
     def test_commit(self, line):
         """
         The build of a package from a repository is its commit.
@@ -170,19 +131,7 @@ class TestRepository:
 
 
 class TestArchive:
-    @pytest.mark.parametrize(
-        "line",
-        [
-            f"x @ {WHEEL}",
-            f"x @ {WHEEL}?token=secret ; a == 'b'",
-            WHEEL,
-            f"{WHEEL}[a]",
-            "./x-1.0-1-py3-none-any.whl",
-            "../dist/X-1.0.tar.gz",
-            "file:///srv/x-1.0.ZIP",
-            "x @ file:///srv/x-1.0.zip",
-        ],
-    )
+    @pytest.mark.parametrize("line", CASES["archive version"])
     def test_version(self, line):
         """
         The name of an archive has name and version of the package.
@@ -209,15 +158,7 @@ class TestArchive:
         """
         assert [("x", None)] == pins(f"x @ https://files.example/{file}")
 
-    @pytest.mark.parametrize(
-        "line",
-        [
-            f"x @ {WHEEL}#sha256={DIGESTS[0]}",
-            f"{WHEEL}#egg=x&sha256={DIGESTS[0]}",
-            f"x @ {WHEEL} --hash=sha256:{DIGESTS[0]}",
-            f"x @ {WHEEL} --hash=sha256:{DIGESTS[1]} --hash=sha256:{DIGESTS[0]}",
-        ],
-    )
+    @pytest.mark.parametrize("line", CASES["archive build"])
     def test_build(self, line):
         """
         The build of an archive is its hash.
@@ -226,15 +167,7 @@ class TestArchive:
 
 
 class TestDirectory:
-    @pytest.mark.parametrize(
-        "line",
-        [
-            "-e ./x#egg=x",
-            "-e file:///srv/x#egg=X ; a == 'b'",
-            "x @ file:///srv/x",
-            "./x#egg=x",
-        ],
-    )
+    @pytest.mark.parametrize("line", CASES["directory name"])
     def test_name(self, line):
         """
         A directory is local.
@@ -249,32 +182,10 @@ class TestDirectory:
         assert [("y", "1")] == pins(line, "y==1")
 
 
-UNNAMED = "has a requirement without a name"
-OPAQUE = {
-    "not pinned": [
-        *("x", "x>=1.0", "x==1.*", "x==1.0,>=0.9", "x==${VERSION}", "x==", "x=1.0"),
-        *("==1.0", "-x==1.0\nx", "x y==1.0", "x @ y", "x==1.0 y", "x[a==1.0", "\0"),
-        *("x ; a == 'b'", "x>=1 ; a == '/'"),
-        # A branch or tag can move.
-        *(f"x @ {REPOSITORY}{ref}" for ref in ("", "@main", "@v1.0", "@" + "a" * 7)),
-    ],
-    UNNAMED: [
-        f"{REPOSITORY}@{COMMITS[0]}",
-        *(f"https://files.example/{file}" for file in ("v1.0.zip", "x", "x-.whl")),
-        "https://files.example/-1.0.zip",
-    ],
-    "includes other files": ["-r x.txt", "-rx.txt", "--requirement=x.txt"],
-    "cut off": [
-        *("x==1.0 \\", "x==1.0 \\\n", "x==1.0 --hash=sha256:"),
-        f"x==1.0 --hash=sha256:{DIGESTS[0][1:]}\n",
-    ],
-}
-
-
 class TestOpaque:
     @pytest.mark.parametrize(
         ("line", "expected"),
-        [(line, why) for why, row in OPAQUE.items() for line in row],
+        [(line, why) for why, row in CASES["opaque line"].items() for line in row],
     )
     def test_line(self, line, expected):
         """

@@ -2,8 +2,10 @@ import json
 
 import pytest
 
-from lockfiles.helpers import packages, problem, rows, upgrades
+from lockfiles.helpers import cases, packages, problem, rows, upgrades
 from upgrade_state.lockfiles import Package
+
+CASES = cases("spack")
 
 META = {"file-type": "spack-lockfile", "lockfile-version": 6}
 
@@ -114,33 +116,7 @@ class TestWrong:
 
         assert f"unsupported version {version}" == problem(content, "spack")
 
-    @pytest.mark.parametrize(
-        "fields",
-        [
-            {"_meta": 1},
-            {"_meta": {}},
-            {"_meta": {"lockfile-version": 6}},
-            {"_meta": {"file-type": "spack-lockfile"}},
-            {"_meta": META | {"file-type": "spack-database"}},
-            {"roots": {}},
-            {"roots": ["h1"]},
-            {"roots": [{"spec": "zlib"}]},
-            {"roots": [{"hash": 1}]},
-            {"concrete_specs": []},
-            {"concrete_specs": {"": spec()}},
-            *(
-                {"concrete_specs": {"h1": spec(), "h2": wrong}}
-                for wrong in (
-                    *(None, 1, {}, {"name": "zlib"}, {"version": "1"}),
-                    {"zlib": {"version": "1"}},
-                    *(spec(name=""), spec(version=1.3), spec(parameters=[])),
-                )
-            ),
-            {"include_concrete": []},
-            {"include_concrete": {"a": 1}},
-            {"include_concrete": {"a": {}}},
-        ],
-    )
+    @pytest.mark.parametrize("fields", CASES["wrong shape"])
     def test_shape(self, fields):
         """
         One value of another shape makes the lockfile opaque.
