@@ -474,19 +474,6 @@ class TestClaimNotice:
 
         assert "told-recently" == checked.claim_notice().reason
 
-    def test_changed_record(self, checked):
-        """
-        A handle that is kept sees the changes of other handles.
-        """
-        reasons = [checked.look(now=NOON).verdict().reason]
-        other = StateStore(root_of(checked).parent)
-        other.environment(checked.path, "uv.lock").claim_notice(now=NOON)
-        reasons.append(checked.look(now=NOON).verdict().reason)
-        checked.forget()
-        reasons.append(checked.look(now=NOON).verdict().reason)
-
-        assert ["notify", "told-recently", "nothing-known"] == reasons
-
 
 class TestCannotCheck:
     @pytest.fixture
@@ -525,43 +512,6 @@ class TestCannotCheck:
         ] == [answer.reason for answer in answers]
         expected = attrs.evolve(before, last_notified=NOON, failure_notified=NOON)
         assert expected == known(failing)
-
-    def test_kept(self, failing):
-        """
-        Other writers keep the time of the notice.
-        """
-        failing.claim_notice(now=NOON, could_not_check=DAY)
-        failing.snooze(NOON)
-        commit(failing)
-        failing.claim_notice(now=NOON + 2 * DAY)
-
-        now_known = known(failing)
-        assert (NOON, NOON, NOON + 2 * DAY) == (
-            now_known.failure_notified,
-            now_known.snoozed_until,
-            now_known.last_notified,
-        )
-
-    def test_success(self, failing):
-        """
-        After a successful check there is no failure to report.
-        """
-        commit(failing, b"old")
-
-        verdict = failing.claim_notice(now=NOON, could_not_check=0 * DAY)
-        assert "no-upgrades" == verdict.reason
-
-    def test_unavailable(self, failing, monkeypatch):
-        """
-        A notice that cannot be recorded is not given.
-        """
-        monkeypatch.setattr(os, "write", refuse(errno.ENOSPC))
-        verdict = failing.claim_notice(now=NOON, could_not_check=DAY)
-        monkeypatch.undo()
-
-        assert ("unavailable", "") == (verdict.reason, verdict.message)
-        assert "No space left on device" in str(verdict)
-        assert known(failing).failure_notified is None
 
 
 class TestNothingCanBeLoaded:

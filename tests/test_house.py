@@ -337,24 +337,6 @@ class TestSilentPath:
         assert ("nothing-known", "0") == (reason, status)
         assert set() == loaded & self.HEAVY
 
-    def test_no_descriptor_left(self, shop):
-        """
-        With no descriptor left to load even an error, there is a reason.
-        """
-        commit(shop)
-        code = SILENT.format(more="shop.look().freshness().reason")
-        limits = (
-            "import os, resource; from upgrade_state import StateStore\n"
-            "former = resource.getrlimit(resource.RLIMIT_NOFILE)\n"
-            "limit = len(os.listdir('/dev/fd')) - 1\n"
-            "resource.setrlimit(resource.RLIMIT_NOFILE, (limit, former[1]))\n"
-        )
-        back = "resource.setrlimit(resource.RLIMIT_NOFILE, former)\n"
-        # Coverage would need descriptors of its own.
-        out = run_python(limits + code + back, *place_of(shop), measured=False)
-
-        assert "unavailable,unavailable" == out.splitlines()[0]
-
 
 EVERYTHING = """
 import datetime as dt, os, sys

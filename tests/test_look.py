@@ -80,17 +80,6 @@ class TestAnswers:
             look.upgrades(),
         )
 
-    def test_recipe(self, checked):
-        """
-        The recipe is that of the record; a check without one removes it.
-        """
-        recipes = [checked.look().recipe]
-        for recipe in ("uv", None):
-            commit(checked, recipe=recipe)
-            recipes.append(checked.look().recipe)
-
-        assert [None, "uv", None] == recipes
-
 
 class TestMissing:
     def test_directory(self, checked):
@@ -316,16 +305,6 @@ class TestGuardLook:
 
         assert 1 == check.look().information.failure.attempts
         assert checked.look().record == check.look().record
-
-    def test_dropped(self, checked):
-        """
-        After a dropped commit it is at the record of the other check.
-        """
-        with checked.try_check() as check:
-            write_record(checked, read_record(checked) | {"generation": 9})
-            assert not check.commit(b"newer")
-
-        assert 9 == check.look().information.generation
 
     def test_first(self, shop):
         """

@@ -28,27 +28,11 @@ VALUES = json.loads((DATA / "values.json").read_text())
 
 def record(**fields: Any) -> dict[str, Any]:
     """
-    A record of `SHOP`, with every field.
+    A record of `SHOP`, with every field of the first version.
     """
-    file = {"digest": DIGEST, "size": 7}
-    return {
-        "environment": "/home/ana/src/shop",
-        "lockfile": "uv.lock",
-        "recipe": "uv",
-        "generation": 7,
-        "last_checked": "2026-11-20T04:18:00Z",
-        "result": {
-            "format": "uv",
-            "old_lockfile": file,
-            "new_lockfile": file,
-            "upgrades": file,
-            "counts": {"*": {"version": 2, "rebuild": 1}},
-        },
-        "last_notified": "2026-11-20T08:02:11Z",
-        "snoozed_until": None,
-        "failure": {"at": "2026-11-20T09:00:00Z", "attempts": 1, "message": "no"},
-        **fields,
-    }
+    whole: dict[str, Any] = json.loads((DATA / "v1-full.json").read_bytes())
+    del whole["key of this test"]
+    return whole | fields
 
 
 def changed(path: str, value: object) -> dict[str, Any]:

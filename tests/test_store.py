@@ -98,7 +98,7 @@ class TestCommit:
         """
         with pytest.raises(OSError, match="host"), checked.try_check():
             raise OSError("no route to host")
-        checked.claim_notice(now=NOON)
+        assert checked.claim_notice(now=NOON, could_not_check=0 * DAY)
         checked.snooze(NOON + HOUR)
         change(checked, colour={"of": "money"}, recipe="uv")
         before = read_record(checked)
@@ -332,15 +332,15 @@ class TestGuard:
 
     def test_recipe(self, shop):
         """
-        A guard has the recipe of the record.
+        A guard and a look have the recipe of the record; a check may remove it.
         """
         recipes = []
         for recipe in ("uv", None):
             commit(shop, recipe=recipe)
             with shop.try_check() as check:
-                recipes.append((check.recipe, check.look().recipe))
+                recipes.append((check.recipe, check.look().recipe, shop.look().recipe))
 
-        assert [("uv", "uv"), (None, None)] == recipes
+        assert [("uv",) * 3, (None,) * 3] == recipes
 
 
 class TestFailure:
