@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import json
 import os
+import stat
 import subprocess
 import sys
 import threading
@@ -36,6 +37,12 @@ NOON = dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)
 
 # One row for a check of a lockfile that no format is known for.
 ROWS = (Upgrade("x", "version"),)
+
+# Larger than any file that is read.
+LARGE = 1 << 30
+
+# Targets of symlinks that lead to no file.
+SYMLINKS = {"symlink": "target", "device": "/dev/null", "endless": "/dev/zero"}
 
 # Only ends a hang.
 LIMIT = 120
@@ -70,6 +77,26 @@ def digest_of(content: bytes) -> str:
     Return the digest of *content* as a record holds it.
     """
     return f"blake2b:{hashlib.blake2b(content, digest_size=32).hexdigest()}"
+
+
+def put_odd(path: Path, kind: str) -> None:
+    """
+    Put something that is no valid file in a place, which is free.
+    """
+    if kind in SYMLINKS:
+        path.symlink_to(SYMLINKS[kind])
+    elif kind == "FIFO":
+        os.mkfifo(path)
+    elif kind == "socket":
+        os.mknod(path, stat.S_IFSOCK | 0o600)
+    elif kind == "directory":
+        path.mkdir()
+    elif kind == "full directory":
+        (path / "more").mkdir(parents=True)
+    else:
+        path.write_text("garbage" if kind == "text" else "")
+        if kind == "huge":
+            os.truncate(path, LARGE)
 
 
 # Checks

@@ -47,11 +47,7 @@ class TestStateStore:
         answers = shop.forget(), shop.snooze(NOON), shop.expire(), known(shop)
 
         assert (True, False, False, None) == answers
-        assert (None, None, ()) == (
-            shop.kept_lockfile("old"),
-            shop.kept_lockfile("new"),
-            shop.upgrades(),
-        )
+        assert (None, ()) == (shop.kept_lockfile("old"), shop.upgrades())
         assert [] == list(shop.store)
         assert not root_of(shop).parent.exists()
 
@@ -95,16 +91,6 @@ class TestStateStore:
         assert verdict.error is shop.look().freshness().error is shop.look().error
         with pytest.raises(StateReadError):
             _ = shop.record_path
-
-    def test_iteration(self, checked, store, tmp_path):
-        """
-        Every environment that has a record is found, with its name.
-        """
-        other = store.environment(tmp_path / "other")
-        commit(other, b"")
-
-        expected = {(e.key, e.path, e.lockfile_name) for e in (checked, other)}
-        assert expected == {(e.key, e.path, e.lockfile_name) for e in store}
 
     def test_iteration_over_garbage(self, checked, store):
         """

@@ -394,45 +394,31 @@ class TestPreload:
         assert "\n" == run_python(EVERYTHING, *map(str, places))
 
 
-class TestDoor:
-    def test_sorted(self):
+@pytest.mark.parametrize("door", [upgrade_state, lockfiles])
+class TestDoors:
+    def test_names(self, door):
         """
-        The public names are listed in order.
+        The public names are sorted, documented, listed by `dir` and loaded once.
         """
-        assert sorted(upgrade_state.__all__) == upgrade_state.__all__
+        names = [name for name in dir(door) if name in door.__all__]
 
-    def test_everything_is_there(self):
-        """
-        Every public name can be imported, and `dir` lists it.
-        """
-        names = {name for name in upgrade_state.__all__ if getattr(upgrade_state, name)}
+        assert sorted(door.__all__) == door.__all__ == sorted(names)
+        assert [] == [name for name in names if not getattr(door, name).__doc__]
+        assert [] == [n for n in names if getattr(door, n) is not vars(door)[n]]
 
-        assert set(upgrade_state.__all__) == names
-        assert names <= set(dir(upgrade_state))
-
-    def test_nothing_else(self):
+    def test_nothing_else(self, door):
         """
         A misspelt name is an error as in any module.
         """
-        with pytest.raises(AttributeError, match="has no attribute 'Statestore'"):
-            upgrade_state.Statestore  # noqa: B018 - asking is the point
+        with pytest.raises(AttributeError, match="'Statestore'"):
+            _ = door.Statestore
         with pytest.raises(ImportError):
-            importlib.import_module("upgrade_state.nothing")
+            importlib.import_module(f"{door.__name__}.nothing")
 
+
+class TestErrors:
     def test_errors_have_a_home(self):
         """
         The base error at the door is the base of the family.
         """
         assert upgrade_state.UpgradeStateError is exceptions.UpgradeStateError
-
-    def test_documented(self):
-        """
-        Every public name has a docstring.
-        """
-        silent = {
-            name
-            for name in upgrade_state.__all__
-            if not getattr(upgrade_state, name).__doc__
-        }
-
-        assert set() == silent

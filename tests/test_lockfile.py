@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers import NOON, commit, refuse_path
+from helpers import NOON, commit, put_odd, refuse_path
 from upgrade_state.exceptions import StateReadError
 
 
@@ -26,17 +26,11 @@ def make_odd(lockfile, kind):
     Replace the lockfile with something that is no regular file.
     """
     lockfile.unlink()
-    if kind == "directory":
-        lockfile.mkdir()
-    elif kind == "FIFO":
-        os.mkfifo(lockfile)
-    elif kind == "device":
-        lockfile.symlink_to("/dev/null")
-    elif kind == "endless":
-        lockfile.symlink_to("/dev/zero")
-    elif kind == "below a file":
+    if kind == "below a file":
         lockfile.parent.rmdir()
         lockfile.parent.touch()
+    elif kind != "missing":
+        put_odd(lockfile, kind)
 
 
 def old_lockfile(shop):

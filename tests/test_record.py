@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers import NOON, commit, refuse_path, root_of, run_python
+from helpers import NOON, commit, put_odd, refuse_path, root_of, run_python
 from upgrade_state import StateStore
 from upgrade_state.exceptions import StateReadError
 
@@ -353,24 +353,14 @@ class TestRead:
             assert (None, False, None) == (look.record, look.is_corrupt, look.error)
             root_of(shop).mkdir(parents=True, mode=0o700, exist_ok=True)
 
-    @pytest.mark.parametrize("kind", ["link", "directory", "FIFO", "socket", "huge"])
+    @pytest.mark.parametrize("kind", ["symlink", "directory", "FIFO", "socket", "huge"])
     def test_no_regular_file(self, checked, kind):
         """
         A symlink, directory, FIFO, socket or huge file is corrupt, without waiting.
         """
         path = Path(checked.record_path)
         path.rename(path.with_name("target"))
-        if kind == "link":
-            path.symlink_to("target")
-        elif kind == "directory":
-            path.mkdir()
-        elif kind == "FIFO":
-            os.mkfifo(path)
-        elif kind == "socket":
-            os.mknod(path, 0o140600)
-        else:
-            path.touch()
-            os.truncate(path, MAX_SIZE + 1)
+        put_odd(path, kind)
 
         assert checked.look().is_corrupt
 

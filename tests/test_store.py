@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import errno
+import json
 import os
 import shutil
 import stat
@@ -23,8 +24,8 @@ from helpers import (
     SECOND,
     before_lock,
     commit,
-    digest_of,
     fail,
+    put_odd,
     read_record,
     refuse,
     refuse_path,
@@ -36,6 +37,7 @@ from helpers import (
 from upgrade_state.exceptions import ResolverError, StateLockError, StateWriteError
 from upgrade_state.lockfiles import Upgrade
 
+DATA = Path(__file__).with_name("data")
 ELEVENTH = dt.datetime(2026, 11, 11, tzinfo=dt.UTC)
 
 
@@ -57,23 +59,8 @@ class TestCommit:
         """
         assert commit(shop, recipe="uv")
 
-        assert {
-            "environment": shop.path,
-            "lockfile": "uv.lock",
-            "recipe": "uv",
-            "generation": 1,
-            "last_checked": "2026-11-20T12:00:00Z",
-            "result": {
-                "format": "uv",
-                "old_lockfile": {"digest": digest_of(b"old"), "size": 3},
-                "new_lockfile": {"digest": digest_of(b"new"), "size": 3},
-                "upgrades": None,
-                "counts": None,
-            },
-            "last_notified": None,
-            "snoozed_until": None,
-            "failure": None,
-        } == read_record(shop)
+        first = json.loads((DATA / "first-record.json").read_bytes())
+        assert first | {"environment": shop.path} == read_record(shop)
 
     def test_direct(self, store, tmp_path):
         """
@@ -355,31 +342,37 @@ class TestFailure:
         assert (1, "uv is not installed") == (failure.attempts, failure.message)
         assert before == read_record(checked) | {"failure": None}
 
-    def test_counted(self, shop):
+    @pytest.mark.parametrize(
+        ("before", "success", "after", "attempts", "since"),
+        [
+            ([], None, [0, 1, 2], 3, 0),
+            # A success ends a series of failures.
+            ([0, 1, 2], 3, [4], 1, 4),
+            # The clock was set back: the first time is the last one.
+            ([], None, [0, -9], 2, -9),
+            # A first failure before the last success counts from that success.
+            ([], 0, [-9, 1, 2], 3, 0),
+        ],
+        ids=["series", "success", "clock", "success and clock"],
+    )
+    def test_counted(self, shop, before, success, after, attempts, since):
         """
-        Consecutive failures are counted.
+        Consecutive failures are counted, with the times of the first and the last.
         """
-        for _ in range(3):
-            fail(shop)
+        for day in before:
+            fail(shop, at=NOON + day * DAY)
+        if success is not None:
+            commit(shop, now=NOON + success * DAY)
+        for day in after:
+            fail(shop, at=NOON + day * DAY)
 
         failure = known(shop).failure
-        assert (3, "OSError: no route to host") == (failure.attempts, failure.message)
-        assert known(shop).result is None
-        assert "backing-off" == shop.look().freshness().reason
-
-    def test_since(self, shop):
-        """
-        The time of the first failure is kept until a check succeeds.
-        """
-        times = []
-        for days in (0, 1, 2):
-            fail(shop, at=NOON + days * DAY)
-            times.append((known(shop).failure.since, known(shop).failure.at))
-        commit(shop, now=NOON + 3 * DAY)
-        fail(shop, at=NOON + 4 * DAY)
-
-        assert [(NOON, NOON + days * DAY) for days in (0, 1, 2)] == times
-        assert NOON + 4 * DAY == known(shop).failure.since
+        assert (attempts, "OSError: no route to host") == (
+            failure.attempts,
+            failure.message,
+        )
+        times = [NOON + day * DAY for day in (since, after[-1])]
+        assert times == [failure.since, failure.at]
 
     def test_since_after_an_older_program(self, shop):
         """
@@ -397,26 +390,6 @@ class TestFailure:
             known(shop).failure.attempts,
             known(shop).failure.since,
         )
-
-    def test_since_from_the_future(self, shop):
-        """
-        After the clock was set back the first time is the last one.
-        """
-        fail(shop, at=NOON)
-        fail(shop, at=ELEVENTH)
-
-        failure = known(shop).failure
-        assert (2, ELEVENTH, ELEVENTH) == (failure.attempts, failure.at, failure.since)
-
-    def test_since_before_a_success(self, shop):
-        """
-        A first failure before the last success counts from that success.
-        """
-        commit(shop, now=NOON)
-        for at in (ELEVENTH, NOON + HOUR, NOON + 2 * HOUR):
-            fail(shop, at=at)
-
-        assert (3, NOON) == (known(shop).failure.attempts, known(shop).failure.since)
 
     def test_no_message(self, shop):
         """
@@ -483,25 +456,14 @@ class TestHealing:
     @pytest.fixture(
         params=["text", "empty", "directory", "full directory", "FIFO", "symlink"]
     )
-    def corrupt(self, request, checked, tmp_path):
+    def corrupt(self, request, checked):
         """
         An environment with something else in the place of its record.
         """
         path = Path(checked.record_path)
         path.unlink()
-        if request.param == "text":
-            path.write_text("garbage")
-        elif request.param == "empty":
-            path.touch()
-        elif request.param == "directory":
-            path.mkdir()
-        elif request.param == "full directory":
-            (path / "more").mkdir(parents=True)
-        elif request.param == "FIFO":
-            os.mkfifo(path)
-        else:
-            (tmp_path / "target").write_text("precious")
-            path.symlink_to(tmp_path / "target")
+        put_odd(path, request.param)
+        (path.parent / "target").write_text("precious")
         return checked
 
     def test_nothing_known(self, corrupt):
@@ -521,7 +483,7 @@ class TestHealing:
 
     @pytest.mark.parametrize("earlier", [None, "file", "directory"])
     @pytest.mark.parametrize("ends", ["committed", "failed"])
-    def test_healed(self, corrupt, earlier, ends, tmp_path):
+    def test_healed(self, corrupt, earlier, ends):
         """
         The next check replaces it, and keeps the last one.
         """
@@ -539,8 +501,7 @@ class TestHealing:
         assert (ends == "committed") == known(corrupt).generation
         assert (ends == "failed") == (known(corrupt).failure is not None)
         assert kind == path.lstat().st_mode
-        if (tmp_path / "target").exists():
-            assert "precious" == (tmp_path / "target").read_text()
+        assert "precious" == path.with_name("target").read_text()
 
     def test_forgotten(self, corrupt):
         """

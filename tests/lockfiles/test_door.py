@@ -1,10 +1,6 @@
 import subprocess
 import sys
 
-import pytest
-
-from upgrade_state import lockfiles
-
 
 def modules_after(statement):
     """
@@ -18,34 +14,6 @@ def modules_after(statement):
     return subprocess.run(
         command, check=True, capture_output=True, text=True, timeout=60
     ).stdout.split()
-
-
-class TestAll:
-    def test_sorted(self):
-        """
-        The public names are sorted.
-        """
-        assert sorted(lockfiles.__all__) == lockfiles.__all__
-
-    @pytest.mark.parametrize("name", lockfiles.__all__)
-    def test_exist(self, name):
-        """
-        Every public name is there, and looked for only once.
-        """
-        assert getattr(lockfiles, name) is vars(lockfiles)[name]
-
-    def test_dir(self):
-        """
-        `dir()` lists names before they are loaded.
-        """
-        assert set(lockfiles.__all__) <= set(dir(lockfiles))
-
-    def test_misspelt(self):
-        """
-        Any other name is an AttributeError that tells it.
-        """
-        with pytest.raises(AttributeError, match="'raed'"):
-            _ = lockfiles.raed
 
 
 class TestImports:
