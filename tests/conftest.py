@@ -87,6 +87,16 @@ def checked(shop: EnvironmentState) -> EnvironmentState:
 
 
 @pytest.fixture
+def failing(shop: EnvironmentState) -> EnvironmentState:
+    """
+    An environment whose checks have failed for nine days.
+    """
+    for days in (9, 5, 0):
+        helpers.fail(shop, at=helpers.NOON - days * helpers.DAY)
+    return shop
+
+
+@pytest.fixture
 def fake_uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     A uv that only makes its lockfile a line longer.

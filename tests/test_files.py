@@ -130,21 +130,17 @@ class TestDirectories:
         """
         Root makes no store in a directory of another user; other users may try.
         """
-        real = os.stat
 
-        def owned(path, **options):
-            status = list(real(path, **options))
-            return os.stat_result([*status[:4], owner, *status[5:]])
+        def owned(stat, by):
+            def answer(path, **options):
+                status = list(stat(path, **options))
+                return os.stat_result([*status[:4], by, *status[5:]])
 
-        lstat = os.lstat
-
-        def ours(path):
-            status = list(lstat(path))
-            return os.stat_result([*status[:4], user, *status[5:]])
+            return answer
 
         monkeypatch.setattr(os, "geteuid", lambda: user)
-        monkeypatch.setattr(os, "stat", owned)
-        monkeypatch.setattr(os, "lstat", ours)
+        monkeypatch.setattr(os, "stat", owned(os.stat, owner))
+        monkeypatch.setattr(os, "lstat", owned(os.lstat, user))
 
         if made:
             assert commit(shop)

@@ -226,13 +226,8 @@ class TestUpgrades:
     @pytest.mark.parametrize(
         "content",
         [
-            b"x",
-            b"[]",
-            b"3",
-            b"\xff",
-            b'{"name":"a"}',
-            b'{"name":"a","kind":"b"}',
-            b"[" * 100_000,
+            *(b"x", b"[]", b"3", b"\xff", b"[" * 100_000),
+            *(b'{"name":"a"}', b'{"name":"a","kind":"b"}'),
         ],
         ids=lambda content: repr(content[:20]),
     )

@@ -500,49 +500,38 @@ class TestCannotCheck:
         assert (reason, "") == (v.reason, v.message)
 
     @pytest.mark.parametrize(
-        ("it", "limit", "reason"),
+        ("last", "more", "told", "limit", "reason"),
         [
-            (failing(WEEK - 1), WEEK, "notify"),
-            (failing(WEEK), WEEK, "cannot-check"),
+            (0, {"since": WEEK - 1}, None, WEEK, "notify"),
+            (0, {"since": WEEK}, None, WEEK, "cannot-check"),
             # At most once a week; a notice from the future was long ago.
-            (failing(failure_notified=ago(WEEK - 1)), WEEK, "notify"),
-            (failing(failure_notified=ago(WEEK)), WEEK, "cannot-check"),
-            (failing(failure_notified=ago(-300)), WEEK, "notify"),
-            (failing(failure_notified=ago(-301)), WEEK, "cannot-check"),
-            # Not kept back by a daily notice of upgrades.
-            (
-                failing(failure_notified=ago(WEEK), last_notified=ago(DAY)),
-                WEEK,
-                "cannot-check",
-            ),
+            (0, {"since": 9 * DAY}, WEEK - 1, WEEK, "notify"),
+            (0, {"since": 9 * DAY}, WEEK, WEEK, "cannot-check"),
+            (0, {"since": 9 * DAY}, -300, WEEK, "notify"),
+            (0, {"since": 9 * DAY}, -301, WEEK, "cannot-check"),
             # No check has failed since the last notice.
-            (
-                record(
-                    failure=failure(ago(3 * WEEK), 9, since=ago(5 * WEEK)),
-                    failure_notified=ago(2 * WEEK),
-                ),
-                WEEK,
-                "notify",
-            ),
+            (3 * WEEK, {"since": 5 * WEEK}, 2 * WEEK, WEEK, "notify"),
             # Until the last failure, not until now.
-            (
-                record(failure=failure(ago(3 * WEEK), since=ago(3 * WEEK))),
-                WEEK,
-                "notify",
-            ),
+            (3 * WEEK, {"since": 3 * WEEK}, None, WEEK, "notify"),
             # An older program has recorded only the last failure.
-            (record(failure=failure(ago(3 * WEEK), 9)), WEEK, "notify"),
-            (record(failure=failure(ago(3 * WEEK), 9)), 0, "cannot-check"),
-            (record(failure=failure(ago(3 * WEEK), 9, since=None)), 0, "cannot-check"),
+            (3 * WEEK, {}, None, WEEK, "notify"),
+            (3 * WEEK, {}, None, 0, "cannot-check"),
+            (3 * WEEK, {"since": None}, None, 0, "cannot-check"),
             # The clock was set back in between: the length is unknown.
-            (failing(-WEEK), 0, "notify"),
-            (record(failure=failure(ago(0), since=ago(-WEEK))), 0, "notify"),
+            (0, {"since": -WEEK}, None, 0, "notify"),
         ],
     )
-    def test_due(self, troubled, it, limit, reason):
+    @pytest.mark.parametrize("fields", [{}, {"last_notified": ago(DAY)}])
+    def test_due(self, troubled, last, more, told, limit, reason, fields):
         """
         It is due once checks have failed for long enough, at most once a week.
+
+        A daily notice of upgrades does not delay it.
         """
+        more = {k: None if age is None else ago(age) for k, age in more.items()}
+        notified = {} if told is None else {"failure_notified": ago(told)}
+        it = record(failure=failure(ago(last), 9, **more), **notified, **fields)
+
         assert reason == troubled(it, b"old", limit=limit).reason
 
     def test_clock_set_back_since(self, troubled):

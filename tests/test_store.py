@@ -586,15 +586,6 @@ class TestClaim:
     A claim looks twice: first without the lock, then with it.
     """
 
-    @pytest.fixture
-    def failing(self, shop):
-        """
-        An environment whose checks have failed for nine days.
-        """
-        for days in (9, 0):
-            fail(shop, at=NOON - days * DAY)
-        return shop
-
     def test_another_has_spoken(self, checked, monkeypatch):
         """
         A notice of another process since the first look silences any claim.

@@ -41,14 +41,7 @@ class TestTools:
 
         assert [key.strip("'")] == [p.name for p in packages(content, "mise")]
 
-    @pytest.mark.parametrize(
-        ("content", "versions"),
-        [
-            (tool("1") + tool("2"), ["1", "2"]),
-            # Older files have a table for a tool of one version.
-            ("[tools.node]\nversion = '1'\n", ["1"]),
-        ],
-    )
+    @pytest.mark.parametrize(("content", "versions"), CASES["tools versions"])
     def test_versions(self, content, versions):
         """
         A tool may have several versions.

@@ -73,15 +73,7 @@ class TestPaths:
 
         assert [("c", "1.0.0")] == names(paths(entries, root={"name": "shop"}))
 
-    @pytest.mark.parametrize(
-        ("resolved", "build"),
-        [
-            (git(COMMITS[0]), COMMITS[0]),
-            (git("main"), None),
-            ("https://npm.example/x.tgz", None),
-            ("file:x.tgz", None),
-        ],
-    )
+    @pytest.mark.parametrize(("resolved", "build"), CASES["paths build"])
     def test_build(self, resolved, build):
         """
         The build of a package from git is its commit, without the URL.
@@ -189,16 +181,7 @@ class TestTree:
         assert expected == names(content)
         assert {None} == {p.direct for p in packages(content, "npm")}
 
-    @pytest.mark.parametrize(
-        ("version", "build"),
-        [
-            (git(COMMITS[0]), COMMITS[0]),
-            (f"github:a/b#{COMMITS[0]}", COMMITS[0]),
-            (f"{SECRET}/x.tgz", None),
-            ("file:vendor/x.tgz", None),
-            ("file:vendor/x.tar.gz", None),
-        ],
-    )
+    @pytest.mark.parametrize(("version", "build"), CASES["tree elsewhere"])
     def test_elsewhere(self, version, build):
         """
         A package from another place than a registry has no version and no URL.

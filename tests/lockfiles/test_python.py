@@ -115,26 +115,7 @@ every_format = pytest.mark.parametrize(
 
 
 class TestPackages:
-    @pytest.mark.parametrize(
-        ("name", "written", "version"),
-        [
-            ("pdm", entry("zope.interface", "8.0", FILES), "8.0"),
-            (
-                "pipfile",
-                {"zope.interface": {"index": "mirror", "version": "==8.0"}},
-                "8.0",
-            ),
-            ("pipfile", {"Zope_Interface": {"version": "===8.0+cpu"}}, "8.0+cpu"),
-            # Excluded by its markers on the machine that ran Pipenv.
-            ("pipfile", {"zope-interface": {"markers": "m", "version": "*"}}, None),
-            ("poetry", entry("Zope.Interface", "8.0", FILES), "8.0"),
-            ("poetry", poetry("legacy").replace("'x'", "'zope-interface'"), "1.0"),
-            ("pylock", entry("zope_-Interface", "8.0", "sdist = { url = 'x' }"), "8.0"),
-            ("requirements", "Zope._Interface==8.0", "8.0"),
-            ("uv", uv("zope-interface", "8.0"), "8.0"),
-            ("uv", uv("zope-interface", "2.7.1+cpu"), "2.7.1+cpu"),
-        ],
-    )
+    @pytest.mark.parametrize(("name", "written", "version"), CASES["packages index"])
     def test_index(self, name, written, version):
         """
         A package from an index has a normalized name, a version and no build.
@@ -162,17 +143,7 @@ class TestPackages:
 
         assert p.build is None
 
-    @pytest.mark.parametrize(
-        ("name", "written"),
-        [
-            # Older versions of Pipenv write a branch, PDM nothing if editable.
-            ("pipfile", {"x": {"git": "https://files.example/x", "ref": "main"}}),
-            ("pdm", entry("x", "1.0", "editable = true", "git = 'x'", "ref = 'main'")),
-            ("pdm", entry("x", "1.0", "url = 'https://files.example/x'")),
-            ("poetry", poetry("url")),
-            ("uv", uv("x", "1.0", "path = 'x.whl'")),
-        ],
-    )
+    @pytest.mark.parametrize(("name", "written"), CASES["packages no build"])
     def test_no_build(self, name, written):
         """
         A source without a commit or hash has no build.
@@ -192,19 +163,7 @@ class TestPackages:
         assert ("x", digest, False) == (p.name, p.build, p.local)
         assert "secret" not in repr(p)
 
-    @pytest.mark.parametrize(
-        ("name", "written"),
-        [
-            ("pdm", entry("x", "1.0", "path = './x-1.0-py3-none-any.whl'", FILES)),
-            ("pdm", entry("x", "1.0", "path = '../X-1.0.TAR.GZ'", FILES)),
-            ("pipfile", {"x": {"path": "../x-1.0.whl", "hashes": ["sha256:1"]}}),
-            ("pipfile", {"x": {"file": "file:///x.zip#egg=x", "hashes": ["sha256:1"]}}),
-            ("poetry", poetry("file", FILES)),
-            ("uv", uv("x", "1.0", "path = 'x'", f"sdist = {{ {HASH} }}")),
-            ("uv", uv("x", "1.0", "url = 'x'", WHEELS)),
-            ("uv", uv("x", "1.0", "url = 'x'", "sdist = {}", WHEELS)),
-        ],
-    )  # fmt: skip
+    @pytest.mark.parametrize(("name", "written"), CASES["packages archive elsewhere"])
     def test_archive_elsewhere(self, name, written):
         """
         An archive may be a local file, and its hash in a list.
@@ -231,18 +190,7 @@ class TestPackages:
         ]
 
     @pytest.mark.parametrize(
-        ("name", "written", "version"),
-        [
-            ("pdm", entry("x", None, "path = '../x'"), None),
-            ("pdm", entry("x", None, "editable = true", "path = '../x'"), None),
-            ("pipfile", {"x": {"editable": True, "path": "."}}, None),
-            ("pipfile", {"x": {"editable": True, "file": "."}}, None),
-            ("poetry", poetry("directory", "files = []"), "1.0"),
-            ("pylock", entry("x", None, "directory = { path = '.' }"), None),
-            ("uv", uv("x", None, "editable = '../x'"), None),
-            ("uv", uv("x", None, "virtual = '../x'"), None),
-            ("uv", uv("x", None, "directory = '../x'"), None),
-        ],
+        ("name", "written", "version"), CASES["packages directory"]
     )
     def test_directory(self, name, written, version):
         """
