@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import datetime as dt
 
     from upgrade_state import Look
+    from upgrade_state.checks import Recipe
 
 
 def try_run(arguments: "list[str]") -> bool:
@@ -80,12 +81,24 @@ def notify(
 
         message = verdict.message
         # If checks fail the tool may be missing: its command is no advice then.
-        if verdict.reason == "notify" and look.recipe is not None:
-            from upgrade_state.cli._view import recipe_of
-
-            if (recipe := recipe_of(look)) is not None:
-                message += f" Run '{recipe.details}' for details."
+        if verdict.reason == "notify" and (recipe := recipe_of(look)) is not None:
+            message += f" Run '{recipe.details}' for details."
         print_line(message)
+
+
+def recipe_of(look: "Look") -> "Recipe | None":
+    """
+    Return the recipe that the record names; None: it names none that is installed.
+    """
+    if look.recipe is None:
+        return None
+    from upgrade_state import checks
+    from upgrade_state.exceptions import ResolverError
+
+    try:
+        return checks.recipe_named(look.recipe)
+    except ResolverError:
+        return None
 
 
 def start_checks(looks: "list[Look]", *, max_age: "dt.timedelta | None" = None) -> None:

@@ -5,23 +5,21 @@ Under the check lock it decides again whether a check is due and whether the
 record names a recipe, which is the user's consent.
 """
 
-from __future__ import annotations
+import datetime as dt
 
-from typing import TYPE_CHECKING
-
-from upgrade_state import checks
+from upgrade_state import StateStore, checks
 from upgrade_state.cli._check import problem_of
 from upgrade_state.cli._output import err
+from upgrade_state.cli._parser import Parser
 from upgrade_state.cli._signals import ENDING, cancel_on_signals
 from upgrade_state.cli._targets import UsageError, name_of
 
-if TYPE_CHECKING:
-    import datetime as dt
-
-    from upgrade_state import StateStore
-    from upgrade_state.cli._parser import Parser
-
 EXAMPLE = "_background -- ~/src/shop uv.lock"
+
+_EXPLANATIONS = {
+    "no-recipe": "no check starts automatically before you have run a recipe",
+    "gone": "its lockfile is gone",
+}
 
 
 def add_options(parser: Parser) -> None:
@@ -34,11 +32,7 @@ def add_options(parser: Parser) -> None:
 
 
 def run(
-    store: StateStore,
-    *,
-    directory: str,
-    lockfile_name: str,
-    max_age: dt.timedelta | None,
+    store: StateStore, directory: str, lockfile_name: str, max_age: dt.timedelta | None
 ) -> int:
     """
     Make the check if it is due; 1 if it brought no result.
@@ -56,9 +50,6 @@ def run(
     line = problem_of(outcome) or outcome.state
     if outcome.state in ("fresh", "backing-off"):
         line = str(outcome.freshness)
-    elif outcome.state == "no-recipe":
-        line = "no check starts automatically before you have run a recipe"
-    elif outcome.state == "gone":
-        line = "its lockfile is gone"
+    line = _EXPLANATIONS.get(outcome.state, line)
     err(f"{name_of(environment)}: {line}")
     return 0 if outcome.state in ("checked", "fresh") else 1

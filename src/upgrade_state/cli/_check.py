@@ -2,27 +2,20 @@
 The command `check`: look for upgrades in one directory now.
 """
 
-from __future__ import annotations
-
 import os
-from typing import TYPE_CHECKING
+from typing import Final
 
-from upgrade_state import checks, lockfiles
+from upgrade_state import EnvironmentState, checks, lockfiles
 from upgrade_state.cli._output import err, for_each, out, print_raw
+from upgrade_state.cli._parser import Parser, Question, ResolverOptions
 from upgrade_state.cli._progress import Counter
 from upgrade_state.cli._signals import ENDING, cancel_on_signals
 from upgrade_state.cli._targets import Target, UsageError, name_of
 from upgrade_state.cli._view import View, print_upgrades
 from upgrade_state.exceptions import ResolverError
 
-if TYPE_CHECKING:
-    from typing import Final
-
-    from upgrade_state import EnvironmentState
-    from upgrade_state.checks import Outcome, Recipe, Resolver
-    from upgrade_state.cli._parser import Parser, Question, ResolverOptions
-
-    Plan = list[tuple[EnvironmentState, Resolver, Recipe | None]]
+# An environment, its resolver, and the recipe that the resolver is made of.
+Plan = list[tuple[EnvironmentState, checks.Resolver, checks.Recipe | None]]
 
 BUSY: Final = "another process is checking it"
 OVERTAKEN: Final = "another check was faster; its result is kept"
@@ -93,15 +86,16 @@ def run(
         if not os.path.isfile(source) or os.path.commonpath([source, path]) != path:
             raise UsageError(f"there is no file {copy!r} to copy in {path!r}")
 
-    def check(planned: tuple[EnvironmentState, Resolver, Recipe | None]) -> int:
+    def check(
+        planned: tuple[EnvironmentState, checks.Resolver, checks.Recipe | None],
+    ) -> int:
         environment, resolver, by = planned
-        name = name_of(environment)
         had_recipe = environment.look().recipe is not None
         with (
             cancel_on_signals(*ENDING) as cancellation,
             Counter(1, json=json) as counter,
         ):
-            counter.count(name, is_over=False)
+            counter.count(name_of(environment), is_over=False)
             outcome = checks.check(
                 environment,
                 resolver,
@@ -109,27 +103,23 @@ def run(
                 format=by.format if by and format is None else format,
                 cancellation=cancellation,
             )
-        _report(View(outcome.look or environment.look(), question), outcome, json=json)
-        if outcome.state != "checked":
-            return 1
-        if by is None and had_recipe:
-            err(f"{name}: {NO_CONSENT}")
-        return 0
+        view = View(outcome.look or environment.look(), question)
+        is_checked = outcome.state == "checked"
+        if json:
+            print_raw(view.as_json(outcome=outcome.state))
+        elif is_checked:
+            out(f"{view.name}: {view.found}")
+            print_upgrades(view, every=False)
+        if (problem := problem_of(outcome)) is not None:
+            err(f"{view.name}: {problem}")
+        if is_checked and by is None and had_recipe:
+            err(f"{view.name}: {NO_CONSENT}")
+        return 0 if is_checked else 1
 
     return max(for_each(plan, check))
 
 
-def _report(view: View, outcome: Outcome, *, json: bool) -> None:
-    if json:
-        print_raw(view.as_json(outcome=outcome.state))
-    elif outcome.state == "checked":
-        out(f"{view.name}: {view.found}")
-        print_upgrades(view, every=False)
-    if (problem := problem_of(outcome)) is not None:
-        err(f"{view.name}: {problem}")
-
-
-def problem_of(outcome: Outcome) -> str | None:
+def problem_of(outcome: checks.Outcome) -> str | None:
     """
     Return why a check was made in vain; None if it was not.
     """
@@ -155,11 +145,8 @@ def command_of(resolving: ResolverOptions) -> checks.Command:
         copies=resolving.copies,
         passes=resolving.passes,
         sandbox=resolving.sandbox,
-        timeout=resolving.timeout or checks.DEFAULT_TIMEOUT,
+        timeout=resolving.timeout,
     )
-
-
-# Recipes
 
 
 def _with_recipes(target: Target, resolving: ResolverOptions) -> Plan:
@@ -184,19 +171,21 @@ def _with_recipes(target: Target, resolving: ResolverOptions) -> Plan:
         path, name = environment.path or "", environment.lockfile_name or ""
         chosen = named or checks.recipe_for(name, path)
         # A file with a lockfile's name may be a list of requirements.
-        if chosen is None or not os.path.isfile(
-            os.path.join(path, chosen.manifests[0])
-        ):
-            lacking.append(_lacking(name, path))
-            continue
-        chosen = chosen.in_sandbox() if resolving.sandbox else chosen
-        resolver = chosen.resolver(
-            environment,
-            copies=resolving.copies,
-            passes=resolving.passes,
-            timeout=resolving.timeout or checks.DEFAULT_TIMEOUT,
-        )
-        plan.append((environment, resolver, chosen))
+        if chosen is not None and os.path.isfile(f"{path}/{chosen.manifests[0]}"):
+            chosen = chosen.in_sandbox() if resolving.sandbox else chosen
+            resolver = chosen.resolver(
+                environment,
+                copies=resolving.copies,
+                passes=resolving.passes,
+                timeout=resolving.timeout,
+            )
+            plan.append((environment, resolver, chosen))
+        elif (recipe := checks.recipe_for(name)) is None:
+            lacking.append(name)
+        elif recipe.may_be_for(path):
+            lacking.append(f"{name} without {recipe.manifests[0]}")
+        else:
+            lacking.append(f"{name} that was not made by {recipe.argv[0]}")
     if plan and not lacking:
         return plan
     for broken in checks.broken_recipes():
@@ -211,7 +200,7 @@ def _with_recipes(target: Target, resolving: ResolverOptions) -> Plan:
     return plan
 
 
-def _for_recipe(target: Target, recipe: Recipe) -> EnvironmentState:
+def _for_recipe(target: Target, recipe: checks.Recipe) -> EnvironmentState:
     """
     Return the one environment that a named recipe is for.
 
@@ -222,26 +211,11 @@ def _for_recipe(target: Target, recipe: Recipe) -> EnvironmentState:
     if target.lockfile is None and os.path.isdir(target.env or ""):
         target = Target(target.store, target.env, recipe.lockfile)
     environment = target.the_one()
-    name, manifest = environment.lockfile_name, recipe.manifests[0]
+    name, files = environment.lockfile_name, (recipe.lockfile, recipe.manifests[0])
     if name != recipe.lockfile:
-        raise UsageError(
-            f"the recipe {recipe.name} is for {recipe.lockfile}, not for {name}"
-        )
-    files = (recipe.lockfile, manifest)
+        message = f"the recipe {recipe.name} is for {recipe.lockfile}, not for {name}"
+        raise UsageError(message)
     if not any(os.path.isfile(f"{environment.path}/{file}") for file in files):
-        raise UsageError(
-            f"neither {files[0]} nor {manifest} is in {environment.path!r}"
-        )
+        message = f"neither {files[0]} nor {files[1]} is in {environment.path!r}"
+        raise UsageError(message)
     return environment
-
-
-def _lacking(name: str, directory: str) -> str:
-    """
-    Return a lockfile's name, and the reason that no recipe is for it.
-    """
-    recipe = checks.recipe_for(name)
-    if recipe is None:
-        return name
-    if not recipe.may_be_for(directory):
-        return f"{name} that was not made by {recipe.argv[0]}"
-    return f"{name} without {recipe.manifests[0]}"

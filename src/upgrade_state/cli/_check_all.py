@@ -2,35 +2,22 @@
 The command `check --all`: look for upgrades in every known environment.
 """
 
-from __future__ import annotations
-
+import argparse
 import collections
 import copy
+import datetime as dt
 import json as json_
 import signal
-from typing import TYPE_CHECKING
+from typing import Any, Final
 
-from upgrade_state import checks
+from upgrade_state import EnvironmentState, StateStore, checks
 from upgrade_state.cli._check import command_of, problem_of
-from upgrade_state.cli._durations import limit
 from upgrade_state.cli._output import err, flush, give_up, out, print_raw
-from upgrade_state.cli._parser import typed
+from upgrade_state.cli._parser import Parser, Question, ResolverOptions, limit
 from upgrade_state.cli._progress import Counter
 from upgrade_state.cli._signals import ENDING, cancel_on_signals
 from upgrade_state.cli._targets import UsageError, name_of
 from upgrade_state.cli._view import View
-
-if TYPE_CHECKING:
-    from typing import Final
-
-    from upgrade_state import EnvironmentState, StateStore
-    from upgrade_state.checks import Result
-    from upgrade_state.cli._parser import (
-        Parser,
-        Question,
-        ResolverOptions,
-        ScopeOptions,
-    )
 
 EXAMPLE = "check --all --jobs 4"
 
@@ -65,29 +52,23 @@ def add_options(parser: Parser) -> None:
     Add the arguments of the command.
     """
     parser.usage = "%(prog)s [options] [-- COMMAND ...]"
-    parser.add_argument(
-        "-j",
-        "--jobs",
-        metavar="N",
-        type=typed(_number),
-        help="how many checks run at once (default: 4 for each core, at most 8)",
+    words = "how many checks run at once (default: 4 for each core, at most 8)"
+    parser.add_argument("-j", "--jobs", metavar="N", type=_number, help=words)
+    words, ways = (
+        "how to go on after a failed check (default: continue)",
+        ("continue", "stop", "retry"),
     )
-    parser.add_argument(
-        "--on-error",
-        choices=("continue", "stop", "retry"),
-        default="continue",
-        help="how to go on after a failed check (default: continue)",
-    )
+    parser.add_argument("--on-error", choices=ways, default=ways[0], help=words)
     parser.add("--restart", "check every environment, however fresh its last check")
     words = "end the run after this time (default: never)"
-    parser.add("--timeout", words, "DURATION", limit)
+    parser.add("--timeout", words, "DURATION", limit, dest="deadline")
     parser.add_resolving()
     parser.add_shared("--cache-dir")
 
 
 def _number(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 0 < int(text) < 10_000):
-        raise ValueError(f"not a number of checks: {text!r}")
+        raise argparse.ArgumentTypeError(f"not a number of checks: {text!r}")
     return int(text)
 
 
@@ -95,12 +76,18 @@ def run(
     store: StateStore,
     resolving: ResolverOptions,
     question: Question,
-    scope: ScopeOptions,
     *,
     json: bool,
+    deadline: dt.timedelta | None,
+    **scope: Any,
 ) -> int:
     """
     Check every environment, and print each result as its check ends.
+
+    Args:
+        deadline: How long the run may take; None: no limit.
+
+        scope: Further options of `checks.check_all`.
 
     Returns:
         1 if a check failed or has yet to be made.
@@ -115,7 +102,7 @@ def run(
         raise UsageError("--copy, --env and --sandbox need a COMMAND with --all")
     environments = sorted(store, key=lambda e: (e.path or "", e.lockfile_name or ""))
 
-    def observe(environment: EnvironmentState, result: Result | None) -> None:
+    def observe(environment: EnvironmentState, result: checks.Result | None) -> None:
         counter.count(name_of(environment), is_over=result is not None)
         if result is not None:
             _report(environment, result, question, json=json)
@@ -126,13 +113,11 @@ def run(
                 results = checks.check_all(
                     environments,
                     resolver,
-                    jobs=scope.jobs,
-                    timeout=scope.timeout,
-                    on_error=scope.on_error,
+                    timeout=deadline,
                     max_age=question.max_age,
-                    restart=scope.restart,
                     cancellation=cancellation,
                     observe=observe,
+                    **scope,
                 )
             states = collections.Counter[str](r.outcome.state for r in results)
             parts = [
@@ -146,17 +131,19 @@ def run(
 
 
 def _report(
-    environment: EnvironmentState, result: Result, question: Question, *, json: bool
+    environment: EnvironmentState,
+    result: checks.Result,
+    question: Question,
+    *,
+    json: bool,
 ) -> None:
     """
     Print a result as JSON; for people only if a check was made.
     """
     outcome, name = result.outcome, name_of(environment)
     if json:
-        fields: dict[str, object] = {
-            "outcome": outcome.state,
-            "seconds": round(result.seconds, 3),
-        }
+        fields: dict[str, Any] = {"outcome": outcome.state}
+        fields["seconds"] = round(result.seconds, 3)
         if outcome.error is not None:
             fields["message"] = outcome.error.message
         # A handle keeps the record that it has read, and there may be many handles.

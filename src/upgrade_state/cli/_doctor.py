@@ -2,18 +2,11 @@
 The command `doctor`: problems of the state on disk. It changes nothing.
 """
 
-from __future__ import annotations
-
 import contextlib
-from typing import TYPE_CHECKING
 
-from upgrade_state import _doctor
+from upgrade_state import StateStore, UpgradeStateError, _doctor
 from upgrade_state.cli._output import out
-from upgrade_state.exceptions import UpgradeStateError
-
-if TYPE_CHECKING:
-    from upgrade_state import StateStore
-    from upgrade_state.cli._parser import Parser
+from upgrade_state.cli._parser import Parser
 
 EXAMPLE = "doctor"
 
@@ -29,12 +22,11 @@ def run(store: StateStore) -> int:
     """
     Print every finding; 1 if there is one.
     """
-    status = 0
     with contextlib.suppress(UpgradeStateError):  # a finding
         out(f"the state is in {store._place()}")  # noqa: SLF001
+    finding = None
     for finding in _doctor.findings(store):
         out(str(finding))
-        status = 1
-    if not status:
+    if finding is None:
         out("all is well")
-    return status
+    return 0 if finding is None else 1

@@ -2,18 +2,11 @@
 The command `forget`: delete the records of a directory's environments.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
+from upgrade_state import Look
 from upgrade_state.cli._output import err, for_each, out
-from upgrade_state.cli._targets import name_of
+from upgrade_state.cli._parser import Parser
+from upgrade_state.cli._targets import Target, name_of
 from upgrade_state.cli._view import is_recorded
-
-if TYPE_CHECKING:
-    from upgrade_state import Look
-    from upgrade_state.cli._parser import Parser
-    from upgrade_state.cli._targets import Target
 
 EXAMPLE = "forget ~/src/shop"
 
@@ -32,12 +25,11 @@ def run(target: Target) -> int:
 
     def forget(look: Look) -> bool:
         name = name_of(look.environment)
-        is_forgotten = look.environment.forget()
-        if is_forgotten:
-            out(f"{name} is forgotten")
-        else:
+        if not look.environment.forget():
             err(f"{name} is being checked; nothing is forgotten")
-        return is_forgotten
+            return False
+        out(f"{name} is forgotten")
+        return True
 
     looks = list(filter(is_recorded, target.known()))
     if not looks:

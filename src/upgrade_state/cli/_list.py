@@ -2,16 +2,10 @@
 The command `list`: one line for every environment of which something is known.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
+from upgrade_state import StateStore
 from upgrade_state.cli._output import err, out, print_raw
+from upgrade_state.cli._parser import Parser, Question
 from upgrade_state.cli._view import View, ago
-
-if TYPE_CHECKING:
-    from upgrade_state import StateStore
-    from upgrade_state.cli._parser import Parser, Question
 
 EXAMPLE = "list --json"
 

@@ -2,18 +2,13 @@
 From arguments to an exit status.
 """
 
-from __future__ import annotations
+import importlib
+from typing import Any, Final
 
-from importlib import import_module
-from typing import TYPE_CHECKING
-
+from upgrade_state import UpgradeStateError
 from upgrade_state.cli import _output
 from upgrade_state.cli._parser import Parser, requests_of
 from upgrade_state.cli._targets import UsageError
-from upgrade_state.exceptions import UpgradeStateError
-
-if TYPE_CHECKING:
-    from typing import Any, Final
 
 # A command's module has its name. `_background` is for `notify --check` alone.
 _COMMANDS: Final = {
@@ -81,7 +76,13 @@ def _run(argv: list[str]) -> int:
         _output.print_raw(_HELP.format(commands=commands))
         return 0
     if name == "--version":
-        _output.out(f"upgrade-state {_version()}")
+        from importlib import metadata
+
+        try:
+            version = metadata.version("upgrade-state")
+        except metadata.PackageNotFoundError:  # in a source tree
+            version = "unknown"
+        _output.out(f"upgrade-state {version}")
         return 0
     if name.startswith("-"):
         message = f"the COMMAND comes first, and then its options: {name}"
@@ -99,28 +100,15 @@ def _run(argv: list[str]) -> int:
     if name == "check" and "--all" in options:
         options.remove("--all")
         name, title = "check_all", "check --all"
-    module: Any = import_module(f"upgrade_state.cli._{name.removeprefix('_')}")
+    module: Any = importlib.import_module(f"upgrade_state.cli._{name.lstrip('_')}")
     parsed, unknown = Parser(title, summary, module).parse_known_args(options)
+    is_check = title.startswith("check")
     if unknown:
-        after = "a COMMAND comes after --; " if title.startswith("check") else ""
+        after = "a COMMAND comes after --; " if is_check else ""
         raise UsageError(
             f"unrecognized arguments: {' '.join(unknown)}"
             f" ({after}see upgrade-state {title} --help)"
         )
-    arguments = vars(parsed)
-    if title.startswith("check"):
-        arguments["argv"] = command
+    arguments = vars(parsed) | ({"argv": command} if is_check else {})
     status: int = module.run(**requests_of(arguments))
     return status
-
-
-def _version() -> str:
-    """
-    Return the version of the distribution; "unknown" in a source tree.
-    """
-    from importlib import metadata
-
-    try:
-        return metadata.version("upgrade-state")
-    except metadata.PackageNotFoundError:
-        return "unknown"

@@ -2,22 +2,14 @@
 The command `notify`, with the arguments that activations do not use.
 """
 
-from __future__ import annotations
+from collections.abc import Iterator
 
-from typing import TYPE_CHECKING
-
-from upgrade_state import _doctor, _messages
+from upgrade_state import Look, _doctor, _messages
 from upgrade_state.cli import _activation
 from upgrade_state.cli._output import out
-from upgrade_state.cli._targets import name_of
+from upgrade_state.cli._parser import Parser, Question
+from upgrade_state.cli._targets import Target, name_of
 from upgrade_state.cli._view import time_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from upgrade_state import Look
-    from upgrade_state.cli._parser import Parser, Question
-    from upgrade_state.cli._targets import Target
 
 EXAMPLE = "notify --explain"
 
@@ -57,14 +49,11 @@ def run(
                 out(f"{name}: {line}")
         return 0
     looks = target.to_notify_of(or_above=or_above)
-    more = {}
-    if question.interval is not None:
-        more["interval"] = int(question.interval.total_seconds())
     _activation.notify(
         looks,
+        interval=int(question.interval.total_seconds()),
         platform=question.platform,
         could_not_check=int(question.could_not_check.total_seconds()),
-        **more,
     )
     if check:
         _activation.start_checks(looks, max_age=question.max_age)

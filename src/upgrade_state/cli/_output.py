@@ -2,23 +2,18 @@
 Print on stdout and stderr, and survive streams that cannot be written to.
 """
 
-from __future__ import annotations
-
 import contextlib
 import io
 import os
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
+from upgrade_state import UpgradeStateError
 from upgrade_state._redact import clean
-from upgrade_state.exceptions import UpgradeStateError
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from typing import TypeVar
-
-    T = TypeVar("T")
-    Answer = TypeVar("Answer")
+T = TypeVar("T")
+Answer = TypeVar("Answer")
 
 
 class OutputError(Exception):

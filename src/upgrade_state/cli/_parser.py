@@ -2,32 +2,17 @@
 The options that commands share, and the requests that are made of them.
 """
 
-from __future__ import annotations
-
 import argparse
 import datetime as dt
+import inspect
 import os
-from typing import TYPE_CHECKING, Literal, NoReturn
+from collections.abc import Callable
+from typing import Any, Final, NoReturn
 
 import attrs
 
-from upgrade_state import StateStore, lockfiles
-from upgrade_state.cli._durations import duration, limit
+from upgrade_state import Look, StateStore, Verdict, lockfiles
 from upgrade_state.cli._targets import Target, UsageError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any, Final, TypeVar
-
-    from upgrade_state import Freshness, Look, Verdict
-
-    T = TypeVar("T")
-
-WEEK: Final = dt.timedelta(days=7)
-
-
-def _or_week(given: dt.timedelta | None) -> dt.timedelta:
-    return WEEK if given is None else given
 
 
 @attrs.frozen
@@ -40,15 +25,15 @@ class Question:
 
         max_age: How long a check is good for; None: a day.
 
-        interval: Minimum time between two notices; None: a day.
+        interval: Minimum time between two notices.
 
         could_not_check: How long checks must have failed before a notice says so.
     """
 
     platform: str | None
     max_age: dt.timedelta | None
-    interval: dt.timedelta | None = None
-    could_not_check: dt.timedelta = attrs.field(default=None, converter=_or_week)
+    interval: dt.timedelta = dt.timedelta(days=1)
+    could_not_check: dt.timedelta = dt.timedelta(days=7)
 
     def verdict(self, look: Look) -> Verdict:
         """
@@ -59,12 +44,6 @@ class Question:
             platform=self.platform,
             could_not_check=self.could_not_check,
         )
-
-    def freshness(self, look: Look) -> Freshness:
-        """
-        Return the freshness of a look.
-        """
-        return look.freshness(max_age=self.max_age)
 
 
 @attrs.frozen
@@ -83,7 +62,7 @@ class ResolverOptions:
 
         recipe: The name of the recipe; None: the one for the lockfile.
 
-        timeout: How long it may run; None: 10 minutes.
+        timeout: How long it may run.
     """
 
     argv: list[str] | None
@@ -91,19 +70,7 @@ class ResolverOptions:
     passes: list[str]
     sandbox: bool
     recipe: str | None = None
-    timeout: dt.timedelta | None = None
-
-
-@attrs.frozen
-class ScopeOptions:
-    """
-    How many checks run together; see `checks.check_all`.
-    """
-
-    jobs: int | None
-    timeout: dt.timedelta | None
-    on_error: Literal["continue", "stop", "retry"]
-    restart: bool
+    timeout: dt.timedelta = dt.timedelta(minutes=10)
 
 
 class Parser(argparse.ArgumentParser):
@@ -133,6 +100,7 @@ class Parser(argparse.ArgumentParser):
         words: str,
         metavar: str | None = None,
         convert: Callable[[str], object] = str,
+        default: object = None,
         **more: Any,
     ) -> None:
         """
@@ -143,12 +111,15 @@ class Parser(argparse.ArgumentParser):
 
             metavar: The name of the value; None: it is a switch.
 
-            convert: Returns the value; a ValueError is the user's mistake.
+            convert: Returns the value; an ArgumentTypeError is the user's mistake.
+
+            default: The value if there is none; it is converted if it is text.
         """
-        settings: dict[str, Any] = {"action": "store_true"}
-        if metavar is not None:
-            settings = {"metavar": metavar, "type": typed(convert)}
-        self.add_argument(name, help=words, **settings | more)
+        if metavar is None:
+            more["action"] = "store_true"
+        else:
+            more |= {"metavar": metavar, "type": convert, "default": default}
+        self.add_argument(name, help=words, **more)
 
     def add_shared(self, *names: str) -> None:
         """
@@ -197,66 +168,83 @@ def requests_of(options: dict[str, Any]) -> dict[str, Any]:
             options["store"] = StateStore(options.pop("cache_dir"))
         except ValueError as error:
             raise UsageError(str(error)) from error
-    if "env" in options:
-        where = options.pop("env"), options.pop("lockfile")
-        options["target"] = Target(options.pop("store"), *where)
-    if "platform" in options:
-        options["question"] = Question(**_taken(options, Question))
-    if "jobs" in options:
-        options["scope"] = ScopeOptions(**_taken(options, ScopeOptions))
-    if "copies" in options:
-        options["resolving"] = ResolverOptions(**_taken(options, ResolverOptions))
+    requests: tuple[tuple[str, str, type[Any]], ...] = (
+        ("env", "target", Target),
+        ("platform", "question", Question),
+        ("copies", "resolving", ResolverOptions),
+    )
+    for option, name, request in requests:
+        if option in options:
+            fields = options.keys() & inspect.signature(request).parameters
+            options[name] = request(**{field: options.pop(field) for field in fields})
     return options
 
 
-def _taken(options: dict[str, Any], request: type[Any]) -> dict[str, Any]:
-    names = [field.name for field in attrs.fields(request)]
-    return {name: options.pop(name) for name in names if name in options}
+_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
-def typed(convert: Callable[[str], T]) -> Callable[[str], T]:
+def duration(text: str) -> dt.timedelta:
     """
-    Make argparse print the message of a ValueError.
-    """
+    Return a duration: ``90s``, ``10m``, ``12h``, ``7d``, ``2w``, ``0``.
 
-    def converted(text: str) -> T:
+    Raises:
+        ArgumentTypeError: *text* is no duration; the message lists the units.
+    """
+    number, unit = (text, "s") if text == "0" else (text[:-1], text[-1:])
+    # As many digits as the longest timedelta has seconds.
+    if unit in _UNITS and number.isascii() and number.isdigit() and len(number) < 15:
         try:
-            return convert(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from error
+            return dt.timedelta(seconds=int(number) * _UNITS[unit])
+        except OverflowError:
+            pass
+    raise argparse.ArgumentTypeError(
+        f"not a duration: {text!r}; a whole number and one of s, m, h, d, w"
+        " (90s, 10m, 12h, 7d, 2w), or 0"
+    )
 
-    return converted
+
+def limit(text: str) -> dt.timedelta:
+    """
+    Return a duration longer than zero: a zero could be taken for no limit.
+    """
+    length = duration(text)
+    if not length:
+        raise argparse.ArgumentTypeError("the time limit must be longer than 0")
+    return length
 
 
 def _absolute(path: str) -> str:
     if not os.path.isabs(path):
-        raise ValueError(f"not an absolute path: {path!r}")
+        raise argparse.ArgumentTypeError(f"not an absolute path: {path!r}")
     return path
 
 
 def _format(name: str) -> str:
-    lockfiles.read(b"", format=name)  # a ValueError lists the formats
+    try:
+        lockfiles.read(b"", format=name)
+    except ValueError as error:  # it lists the formats
+        raise argparse.ArgumentTypeError(str(error)) from error
     return name
 
 
-# Help, metavar (None: a switch) and type of options that several commands have.
+_INTERVAL = "minimum time between two notices (default: 1d; 0: none)"
+_FAILING = "also notify, weekly, if checks have failed for so long (default: 7d)"
+
+# Help, metavar (None: a switch), type and default of options of several commands.
 _SHARED: Final[dict[str, tuple[Any, ...]]] = {
     "--cache-dir": ("the absolute path of the cache directory", "DIR", _absolute),
     "--lockfile": ("the lockfile's name in the directory", "NAME"),
     "--json": ("print one JSON object per environment and line",),
     "--platform": ("count upgrades for this platform, in the lockfile's word", "NAME"),
     "--max-age": ("how long a check is good for (default: 1d)", "DURATION", duration),
-    "--interval": (
-        "minimum time between two notices (default: 1d; 0: none)",
+    "--interval": (_INTERVAL, "DURATION", duration, "1d"),
+    "--could-not-check": (_FAILING, "DURATION", duration, "7d"),
+    "--timeout": (
+        "end a check after this time (default: 10m)",
         "DURATION",
-        duration,
+        limit,
+        "10m",
     ),
-    "--could-not-check": (
-        "also notify, weekly, if checks have failed for so long (default: 7d)",
-        "DURATION",
-        duration,
-    ),
-    "--timeout": ("end a check after this time (default: 10m)", "DURATION", limit),
     "--format": ("the lockfile's format (default: by its name)", "NAME", _format),
     "--sandbox": ("allow writing only in the scratch directory (needs bwrap)",),
 }

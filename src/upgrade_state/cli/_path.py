@@ -2,15 +2,9 @@
 The command `path`: where the records of a directory's environments are.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 from upgrade_state.cli._output import print_raw
-
-if TYPE_CHECKING:
-    from upgrade_state.cli._parser import Parser
-    from upgrade_state.cli._targets import Target
+from upgrade_state.cli._parser import Parser
+from upgrade_state.cli._targets import Target
 
 EXAMPLE = "path ~/src/shop"
 

@@ -2,19 +2,15 @@
 Progress of checks on a terminal.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import stat
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self, TextIO
 
 from upgrade_state.cli._output import err
 
 if TYPE_CHECKING:
-    from typing import Self, TextIO
-
     from rich.progress import Progress
 
 
@@ -44,19 +40,13 @@ class Counter(contextlib.ExitStack):
     def __enter__(self) -> Self:
         if self._is_shown and not _is_pipe(sys.stdout):
             with contextlib.suppress(ImportError):
-                from rich.console import Console
-                from rich.progress import (
-                    BarColumn,
-                    Progress,
-                    TextColumn,
-                    TimeElapsedColumn,
-                )
+                from rich import console, progress
 
-                text = TextColumn("{task.description}", markup=False)
-                columns = text, BarColumn(), TimeElapsedColumn()
-                self._bar = Progress(
-                    *columns,
-                    console=Console(stderr=True),
+                self._bar = progress.Progress(
+                    progress.TextColumn("{task.description}", markup=False),
+                    progress.BarColumn(),
+                    progress.TimeElapsedColumn(),
+                    console=console.Console(stderr=True),
                     redirect_stdout=_is_terminal(sys.stdout),
                     transient=True,
                 )
@@ -73,9 +63,8 @@ class Counter(contextlib.ExitStack):
             self._running.discard(name)
         else:
             self._running.add(name)
-        running = len(self._running)
         if self._bar is not None:
-            line = f"checking {name}"
+            line, running = f"checking {name}", len(self._running)
             if self._total > 1:
                 line = f"{running} running, {self._left - running} left"
             done = self._total - self._left

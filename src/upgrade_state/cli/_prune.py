@@ -2,19 +2,12 @@
 The command `prune`: forget environments whose directories were removed.
 """
 
-from __future__ import annotations
+import datetime as dt
 
-from typing import TYPE_CHECKING
-
-from upgrade_state.cli._durations import duration
+from upgrade_state import StateStore
 from upgrade_state.cli._output import out
+from upgrade_state.cli._parser import Parser, duration
 from upgrade_state.cli._targets import name_of
-
-if TYPE_CHECKING:
-    import datetime as dt
-
-    from upgrade_state import StateStore
-    from upgrade_state.cli._parser import Parser
 
 EXAMPLE = "prune --dry-run"
 

@@ -2,20 +2,14 @@
 The command `record`: store the result of a check that was made elsewhere.
 """
 
-from __future__ import annotations
-
 import os
-from typing import TYPE_CHECKING
 
 from upgrade_state import checks
 from upgrade_state.cli._check import BUSY, NO_CONSENT, OVERTAKEN
 from upgrade_state.cli._output import err
-from upgrade_state.cli._targets import UsageError, name_of
+from upgrade_state.cli._parser import Parser
+from upgrade_state.cli._targets import Target, UsageError, name_of
 from upgrade_state.exceptions import StateReadError
-
-if TYPE_CHECKING:
-    from upgrade_state.cli._parser import Parser
-    from upgrade_state.cli._targets import Target
 
 EXAMPLE = "record --old uv.lock --new /tmp/uv.lock"
 

@@ -2,17 +2,11 @@
 The command `show`: what is known of the environments of a directory.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
+from upgrade_state import Look
 from upgrade_state.cli._output import err, for_each, out, print_raw
+from upgrade_state.cli._parser import Parser, Question
+from upgrade_state.cli._targets import Target
 from upgrade_state.cli._view import View, is_recorded, print_view
-
-if TYPE_CHECKING:
-    from upgrade_state import Look
-    from upgrade_state.cli._parser import Parser, Question
-    from upgrade_state.cli._targets import Target
 
 EXAMPLE = "show ~/src/shop"
 

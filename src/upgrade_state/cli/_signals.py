@@ -2,20 +2,14 @@
 Signals during a check: they cancel it, so that processes and locks are released.
 """
 
-from __future__ import annotations
-
 import contextlib
 import signal
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from types import FrameType
+from typing import Final
 
-from upgrade_state import checks
+from upgrade_state import UpgradeStateError, checks
 from upgrade_state.cli._output import err
-from upgrade_state.exceptions import UpgradeStateError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from types import FrameType
-    from typing import Final
 
 # Not SIGINT: Ctrl-C raises KeyboardInterrupt, and a second one ends the wait.
 ENDING: Final = (signal.SIGTERM, signal.SIGHUP)

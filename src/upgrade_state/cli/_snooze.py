@@ -2,21 +2,13 @@
 The command `snooze`: no notice for some time.
 """
 
-from __future__ import annotations
-
 import datetime as dt
-from typing import TYPE_CHECKING
 
+from upgrade_state import Look
 from upgrade_state._messages import moment
-from upgrade_state.cli._durations import duration
 from upgrade_state.cli._output import err, for_each, out
-from upgrade_state.cli._parser import typed
-from upgrade_state.cli._targets import UsageError, name_of
-
-if TYPE_CHECKING:
-    from upgrade_state import Look
-    from upgrade_state.cli._parser import Parser
-    from upgrade_state.cli._targets import Target
+from upgrade_state.cli._parser import Parser, duration
+from upgrade_state.cli._targets import Target, UsageError, name_of
 
 EXAMPLE = "snooze --for 7d"
 
@@ -27,16 +19,12 @@ def add_options(parser: Parser) -> None:
     """
     parser.add_target()
     choice = parser.add_mutually_exclusive_group(required=True)
+    words = "how long to stay silent, such as 7d"
     choice.add_argument(
-        "--for",
-        dest="length",
-        metavar="DURATION",
-        type=typed(duration),
-        help="how long to stay silent, such as 7d",
+        "--for", dest="length", type=duration, metavar="DURATION", help=words
     )
-    choice.add_argument(
-        "--off", dest="length", action="store_const", const=None, help="end the snooze"
-    )
+    words = "end the snooze"
+    choice.add_argument("--off", dest="length", action="store_const", help=words)
 
 
 def run(target: Target, *, length: dt.timedelta | None) -> int:

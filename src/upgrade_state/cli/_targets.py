@@ -46,6 +46,7 @@ class Target:
         self.store = store
         self.env = env
         self.lockfile = lockfile
+        self._where = "." if env is None else env
 
     def present(self, where: "str | None" = None) -> "list[EnvironmentState]":
         """
@@ -110,8 +111,7 @@ class Target:
         if self.env is not None and (self.lockfile is not None or name is not None):
             return [environment.look() for environment in self.present()]
         places = list(upward(".")) if self.env is None else [self.env]
-        bare = {place: self.store.environment(place) for place in places}
-        paths = {None, *(environment.path for environment in bare.values())}
+        paths = {None, *(self.store.environment(place).path for place in places)}
         # A corrupt record does not contain its path, but it has the key.
         recorded = {
             look.environment.key: look
@@ -119,30 +119,26 @@ class Target:
             if look.environment.path in paths
         }
         for place in (*places, places[0]):  # the first one, if nothing is recorded
-            found = self._known_in(place, bare[place], recorded)
-            if any(environment.key in recorded for environment in found):
+            bare = self.store.environment(place)
+            found = {
+                environment.key: environment for environment in self.present(place)
+            }
+            others = [] if self.lockfile is not None else recorded.values()
+            for other in sorted(
+                (look.environment for look in others),
+                key=lambda environment: environment.lockfile_name or "",
+            ):
+                if other.path == bare.path or other.key == bare.key:
+                    found.setdefault(other.key, other)
+            if not recorded.keys().isdisjoint(found):
                 break
         looks = []
-        for environment in found or [bare[places[0]]]:
+        for environment in found.values() or [bare]:
             look = recorded.get(environment.key)
-            is_same = look is not None and look.environment.path == environment.path
-            looks.append(look if look is not None and is_same else environment.look())
+            if look is None or look.environment.path != environment.path:
+                look = environment.look()
+            looks.append(look)
         return looks
-
-    def _known_in(
-        self, place: str, bare: "EnvironmentState", recorded: "dict[str, Look]"
-    ) -> "list[EnvironmentState]":
-        found = self.present(place)
-        if self.lockfile is not None:
-            return found
-        keys = {environment.key for environment in found}
-        others = [
-            look.environment
-            for key, look in recorded.items()
-            if key not in keys
-            and (look.environment.path == bare.path or key == bare.key)
-        ]
-        return found + sorted(others, key=lambda e: e.lockfile_name or "")
 
     def the_one(self) -> "EnvironmentState":
         """
@@ -156,9 +152,8 @@ class Target:
             raise UsageError(f"{self.no_lockfile()}; name it with --lockfile")
         if len(found) > 1:
             names = ", ".join(environment.lockfile_name or "" for environment in found)
-            raise UsageError(
-                f"several lockfiles are here: {names}; pick one (--lockfile)"
-            )
+            message = f"several lockfiles are here: {names}; pick one (--lockfile)"
+            raise UsageError(message)
         return found[0]
 
     def no_lockfile(self) -> str:
@@ -186,10 +181,6 @@ class Target:
         found = self.present()
         of = ", ".join(map(name_of, found)) if found else f"it: {self.no_lockfile()}"
         return f"nothing is known of {of}"
-
-    @property
-    def _where(self) -> str:
-        return "." if self.env is None else self.env
 
 
 def name_of(environment: "EnvironmentState | Result") -> str:
@@ -260,11 +251,12 @@ def _lockfiles_in(directory: str) -> "list[str]":
     Return the known lockfiles in *directory*, sorted, and those below it.
     """
     try:
-        # A backslash is a separator on another system, and in no lockfile's name.
-        names = [
-            n for n in os.listdir(directory) if lockfiles.format_of(n) and "\\" not in n
-        ]
+        names = sorted(filter(lockfiles.format_of, os.listdir(directory)))
     except OSError:
         return []
-    names = [*sorted(names), *_BELOW]
-    return [name for name in names if os.path.isfile(f"{directory}/{name}")]
+    # A backslash is a separator on another system, and in no lockfile's name.
+    return [
+        name
+        for name in (*names, *_BELOW)
+        if "\\" not in name and os.path.isfile(f"{directory}/{name}")
+    ]

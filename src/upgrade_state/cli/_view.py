@@ -2,28 +2,19 @@
 Print a look at an environment, as text and as JSON.
 """
 
-from __future__ import annotations
-
 import datetime as dt
 import json
 import os
 import re
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Iterable
+from typing import Any, Final, Literal
 
-from upgrade_state import lockfiles
+from upgrade_state import Freshness, Look, UpgradeStateError, Verdict, lockfiles
 from upgrade_state._messages import duration, moment
+from upgrade_state.cli._activation import recipe_of
 from upgrade_state.cli._output import out
+from upgrade_state.cli._parser import Question
 from upgrade_state.cli._targets import name_of
-from upgrade_state.exceptions import ResolverError, UpgradeStateError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from typing import Any, Final
-
-    from upgrade_state import Freshness, Look, Verdict
-    from upgrade_state.checks import Recipe
-    from upgrade_state.cli._parser import Question
-    from upgrade_state.lockfiles import Upgrade
 
 # More rows are not read.
 _ROWS: Final = 50
@@ -62,21 +53,22 @@ class View:
         self.name: Final = name_of(look.environment)
         self.platform: Final = question.platform
         self.verdict: Final = question.verdict(look)
-        self.freshness: Final = question.freshness(look)
+        self.freshness: Final = look.freshness(max_age=question.max_age)
         missing = None if look.record is None else look.missing
         self.gone: Final = missing and f"its {missing} is gone"
+        self._result: Final = look.record and look.record["result"]
 
     @property
     def found(self) -> str:
         """
         The result of the last check, whether or not a notice is due.
         """
-        result = self.look.record and self.look.record["result"]
-        if not result:
+        if not self._result:
             return "nothing is known"
         summary = self.look.summary(self.platform)
-        is_opaque = summary is not None and result["counts"] is None
-        return "the lockfile would change" if is_opaque else summary or "no upgrades"
+        if summary is not None and self._result["counts"] is None:
+            return "the lockfile would change"
+        return summary or "no upgrades"
 
     @property
     def outdated(self) -> str | None:
@@ -91,7 +83,7 @@ class View:
         """
         Why the lockfiles could only be compared as a whole; None: they were read.
         """
-        result = self.look.record and self.look.record["result"]
+        result = self._result
         if not result or result["format"] is None or result["counts"] is not None:
             return None
         sides: tuple[Literal["old", "new"], ...] = ("old", "new")
@@ -136,12 +128,9 @@ class View:
         Return one line: the fields of the record, the answers, and *more*.
         """
         environment = self.look.environment
-        fields: dict[str, Any] = dict.fromkeys(_FIELDS)
-        fields |= {
-            "environment": environment.path,
-            "lockfile": environment.lockfile_name,
-            "generation": 0,
-        }
+        fields: dict[str, Any] = dict.fromkeys(_FIELDS) | {"generation": 0}
+        fields["environment"] = environment.path
+        fields["lockfile"] = environment.lockfile_name
         fields |= self.look.record or {}
         if fields["failure"] is not None:
             fields["failure"] = {"since": None} | fields["failure"]
@@ -169,20 +158,6 @@ def is_recorded(look: Look) -> bool:
     return look.record is not None or look.is_corrupt or look.error is not None
 
 
-def recipe_of(look: Look) -> Recipe | None:
-    """
-    Return the recipe that the record names; None: it names none that is installed.
-    """
-    if look.recipe is None:
-        return None
-    from upgrade_state import checks
-
-    try:
-        return checks.recipe_named(look.recipe)
-    except ResolverError:
-        return None
-
-
 def print_view(view: View, *, every: bool) -> None:
     """
     Print everything that is known, for people.
@@ -190,42 +165,38 @@ def print_view(view: View, *, every: bool) -> None:
     Args:
         every: Print every upgrade, however many there are.
     """
+    record = view.look.record
+    recipe = record and record["recipe"]
     out(view.name)
-    for label, text in _facts(view):
-        out(f"  {label + ':':<9} {text}")
-        if label == "found":
+    if view.look.is_corrupt:
+        _print_fact("record", "corrupt; the next check replaces it")
+    if record is not None:
+        by = f", by the recipe {recipe}" if recipe else ""
+        _print_fact("checked", f"{_when(record['last_checked'])}{by}")
+        if record["result"] is not None:
+            _print_fact("found", view.found)
             try:
                 print_upgrades(view, every=every)
             except UpgradeStateError as error:  # a file is gone, or damaged
                 out(f"    {error}")
-
-
-def _facts(view: View) -> Iterator[tuple[str, str]]:
-    record = view.look.record
-    recipe = record and record["recipe"]
-    if view.look.is_corrupt:
-        yield "record", "corrupt; the next check replaces it"
-    if record is not None:
-        by = f", by the recipe {recipe}" if recipe else ""
-        yield "checked", f"{_when(record['last_checked'])}{by}"
-        if record["result"] is not None:
-            yield "found", view.found
-        yield "told", _when(record["last_notified"])
+        _print_fact("told", _when(record["last_notified"]))
         if record["snoozed_until"] is not None:
-            yield "snoozed", f"until {moment(time_of(record['snoozed_until']))}"
+            _print_fact("snoozed", f"until {moment(time_of(record['snoozed_until']))}")
         if record["failure"] is not None:
-            yield "failed", _failed(record["failure"])
-    yield "notice", str(view.verdict)
-    yield "check", str(view.freshness)
-    why_manual = view.why_manual
-    if why_manual is None:
-        words = "start automatically (hook, notify --check), by the recipe"
-        yield "checks", f"{words} {recipe}"
-    else:
-        when = "only when you run upgrade-state check"
-        yield "checks", f"{'none' if view.gone else when}: {why_manual}"
+            _print_fact("failed", _failed(record["failure"]))
+    _print_fact("notice", str(view.verdict))
+    _print_fact("check", str(view.freshness))
+    checks = f"start automatically (hook, notify --check), by the recipe {recipe}"
+    if view.why_manual is not None:
+        when = "none" if view.gone else "only when you run upgrade-state check"
+        checks = f"{when}: {view.why_manual}"
+    _print_fact("checks", checks)
     if view.log_path is not None:
-        yield "log", view.log_path
+        _print_fact("log", view.log_path)
+
+
+def _print_fact(label: str, text: str) -> None:
+    out(f"  {label + ':':<9} {text}")
 
 
 def _failed(failure: dict[str, Any]) -> str:
@@ -283,35 +254,29 @@ def print_upgrades(view: View, *, every: bool) -> None:
         out(f"    to upgrade: {recipe.upgrade} (details: {recipe.details})")
 
 
-def _rows(upgrades: Iterable[Upgrade], platform: str | None) -> list[str]:
+def _rows(upgrades: Iterable[lockfiles.Upgrade], platform: str | None) -> list[str]:
     """
     Return one line for each change, directly required packages first.
 
     A change that is the same on several platforms is one line.
     """
     rows = [u for u in upgrades if platform is None or u.platform in (None, platform)]
-    all_platforms = {u.platform for u in rows if u.platform}
-
-    def order(upgrade: Upgrade) -> tuple[Any, ...]:
-        return _KINDS.index(upgrade.kind), upgrade.direct is not True, upgrade.name
-
-    platforms: dict[tuple[Any, ...], list[str]] = {}
-    for upgrade in sorted(rows, key=order):
-        found = platforms.setdefault((*order(upgrade), _row(upgrade)), [])
-        found += [upgrade.platform] if upgrade.platform else []
-    return [
-        f"{row} [{', '.join(dict.fromkeys(found))}]"
-        if found and set(found) != all_platforms
-        else row
-        for (*_, row), found in platforms.items()
-    ]
+    rows.sort(key=lambda u: (_KINDS.index(u.kind), u.direct is not True, u.name))
+    platforms: dict[str, set[str]] = {}
+    for upgrade in rows:
+        found = platforms.setdefault(_row(upgrade), set())
+        if upgrade.platform:
+            found.add(upgrade.platform)
+    lines = []
+    for row, found in platforms.items():
+        is_everywhere = not found or found == set().union(*platforms.values())
+        lines.append(row if is_everywhere else f"{row} [{', '.join(sorted(found))}]")
+    return lines
 
 
-def _row(upgrade: Upgrade) -> str:
-    old, new = (
-        _short(", ".join(versions)) or "unknown"
-        for versions in (upgrade.old, upgrade.new)
-    )
+def _row(upgrade: lockfiles.Upgrade) -> str:
+    old = _short(", ".join(upgrade.old)) or "unknown"
+    new = _short(", ".join(upgrade.new)) or "unknown"
     mark = " (local)" if upgrade.local else " (internal)" if upgrade.internal else ""
     builds = _short(upgrade.old_build or ""), _short(upgrade.new_build or "")
     # Two builds that are equal or long, such as paths in a Nix store, say nothing.
