@@ -64,21 +64,22 @@ def findings(store: StateStore) -> Iterator[Finding]:
         if value and not os.path.isabs(value):
             words = f"{name} is not an absolute path and is ignored"
             yield Finding("variable", words, value)
-    yield from obstacles(store)
+    found = list(obstacles(store))
+    yield from found
     try:
         root = store._place()  # noqa: SLF001
-        if not _record.is_trusted(root):
-            return
-    except UpgradeStateError:  # an obstacle
-        return
-    try:
-        yield from _access(root)
-        for name in _files.SUBDIRECTORIES:
-            yield from _subdirectory(f"{root}/{name}")
-        yield from _records(root)
-        yield from _leftovers(root)
+        if _record.is_trusted(root):
+            yield from _access(root)
+            for name in _files.SUBDIRECTORIES:
+                yield from _subdirectory(root, name)
+            for name in _files.names_in(root):
+                if name not in _files.SUBDIRECTORIES:
+                    yield from _access(f"{root}/{name}")
+                    yield from _record_file(root, name)
     except UpgradeStateError as error:
-        yield Finding("store", error.message, error.path)
+        finding = Finding("store", error.message, error.path)
+        if finding not in found:
+            yield finding
 
 
 def obstacles(store: StateStore) -> Iterator[Finding]:
@@ -121,7 +122,8 @@ def _access(path: str) -> Iterator[Finding]:
         yield Finding("access", f"is open to others ({mode})", path)
 
 
-def _subdirectory(path: str) -> Iterator[Finding]:
+def _subdirectory(root: str, directory: str) -> Iterator[Finding]:
+    path = f"{root}/{directory}"
     if not os.path.lexists(path):
         return
     if not stat.S_ISDIR(os.lstat(path).st_mode):
@@ -130,7 +132,11 @@ def _subdirectory(path: str) -> Iterator[Finding]:
     yield from _access(path)
     for name in _files.names_in(path):
         yield from _access(f"{path}/{name}")
-    if os.path.basename(path) != "locks":
+        is_orphan = not os.path.lexists(f"{root}/{name[:32]}.json")
+        if directory == "tmp" or (is_orphan and directory != "locks"):
+            words = f"{'prune' if is_orphan else 'the next writer'} deletes it"
+            yield Finding("leftover", f"was left behind; {words}", f"{path}/{name}")
+    if directory != "locks":
         return
     import fcntl  # noqa: PLC0415 - not on Windows
 
@@ -147,23 +153,16 @@ def _subdirectory(path: str) -> Iterator[Finding]:
         os.close(fd)
 
 
-def _records(root: str) -> Iterator[Finding]:
-    for name in _files.names_in(root):
-        path = f"{root}/{name}"
-        key, ending = name[:32], name[32:]
-        if name in _files.SUBDIRECTORIES:
-            continue
-        yield from _access(path)
-        if not _files.is_key(key) or ending not in (".json", ".json.corrupt"):
-            yield Finding("leftover", "does not belong here", path)
-        elif ending == ".json.corrupt":
-            words = "was a corrupt record, which a check has replaced; delete it"
-            yield Finding("leftover", words, path)
-        else:
-            yield from _record_and_results(_store.Entry(root, key, None, None), path)
-
-
-def _record_and_results(entry: _store.Entry, path: str) -> Iterator[Finding]:
+def _record_file(root: str, name: str) -> Iterator[Finding]:
+    path, key, ending = f"{root}/{name}", name[:32], name[32:]
+    if not _files.is_key(key) or ending not in (".json", ".json.corrupt"):
+        yield Finding("leftover", "does not belong here", path)
+        return
+    if ending == ".json.corrupt":
+        words = "was a corrupt record, which a check has replaced; delete it"
+        yield Finding("leftover", words, path)
+        return
+    entry = _store.Entry(root, key, None, None)
     try:
         record = _store.read(entry)
     except UpgradeStateError as error:
@@ -177,17 +176,3 @@ def _record_and_results(entry: _store.Entry, path: str) -> Iterator[Finding]:
             _store.read_result(entry, field, record)
         except UpgradeStateError as error:
             yield Finding("result", error.message, error.path)
-
-
-def _leftovers(root: str) -> Iterator[Finding]:
-    for directory in ("results", "logs", "tmp"):
-        path = f"{root}/{directory}"
-        if not os.path.isdir(path):
-            continue
-        for name in _files.names_in(path):
-            if not os.path.lexists(f"{root}/{name[:32]}.json"):
-                words = "was left behind; prune deletes it"
-                yield Finding("leftover", words, f"{path}/{name}")
-            elif directory == "tmp":
-                words = "was left behind; the next writer deletes it"
-                yield Finding("leftover", words, f"{path}/{name}")

@@ -113,31 +113,23 @@ class Target:
         places = list(upward(".")) if self.env is None else [self.env]
         paths = {None, *(self.store.environment(place).path for place in places)}
         # A corrupt record does not contain its path, but it has the key.
-        recorded = {
-            look.environment.key: look
-            for look in self.store.looks()
-            if look.environment.path in paths
-        }
+        looks = [look for look in self.store.looks() if look.environment.path in paths]
+        looks.sort(key=lambda look: look.environment.lockfile_name or "")
+        recorded = {look.environment.key: look for look in looks}
         for place in (*places, places[0]):  # the first one, if nothing is recorded
             bare = self.store.environment(place)
-            found = {
-                environment.key: environment for environment in self.present(place)
-            }
-            others = [] if self.lockfile is not None else recorded.values()
-            for other in sorted(
-                (look.environment for look in others),
-                key=lambda environment: environment.lockfile_name or "",
-            ):
-                if other.path == bare.path or other.key == bare.key:
-                    found.setdefault(other.key, other)
+            found = {e.key: e for e in self.present(place)}
+            for key, look in recorded.items():
+                is_here = look.environment.path == bare.path or key == bare.key
+                if is_here and self.lockfile is None:
+                    found.setdefault(key, look.environment)
             if not recorded.keys().isdisjoint(found):
                 break
         looks = []
         for environment in found.values() or [bare]:
-            look = recorded.get(environment.key)
-            if look is None or look.environment.path != environment.path:
-                look = environment.look()
-            looks.append(look)
+            known = recorded.get(environment.key)
+            is_same = known and known.environment.path == environment.path
+            looks.append(known if known and is_same else environment.look())
         return looks
 
     def the_one(self) -> "EnvironmentState":
