@@ -89,11 +89,12 @@ def desk(environment, commit, lock_of, tmp_path, monkeypatch):
 
 
 class TestNotify:
-    def test_due(self, desk, run):
+    @pytest.mark.parametrize("words", [(), ("--interval=1d", "--interval=2d")])
+    def test_due(self, desk, run, words):
         """
         A due check is made by the recipe that the user ran.
         """
-        result = run("notify", "--check")
+        result = run("notify", *words, "--check")
         log = desk.ended()
 
         assert (0, "", "") == (result.status, result.out, result.err)
@@ -102,34 +103,6 @@ class TestNotify:
         assert "uv" == desk.environment.look().information.recipe
         assert f"upgrade-state: {desk.environment.path} (uv.lock): checked\n" in log
         assert LINE == run("notify").err
-
-    def test_parser(self, desk, run):
-        """
-        Other arguments do the same by way of the parser.
-        """
-        assert 0 == run("notify", "--interval=1d", "--interval=2d", "--check").status
-        desk.ended()
-
-        assert 2 == desk.generation
-
-    @pytest.mark.parametrize("words", [(), ("--platform=a", "--platform=b")])
-    def test_not_asked(self, desk, run, words):
-        """
-        Without the option nothing is started.
-        """
-        run("notify", *words)
-
-        assert not desk.log.exists()
-
-    def test_not_due(self, desk, run, commit, lock_of):
-        """
-        Nothing is started if no check is due.
-        """
-        commit(desk.environment, lock_of(attrs="25"), recipe="uv")
-
-        run("notify", "--check")
-
-        assert not desk.log.exists()
 
     def test_max_age(self, desk, run, commit, lock_of):
         """
@@ -169,72 +142,62 @@ class TestNotify:
 
         assert 2 == desk.generation
 
-    def test_no_lockfile_name(self, desk, run, commit, shop):
-        """
-        An environment without a lockfile has no recipe that could check it.
-        """
-        (shop / "uv.lock").rename(shop / "other.txt")
-        bare = desk.environment.store.environment(shop)
-        commit(bare, b"x", recipe="uv", now=LONG_AGO)
-
-        run("notify", "--check")
-
-        assert not os.path.exists(bare.log_path)
-
-    def test_switched_off(self, desk, run, monkeypatch):
-        """
-        A switch for notices is one for checks, too.
-        """
-        monkeypatch.setenv("CI", "1")
-
-        run("notify", "--check")
-
-        assert not desk.log.exists()
-
-    def test_explain(self, desk, run):
-        """
-        An explanation starts nothing.
-        """
-        run("notify", "--check", "--explain")
-
-        assert not desk.log.exists()
-
-    def test_weight(self, desk, commit):
-        """
-        To find that no check is due loads next to nothing.
-        """
-        current = Path(desk.environment.path, "uv.lock").read_bytes()
-        commit(desk.environment, current, recipe="uv")
-        code = (
-            f"import sys; sys.path = {sys.path!r}; before = set(sys.modules);"
-            "from upgrade_state.cli import main; main(sys.argv[1:]);"
-            "print(*sorted(sys.modules.keys() - before))"
-        )
-        words = ("notify", "--check", "--or-above")
-        command = [sys.executable, "-S", "-c", code, *words]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
-        loaded = set(done.stdout.split())
-
-        heavy = {"argparse", "attrs", "datetime", "enum", "fcntl", "filelock", "json"}
-        assert set() == loaded & (heavy | {"subprocess", "upgrade_state._background"})
-
 
 class TestConsent:
-    def nothing_starts(self, desk, run):
-        result = run("notify", "--check")
+    def not_due(self, desk, commit, _):
+        commit(desk.environment, b"x", recipe="uv")
 
-        assert (0, "") == (result.status, result.out)
-        assert not desk.log.exists()
+    def no_lockfile(self, desk, *_):
+        Path(desk.environment.path, "uv.lock").unlink()
 
-    def test_no_lockfile_any_more(self, desk, run, shop):
+    def by_a_command(self, desk, commit, _):
+        commit(desk.environment, b"x", now=LONG_AGO)
+
+    def corrupt(self, desk, *_):
+        Path(desk.environment.record_path).write_bytes(b'{"recipe": "uv"}')
+
+    def untrusted(self, desk, *_):
+        Path(desk.environment.record_path).parent.chmod(0o777)
+
+    def forgotten(self, desk, *_):
+        desk.environment.forget()
+
+    def switched_off(self, _, __, monkeypatch):
+        monkeypatch.setenv("CI", "1")
+
+    def nameless(self, desk, commit, _):
+        path = Path(desk.environment.path, "uv.lock")
+        bare = desk.environment.store.environment(path.parent)
+        path.rename(path.with_name("other.txt"))
+        commit(bare, b"x", recipe="uv", now=LONG_AGO)
+
+    @pytest.mark.parametrize(
+        ("change", "words"),
+        [
+            (None, ()),
+            (None, ("--platform=a", "--platform=b")),
+            (None, ("--check", "--explain")),
+            (not_due, ("--check",)),
+            (no_lockfile, ("--check", "--lockfile=uv.lock", ".")),
+            (by_a_command, ("--check",)),
+            (corrupt, ("--check",)),
+            (untrusted, ("--check",)),
+            (forgotten, ("--check",)),
+            (switched_off, ("--check",)),
+            (nameless, ("--check",)),
+        ],
+    )
+    def test_nothing_starts(self, desk, run, commit, monkeypatch, change, words):
         """
-        No process is started if the lockfile was removed.
+        Nothing starts without the option, a due check, a lockfile and a consent.
         """
-        (shop / "uv.lock").unlink()
+        if change is not None:
+            change(self, desk, commit, monkeypatch)
 
-        run("notify", "--check", "--lockfile=uv.lock", shop)
+        result = run("notify", *words)
 
-        assert not desk.log.exists()
+        assert 0 == result.status
+        assert [] == os.listdir(desk.log.parent)
 
     def test_first_lockfile(self, desk, run, shop, commit):
         """
@@ -247,50 +210,6 @@ class TestConsent:
 
         desk.ended()
         assert desk.starts.exists()
-
-    def test_unknown(self, desk, run, tmp_path, monkeypatch):
-        """
-        Entering a directory without a record starts nothing.
-        """
-        (tmp_path / "new").mkdir()
-        Path(desk.environment.path, "uv.lock").rename(tmp_path / "new" / "uv.lock")
-
-        run("notify", "--check", tmp_path / "new")
-
-        assert [] == os.listdir(desk.log.parent)
-
-    def test_command(self, desk, run, commit):
-        """
-        A check by a command, or made elsewhere, is not repeated.
-        """
-        commit(desk.environment, b"x", now=LONG_AGO)
-
-        self.nothing_starts(desk, run)
-
-    @pytest.mark.parametrize("garbage", [b"", b"{}", b'{"recipe": "uv"}'])
-    def test_corrupt(self, desk, run, garbage):
-        """
-        A corrupt record names no recipe.
-        """
-        Path(desk.environment.record_path).write_bytes(garbage)
-
-        self.nothing_starts(desk, run)
-
-    def test_unreadable(self, desk, run):
-        """
-        A record in a store that is not trusted names no recipe.
-        """
-        os.chmod(desk.environment.store._place(), 0o777)
-
-        self.nothing_starts(desk, run)
-
-    def test_forgotten(self, desk, run):
-        """
-        To forget an environment withdraws it.
-        """
-        assert 0 == run("forget").status
-
-        self.nothing_starts(desk, run)
 
     def test_withdrawn_meanwhile(self, desk, run):
         """
@@ -357,10 +276,8 @@ class TestConsent:
         shutil.copy(desk.environment.record_path, stranger.record_path)
         monkeypatch.chdir(other)
 
-        self.nothing_starts(desk, run)
-
-        log = desk.log.with_name(f"{stranger.key}.log")
-        assert not log.exists()
+        assert "" == run("notify", "--check").err
+        assert [] == os.listdir(desk.log.parent)
         assert "before you have run" in run("_background", other, "uv.lock").err
         assert not desk.runs.exists()
 
@@ -428,28 +345,19 @@ class TestBackground:
     @pytest.mark.parametrize(
         ("words", "message"),
         [
-            (["--", "true"], "unrecognized arguments"),
-            (["--max-age", "soon"], "not a duration"),
+            (["/", "x", "--", "true"], "unrecognized arguments"),
+            (["/", "x", "--max-age", "soon"], "not a duration"),
+            (["/", "../x"], "not a lockfile's name"),
         ],
     )
-    def test_mistakes(self, desk, background, words, message):
+    def test_mistakes(self, run, words, message):
         """
         Other arguments than those of `notify --check` are refused.
         """
-        result = background(*words)
+        result = run("_background", *words)
 
         assert (2, "") == (result.status, result.out)
         assert message in result.err
-        assert not desk.is_running()
-
-    def test_no_name(self, run):
-        """
-        A lockfile's name that leads elsewhere is refused.
-        """
-        result = run("_background", "/", "../x")
-
-        assert (2, "") == (result.status, result.out)
-        assert "not a lockfile's name" in result.err
 
 
 class TestCrowd:

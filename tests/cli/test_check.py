@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from helpers import refuse
 from upgrade_state import CheckGuard, StateStore, checks
 
 CHOICES = ", ".join(sorted(checks.RECIPES))
@@ -93,15 +94,6 @@ class TestCheck:
 
         assert 0 == result.status
         assert "no recipe for requirements.txt" in result.err
-
-    def test_no_manifest(self, shop, run):
-        """
-        A lockfile without its manifest is a mistake that names the manifest.
-        """
-        result = run("check")
-
-        assert 2 == result.status
-        assert "no recipe for uv.lock without pyproject.toml; give a" in result.err
 
     @pytest.mark.parametrize("tool", ["uv", "pdm"])
     def test_other_tool(self, shop, run, tool):
@@ -211,27 +203,6 @@ class TestCheck:
         assert result.err.endswith("failed with exit status 1: no network\n")
         assert 1 == environment.look().information.failure.attempts
 
-    def test_busy(self, environment, run, python):
-        """
-        A check that another one is in the way of is exit status 1.
-        """
-        with environment.try_check():
-            result = run("check", *python(UPGRADE))
-
-        assert 1 == result.status
-        assert result.err.endswith("another process is checking it\n")
-
-    def test_dropped(self, environment, run, python, monkeypatch):
-        """
-        A check that was overtaken is exit status 1.
-        """
-        monkeypatch.setattr(CheckGuard, "commit", lambda *_, **__: False)
-
-        result = run("check", *python(UPGRADE))
-
-        assert 1 == result.status
-        assert "another check was faster" in result.err
-
     def test_format(self, shop, run, python):
         """
         A format may be given for a lockfile of any name.
@@ -261,12 +232,7 @@ class TestCheck:
         ("words", "message"),
         [
             (["--lockfile", "x.lock"], "no recipe for x.lock; give a COMMAND"),
-            (
-                [
-                    "..",
-                ],
-                "make one, or pick a recipe (--recipe), or give a COMMAND",
-            ),
+            ([".."], "make one, or pick a recipe (--recipe), or give a COMMAND"),
             (["..", "--", "true"], "; name it with --lockfile"),
             (["true"], "there is no such directory or lockfile: 'true'"),
             ([".", "true"], "true (a COMMAND comes after --; see upgrade-state check"),
@@ -300,6 +266,13 @@ class TestCheck:
             ),
             (["--lockfile", "../x"], "not a lockfile's name"),
             (["--cache-dir", "x"], "not an absolute path: 'x'"),
+            (
+                ["--recipe", "npm"],
+                "neither package-lock.json nor package.json is in '/",
+            ),
+            (["two", "--", "true"], "manifest.lock, uv.lock; pick one (--lockfile)"),
+            (["two"], "manifest.lock and uv.lock without pyproject.toml; give a"),
+            (["--cache-dir=/proc/none", "--", "true"], "'/proc/none"),
         ],
     )
     def test_usage(self, shop, run, words, message):
@@ -308,26 +281,15 @@ class TestCheck:
         """
         (shop / "pyproject.toml").touch()
         (shop / "out").symlink_to("/etc/passwd")
+        (shop / "two").mkdir()
+        for name in ("manifest.lock", "uv.lock"):
+            (shop / "two" / name).touch()
         result = run("check", *words)
 
         assert (2, "") == (result.status, result.out)
         assert 1 == len(result.err.splitlines())
         assert message in result.err
         assert [] == list(StateStore())
-
-    @pytest.mark.parametrize("words", [(), ("--", "true")])
-    def test_below(self, shop, run, monkeypatch, words):
-        """
-        Below the lockfile's directory, the message names that directory.
-        """
-        (shop / "src").mkdir()
-        monkeypatch.chdir(shop / "src")
-
-        result = run("check", *words)
-
-        where = f"no known lockfile is in '{shop / 'src'}', but one is in '{shop}'; "
-        assert 2 == result.status
-        assert where in result.err
 
     def test_deleted(self, shop, run, monkeypatch):
         """
@@ -340,16 +302,6 @@ class TestCheck:
             result = run("check", "..", *more)
 
             assert (2, f"upgrade-state: {words}\n") == (result.status, result.err)
-
-    def test_recipe_of_another_place(self, shop, environment, run):
-        """
-        A recipe that there is nothing for is a mistake, and is not remembered.
-        """
-        result = run("check", "--recipe", "npm")
-
-        words = f"neither package-lock.json nor package.json is in '{shop}'"
-        assert (2, f"upgrade-state: {words}\n") == (result.status, result.err)
-        assert [] == list(environment.store)
 
     def test_consent_ends(self, environment, run, fake_uv, python):
         """
@@ -380,17 +332,6 @@ class TestCheck:
         assert "recipes: cargo, " in missing
         assert ", odd, " in missing
 
-    def test_several(self, shop, run):
-        """
-        A command is for one lockfile.
-        """
-        (shop / "manifest.lock").write_text("{}")
-
-        result = run("check", "--", "true")
-
-        assert 2 == result.status
-        assert "manifest.lock, uv.lock; pick one (--lockfile)" in result.err
-
     def test_script_here(self, environment, shop, run, python):
         """
         A command with a path is the one that the user sees.
@@ -402,32 +343,34 @@ class TestCheck:
         assert 0 == run("check", "--copy", "relock", "--", "./relock").status
         assert 2 == environment.look().information.generation
 
-    def test_store_refuses(self, shop, run, monkeypatch, python):
-        """
-        A store that cannot be written is one line, and exit status 2.
-        """
-        monkeypatch.setenv("UPGRADE_STATE_CACHE_DIR", "/proc/none")
-
-        result = run("check", *python(UPGRADE))
-
-        assert 2 == result.status
-        assert 1 == len(result.err.splitlines())
-
-
-class TestHiddenDirectory:
-    def test_reason(self, shop, run, monkeypatch):
+    @pytest.mark.parametrize("words", [(), ("--", "true")])
+    def test_hidden_directory(self, shop, run, monkeypatch, words):
         """
         A directory that may not be read is the reason that nothing was found.
         """
+        monkeypatch.setattr("os.listdir", refuse())
 
-        def refuse(_):
-            raise PermissionError(13, "Permission denied")
-
-        monkeypatch.setattr("os.listdir", refuse)
-        result = run("check", ".", "--", "true")
+        result = run("check", ".", *words)
 
         assert 2 == result.status
         assert "could not look into '.' (Permission denied)" in result.err
+
+
+@pytest.mark.parametrize(
+    "words", [("check", "--", "true"), ("record", "--old=uv.lock", "--new=uv.lock")]
+)
+def test_in_vain(environment, run, monkeypatch, words):
+    """
+    If another check is running, or was faster, the exit status is 1.
+    """
+    with environment.try_check():
+        busy = run(*words)
+    monkeypatch.setattr(CheckGuard, "commit", lambda *_, **__: False)
+    overtaken = run(*words)
+
+    assert (1, 1) == (busy.status, overtaken.status)
+    assert "another process is checking it" in busy.err
+    assert "another check was faster; its result is kept" in overtaken.err
 
 
 class TestRecord:
@@ -435,29 +378,21 @@ class TestRecord:
         """
         A result of elsewhere is stored.
         """
-        (shop / "new").write_bytes(lock_of(attrs="25.0", idna="3.9"))
+        new = lock_of(attrs="25.0", idna="3.9")
+        (shop / "new").write_bytes(new)
 
         result = run("record", "--old", "uv.lock", "--new", "new")
 
         assert (0, "", "") == (result.status, result.out, result.err)
-        assert {"*": (1, 0)} == {
-            k: (c.version, c.rebuild)
-            for k, c in environment.look().information.result.counts.items()
-        }
-
-    def test_old(self, environment, shop, run):
-        """
-        The old lockfile is the given file, not the current one.
-        """
-        (shop / "old").write_bytes(b"other")
-
-        run("record", "--old", "old", "--new", "old")
-
-        assert b"other" == environment.kept_lockfile("old")
+        assert new == environment.kept_lockfile("new")
+        assert "1 version change" == environment.look().summary()
 
     @pytest.mark.parametrize(
         ("words", "message"),
         [
+            (["--old=x"], "There is no regular file: 'x'"),
+            (["--new=empty"], "The new lockfile is not a uv lockfile"),
+            (["--format=none"], "Unknown format 'none'"),
             (["none"], "there is no such directory or lockfile: 'none'"),
             (["none/uv.lock"], "there is no such directory or lockfile: 'none/uv"),
             (["none", "--lockfile=x"], "there is no such directory or lockfile: 'no"),
@@ -469,7 +404,8 @@ class TestRecord:
         A result that no notice could be about is a mistake; nothing is stored.
         """
         (shop / "src").mkdir()
-        result = run("record", *words, "--old=uv.lock", "--new=uv.lock")
+        (shop / "empty").touch()
+        result = run("record", "--old=uv.lock", "--new=uv.lock", *words)
 
         assert 2 == result.status
         assert message.format(shop=shop) in result.err
@@ -489,47 +425,6 @@ class TestRecord:
             "uv"
             == StateStore().environment("src", "x").look().information.result.format
         )
-
-    def test_missing(self, shop, run):
-        """
-        A file that is not there is named.
-        """
-        result = run("record", "--old", "x", "--new", "uv.lock")
-
-        assert 2 == result.status
-        assert "upgrade-state: There is no regular file: 'x'\n" == result.err
-
-    @pytest.mark.parametrize("new", [b"", b"version = 1"])
-    def test_half_a_lockfile(self, checked, shop, run, new):
-        """
-        A file that a check would refuse is refused; the earlier result stays.
-        """
-        (shop / "half").write_bytes(new)
-
-        result = run("record", "--old", "uv.lock", "--new", "half")
-
-        assert 2 == result.status
-        assert "The new lockfile is not a uv lockfile" in result.err
-        assert "1 version change" == checked.look().verdict().summary
-
-    def test_unknown_format(self, shop, run):
-        """
-        A format is unknown before anything is stored.
-        """
-        result = run("record", "--old=uv.lock", "--new=uv.lock", "--format=none")
-
-        assert 2 == result.status
-
-    def test_of_another_lockfile(self, shop, run, lock_of):
-        """
-        A result that is of no use for what lies there now is said to be so.
-        """
-        (shop / "old").write_bytes(lock_of(attrs="1.0"))
-
-        result = run("record", "--old", "old", "--new", "uv.lock")
-
-        assert 0 == result.status
-        assert "its lockfile is another one than old" in result.err
 
     @pytest.mark.parametrize("silent", ["snoozed", "switched-off", "no-upgrades"])
     def test_silent(self, environment, shop, run, monkeypatch, silent):
@@ -559,24 +454,3 @@ class TestRecord:
 
         told = "its checks no longer start automatically"
         assert [True, False] == [told in run(*words).err for _ in range(2)]
-
-    def test_busy(self, environment, run):
-        """
-        While a check is running, the answer is no.
-        """
-        with environment.try_check():
-            result = run("record", "--old", "uv.lock", "--new", "uv.lock")
-
-        assert 1 == result.status
-        assert "another process is checking it" in result.err
-
-    def test_dropped(self, environment, run, monkeypatch):
-        """
-        If another check was faster, the answer is no.
-        """
-        monkeypatch.setattr(CheckGuard, "commit", lambda *_, **__: False)
-
-        result = run("record", "--old", "uv.lock", "--new", "uv.lock")
-
-        assert 1 == result.status
-        assert "another check was faster" in result.err

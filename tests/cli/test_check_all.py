@@ -9,7 +9,6 @@ import pytest
 
 from helpers import wait_until
 from upgrade_state import CheckGuard, StateStore
-from upgrade_state.checks import _scope
 
 # What upgrades anything: the new lockfile is the old one and a line.
 UPGRADE = "open('pins.lock', 'a').write('new')"
@@ -167,28 +166,6 @@ class TestAll:
         line = f"The record is corrupt or may not be read: '{path}' (upgrade-state"
         assert line in result.err
 
-    def test_busy(self, many, run, python):
-        """
-        An environment that another process is checking is exit status 1.
-        """
-        with many[1].try_check():
-            result = run("check", "--all", *python(UPGRADE))
-
-        assert 1 == result.status
-        assert f"{many[1].path} (pins.lock): another process is checking" in result.err
-
-    def test_dropped(self, many, run, python, monkeypatch):
-        """
-        An environment whose check was overtaken is exit status 1.
-        """
-        monkeypatch.setattr(CheckGuard, "commit", lambda *_, **__: False)
-
-        result = run("check", "--all", *python(UPGRADE))
-
-        assert 1 == result.status
-        assert "another check was faster; its result is kept" in result.err
-        assert "upgrade-state: 5 overtaken" in result.err
-
     def test_deadline(self, many, run, python, monkeypatch):
         """
         The limit is one for the whole run.
@@ -201,7 +178,8 @@ class TestAll:
             begun = sum(os.path.exists(f"{e.path}/begun") for e in many)
             return time.monotonic() if begun == 2 else begin
 
-        monkeypatch.setattr(_scope, "time", SimpleNamespace(monotonic=now))
+        clock = SimpleNamespace(monotonic=now)
+        monkeypatch.setattr("upgrade_state.checks._scope.time", clock)
 
         result = run(*words)
 
@@ -209,6 +187,22 @@ class TestAll:
         assert 1 == result.status
         assert "upgrade-state: 5 cancelled" == summary
         assert {True} == {"cancelled after" in line for line in running}
+
+    def test_in_vain(self, many, run, python, monkeypatch, refused):
+        """
+        A check is in vain if another one runs or was faster, or without a record.
+        """
+        monkeypatch.setattr(CheckGuard, "commit", lambda *_, **__: False)
+        words = ("check", "--all", *python(UPGRADE))
+        with many[1].try_check(), refused("os.open", many[2].record_path):
+            result, as_json = run(*words), run(*words[:2], "--json", *words[2:])
+
+        (found,) = (f for f in lines_of(as_json.out) if f["outcome"] == "failed")
+        assert (None, many[2].key) == (found["environment"], found["key"])
+        assert (1, 1) == (result.status, as_json.status)
+        assert f"{many[1].path} (pins.lock): another process is checking" in result.err
+        assert f"{many[3].path} (pins.lock): another check was faster" in result.err
+        assert "upgrade-state: 1 busy, 3 overtaken, 1 failed" in result.err
 
     def test_empty(self, run):
         """
@@ -221,29 +215,6 @@ class TestAll:
             "upgrade-state: nothing is known, so there is nothing to check\n"
             == result.err
         )
-
-    def test_unreadable(self, many, run, python, refused):
-        """
-        A record that cannot be read is a failure of this environment alone.
-        """
-        with refused("os.open", many[1].record_path):
-            result = run("check", "--all", "--json", *python(UPGRADE))
-
-        (found,) = (f for f in lines_of(result.out) if f["outcome"] == "failed")
-        assert (None, many[1].key) == (found["environment"], found["key"])
-        assert result.err.endswith(": 4 checked, 1 failed\n")
-
-    def test_copy(self, many, run, python):
-        """
-        A command gets the files of each environment that it asks for.
-        """
-        for environment in many:
-            Path(environment.path, "more").write_text(environment.path)
-        code = "open('pins.lock', 'w').write(open('more').read())"
-
-        run("check", "--all", "--copy", "more", *python(code))
-
-        assert [e.path.encode() for e in many] == [e.kept_lockfile("new") for e in many]
 
     @pytest.mark.parametrize(
         ("words", "message"),
@@ -339,18 +310,6 @@ class TestTerminal:
         assert f"{many[0].path} (pins.lock): the lockfile would change".encode() in seen
         assert b"failed with exit status 1: no route" in seen
 
-    def test_json_in_a_terminal(self, many, python, in_terminal):
-        """
-        JSON is not wrapped, so it is not mixed with anything.
-        """
-        words = ["-m", "upgrade_state", "check", "--all", "--json"]
-
-        seen = in_terminal(
-            [*words, *python(UPGRADE)], stdout="terminal", env={"COLUMNS": "40"}
-        )
-
-        assert 5 == len(lines_of("\n".join(seen.decode().splitlines()[:-1])))
-
     def test_json_in_a_pipe(self, many, python, tmp_path, in_terminal):
         """
         JSON for another program does not arrive at the terminal.
@@ -387,14 +346,6 @@ class TestTerminal:
 
         assert b"\x1b" not in seen
         assert 5 == seen.count(b"upgrade-state: checking ")
-
-    def test_dumb(self, many, python, in_terminal):
-        """
-        A dumb terminal gets no escape sequences.
-        """
-        words = ["-m", "upgrade_state", "check", "--all", *python(UPGRADE)]
-
-        assert b"\x1b" not in in_terminal(words, env={"TERM": "dumb"})
 
     def test_without_rich(self, many, python, in_terminal):
         """

@@ -1,5 +1,4 @@
 import datetime as dt
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ LINE = "1 version change available in 'shop'.\n"
 TROUBLE = (
     "Could not check for upgrades of 'shop' for 9 days: OSError: no route to host.\n"
 )
+NOTHING = "nothing-known: no check has succeeded yet"
 
 LIGHT = {
     "upgrade_state",
@@ -29,11 +29,12 @@ LIGHT = {
 
 
 class TestNotify:
-    def test_once(self, checked, run):
+    @pytest.mark.parametrize("words", [(), ("--", ".")])
+    def test_once(self, checked, run, words):
         """
         The notice is printed on stderr, once per interval.
         """
-        first, second = run("notify"), run("notify")
+        first, second = run("notify", *words), run("notify", *words)
 
         assert (0, "", LINE) == (first.status, first.out, first.err)
         assert (0, "", "") == (second.status, second.out, second.err)
@@ -83,22 +84,6 @@ class TestNotify:
 
         assert "" == run("notify", "--or-above", str(shop / "docs")).err
 
-    def test_unreadable(self, checked, shop, run):
-        """
-        A record that cannot be read is unknown; its owner does not matter.
-        """
-        (shop / "docs").mkdir()
-        (shop / "docs" / "uv.lock").write_bytes(b"")
-        os.chmod(checked.store._place(), 0o777)
-
-        assert "" == run("notify", "--or-above", str(shop / "docs")).err
-
-    def test_nothing_above(self, environment, run):
-        """
-        If nothing is known anywhere, nothing is printed.
-        """
-        assert "" == run("notify", "--or-above").err
-
     @pytest.mark.parametrize("env", ["docs", "docs/requirements.txt"])
     def test_explain_above(self, checked, shop, run, env):
         """
@@ -119,21 +104,12 @@ class TestNotify:
 
         assert "not a lockfile's name" in run("notify", *words).err
 
-    def test_interval(self, checked, run):
+    @pytest.mark.parametrize("words", [("--interval", "0"), ("--interval=0",)])
+    def test_interval(self, checked, run, words):
         """
         An interval of zero repeats the notice each time.
         """
-        words = ("notify", "--interval", "0")
-
-        assert [LINE, LINE] == [run(*words).err, run(*words).err]
-
-    def test_equals(self, checked, run):
-        """
-        Options may be written with an equals sign.
-        """
-        run("notify")
-
-        assert LINE == run("notify", "--interval=0").err
+        assert [LINE, LINE] == [run("notify", *words).err for _ in range(2)]
 
     def test_platform(self, shop, commit, run):
         """
@@ -169,14 +145,6 @@ class TestNotify:
         assert "" == explained.err
         assert LINE == run("notify").err
 
-    def test_cannot_check(self, failing, run):
-        """
-        If checks have failed for a week, the notice says so.
-        """
-        failing(9, 0)
-
-        assert [TROUBLE, ""] == [run("notify").err, run("notify").err]
-
     def test_cannot_check_by_a_recipe(self, shop, environment, commit, failing, run):
         """
         The tool may be missing: then the notice does not name its command.
@@ -187,68 +155,47 @@ class TestNotify:
         told = run("notify", "--could-not-check=0").err
         assert TROUBLE.replace(" for 9 days", "") == told
 
-    def test_cannot_check_yet(self, failing, run):
-        """
-        Before that he is not, unless he wants to.
-        """
-        failing(6, 0)
-
-        assert "" == run("notify").err
-        words = ("notify", "--could-not-check=6d")
-        assert TROUBLE.replace("9", "6") == run(*words).err
-        assert "" == run(*words).err
-
-    @pytest.mark.parametrize("words", [["--could-not-check", "0"], ["--", "."]])
-    def test_cannot_check_by_the_parser(self, failing, run, words):
-        """
-        The parser's way does the same.
-        """
-        failing(9, 0)
-
-        assert TROUBLE == run("notify", *words).err
-
-    def test_explain_cannot_check(self, failing, run):
-        """
-        An explanation says so, and claims nothing.
-        """
-        failing(9, 0)
-
-        explained = run("notify", "--explain").out
-        line = "could not check for 9 days: OSError: no route to host"
-        assert f"uv.lock: cannot-check: {line}\n" == explained
-        assert TROUBLE == run("notify").err
-
     @pytest.mark.parametrize(
-        ("days", "words", "after"),
+        ("days", "words", "told"),
         [
-            (
-                (2, 0),
-                [],
-                "for 2 days: OSError: no route to host; a notice follows after 7 days",
-            ),
-            (
-                (0,),
-                [],
-                ": OSError: no route to host; a notice follows after 7 days of it\n",
-            ),
-            (
-                (2, 0),
-                ["--could-not-check", "3d"],
-                "; a notice follows after 3 days of it\n",
-            ),
+            ((9, 0), [], TROUBLE),
+            ((9, 0), ["--could-not-check", "0"], TROUBLE),
+            ((9, 0), ["--", "."], TROUBLE),
+            ((6, 0), [], ""),
+            ((6, 0), ["--could-not-check=6d"], TROUBLE.replace("9", "6")),
         ],
     )
-    def test_explain_that_it_is_not_yet_told(self, failing, run, days, words, after):
+    def test_cannot_check(self, failing, run, days, words, told):
         """
-        Before a notice about failures, an explanation says when it follows.
+        A notice says that checks have failed for a week, or as long as an option says.
         """
         failing(*days)
 
-        lines = run("notify", "--explain", *words).out
-        assert lines.startswith("uv.lock: nothing-known: ")
-        assert "\nuv.lock: could not check" in lines
-        assert after in lines
-        assert "no record" not in lines
+        assert [told, ""] == [run("notify", *words).err for _ in range(2)]
+
+    @pytest.mark.parametrize(
+        ("days", "words", "expected"),
+        [
+            ((9, 0), (), ["cannot-check: could not check for 9 days{}"]),
+            ((2, 0), (), [NOTHING, "could not check for 2 days{}; {} 7 days of it"]),
+            ((0,), (), [NOTHING, "could not check{}; {} 7 days of it"]),
+            (
+                (2, 0),
+                ("--could-not-check", "3d"),
+                [NOTHING, "could not check for 2 days{}; {} 3 days of it"],
+            ),
+        ],
+    )
+    def test_explain_failures(self, failing, run, days, words, expected):
+        """
+        An explanation names failures, and when a notice about them follows.
+        """
+        failing(*days)
+
+        texts = (": OSError: no route to host", "a notice follows after")
+        assert [f"uv.lock: {line.format(*texts)}" for line in expected] == (
+            run("notify", "--explain", *words).out.splitlines()
+        )
 
     def test_explain_that_it_was_told(self, failing, run):
         """
@@ -303,14 +250,6 @@ class TestNotify:
 
         assert "the record is corrupt: '" in run("notify", "--explain").out
 
-    def test_explain_a_lockfile_that_is_gone(self, checked, run, shop):
-        """
-        A removed lockfile has changed.
-        """
-        (shop / "uv.lock").unlink()
-
-        assert "uv.lock: lockfile-changed" in run("notify", "--explain").out
-
     def test_closed_stderr(self, checked):
         """
         With stderr closed nothing goes to stdout instead.
@@ -319,22 +258,6 @@ class TestNotify:
         done = subprocess.run(["sh", "-c", command], stdout=subprocess.PIPE, check=True)
 
         assert b"" == done.stdout
-
-    def test_explain_a_directory(self, tmp_path, run):
-        """
-        A directory without a lockfile is named itself.
-        """
-        explained = run("notify", "--explain", tmp_path)
-
-        assert (
-            f"{tmp_path}: nothing-known: no check has succeeded yet\n" == explained.out
-        )
-
-    def test_unusual_words(self, checked, run):
-        """
-        The parser's way does the same.
-        """
-        assert LINE == run("notify", "--", ".").err
 
     @pytest.mark.parametrize(
         "words",
@@ -362,12 +285,6 @@ class TestNotify:
         assert 1 == len(result.err.splitlines())
         assert result.err.startswith("upgrade-state: ")
 
-    def test_help(self, run):
-        """
-        There is help.
-        """
-        assert "usage: upgrade-state notify" in run("notify", "--help").out
-
     def test_no_home(self, shop, run, monkeypatch):
         """
         Without a place for the state, nothing is printed.
@@ -377,17 +294,6 @@ class TestNotify:
         result = run("notify")
 
         assert (0, "", "") == (result.status, result.out, result.err)
-
-    def test_hostile_name(self, tmp_path, commit, run):
-        """
-        A directory's name cannot speak to the terminal.
-        """
-        path = tmp_path / "a\x1b[31mb"
-        path.mkdir()
-        (path / "uv.lock").write_bytes(b"x")
-        commit(StateStore().environment(path, "uv.lock"), b"y")
-
-        assert r"Upgrades available in 'a\x1b[31mb'." + "\n" == run("notify", path).err
 
     def test_full_stderr(self, checked, start):
         """
@@ -426,10 +332,12 @@ class TestWeight:
         assert f"upgrade_state.cli._{command}" in modules
         assert "upgrade_state.checks" not in modules
 
-    def test_silent(self, checked, run):
+    @pytest.mark.parametrize("days", [None, (6, 3, 0), (9, 0)])
+    def test_silent(self, checked, failing, run, days):
         """
-        A silent activation loads nothing but what it needs.
+        A silent activation loads nothing but the modules that it needs.
         """
+        failing(*days or ())
         run("notify")
 
         loaded = self.modules_after("notify")
@@ -447,16 +355,3 @@ class TestWeight:
             "re",
             "typing",
         }.isdisjoint(loaded)
-
-    @pytest.mark.parametrize("days", [(6, 3, 0), (9, 0)])
-    def test_failing(self, failing, run, days):
-        """
-        Failing checks load no more, with and without a notice.
-        """
-        failing(*days)
-        run("notify")
-
-        loaded = self.modules_after("notify")
-
-        assert LIGHT == {m for m in loaded if m.startswith("upgrade_state")}
-        assert {"datetime", "json", "re"}.isdisjoint(loaded)

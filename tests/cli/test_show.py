@@ -21,6 +21,12 @@ class TestShow:
         assert "check:    never-checked" in result.out
         told = f"upgrade-state: nothing is known of {environment.path} (uv.lock)\n"
         assert told == result.err
+        result = run("show", "--json")
+        fields = json.loads(result.out)
+        assert (1, None) == (result.status, fields["result"])
+        assert [environment.path, "uv.lock"] == [
+            fields[name] for name in ("environment", "lockfile")
+        ]
 
     def test_known(self, checked, run):
         """
@@ -62,32 +68,6 @@ class TestShow:
         assert " UTC, last 20" in out
         assert r": no\x1b network" in out
 
-    def test_only_a_failure(self, environment, run):
-        """
-        A failure is known, though no check has succeeded.
-        """
-        with pytest.raises(ZeroDivisionError), environment.try_check():
-            raise ZeroDivisionError
-
-        result = run("show")
-
-        assert 0 == result.status
-        assert "checked:  never\n" in result.out
-        assert "failed:   once, last" in result.out
-        assert "found" not in result.out
-
-    def test_failing(self, failing, run):
-        """
-        Failing checks show their first and their last failure.
-        """
-        failing(9, 5, 0)
-
-        out = run("show").out
-
-        assert "failed:   3 times since 2" in out
-        assert "(just now): OSError: no route to host\n" in out
-        assert "notice:   cannot-check: could not check for 9 days: OSError: no" in out
-
     def test_failure_of_an_older_program(self, failing, run):
         """
         A record without the first failure shows only the last.
@@ -99,6 +79,29 @@ class TestShow:
 
         assert "failed:   2 times, last 2" in run("show").out
         assert json.loads(run("show", "--json").out)["failure"]["since"] is None
+
+    @pytest.mark.parametrize(
+        ("days", "expected"),
+        [
+            ((0,), ["checked:  never", "failed:   once, last 2"]),
+            (
+                (9, 5, 0),
+                ["failed:   3 times since 2", "cannot-check: could not check "],
+            ),
+        ],
+    )
+    def test_failing(self, failing, run, days, expected):
+        """
+        Failing checks are shown, though no check has succeeded.
+        """
+        failing(*days)
+
+        result = run("show")
+
+        assert 0 == result.status
+        assert "(just now): OSError: no route to host\n" in result.out
+        assert [] == [text for text in (*expected, "") if text not in result.out]
+        assert "found" not in result.out
 
     def test_failure_as_json(self, failing, run):
         """
@@ -114,26 +117,6 @@ class TestShow:
         assert "cannot-check" == before["verdict"]["reason"]
         assert before["failure_notified"] is None
         assert after["last_notified"] == after["failure_notified"] is not None
-
-    def test_no_upgrades(self, environment, commit, run, lock_of):
-        """
-        A check without upgrades shows that.
-        """
-        commit(environment, lock_of(attrs="24.2.0", idna="3.9"))
-
-        assert "found:    no upgrades\n" in run("show").out
-
-    def test_snoozed_still_found(self, checked, run, monkeypatch):
-        """
-        The result is shown even if no notice is due.
-        """
-        monkeypatch.setenv("CI", "true")
-        checked.snooze(dt.datetime(2999, 1, 1, tzinfo=dt.UTC))
-
-        out = run("show").out
-
-        assert "found:    1 version change\n" in out
-        assert "notice:   switched-off: CI is set" in out
 
     def test_corrupt(self, checked, run):
         """
@@ -158,18 +141,6 @@ class TestShow:
         out = run("show").out
 
         assert [f"{shop} (uv.lock)", str(shop), f"{shop} (custom.lock)"] == [
-            line for line in out.splitlines() if line.startswith("/")
-        ]
-
-    def test_one_name(self, checked, shop, commit, run):
-        """
-        A lockfile's name picks one.
-        """
-        commit(StateStore().environment(shop, "custom.lock"), b"x")
-
-        out = run("show", "--lockfile", "custom.lock").out
-
-        assert [f"{shop} (custom.lock)"] == [
             line for line in out.splitlines() if line.startswith("/")
         ]
 
@@ -205,34 +176,19 @@ class TestShow:
 
     def test_json(self, checked, run):
         """
-        JSON has the fields of the record, and what follows from them.
+        JSON has the fields of the record, and the answers.
         """
         fields = json.loads(run("show", "--json").out)
+        (listed,) = map(json.loads, run("list", "--json").out.splitlines())
 
+        assert fields == listed
+        assert "expired: " in run("show", "--max-age", "0").out
         assert checked.key == fields["key"]
         assert checked.record_path == fields["record_path"]
         assert {"reason": "notify", "until": None} == fields["verdict"]
         assert "fresh" == fields["freshness"]["reason"]
         assert 20 == len(fields["freshness"]["until"])
         assert {"*": {"version": 1, "rebuild": 0}} == fields["result"]["counts"]
-
-    def test_json_of_nothing(self, environment, run):
-        """
-        An environment without a record has JSON, too.
-        """
-        result = run("show", "--json")
-
-        fields = json.loads(result.out)
-        assert 1 == result.status
-        assert environment.path == fields["environment"]
-        assert "uv.lock" == fields["lockfile"]
-        assert None is fields["result"]
-
-    def test_max_age(self, checked, run):
-        """
-        For how long a check is good is an option.
-        """
-        assert "expired: " in run("show", "--max-age", "0").out
 
 
 class TestRows:
@@ -403,18 +359,6 @@ class TestList:
         assert line.format("its lockfile is gone") == no_lockfile
         assert line.format("its directory is gone") == no_directory
 
-    def test_canonical(self, shop, commit, run):
-        """
-        A manager's own bytes, which are no file, are listed.
-        """
-        environment = StateStore().environment(shop)
-        with environment.try_check(b"canonical 1") as guard:
-            guard.commit(b"canonical 2")
-
-        assert (
-            f"{shop}: the lockfile would change, checked just now\n" == run("list").out
-        )
-
     def test_hidden_lockfile(self, checked, shop, run):
         """
         A lockfile that cannot be read does not hide what was found.
@@ -424,20 +368,6 @@ class TestList:
 
         line = f"{shop} (uv.lock): 1 version change, checked just now\n"
         assert line == run("list").out
-
-    def test_empty(self, run):
-        """
-        An empty store prints nothing.
-        """
-        result = run("list")
-
-        assert (0, "", "") == (result.status, result.out, result.err)
-
-    def test_json(self, checked, run):
-        """
-        One JSON object per line.
-        """
-        assert "uv.lock" == json.loads(run("list", "--json").out)["lockfile"]
 
     def test_corrupt(self, checked, run):
         """
@@ -492,19 +422,9 @@ class TestProblem:
         assert (0, "") == (result.status, result.err)
         assert expected in result.out
 
-    def test_of_no_format(self, environment, run):
+    def test_read_by_a_later_version(self, environment, lock_of, run):
         """
-        A lockfile of no format has no such reason.
-        """
-        custom = environment.store.environment(environment.path, "custom.lock")
-        with custom.try_check(b"old") as guard:
-            guard.commit(b"new")
-
-        assert "as a whole" not in run("show", "--lockfile", "custom.lock").out
-
-    def test_healed_by_itself(self, environment, lock_of, run):
-        """
-        A lockfile that a later version can read has none either.
+        A lockfile that a later version can read has no such reason.
         """
         with environment.try_check(b"version = 99") as guard:
             guard.commit(lock_of(idna="3.9"))
