@@ -60,6 +60,10 @@ class TestDoctor:
                 "chmod 777 .; touch x",
                 "The store may be written to by others and is not used: '{root}'",
             ),
+            (
+                "rm locks/$KEY.write; ln -s /etc/passwd locks/$KEY.write",
+                "is a symlink: '{root}/locks/{key}.write'",
+            ),
             ("rmdir tmp; touch tmp", "is no directory: '{root}/tmp'"),
             ("touch notes", "does not belong here: '{root}/notes'"),
             (
@@ -96,15 +100,6 @@ class TestDoctor:
         assert [line.format(**names)] == findings()
         assert before == contents(root)
 
-    def test_no_store(self, run, cache):
-        """
-        A store that does not exist yet is no problem, and is not created.
-        """
-        result = run("doctor")
-
-        assert 0 == result.status
-        assert not cache.exists()
-
     @pytest.mark.parametrize(
         ("name", "value", "line"),
         [
@@ -121,26 +116,32 @@ class TestDoctor:
         (found,) = findings()
         assert found.startswith(line)
 
-    def test_relative_cache(self, run, monkeypatch):
+    @pytest.mark.parametrize(
+        ("place", "status", "line"),
+        [
+            ("{}/none", 0, "all is well"),
+            ("here", 1, "UPGRADE_STATE_CACHE_DIR is not an absolute path: 'here'"),
+            ("{}/file", 1, "Could not read the store (Not a directory)"),
+            ("/proc/sub", 1, "cannot be written to: '/proc'"),
+            ("/dev/null/sub", 1, "Could not read the store (Not a directory)"),
+            ("{}/link/sub", 1, "is no directory: '{}/link'"),
+        ],
+    )
+    def test_place(self, run, tmp_path, monkeypatch, place, status, line):
         """
-        A relative cache directory is the only finding.
+        A place where no store can be created is a finding, and is left alone.
         """
-        monkeypatch.setenv("UPGRADE_STATE_CACHE_DIR", "here")
+        (tmp_path / "file").touch()
+        (tmp_path / "link").symlink_to("nowhere")
+        monkeypatch.setenv("UPGRADE_STATE_CACHE_DIR", place.format(tmp_path))
+        if place.startswith("/proc"):
+            monkeypatch.setattr("os.access", lambda *_: False)
 
         result = run("doctor")
 
-        assert 1 == result.status
-        assert "UPGRADE_STATE_CACHE_DIR is not an absolute path: 'here'\n" == result.out
-
-    def test_symlink(self, findings, root, checked):
-        """
-        A symlink in the store is a finding.
-        """
-        path = f"{root}/locks/{checked.key}.write"
-        os.unlink(path)
-        os.symlink("/etc/passwd", path)
-
-        assert f"is a symlink: '{path}'" in findings()
+        assert status == result.status
+        assert line.format(tmp_path) in result.out
+        assert not (tmp_path / "none").exists()
 
     def test_kept_files(self, findings, root, checked):
         """
@@ -237,39 +238,6 @@ class TestDoctor:
         is_full = (9, 0) in {blocks, files}
         full = f"the file system is full: '{root}'"
         assert [full if is_full else "all is well"] == findings()
-
-    def test_below_a_file(self, run, cache):
-        """
-        A file in place of the cache directory is a finding.
-        """
-        cache.write_text("")
-
-        result = run("doctor")
-
-        assert 1 == result.status
-        assert "Could not read the store (Not a directory)" in result.out
-
-    @pytest.mark.parametrize("place", ["/proc", "/dev/null"])
-    def test_not_to_be_made(self, run, monkeypatch, place):
-        """
-        A cache directory that cannot be created is a finding.
-        """
-        monkeypatch.setenv("UPGRADE_STATE_CACHE_DIR", f"{place}/sub")
-        monkeypatch.setattr("os.access", lambda *_: False)
-
-        assert 1 == run("doctor").status
-
-    def test_dangling_place(self, run, tmp_path, monkeypatch):
-        """
-        A dangling symlink on its path is a finding.
-        """
-        (tmp_path / "link").symlink_to("nowhere")
-        monkeypatch.setenv("UPGRADE_STATE_CACHE_DIR", str(tmp_path / "link" / "sub"))
-
-        result = run("doctor")
-
-        assert 1 == result.status
-        assert f"is no directory: '{tmp_path}/link'" in result.out
 
     def test_at_the_user(self, run, monkeypatch, tmp_path):
         """

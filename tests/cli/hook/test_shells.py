@@ -25,30 +25,33 @@ class TestTelling:
         assert 1 == shown.count("TOLD")
         assert "not to be seen" not in shown
 
-    def test_then_silent(self, shell, terminal, stand_in):
-        """
-        Staying there runs nothing.
-        """
-        tty = terminal(shell)
-        tty.run("cd shop", "echo a", "", "cd .", "cd ../shop")
+    DEEP = "/".join("abcdefghijklmnopqrstuvwxyz" * 2)
 
-        assert 1 == len(stand_in.calls)
-
-    def test_away_and_back(self, shell, terminal, stand_in, desk):
+    @pytest.mark.parametrize(
+        ("lines", "expected"),
+        [
+            (["cd shop", "echo a", "", "cd .", "cd ../shop"], ["shop"]),
+            (["cd shop", "cd ..", "cd shop"], ["shop", "shop"]),
+            (["cd shop; cd ..; cd plain"], []),
+            (["cd shop/sub/sub"], ["shop"]),
+            (["touch shop/sub/flake.lock", "cd shop/sub/sub"], ["shop/sub"]),
+            ([f"mkdir -p shop/{DEEP}", f"cd shop/{DEEP}"], ["shop"]),
+            # A directory is no lockfile.
+            (["cd plain", "mkdir uv.lock", "cd sub", "cd /"], []),
+            # The directory above is the physical one, not the one in $PWD.
+            (["ln -s ../shop/sub plain/link", "cd plain/link"], ["shop"]),
+            (["ln -s ../plain/sub shop/link", "cd plain", "cd ../shop/link"], []),
+            # A directory need not be readable.
+            (["chmod 100 shop/sub", "cd shop/sub"], ["shop"]),
+        ],
+    )
+    def test_directories(self, shell, terminal, stand_in, desk, lines, expected):
         """
-        Coming back asks again.
+        The command runs for each directory that is entered, or the nearest above.
         """
-        terminal(shell).run("cd shop", "cd ..", "cd shop")
+        terminal(shell).run(*lines)
 
-        assert [str(desk / "shop")] * 2 == stand_in.directories
-
-    def test_in_one_line(self, shell, terminal, stand_in):
-        """
-        A directory that is entered and left before the prompt does not count.
-        """
-        terminal(shell).run("cd shop; cd ..; cd plain")
-
-        assert [] == stand_in.calls
+        assert [str(desk / name) for name in expected] == stand_in.directories
 
     def test_first_prompt(self, shell, terminal, stand_in, desk):
         """
@@ -58,42 +61,6 @@ class TestTelling:
 
         assert [str(desk / "shop")] == stand_in.directories
         assert "TOLD" in tty.first
-
-    def test_above(self, shell, terminal, stand_in, desk):
-        """
-        In a directory below, the notice is about the one above.
-        """
-        terminal(shell).run("cd shop/sub/sub")
-
-        assert [str(desk / "shop")] == stand_in.directories
-
-    def test_deep(self, shell, terminal, stand_in, desk):
-        """
-        The directory above may be far away.
-        """
-        deep = desk.joinpath("shop", *"abcdefghijklmnopqrstuvwxyz" * 2)
-        deep.mkdir(parents=True)
-        tty = terminal(shell)
-        tty.run(f"cd '{deep}'")
-
-        assert [str(desk / "shop")] == stand_in.directories
-
-    def test_nearest(self, shell, terminal, stand_in, desk):
-        """
-        Of several directories above, the nearest counts.
-        """
-        (desk / "shop" / "sub" / "flake.lock").touch()
-        terminal(shell).run("cd shop/sub/sub")
-
-        assert [str(desk / "shop" / "sub")] == stand_in.directories
-
-    def test_elsewhere(self, shell, terminal, stand_in):
-        """
-        Without a lockfile nothing runs; a directory of that name is none.
-        """
-        terminal(shell).run("cd plain", "mkdir uv.lock", "cd sub", "cd /")
-
-        assert [] == stand_in.calls
 
     def test_substitution(self, shell, terminal, stand_in):
         """
@@ -221,15 +188,10 @@ class TestStatus:
         """
         The prompt shows the status of the user's command, not that of the hook.
         """
-        status = "[1|0 1]"
+        tty = terminal(shell)
 
-        assert status in terminal(shell).run("cd shop; true | false")
-
-    def test_at_the_same_place(self, shell, terminal):
-        """
-        So it does if the directory has not changed.
-        """
-        assert "[1|1 0 1]" in terminal(shell).run("false | true | false")
+        assert "[1|0 1]" in tty.run("cd shop; true | false")
+        assert "[1|1 0 1]" in tty.run("false | true | false")
 
     def test_failing(self, shell, terminal, stand_in):
         """
@@ -334,24 +296,6 @@ class TestPlaces:
 
         assert 1 == len(stand_in.calls)
 
-    def test_link(self, shell, terminal, stand_in, desk):
-        """
-        The directory above is the physical one, not the one in $PWD.
-        """
-        (desk / "plain" / "link").symlink_to(desk / "shop" / "sub")
-        terminal(shell).run("cd plain/link")
-
-        assert [str(desk / "shop")] == stand_in.directories
-
-    def test_link_into_an_environment(self, shell, terminal, stand_in, desk):
-        """
-        A link below an environment leads out of it.
-        """
-        (desk / "shop" / "link").symlink_to(desk / "plain" / "sub")
-        terminal(shell).run("cd plain", "cd ../shop/link")
-
-        assert [] == stand_in.calls
-
     def test_deleted(self, shell, terminal, stand_in):
         """
         A directory that was removed has none above it.
@@ -362,15 +306,6 @@ class TestPlaces:
         assert [] == stand_in.calls
         assert "upgrade" not in shown
         assert "[0|" in tty.run("true")
-
-    def test_closed(self, shell, terminal, stand_in, desk):
-        """
-        A directory need not be readable.
-        """
-        (desk / "shop" / "sub").chmod(0o100)
-        terminal(shell).run("cd shop/sub")
-
-        assert [str(desk / "shop")] == stand_in.directories
 
     def test_gone(self, shell, terminal, stand_in):
         """
