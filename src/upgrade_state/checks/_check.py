@@ -23,9 +23,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable
 
-    from upgrade_state._environment import EnvironmentState
-    from upgrade_state._look import Look
-    from upgrade_state._policy import Freshness
+    from upgrade_state import EnvironmentState, Freshness, Look
 
 
 class Resolver(Protocol):

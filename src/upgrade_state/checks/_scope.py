@@ -38,8 +38,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
     from typing import Final
 
-    from upgrade_state._environment import EnvironmentState
-    from upgrade_state._look import Look
+    from upgrade_state import EnvironmentState, Look
 
     from ._check import Resolver
 

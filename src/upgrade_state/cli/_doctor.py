@@ -10,6 +10,8 @@ from upgrade_state.cli._parser import Parser
 
 EXAMPLE = "doctor"
 
+obstacles = _doctor.obstacles
+
 
 def add_options(parser: Parser) -> None:
     """

@@ -2,14 +2,14 @@
 The command `notify`, with the arguments that activations do not use.
 """
 
+import datetime as dt
 from collections.abc import Iterator
 
-from upgrade_state import Look, _doctor, _messages
+from upgrade_state import Look
 from upgrade_state.cli import _activation
-from upgrade_state.cli._output import out
+from upgrade_state.cli._output import could_not_check, duration, moment, out
 from upgrade_state.cli._parser import Parser, Question
 from upgrade_state.cli._targets import Target, name_of
-from upgrade_state.cli._view import time_of
 
 EXAMPLE = "notify --explain"
 
@@ -67,6 +67,8 @@ def _explanation(look: Look, question: Question) -> Iterator[str]:
     verdict = question.verdict(look)
     yield str(verdict)
     if verdict:
+        from upgrade_state.cli import _doctor  # the store's files, for this answer only
+
         for finding in _doctor.obstacles(look.environment.store):
             yield f"but no notice is given, as it cannot be recorded: {finding}"
     if look.is_corrupt:
@@ -75,14 +77,14 @@ def _explanation(look: Look, question: Question) -> Iterator[str]:
     if verdict.reason in ("cannot-check", "unavailable") or not failure:
         return
     length = failure.at - (failure.since or failure.at)
-    words = _messages.could_not_check(int(length.total_seconds()), failure.message)
+    words = could_not_check(int(length.total_seconds()), failure.message)
     notified = (look.record or {}).get("failure_notified")
     limit = question.could_not_check
     if length < limit:
-        after = _messages.duration(int(limit.total_seconds()))
+        after = duration(int(limit.total_seconds()))
         yield f"{words}; a notice follows after {after} of it"
     elif notified is None:
         yield words
     else:
-        when = _messages.moment(time_of(notified))
+        when = moment(dt.datetime.fromisoformat(notified))
         yield f"{words}; notified {when}, and again a week later if it goes on"

@@ -9,8 +9,12 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
-from upgrade_state import UpgradeStateError
-from upgrade_state._redact import clean
+from upgrade_state import UpgradeStateError, _messages, _redact
+
+clean = _redact.clean
+could_not_check = _messages.could_not_check
+duration = _messages.duration
+moment = _messages.moment
 
 T = TypeVar("T")
 Answer = TypeVar("Answer")

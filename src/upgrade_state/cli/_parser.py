@@ -4,19 +4,15 @@ The options that commands share, and the requests that are made of them.
 
 import argparse
 import datetime as dt
-import inspect
 import os
 from collections.abc import Callable
-from typing import Any, Final, NoReturn
-
-import attrs
+from typing import Any, Final, NamedTuple, NoReturn
 
 from upgrade_state import Look, StateStore, Verdict, lockfiles
 from upgrade_state.cli._targets import Target, UsageError
 
 
-@attrs.frozen
-class Question:
+class Question(NamedTuple):
     """
     How a command asks for a verdict and a freshness.
 
@@ -46,8 +42,7 @@ class Question:
         )
 
 
-@attrs.frozen
-class ResolverOptions:
+class ResolverOptions(NamedTuple):
     """
     How the resolver of a check runs.
 
@@ -168,15 +163,15 @@ def requests_of(options: dict[str, Any]) -> dict[str, Any]:
             options["store"] = StateStore(options.pop("cache_dir"))
         except ValueError as error:
             raise UsageError(str(error)) from error
-    requests: tuple[tuple[str, str, type[Any]], ...] = (
-        ("env", "target", Target),
-        ("platform", "question", Question),
-        ("copies", "resolving", ResolverOptions),
+    requests: tuple[tuple[str, type[Any], tuple[str, ...]], ...] = (
+        ("target", Target, ("env", "store", "lockfile")),
+        ("question", Question, Question._fields),
+        ("resolving", ResolverOptions, ResolverOptions._fields),
     )
-    for option, name, request in requests:
-        if option in options:
-            fields = options.keys() & inspect.signature(request).parameters
-            options[name] = request(**{field: options.pop(field) for field in fields})
+    for name, request, fields in requests:
+        if fields[0] in options:
+            known = options.keys() & set(fields)
+            options[name] = request(**{field: options.pop(field) for field in known})
     return options
 
 

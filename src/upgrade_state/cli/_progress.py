@@ -42,13 +42,16 @@ class Counter(contextlib.ExitStack):
             with contextlib.suppress(ImportError):
                 from rich import console, progress
 
+                screen = console.Console(stderr=True)
                 self._bar = progress.Progress(
                     progress.TextColumn("{task.description}", markup=False),
                     progress.BarColumn(),
                     progress.TimeElapsedColumn(),
-                    console=console.Console(stderr=True),
+                    console=screen,
                     redirect_stdout=_is_terminal(sys.stdout),
                     transient=True,
+                    # It cannot move the cursor: rich would print an empty line.
+                    disable=screen.is_dumb_terminal,
                 )
                 self._task = self._bar.add_task("checking", total=self._total)
                 self.enter_context(self._bar)

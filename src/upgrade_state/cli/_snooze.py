@@ -5,8 +5,7 @@ The command `snooze`: no notice for some time.
 import datetime as dt
 
 from upgrade_state import Look
-from upgrade_state._messages import moment
-from upgrade_state.cli._output import err, for_each, out
+from upgrade_state.cli._output import err, for_each, moment, out
 from upgrade_state.cli._parser import Parser, duration
 from upgrade_state.cli._targets import Target, UsageError, name_of
 

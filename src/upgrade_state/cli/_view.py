@@ -10,9 +10,8 @@ from collections.abc import Iterable
 from typing import Any, Final, Literal
 
 from upgrade_state import Freshness, Look, UpgradeStateError, Verdict, lockfiles
-from upgrade_state._messages import duration, moment
 from upgrade_state.cli._activation import recipe_of
-from upgrade_state.cli._output import out
+from upgrade_state.cli._output import duration, moment, out
 from upgrade_state.cli._parser import Question
 from upgrade_state.cli._targets import name_of
 
