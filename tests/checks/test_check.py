@@ -256,21 +256,6 @@ class TestRecipeOfTheRecord:
         assert not uv.exists()
         assert environment.look().information is None
 
-    def test_withdrawn_too_late(self, environment):
-        """
-        During the check it cannot be withdrawn, and `forget` says so.
-        """
-        forgotten = []
-
-        def resolver(environment, old):
-            forgotten.append(environment.forget())
-            return old
-
-        checks.check(environment, resolver, recipe="uv")
-
-        assert [False] == forgotten
-        assert "uv" == environment.look().information.recipe
-
     def test_not_due(self, environment, uv):
         """
         Freshness is decided before the recipe is looked up.

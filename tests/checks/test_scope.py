@@ -198,21 +198,21 @@ class TestResults:
         assert [False, True] == [result.seconds > 0 for result in results]
 
     @pytest.mark.parametrize(
-        "wrong",
+        ("name", "wrong"),
         [
-            {"jobs": 0},
-            {"on_error": "explode"},
-            {"timeout": dt.timedelta(-1)},
-            {"timeout": 3},
-            {"max_age": 3},
+            ("jobs", 0),
+            ("on_error", "explode"),
+            ("timeout", dt.timedelta(-1)),
+            ("timeout", 3),
+            ("max_age", 3),
         ],
     )
-    def test_mistakes(self, few, wrong):
+    def test_mistakes(self, few, name, wrong):
         """
         An invalid argument is refused before anything begins.
         """
-        with pytest.raises(ValueError, match=next(iter(wrong))):
-            checks.check_all(few, newer, **wrong)
+        with pytest.raises(ValueError, match=name):
+            checks.check_all(few, newer, **{name: wrong})
         assert few[0].look().information is None
 
 
