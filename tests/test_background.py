@@ -29,6 +29,7 @@ from helpers import (
     run_at_once,
     run_python,
 )
+from upgrade_state import StateStore
 from upgrade_state.exceptions import UpgradeStateError
 
 LATER = {"now": NOON + 2 * SECOND}
@@ -612,6 +613,26 @@ class TestRefused:
 
         refused("may be written to by others")
         assert not log_of(made).exists()
+
+    def test_root_in_a_home(self, tmp_path, command, monkeypatch):
+        """
+        Root would make a store in the home of another user.
+        """
+        home = tmp_path / "ana"
+        home.mkdir()
+        monkeypatch.setattr(os, "geteuid", lambda: 0)
+        real = os.stat
+        foreign = os.stat_result([*real(home)[:4], 4711, *real(home)[5:]])
+        monkeypatch.setattr(
+            "os.stat",
+            lambda path, **more: foreign if path == str(home) else real(path, **more),
+        )
+
+        freshness = StateStore(home / "cache").environment(home).start_check(command())
+
+        assert "unavailable" == freshness.reason
+        assert "Not made by root in a directory of user 4711" in str(freshness.error)
+        assert [] == os.listdir(home)
 
     def test_read_only_store(self, made, refused, monkeypatch):
         """
