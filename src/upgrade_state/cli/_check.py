@@ -15,7 +15,7 @@ from upgrade_state.cli._view import View, print_upgrades
 from upgrade_state.exceptions import ResolverError
 
 # An environment, its resolver, and the recipe that the resolver is made of.
-Plan = list[tuple[EnvironmentState, checks.Resolver, checks.Recipe | None]]
+Planned = tuple[EnvironmentState, checks.Resolver, checks.Recipe | None]
 
 BUSY: Final = "another process is checking it"
 OVERTAKEN: Final = "another check was faster; its result is kept"
@@ -86,9 +86,7 @@ def run(
         if not os.path.isfile(source) or os.path.commonpath([source, path]) != path:
             raise UsageError(f"there is no file {copy!r} to copy in {path!r}")
 
-    def check(
-        planned: tuple[EnvironmentState, checks.Resolver, checks.Recipe | None],
-    ) -> int:
+    def check(planned: Planned) -> int:
         environment, resolver, by = planned
         had_recipe = environment.look().recipe is not None
         with (
@@ -149,7 +147,7 @@ def command_of(resolving: ResolverOptions) -> checks.Command:
     )
 
 
-def _with_recipes(target: Target, resolving: ResolverOptions) -> Plan:
+def _with_recipes(target: Target, resolving: ResolverOptions) -> list[Planned]:
     """
     Return the environments that have a recipe, and print which have none.
 
@@ -165,7 +163,7 @@ def _with_recipes(target: Target, resolving: ResolverOptions) -> Plan:
         except ResolverError as error:
             raise UsageError(error.message) from error
         environments = [_for_recipe(target, named)]
-    plan: Plan = []
+    plan: list[Planned] = []
     lacking = []
     for environment in environments:
         path, name = environment.path or "", environment.lockfile_name or ""

@@ -58,11 +58,9 @@ def run(argv: list[str]) -> int:
         _output.flush()
     except BrokenPipeError:  # the reader has closed its end
         _output.give_up()
-    except _output.OutputError as error:
-        _output.give_up()
-        _output.err(str(error))
-        status = 2
-    except OSError as error:
+    except (_output.OutputError, OSError) as error:
+        if isinstance(error, _output.OutputError):
+            _output.give_up()
         _output.err(str(error))
         status = 2
     # A prompt shows the status of its hook.
