@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from upgrade_state.exceptions import StateWriteError
+from helpers import refuse, refuse_path
 
 # The key of no environment.
 STRANGER = "0" * 32
@@ -163,26 +163,28 @@ class TestDoctor:
             gone.format("upgrades", results),
         ] == sorted(findings())
 
-    def test_forgotten_meanwhile(self, findings, root, checked, monkeypatch):
+    def test_forgotten_meanwhile(self, findings, checked, monkeypatch):
         """
         A record that is deleted meanwhile is no problem.
         """
+        real = os.open
 
-        def forget(_):
-            checked.forget()
+        def forget_and_open(path, *more, **others):
+            if path == checked.record_path:
+                monkeypatch.setattr("os.open", real)
+                checked.forget()
+            return real(path, *more, **others)
 
-        monkeypatch.setattr("upgrade_state._store.read", forget)
+        monkeypatch.setattr("os.open", forget_and_open)
 
         assert ["all is well"] == findings()
 
-    def test_gone_before_the_look(self, findings, root, monkeypatch):
+    def test_deleted_meanwhile(self, findings, root, checked, monkeypatch):
         """
         A file that is deleted after it was listed is no problem.
         """
-        monkeypatch.setattr(
-            "upgrade_state._files.names_in",
-            lambda path: ["0" * 32 + ".json"] if str(root) == path else [],
-        )
+        path = root / "locks" / f"{checked.key}.write"
+        refuse_path(monkeypatch, "lstat", path, errno.ENOENT)
 
         assert ["all is well"] == findings()
 
@@ -243,11 +245,16 @@ class TestDoctor:
         """
         A directory of another user is a finding for root.
         """
+        real = os.stat
 
-        def refuse(root):
-            raise StateWriteError("Not made by root", root)
+        def stat(path, *more, **others):
+            status = real(path, *more, **others)
+            if str(path) != str(tmp_path):
+                return status
+            return os.stat_result([*status[:4], 4711, *status[5:]])
 
-        monkeypatch.setattr("upgrade_state._files.refuse_for_root", refuse)
+        monkeypatch.setattr("os.geteuid", lambda: 0)
+        monkeypatch.setattr("os.stat", stat)
 
         assert "Not made by root" in run("doctor").out
 
@@ -262,10 +269,6 @@ class TestDoctor:
         """
         A file system without locks is a finding; a busy lock is none.
         """
-
-        def refuse(*_):
-            raise OSError(number, os.strerror(number))
-
-        monkeypatch.setattr("fcntl.flock", refuse)
+        monkeypatch.setattr("fcntl.flock", refuse(number))
 
         assert findings()[0].startswith(line)

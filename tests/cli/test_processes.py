@@ -167,7 +167,7 @@ class TestSignals:
         def interrupt(_):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr("upgrade_state.cli._main._run", interrupt)
+        monkeypatch.setattr(StateStore, "looks", interrupt)
 
         assert 130 == run("list").status
 

@@ -53,18 +53,20 @@ class TestCommand:
 
         assert (0, "") == (done.returncode, done.stderr)
 
-    def test_incomplete(self, run, monkeypatch, tmp_path):
+    def test_incomplete(self, run, monkeypatch):
         """
         A missing file of the package is named.
         """
-        monkeypatch.setattr("upgrade_state.cli._hook._HERE", str(tmp_path))
+
+        def miss(path, **_):
+            raise FileNotFoundError(2, "No such file or directory", path)
+
+        monkeypatch.setattr("builtins.open", miss)
 
         result = run("hook", "bash")
 
         assert 2 == result.status
-        assert result.err.endswith(
-            f"No such file or directory: '{tmp_path}/hook.bash'\n"
-        )
+        assert result.err.endswith(f"such file or directory: '{FILES}/hook.bash'\n")
 
     @pytest.mark.parametrize("words", [[], ["csh"], ["bash", "zsh"], ["--", "csh"]])
     def test_mistake(self, run, words):
