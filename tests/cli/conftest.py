@@ -1,20 +1,19 @@
 import contextlib
+import datetime as dt
 import os
 import pty
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 import upgrade_state
+from helpers import DAY, fail, refuse_path
 from upgrade_state import StateStore
 from upgrade_state.cli import main
-
-OFF = ("CI", "NO_UPDATE_NOTIFIER", "UPGRADE_STATE_DISABLE")
 
 
 @pytest.fixture(autouse=True)
@@ -22,8 +21,6 @@ def cache(monkeypatch, tmp_path):
     """
     The cache directory of the test.
     """
-    for name in OFF:
-        monkeypatch.delenv(name, raising=False)
     # Processes find what this one has found, wherever they start.
     monkeypatch.setenv("PYTHONPATH", str(Path(upgrade_state.__file__).parents[1]))
     path = tmp_path / "cache"
@@ -92,21 +89,18 @@ def checked(environment, lock_of):
 
 
 @pytest.fixture
-def failing(environment, monkeypatch):
+def failing(environment):
     """
     Let checks of the environment fail so many days ago each; 0: now.
     """
 
-    def fail(*days):
-        now = time.time()
+    def fail_(*days):
+        now = dt.datetime.now(dt.UTC)
         for before in days:
-            with monkeypatch.context() as patch:
-                patch.setattr(time, "time", lambda: now - 86_400 * before)  # noqa: B023
-                with pytest.raises(OSError, match="host"), environment.try_check():
-                    raise OSError("no route to host")
+            fail(environment, at=now - before * DAY)
         return environment
 
-    return fail
+    return fail_
 
 
 def commit(environment, new, **more):
@@ -203,15 +197,8 @@ def refused():
 
     @contextlib.contextmanager
     def refuse(function, path):
-        call = getattr(os, function.removeprefix("os."))
-
-        def called(first, *more, **others):
-            if os.fsdecode(first) == path:
-                raise PermissionError(13, "Permission denied", path)
-            return call(first, *more, **others)
-
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(function, called)
+            refuse_path(patch, function.removeprefix("os."), path)
             yield
 
     return refuse
