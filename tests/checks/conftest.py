@@ -8,6 +8,7 @@ import pytest
 
 from upgrade_state import StateStore
 from upgrade_state.checks import _supervisor
+from upgrade_state.exceptions import ResolverError
 
 # Seconds that a test waits at most: only ends a hang.
 _LIMIT = 60
@@ -192,3 +193,51 @@ def python():
     Make a command of a few lines of Python.
     """
     return lambda code: (PYTHON, "-S", "-c", code)
+
+
+@pytest.fixture
+def tool(tmp_path, monkeypatch):
+    """
+    Put an executable script in front of all others on the PATH.
+
+    A script without ``#!`` is one of the shell.
+    """
+    bin_ = tmp_path / "bin"
+    bin_.mkdir()
+    monkeypatch.setenv("PATH", str(bin_), prepend=os.pathsep)
+
+    def write(name, script):
+        path = bin_ / name
+        path.write_text(script if script[:2] == "#!" else f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+
+    return write
+
+
+@pytest.fixture
+def fill():
+    """
+    Write texts to files of a directory, by their paths below it.
+    """
+
+    def write(directory, files):
+        for name, text in files.items():
+            path = directory / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+
+    return write
+
+
+@pytest.fixture
+def failure(environment):
+    """
+    Run a command that fails, and return the message.
+    """
+
+    def run(command):
+        with pytest.raises(ResolverError) as info:
+            command(environment, b"old\n")
+        return info.value.message
+
+    return run

@@ -1,5 +1,5 @@
 """
-Cargo itself, with packages by path: nothing has to be fetched for these.
+Cargo itself, with packages by path, which need no registry.
 """
 
 import os
@@ -37,26 +37,24 @@ version = "0.1.0"
 """
 
 
-@pytest.fixture(name="shop")
-def _shop(directory, monkeypatch):
+@pytest.fixture
+def shop(directory, fill, monkeypatch):
     """
-    A package that depends on another one, which has got a new version.
+    A package with a dependency by path, of which there is a new version.
     """
     if shutil.which("cargo") is None:
         pytest.skip("no cargo here")
-    # rustup finds its toolchains in the home of whoever runs the tests.
+    # Tests replace HOME, in which rustup finds its toolchains.
     home = os.path.join(pwd.getpwuid(os.getuid()).pw_dir, ".rustup")
     monkeypatch.setenv("RUSTUP_HOME", os.environ.get("RUSTUP_HOME", home))
-    for name, text in {
+    files = {
         "Cargo.toml": SHOP,
         "Cargo.lock": LOCK,
         "src/main.rs": "fn main() {}",
         "libs/till/Cargo.toml": TILL,
         "libs/till/src/lib.rs": "",
-    }.items():
-        path = directory / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+    }
+    fill(directory, files)
     return StateStore().environment(directory, "Cargo.lock")
 
 
@@ -67,7 +65,7 @@ def check(shop):
 class TestCargo:
     def test_upgrade(self, shop, scratches):
         """
-        What cargo would write is found; the environment is not touched.
+        The upgrade is found; the environment stays as it is.
         """
         outcome = check(shop)
 
@@ -80,7 +78,7 @@ class TestCargo:
 
     def test_workspace(self, shop):
         """
-        A workspace is resolved as it is at home.
+        A workspace is resolved as a whole.
         """
         manifest = Path(shop.path) / "Cargo.toml"
         manifest.write_text(SHOP + '[workspace]\nmembers = ["libs/*"]\n')
@@ -90,7 +88,7 @@ class TestCargo:
     @pytest.mark.parametrize("name", checks.RECIPES["cargo"].searches)
     def test_planted(self, shop, scratches, name):
         """
-        What is above the scratch directory would take part: nothing is run.
+        A file above the scratch directory would take part: no command is run.
         """
         planted = scratches / name
         planted.parent.mkdir(exist_ok=True)
@@ -105,7 +103,7 @@ class TestCargo:
 
     def test_above_both(self, shop, scratches, tmp_path):
         """
-        What lies above the environment, too, takes part in it as well.
+        A file that is above the environment too is no obstacle.
         """
         (tmp_path / "Cargo.toml").write_text(
             "[workspace]\nexclude = ['shop', 'scratches']\n"
@@ -115,7 +113,7 @@ class TestCargo:
 
     def test_unknown_option(self, shop, tmp_path):
         """
-        Who has another version is told which one is needed.
+        A version that does not know an option gets the advice for that.
         """
         command = checks.Command(
             ["cargo", "update", "--nonsense"],

@@ -5,7 +5,6 @@ import os
 import signal
 import stat
 import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -19,116 +18,120 @@ SECOND = dt.timedelta(seconds=1)
 
 OLD = b"old\n"
 
+NEEDS = {"needs": "install it"}
+SILENT = "'sh' failed with exit status 1; it gave no reason: run it once yourself"
+NO_OPTION = "error: unexpected argument '--x' found"
+NETWORK = "check the network and the proxy"
+QUESTION = "it asked a question: run it once yourself, and answer"
+FULL = "no space is left in '{}': free some, or set TMPDIR"
+LEFT_NOTHING = "'sh' left no 'uv.lock'; it must write one to its working directory"
+
+# Values that a command refuses.
+OUTSIDE = ("", "..", "../x", "/etc/passwd", "a/../../x")
+NO_NAMES = ("", "*", "A=B", "A*B", "A\0")
+NO_TIMEOUTS = (1, 0.5, dt.timedelta(), -SECOND)
+
+# Writes a process to a file of the environment.
+TELL_PID = (
+    "import os, signal, subprocess, time\n"
+    "def tell(*pids):\n"
+    " path = os.environ['UPGRADE_STATE_ENV'] + '/pids'\n"
+    " open(path, 'w').write(' '.join(map(str, pids)))\n"
+)
+
+
+@pytest.fixture
+def value_of(environment, python):
+    """
+    Evaluate a Python expression in a command, and return its value as text.
+    """
+
+    def run(expression, *arguments, old=OLD, **options):
+        code = (
+            f"import os, sys; value = {expression}; open('uv.lock', 'w').write("
+            "value if isinstance(value, str) else repr(value))"
+        )
+        command = Command((*python(code), *arguments), **options)
+        return command(environment, old).decode()
+
+    return run
+
 
 class TestCommand:
-    def test_result(self, environment, python, scratches):
+    def test_result(self, environment, directory, python, scratches):
         """
-        What lies there under the lockfile's name afterwards is the new lockfile.
-        """
-        command = Command(python("open('uv.lock', 'ab').write(b'new')"))
-
-        assert b"old\nnew" == command(environment, OLD)
-
-    def test_nothing_is_left(self, environment, python, scratches):
-        """
-        The scratch directory is gone afterwards.
-        """
-        Command(python("open('x', 'w')"))(environment, OLD)
-
-        assert [] == list(scratches.iterdir())
-
-    def test_environment_is_not_touched(self, environment, directory, python):
-        """
-        The environment's own lockfile stays as it is.
+        The result is the lockfile in the scratch directory, which is removed.
         """
         before = (directory / "uv.lock").read_bytes()
+        command = Command(python("open('uv.lock', 'ab').write(b'new'); open('x', 'w')"))
 
-        Command(python("open('uv.lock', 'w').write('new')"))(environment, OLD)
-
+        assert b"old\nnew" == command(environment, OLD)
+        assert [] == list(scratches.iterdir())
         assert before == (directory / "uv.lock").read_bytes()
         assert ["uv.lock"] == os.listdir(directory)
 
-    def test_private(self, environment, python, scratches):
+    @pytest.mark.parametrize(
+        ("expression", "value"),
+        [
+            ("oct(os.stat('..').st_mode)", "0o40700"),
+            ("os.environ['UPGRADE_STATE_ENV']", "{directory}"),
+            ("sys.argv[1]", "$(id); * 'x"),
+            ("os.listdir()", "['uv.lock']"),
+            ("open('../stop').read()", "here"),
+        ],
+    )
+    def test_surroundings(self, value_of, directory, expression, value):
         """
-        Nobody else may enter the scratch directory.
+        A command gets a private directory, its arguments as they are, and a fence.
         """
-        code = "import os; print(oct(os.stat('..').st_mode), file=open('uv.lock','w'))"
+        expected = value.format(directory=directory)
+        fence = {"stop": b"here"}
 
-        assert b"0o40700\n" == Command(python(code))(environment, OLD)
+        assert expected == value_of(expression, "$(id); * 'x", fence=fence)
 
-    def test_variable(self, environment, directory, python):
+    def test_no_input(self, value_of):
         """
-        UPGRADE_STATE_ENV names the environment's directory.
+        The standard input is empty, so that no tool waits for an answer.
         """
-        code = "import os; open('uv.lock','w').write(os.environ['UPGRADE_STATE_ENV'])"
-
-        assert str(directory).encode() == Command(python(code))(environment, OLD)
-
-    def test_no_input(self, environment, python):
-        """
-        There is nothing to read, so that no tool waits for an answer.
-        """
-        code = "import sys; open('uv.lock', 'w').write(repr(sys.stdin.read()))"
         saved, (theirs, ours) = os.dup(0), os.pipe()
         os.write(ours, b"yes")
         os.close(ours)
         os.dup2(theirs, 0)
         try:
-            assert b"''" == Command(python(code))(environment, OLD)
+            assert "" == value_of("sys.stdin.read()")
         finally:
             os.dup2(saved, 0)
             os.close(saved)
             os.close(theirs)
 
-    def test_no_shell(self, environment, python):
-        """
-        Arguments arrive as they are.
-        """
-        code = "import sys; open('uv.lock', 'w').write(sys.argv[1])"
-        command = Command((*python(code), "$(id); * 'x"))
-
-        assert b"$(id); * 'x" == command(environment, OLD)
-
+    @pytest.mark.parametrize("path", ["{0}:/usr/bin:/bin:{0}", "{0}", "bin:.:", None])
     @pytest.mark.parametrize("entry", ["", "."])
-    def test_searched_nowhere_near(self, environment, directory, monkeypatch, entry):
+    def test_search_paths(
+        self, environment, directory, failure, fill, monkeypatch, path, entry
+    ):
         """
-        A program is not looked for among the copies, whatever PATH has.
+        Relative entries of search paths, which would lead to copies, are removed.
         """
-        (directory / "tool").write_text("#!/bin/sh\n")
-        (directory / "tool").chmod(0o755)
-        for name in ("PATH", "LD_LIBRARY_PATH"):
-            monkeypatch.setenv(name, f"{entry}:/usr/bin:/bin:{entry}")
-        seen = Command(["sh", "-c", "echo $PATH $LD_LIBRARY_PATH > uv.lock"])
-
-        with pytest.raises(ResolverError, match="There is no command 'tool'"):
-            Command(["tool"], copies=["tool"])(environment, b"")
-        assert b"/usr/bin:/bin /usr/bin:/bin\n" == seen(environment, b"")
-
-    @pytest.mark.parametrize("path", ["", ".", "bin:.:", None])
-    def test_nowhere_else_to_search(self, environment, directory, monkeypatch, path):
-        """
-        Nor where PATH has nothing else: the system's own directories are searched.
-        """
-        (directory / "tool").write_text("#!/bin/sh\n")
+        fill(directory, {"tool": "#!/bin/sh\n"})
         (directory / "tool").chmod(0o755)
         for name in ("PATH", "LD_LIBRARY_PATH"):
             monkeypatch.delenv(name, raising=False)
             if path is not None:
-                monkeypatch.setenv(name, path)
-        seen = Command(["sh", "-c", "env > uv.lock"])(environment, b"").split(b"\n")
+                monkeypatch.setenv(name, path.format(entry))
+        kept = "/usr/bin:/bin" if "/" in (path or "") else ""
+        seen = Command(["sh", "-c", "env > uv.lock"])(environment, OLD).decode()
+        values = dict(line.partition("=")[::2] for line in seen.splitlines())
 
-        with pytest.raises(ResolverError, match="There is no command 'tool'"):
-            Command(["tool"], copies=["tool"])(environment, b"")
-        assert f"PATH={os.defpath}".encode() in seen
-        assert not any(line.startswith(b"LD_LIBRARY_PATH") for line in seen)
+        message = failure(Command(["tool"], copies=["tool"]))
+        assert message.startswith("There is no command 'tool'")
+        assert (kept or os.defpath) == values["PATH"]
+        assert (kept or None) == values.get("LD_LIBRARY_PATH")
 
-    def test_no_old_lockfile(self, environment, python):
+    def test_no_old_lockfile(self, value_of):
         """
-        Where there is no lockfile, none is found.
+        Without an old lockfile the command finds none.
         """
-        code = "import os; open('uv.lock', 'x').write(repr(os.listdir()))"
-
-        assert b"['uv.lock']" == Command(python(code))(environment, None)
+        assert "[]" == value_of("os.listdir()", old=None)
 
     def test_lockfile_below(self, directory, python):
         """
@@ -140,157 +143,131 @@ class TestCommand:
 
         assert b"old\nnew" == Command(python(code))(environment, OLD)
 
-    def test_copies(self, environment, directory, python):
+    def test_copies(self, environment, directory, fill):
         """
-        Other files are copied with their paths, and programs are programs.
+        Copies keep their paths, and programs stay executable.
         """
-        (directory / "tools").mkdir()
-        script = directory / "tools/relock"
-        script.write_text("#!/bin/sh\necho new > uv.lock\n")
-        script.chmod(0o755)
-
+        fill(directory, {"tools/relock": "#!/bin/sh\necho new > uv.lock\n"})
+        (directory / "tools/relock").chmod(0o755)
         command = Command(["tools/relock"], copies=["./tools/relock"])
 
         assert b"new\n" == command(environment, OLD)
 
-    def test_lockfile_as_copy(self, environment, python):
+    def test_lockfile_as_copy(self, environment):
         """
-        The content that the check is about wins over what lies on disk.
+        The old lockfile of the check overrides a copy of the file on disk.
         """
-        command = Command(python(""), copies=["uv.lock"])
+        assert OLD == Command(["true"], copies=["uv.lock"])(environment, OLD)
 
-        assert OLD == command(environment, OLD)
-
-    def test_read_only(self, environment, directory, python):
+    def test_read_only(self, value_of, directory):
         """
-        A copy can be written to, whatever it is a copy of; the lockfile can.
+        A copy is writable, even if its original is not.
         """
-        (directory / "tool").touch()
-        (directory / "tool").chmod(0o555)
+        (directory / "tool").touch(0o555)
         (directory / "uv.lock").chmod(0o444)
-        modes = "*[oct(os.stat(name).st_mode & 0o777) for name in ('uv.lock', 'tool')]"
-        code = f"import os; print({modes}, file=open('uv.lock', 'w'))"
+        modes = "[oct(os.stat(n).st_mode)[-3:] for n in ('uv.lock', 'tool')]"
 
-        command = Command(python(code), copies=["uv.lock", "tool"])
-        assert b"0o600 0o700\n" == command(environment, OLD)
+        assert "['600', '700']" == value_of(modes, copies=["uv.lock", "tool"])
 
-    @pytest.mark.parametrize("name", ["", "..", "../x", "/etc/passwd", "a/../../x"])
-    def test_copy_leads_elsewhere(self, name):
+    @pytest.mark.parametrize(
+        ("name", "copy", "message"),
+        [
+            ("uv.lock", "link", "There is no file 'link' to copy"),
+            ("uv.lock", "x", "There is no file 'x' to copy"),
+            ("a/uv.lock", "a", r"Could not copy 'a/uv\.lock'"),
+        ],
+    )
+    def test_not_copied(self, directory, tmp_path, name, copy, message):
         """
-        A file to copy is below the environment's directory.
-        """
-        with pytest.raises(ValueError, match="not a file below"):
-            Command(["x"], copies=[name])
-        with pytest.raises(ValueError, match="'fence' must be below a directory"):
-            Command(["x"], fence={name: b""})
-
-    def test_copy_is_a_symlink_to_elsewhere(self, environment, directory, tmp_path):
-        """
-        A symlink does not lead out of the environment's directory, either.
+        An error names the file that is missing, outside, or in another's way.
         """
         (tmp_path / "secret").write_text("x")
         (directory / "link").symlink_to(tmp_path / "secret")
-
-        with pytest.raises(ResolverError, match="There is no file 'link' to copy"):
-            Command(["true"], copies=["link"])(environment, OLD)
-
-    def test_copy_is_missing(self, environment, directory):
-        """
-        A file to copy that is not there is named, with the directory.
-        """
-        with pytest.raises(ResolverError, match="no file 'x' to copy") as info:
-            Command(["true"], copies=["x"])(environment, OLD)
-
-        assert str(directory) == info.value.path
-
-    def test_copies_in_each_others_way(self, environment, directory):
-        """
-        What cannot be put into the scratch directory is named.
-        """
         (directory / "a").write_text("")
-        changed = StateStore().environment(directory, "a/uv.lock")
+        environment = StateStore().environment(directory, name)
 
-        with pytest.raises(ResolverError, match=r"Could not copy 'a/uv\.lock'"):
-            Command(["true"], copies=["a"])(changed, OLD)
-
-    @pytest.mark.parametrize("argv", [(), ("",), ("a\0b",)])
-    def test_no_command(self, argv):
-        """
-        A command has a name and no NUL characters.
-        """
-        with pytest.raises(ValueError, match="not a command"):
-            Command(argv)
+        with pytest.raises(ResolverError, match=message) as info:
+            Command(["true"], copies=[copy])(environment, OLD)
+        assert str(directory) == info.value.path
 
     def test_no_lockfile_name(self, directory):
         """
-        Without a lockfile's name there is nothing to look for.
+        An environment without a lockfile's name is refused.
         """
         with pytest.raises(ValueError, match="lockfile's name"):
             Command(["true"])(StateStore().environment(directory), None)
 
-    def test_fence(self, environment, python):
+    @pytest.mark.parametrize(
+        ("field", "value", "error", "message"),
+        [
+            *(("copies", [n], ValueError, "not a file below") for n in OUTSIDE),
+            ("fence", {"../x": b""}, ValueError, "'fence' must be below"),
+            ("fence", {"./x": b""}, ValueError, "'fence' must be below"),
+            ("fence", {"x": ""}, TypeError, "'fence' must be <class 'bytes'>"),
+            *(("argv", a, ValueError, "not a command") for a in ((), ("",), ("a\0b",))),
+            ("argv", "sed -i s/1/2/ uv.lock", TypeError, "'argv' must be .*tuple"),
+            *(
+                ("passes", [n], ValueError, r"variable: .* \(passes\)")
+                for n in NO_NAMES
+            ),
+            ("caches", "UV_CACHE_DIR", TypeError, "'caches' must be .*tuple"),
+            *(("timeout", t, ValueError, "timeout must be a") for t in NO_TIMEOUTS),
+        ],
+    )
+    def test_wrong(self, field, value, error, message):
         """
-        A fence lies in the directory above.
+        A field with a wrong value or type is an error that names it.
         """
-        code = "open('uv.lock', 'w').write(open('../stop').read())"
-        command = Command(python(code), fence={"stop": b"here"})
-
-        assert b"here" == command(environment, OLD)
+        with pytest.raises(error, match=message):
+            Command(**{"argv": ["x"], field: value})
 
 
 class TestVariables:
-    """
-    A command gets what tools need, and what is named.
-    """
-
     @pytest.fixture
-    def env_of(self, environment, python):
+    def env_of(self, value_of, monkeypatch):
         """
         Run a command, and return the environment variables that it had.
         """
-        code = "import os; open('uv.lock', 'w').write(repr(dict(os.environ)))"
-
-        def env_of_(**more):
-            output = Command(python(code), **more)(environment, OLD)
-            env = ast.literal_eval(output.decode())
-            # What this interpreter and a measurement set themselves.
-            return {k: v for k, v in env.items() if k[:3] not in {"LC_", "COV"}}
-
-        return env_of_
-
-    @pytest.fixture(autouse=True)
-    def _variables(self, monkeypatch):
         for name in list(os.environ):
             if name != "PATH" and not name.startswith(("COVERAGE", "UPGRADE_STATE")):
                 monkeypatch.delenv(name)
 
+        def run(**options):
+            env = ast.literal_eval(value_of("dict(os.environ)", **options))
+            # Set by this interpreter and by a measurement.
+            return {k: v for k, v in env.items() if k[:3] not in {"LC_", "COV"}}
+
+        return run
+
     def test_usual(self, env_of, directory, monkeypatch):
         """
-        Secrets of others stay here, the usual goes along.
+        A command gets the usual variables, and no secrets of other programs.
         """
-        monkeypatch.setenv("SECRET", "x")
-        monkeypatch.setenv("HOME", "/home/ana")
-        monkeypatch.setenv("https_proxy", "p.example")
+        usual = {"HOME": "/home/ana", "https_proxy": "p.example"}
+        for name, value in (usual | {"SECRET": "x"}).items():
+            monkeypatch.setenv(name, value)
 
         env = env_of()
 
         above = os.path.dirname(env["PWD"])
-        assert {
-            "PATH": os.environ["PATH"],
-            "HOME": "/home/ana",
-            "https_proxy": "p.example",
-            "NO_COLOR": "1",
-            "TERM": "dumb",
-            "PWD": f"{above}/environment",
-            "TMPDIR": f"{above}/tmp",
-            "GIT_CEILING_DIRECTORIES": above,
-            "MISE_CEILING_PATHS": above,
-            "UPGRADE_STATE_ENV": str(directory),
-        } == env
+        assert (
+            usual
+            | {
+                "PATH": os.environ["PATH"],
+                "NO_COLOR": "1",
+                "TERM": "dumb",
+                "PWD": f"{above}/environment",
+                "TMPDIR": f"{above}/tmp",
+                "GIT_CEILING_DIRECTORIES": above,
+                "MISE_CEILING_PATHS": above,
+                "UPGRADE_STATE_ENV": str(directory),
+            }
+            == env
+        )
 
     def test_passes(self, env_of, monkeypatch):
         """
-        Others are named, one by one or by how they begin.
+        Other variables are named, one by one or by their beginning.
         """
         for name in ("A", "AB", "TOOL_A", "TOOL_B", "TOOL"):
             monkeypatch.setenv(name, "x")
@@ -301,7 +278,7 @@ class TestVariables:
 
     def test_changes(self, env_of, monkeypatch):
         """
-        Environment variables are set and removed.
+        Variables are set and removed.
         """
         monkeypatch.setenv("B", "2")
 
@@ -309,320 +286,168 @@ class TestVariables:
 
         assert ("1", None, "/x") == tuple(env.get(k) for k in ("A", "B", "HOME"))
 
-    @pytest.mark.parametrize("name", ["", "*", "A=B", "A*B", "A\0"])
-    def test_no_name(self, name):
-        """
-        What is no name is a mistake.
-        """
-        with pytest.raises(ValueError, match="not the name of an environment"):
-            Command(["x"], passes=[name])
-
-    def test_one_text(self):
-        """
-        So is one name instead of a list.
-        """
-        with pytest.raises(TypeError, match=r"'caches' must be .*tuple"):
-            Command(["x"], caches="UV_CACHE_DIR")
-
-
-class TestMistakes:
-    def test_one_text(self):
-        """
-        A command is a list: nobody takes one text apart.
-        """
-        with pytest.raises(TypeError, match=r"'argv' must be .*tuple"):
-            Command("sed -i s/1/2/ uv.lock")
-
-    @pytest.mark.parametrize("timeout", [1, 0.5, dt.timedelta(), -dt.timedelta(1)])
-    def test_timeout(self, timeout):
-        """
-        A time limit is a duration like every other one, and not nothing.
-        """
-        with pytest.raises(ValueError, match="timeout must be a timedelta"):
-            Command(["true"], timeout=timeout)
-
 
 class TestFailures:
-    def error_of(self, command, environment):
-        with pytest.raises(ResolverError) as info:
-            command(environment, OLD)
-        return info.value.message
-
-    def test_not_found(self, environment):
+    @pytest.mark.parametrize(
+        ("script", "options", "message"),
+        [
+            (f'echo "{NO_OPTION}"; exit 2', {}, f"status 2: {NO_OPTION}"),
+            (f'echo "{NO_OPTION}"; exit 2', NEEDS, f"2: {NO_OPTION}; install it"),
+            (
+                "exec yes > x",
+                {"limits": Limits(file=1 << 20)},
+                "'sh' was killed by SIGXFSZ (a file larger than 1 MiB)",
+            ),
+            (
+                "printf 'Password: ' > /dev/tty",
+                {},
+                f"No such device or address; {QUESTION}",
+            ),
+            (
+                r"echo; printf '\033[31mno \007 https://u:p@a.example\n\n' >&2; exit 3",
+                {},
+                r"'sh' failed with exit status 3: no \x07 <URL>",
+            ),
+            (
+                r"printf 'x\nerror: a\n  b\nhint: c\n'; exit 1",
+                {},
+                "exit status 1: error: a; b; hint: c",
+            ),
+            ("exit 1", {}, SILENT),
+            ("echo npm http fetch GET 200 index.example; exit 1", {}, SILENT),
+            ("exit 1", {"hint": "see x"}, "'sh' failed with exit status 1; see x"),
+            (
+                "echo ENOSPC; exit 1",
+                {"hint": "see x"},
+                "ENOSPC; free some space, for example in its cache",
+            ),
+            ("kill -9 $$", {}, "'sh' was killed by SIGKILL"),
+            (f"kill -{signal.SIGRTMIN + 3} $$", {}, "'sh' was killed by signal 37"),
+            (
+                "echo '5 ms (stale), none'",
+                {"offline": b"(stale)"},
+                f"'sh' was offline and answered from its cache; {NETWORK}",
+            ),
+            (
+                "echo '5 ms (stale), none'; exit 1",
+                {"offline": b"(stale)"},
+                "'sh' failed with exit status 1: 5 ms (stale), none",
+            ),
+            ("rm uv.lock", {}, LEFT_NOTHING),
+            ("rm uv.lock", NEEDS, "'sh' left no 'uv.lock'; install it"),
+            ("ln -sf /etc/passwd uv.lock", {}, LEFT_NOTHING),
+            ("rm uv.lock; mkfifo uv.lock", {}, LEFT_NOTHING),
+            ("rm uv.lock; mkdir uv.lock", {}, LEFT_NOTHING),
+        ],
+    )
+    def test_message(self, failure, script, options, message):
         """
-        A command that is not there is named, with what to do.
+        The message has the exit status or signal, the reason, and advice.
         """
-        command = Command(["no-such-tool"], needs="install it")
+        assert failure(Command(["sh", "-c", script], **options)).endswith(message)
 
-        assert "There is no command 'no-such-tool'; install it" == self.error_of(
-            command, environment
-        )
-
-    def test_hidden_directory(self, environment, monkeypatch, tmp_path):
+    @pytest.mark.parametrize("entry", ["", "{tmp_path}/file/x:"])
+    @pytest.mark.parametrize("options", [NEEDS, {}])
+    def test_not_found(self, failure, monkeypatch, tmp_path, entry, options):
         """
-        What is no directory in PATH is no reason to say otherwise.
+        A missing command is named, even if PATH has an entry that is no directory.
         """
         (tmp_path / "file").write_text("")
-        path = f"{tmp_path}/file/x:{os.environ['PATH']}"
+        path = entry.format(tmp_path=tmp_path) + os.environ["PATH"]
         monkeypatch.setenv("PATH", path)
+        advice = options.get("needs", "install it or name its path")
 
-        assert "There is no command 'no-such-tool'; install it" == self.error_of(
-            Command(["no-such-tool"], needs="install it"), environment
+        assert f"There is no command 'no-such-tool'; {advice}" == failure(
+            Command(["no-such-tool"], **options)
         )
 
     @pytest.mark.parametrize(
-        ("name", "words"),
+        ("name", "reason"),
         [
+            ("uv.lock", "Permission denied"),
             ("folder", "Permission denied"),
             ("odd", "its interpreter is missing"),
             ("empty", "Exec format error"),
         ],
     )
-    def test_not_to_be_started(self, environment, directory, name, words):
+    def test_not_started(self, failure, directory, name, reason):
         """
-        A command that cannot be started is not said to be missing.
+        A command that exists but cannot be started is not reported as missing.
         """
         (directory / "folder").mkdir()
         (directory / "odd").write_text("#!/no/such/interpreter\n")
-        (directory / "empty").write_text("")
         for file in ("odd", "empty"):
+            (directory / file).touch()
             (directory / file).chmod(0o755)
 
         assert (
-            f"Could not start '{directory}/{name}' ({words}); install it"
-            == self.error_of(
-                Command([f"{directory}/{name}"], needs="install it"), environment
-            )
+            f"Could not start '{directory}/{name}' ({reason}); install it"
+            == failure(Command([f"{directory}/{name}"], **NEEDS))
         )
 
-    def test_directory_is_gone(self, environment, directory):
+    def test_directory_is_gone(self, failure, directory):
         """
-        Where the environment is gone nothing is started.
+        Nothing is started if the environment's directory is gone.
         """
         (directory / "uv.lock").unlink()
         directory.rmdir()
 
-        assert "The environment's directory is gone" == self.error_of(
-            Command(["no-such-tool"]), environment
-        )
+        assert "The environment's directory is gone" == failure(Command(["no-tool"]))
 
-    def test_too_old(self, environment):
+    @pytest.mark.parametrize(
+        ("target", "value", "message"),
+        [
+            ("sys.executable", "", "Could not start a supervisor for the command"),
+            ("tempfile.tempdir", "/no/such", "Could not make a scratch directory"),
+            ("tempfile._candidate_tempdir_list", list, "Could not make a scratch"),
+            ("upgrade_state._lockfile.MAX_SIZE", 3, "The lockfile is larger than 3"),
+        ],
+    )
+    def test_surroundings(self, failure, monkeypatch, target, value, message):
         """
-        A tool that does not know an option needs something, if that is known.
+        No supervisor, no scratch directory, and a huge lockfile are failures.
         """
-        argv = ["sh", "-c", "echo \"error: unexpected argument '--x' found\"; exit 2"]
-        message = (
-            "'sh' failed with exit status 2: error: unexpected argument '--x' found"
-        )
+        monkeypatch.setattr("tempfile.tempdir", None)
+        monkeypatch.setattr(target, value)
 
-        assert message == self.error_of(Command(argv), environment)
-        assert f"{message}; install 2.0 or newer" == self.error_of(
-            Command(argv, needs="install 2.0 or newer"), environment
-        )
+        assert failure(Command(["true"])).startswith(message)
 
-    def test_no_supervisor(self, environment, monkeypatch):
+    def test_question(self, failure, directory, late):
         """
-        Where a command cannot be supervised that is the failure.
-        """
-        monkeypatch.setattr("sys.executable", "")
-
-        assert "Could not start a supervisor for the command" in self.error_of(
-            Command(["true"]), environment
-        )
-
-    def test_too_large_a_file(self, environment):
-        """
-        A command that was killed for its files is told so.
-        """
-        limits = Limits(file=1 << 20)
-
-        assert "'sh' was killed by SIGXFSZ (a file larger than 1 MiB)" == self.error_of(
-            Command(["sh", "-c", "exec yes > x"], limits=limits), environment
-        )
-
-    def test_no_terminal(self, environment):
-        """
-        A tool that asks a question on the terminal fails with its own words.
-        """
-        argv = ["sh", "-c", "printf 'Password: ' > /dev/tty"]
-
-        assert "No such device or address" in self.error_of(Command(argv), environment)
-
-    def test_waits_for_an_answer(self, environment, directory, late):
-        """
-        Or at the deadline, with its question.
+        A tool that waits for an answer fails at the time limit, with its question.
         """
         ask = "printf 'Password: '; : > $UPGRADE_STATE_ENV/asked"
         argv = ["sh", "-c", f"{ask}; read x || sleep 600"]
         late((directory / "asked").exists)
 
-        words = "it asked a question: run it once yourself, and answer"
-        assert f"'sh' did not end within 1 s: Password:; {words}" == self.error_of(
-            Command(argv, timeout=SECOND), environment
-        )
-
-    def test_not_executable(self, environment, directory):
-        """
-        A command that may not be run is named.
-        """
-        command = Command([str(directory / "uv.lock")])
-
-        assert "(Permission denied)" in self.error_of(command, environment)
-
-    def test_exit_status(self, environment, python):
-        """
-        The exit status and the last line are told, without URLs and styles.
-        """
-        code = (
-            "import sys; print('first', flush=True); sys.stderr.write("
-            "'\\x1b[31mno \\x07answer from https://u:p@index.example/x\\n\\n');"
-            "sys.exit(3)"
-        )
-        name = os.path.basename(python("")[0])
-
-        assert (
-            rf"'{name}' failed with exit status 3: no \x07answer from <URL>"
-            == self.error_of(Command(python(code)), environment)
-        )
-
-    def test_error_line(self, environment, python):
-        """
-        Where a line calls itself an error, the words begin there.
-        """
-        code = "print('x\\nerror: a\\n  b\\nhint: c'); raise SystemExit(1)"
-
-        assert self.error_of(Command(python(code)), environment).endswith(
-            "exit status 1: error: a; b; hint: c"
-        )
-
-    def test_hint(self, environment):
-        """
-        What the caller suspects is told where the command's words tell no remedy.
-        """
-        silent = Command(["false"], hint="look at it")
-        telling = Command(["sh", "-c", "echo ENOSPC; exit 1"], hint="look at it")
-
-        assert self.error_of(silent, environment).endswith("status 1; look at it")
-        assert "look at it" not in self.error_of(telling, environment)
-
-    @pytest.mark.parametrize("words", ["", "npm http fetch GET 200 index.example"])
-    def test_silent(self, environment, python, words):
-        """
-        A command that says nothing of its trouble is quoted with nothing.
-        """
-        code = f"print({words!r}); raise SystemExit(1)"
-        message = self.error_of(Command(python(code)), environment)
-
-        assert message.endswith(
-            "failed with exit status 1; it gave no reason: run it once yourself"
-        )
-
-    @pytest.mark.parametrize(
-        ("number", "name"),
-        [(signal.SIGKILL, "SIGKILL"), (signal.SIGRTMIN + 3, "signal 37")],
-    )
-    def test_killed(self, environment, python, number, name):
-        """
-        A signal that has killed the command is named.
-        """
-        code = f"import os; os.kill(os.getpid(), {int(number)})"
-
-        assert self.error_of(Command(python(code)), environment).endswith(
-            f"was killed by {name}"
-        )
-
-    @pytest.fixture
-    def pids(self, directory, late):
-        """
-        A file in which a command says what runs; it is too late after that.
-        """
-        path = directory / "pids"
-        late(lambda: path.exists() and path.read_text())
-        return path
-
-    def test_too_long(self, environment, python, pids, scratches, is_gone):
-        """
-        A command that does not end in time is ended, with its children.
-        """
-        code = (
-            "import os, subprocess, time;"
-            "p = subprocess.Popen(['sleep', '600']);"
-            "open(os.environ['UPGRADE_STATE_ENV'] + '/pids', 'w')"
-            ".write(f'{os.getpid()} {p.pid}'); time.sleep(600)"
-        )
-        message = self.error_of(Command(python(code), timeout=SECOND), environment)
-
-        assert "did not end within 1 s; check the network" in message
-        assert [True, True] == [is_gone(pid) for pid in pids.read_text().split()]
-        assert [] == list(scratches.iterdir())
-
-    def test_deaf(self, environment, python, pids, is_gone):
-        """
-        What does not listen to SIGTERM is killed.
-        """
-        code = (
-            "import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
-            "open(os.environ['UPGRADE_STATE_ENV'] + '/pids', 'w')"
-            ".write(str(os.getpid())); time.sleep(60);"
-            "open(os.environ['UPGRADE_STATE_ENV'] + '/woke', 'w')"
-        )
-        command = Command(python(code), timeout=SECOND, limits=Limits(grace=0.2))
-        self.error_of(command, environment)
-
-        assert is_gone(int(pids.read_text()))
-        assert not Path(environment.path, "woke").exists()
-
-    @pytest.mark.parametrize(
-        ("status", "words"),
-        [
-            (0, "was offline and answered from its cache"),
-            (1, "failed with exit status 1: 5 ms (stale), no such host"),
-        ],
-    )
-    def test_offline(self, environment, python, status, words):
-        """
-        Who answers from its cache since nobody else did has failed.
-        """
-        code = f"print('5 ms (stale), no such host'); raise SystemExit({status})"
-        command = Command(python(code), offline=b"(stale)")
-        name = Path(sys.executable).name
-
-        message = self.error_of(command, environment)
-
-        assert f"{name!r} {words}" == message.partition(";")[0]
-        assert (status == 0) == message.endswith("; check the network and the proxy")
-
-    def test_left_nothing(self, environment, python):
-        """
-        A command that removes the lockfile has left none.
-        """
-        code = "import os; os.unlink('uv.lock')"
-        name = Path(sys.executable).name
-
-        assert (
-            f"'{name}' left no 'uv.lock'; it must write one to its working directory"
-            == self.error_of(Command(python(code)), environment)
+        assert f"'sh' did not end within 1 s: Password:; {QUESTION}" == failure(
+            Command(argv, timeout=SECOND)
         )
 
     @pytest.mark.parametrize(
         "code",
         [
-            "os.symlink('/etc/passwd', 'uv.lock')",
-            "os.mkfifo('uv.lock')",
-            "os.mkdir('uv.lock')",
+            "tell(os.getpid(), subprocess.Popen(['sleep', '600']).pid)",
+            "signal.signal(signal.SIGTERM, signal.SIG_IGN); tell(os.getpid())",
         ],
     )
-    def test_left_no_file(self, environment, python, code):
+    def test_too_long(self, failure, python, directory, late, is_gone, code):
         """
-        What is no regular file is no lockfile.
+        A late command is terminated with its children, or killed.
         """
-        code = f"import os; os.unlink('uv.lock'); {code}"
+        pids = directory / "pids"
+        late(lambda: pids.exists() and pids.read_text())
+        woke = "open(os.environ['UPGRADE_STATE_ENV'] + '/woke', 'w')"
+        argv = python(f"{TELL_PID}{code}\ntime.sleep(60); {woke}")
 
-        assert "left no 'uv.lock'" in self.error_of(Command(python(code)), environment)
+        command = Command(argv, timeout=SECOND, limits=Limits(grace=0.2))
+        assert f"did not end within 1 s; {NETWORK}" in failure(command)
+        assert all(is_gone(int(pid)) for pid in pids.read_text().split())
+        assert not (directory / "woke").exists()
 
     def test_left_a_file_elsewhere(self, directory, python):
         """
-        A directory that is a symlink does not lead to a lockfile.
+        A directory that was replaced by a symlink does not lead to a lockfile.
         """
         (directory / "lock").write_text("not made by a check")
         environment = StateStore().environment(directory, "a/lock")
@@ -631,145 +456,31 @@ class TestFailures:
             "os.symlink(os.environ['UPGRADE_STATE_ENV'], 'a')"
         )
 
-        assert "left no 'a/lock'" in self.error_of(Command(python(code)), environment)
+        with pytest.raises(ResolverError, match="left no 'a/lock'"):
+            Command(python(code))(environment, OLD)
 
-    def test_left_too_much(self, environment, python, monkeypatch):
+    @pytest.mark.parametrize(
+        "script",
+        [
+            "mkdir -p a/b/c; chmod 0 a/b; chmod 500 a; ln -s $UPGRADE_STATE_ENV link",
+            "chmod 000 uv.lock . .. ../tmp",
+        ],
+    )
+    def test_permissions(self, environment, directory, scratches, script):
         """
-        A lockfile beyond every size is refused.
+        Directories without permissions are removed; symlinks are not followed.
         """
-        monkeypatch.setattr("upgrade_state._lockfile.MAX_SIZE", 100)
-        code = "open('uv.lock', 'w').write('x' * 101)"
-
-        assert "The lockfile is larger than 100 bytes" == self.error_of(
-            Command(python(code)), environment
-        )
-
-    def test_nowhere(self, environment, monkeypatch):
-        """
-        Nor is there one where nothing can be written at all.
-        """
-        monkeypatch.setattr("tempfile.tempdir", None)
-        monkeypatch.setattr("tempfile._candidate_tempdir_list", list)
-
-        assert "Could not make a scratch directory" in self.error_of(
-            Command(["true"]), environment
-        )
-
-    def test_no_place(self, environment, monkeypatch, tmp_path):
-        """
-        Where no scratch directory can be made, that is the failure.
-        """
-        monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
-
-        assert "Could not make a scratch directory" in self.error_of(
-            Command(["true"]), environment
-        )
-
-    def test_permissions_taken_away(self, environment, python, scratches):
-        """
-        Directories that a command has closed are removed, and links not followed.
-        """
-        keep = Path(environment.path)
-        mode = stat.S_IMODE(keep.stat().st_mode)
-        code = (
-            "import os; os.makedirs('a/b/c'); os.chmod('a/b', 0); os.chmod('a', 0o500);"
-            "os.symlink(os.environ['UPGRADE_STATE_ENV'], 'link')"
-        )
-        Command(python(code))(environment, OLD)
-
-        assert [] == list(scratches.iterdir())
-        assert mode == stat.S_IMODE(keep.stat().st_mode)
-        assert ["uv.lock"] == os.listdir(keep)
-
-    def test_permissions_of_everything(self, environment, scratches):
-        """
-        So is the scratch directory itself.
-        """
-        argv = ["sh", "-c", "chmod 000 uv.lock . .. ../tmp"]
-
+        mode = stat.S_IMODE(directory.stat().st_mode)
         with contextlib.suppress(ResolverError):
-            Command(argv)(environment, OLD)
+            Command(["sh", "-c", script])(environment, OLD)
 
         assert [] == list(scratches.iterdir())
-
-    def test_full_disk(self, environment, python, small_disk):
-        """
-        Where the disk is full it is said what to do.
-        """
-        code = "with open('x', 'wb', 0) as f:\n while 1: f.write(bytes(4096))"
-
-        message = self.error_of(Command(python(code)), environment)
-
-        assert message.endswith(
-            "OSError: [Errno 28] No space left on device; no space is left in"
-            f" '{small_disk}': free some, or set TMPDIR"
-        )
-        assert [] == os.listdir(small_disk)
-
-    def test_no_disk_any_more(self, environment, scratches):
-        """
-        Nobody knows whether what a command has removed was full.
-        """
-        argv = ["sh", "-c", f"rm -r '{scratches}'; exit 3"]
-
-        assert (
-            "'sh' failed with exit status 3; it gave no reason: run it once yourself"
-            == self.error_of(Command(argv), environment)
-        )
-
-    def test_no_files_left(self, environment, python, small_disk):
-        """
-        A disk is full, too, that takes no more files.
-        """
-        code = "for i in range(99): open(str(i), 'w')"
-
-        message = self.error_of(Command(python(code)), environment)
-
-        assert message.endswith("free some, or set TMPDIR")
-
-    def test_no_space_for_copies(self, environment, directory, small_disk):
-        """
-        Also if nothing was started yet.
-        """
-        (directory / "big").write_bytes(bytes(2 << 20))
-
-        assert (
-            "Could not copy 'big' (No space left on device); no space is left in"
-            f" '{small_disk}': free some, or set TMPDIR"
-            == self.error_of(Command(["true"], copies=["big"]), environment)
-        )
-        assert [] == os.listdir(small_disk)
-
-    def test_no_space_at_all(self, environment, small_disk):
-        """
-        Also if there is not even space for the directory.
-        """
-        # As many files as there may be.
-        with contextlib.suppress(OSError):
-            for number in range(100):
-                (small_disk / str(number)).touch()
-
-        assert "Could not make a scratch directory" in self.error_of(
-            Command(["true"]), environment
-        )
-
-    @pytest.fixture
-    def small_disk(self, tmp_path, monkeypatch):
-        """
-        A file system of 1 MiB and some files for scratch directories.
-        """
-        path = tmp_path / "small"
-        path.mkdir()
-        mount = ["mount", "-t", "tmpfs", "-o", "size=1m,nr_inodes=50", "x", path]
-        if subprocess.run(mount, check=False, capture_output=True).returncode:
-            pytest.skip("needs a root that may mount")
-        monkeypatch.setattr("tempfile.tempdir", str(path))
-        yield path
-        subprocess.run(["umount", path], check=True)
+        assert mode == stat.S_IMODE(directory.stat().st_mode)
+        assert ["uv.lock"] == os.listdir(directory)
 
     def test_impatient_removal(self, environment, monkeypatch, scratches):
         """
-        A Ctrl-C while the scratch directory is removed does not keep it.
+        Ctrl-C during the removal of the scratch directory does not keep it.
         """
         wait = subprocess.Popen.wait
         interrupts = iter([KeyboardInterrupt])
@@ -785,57 +496,92 @@ class TestFailures:
             Command(["true"])(environment, OLD)
         assert [] == list(scratches.iterdir())
 
-
-class TestInterrupt:
-    def test_interrupt(self, environment, python, scratches, wait_for, is_gone):
+    @pytest.mark.parametrize("is_cancelled", [False, True])
+    def test_interrupt(
+        self, environment, python, scratches, wait_for, is_gone, is_cancelled
+    ):
         """
-        Ctrl-C ends the command, leaves nothing behind and records nothing.
+        Ctrl-C and cancelling end the command, leave no files, and record nothing.
         """
-        started = Path(environment.path, "pid")
-        code = (
-            "import os, time; open(os.environ['UPGRADE_STATE_ENV'] + '/pid', 'w')"
-            ".write(str(os.getpid())); time.sleep(60)"
-        )
+        pids = Path(environment.path, "pids")
+        command = Command(python(f"{TELL_PID}tell(os.getpid()); time.sleep(60)"))
+        cancellation = checks.Cancellation()
+        interrupted = contextlib.nullcontext()
 
         def interrupt():
-            wait_for(started)
-            signal.raise_signal(signal.SIGINT)
+            wait_for(pids)
+            if is_cancelled:
+                cancellation.cancel()
+            else:
+                signal.raise_signal(signal.SIGINT)
 
+        if not is_cancelled:
+            interrupted = pytest.raises(KeyboardInterrupt)
         thread = threading.Thread(target=interrupt)
         thread.start()
-        with pytest.raises(KeyboardInterrupt):
-            checks.check(environment, Command(python(code)))
+        with interrupted:
+            outcome = checks.check(environment, command, cancellation=cancellation)
+            assert "cancelled" == outcome.state
         thread.join(30)
 
-        assert is_gone(int(started.read_text()))
+        assert is_gone(int(pids.read_text()))
         assert [] == list(scratches.iterdir())
         assert environment.look().information is None
         with environment.try_check() as guard:
             assert guard is not None
 
-    def test_cancelled(self, environment, python, scratches, wait_for, is_gone):
+
+class TestFullDisk:
+    @pytest.fixture
+    def small_disk(self, tmp_path, monkeypatch):
         """
-        Cancelling ends the command, leaves nothing behind and records nothing.
+        Mount a file system of 1 MiB and 50 files for scratch directories.
         """
-        started = Path(environment.path, "pid")
-        code = (
-            "import os, time; open(os.environ['UPGRADE_STATE_ENV'] + '/pid', 'w')"
-            ".write(str(os.getpid())); time.sleep(60)"
-        )
-        cancellation = checks.Cancellation()
+        path = tmp_path / "small"
+        path.mkdir()
+        mount = ["mount", "-t", "tmpfs", "-o", "size=1m,nr_inodes=50", "x", path]
+        if subprocess.run(mount, check=False, capture_output=True).returncode:
+            pytest.skip("needs a root that may mount")
+        monkeypatch.setattr("tempfile.tempdir", str(path))
+        yield path
+        subprocess.run(["umount", path], check=True)
 
-        def cancel():
-            wait_for(started)
-            cancellation.cancel()
+    @pytest.mark.parametrize(
+        ("code", "copies", "message"),
+        [
+            (
+                "with open('x', 'wb', 0) as f:\n while 1: f.write(bytes(4096))",
+                [],
+                f"OSError: [Errno 28] No space left on device; {FULL}",
+            ),
+            ("for i in range(99): open(str(i), 'w')", [], FULL),
+            ("", ["big"], f"Could not copy 'big' (No space left on device); {FULL}"),
+        ],
+    )
+    def test_advice(
+        self, failure, directory, python, small_disk, code, copies, message
+    ):
+        """
+        The message names the full file system, whether bytes or files ran out.
+        """
+        (directory / "big").write_bytes(bytes(2 << 20))
 
-        thread = threading.Thread(target=cancel)
-        thread.start()
-        outcome = checks.check(
-            environment, Command(python(code)), cancellation=cancellation
-        )
-        thread.join(30)
+        said = failure(Command(python(code), copies=copies))
+        assert said.endswith(message.format(small_disk))
+        assert [] == os.listdir(small_disk)
 
-        assert "cancelled" == outcome.state
-        assert is_gone(int(started.read_text()))
-        assert [] == list(scratches.iterdir())
-        assert environment.look().information is None
+    def test_no_directory(self, failure, small_disk):
+        """
+        There may be no space even for the scratch directory.
+        """
+        with contextlib.suppress(OSError):
+            for number in range(100):
+                (small_disk / str(number)).touch()
+
+        assert "Could not make a scratch directory" in failure(Command(["true"]))
+
+    def test_removed(self, failure, scratches):
+        """
+        A file system that the command has removed is not reported as full.
+        """
+        assert failure(Command(["sh", "-c", f"rm -r '{scratches}'; exit 1"])) == SILENT

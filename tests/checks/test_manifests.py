@@ -1,5 +1,5 @@
 """
-What is copied of an environment's directory: what its manifests lead to.
+The files that are copied: manifests, and the files and packages that they name.
 """
 
 import itertools
@@ -12,347 +12,306 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from upgrade_state import StateStore
 from upgrade_state.checks import RECIPES, Cancellation, _cancellation, _manifests
 
+# By case: the recipe, the files that are copied, and other files.
+CASES = {
+    "requirements, constraints and packages": (
+        "pip-tools",
+        {
+            "requirements.in": (
+                "-r base.in\n--requirement=more.txt  # as well\n-cpins.txt\n"
+                "-e ./lib[extra]\nx @ file:w/x.whl#sha256=1 ; python_version>'3'\n"
+                "-r missing.in\n-r ../outside.in\n"
+            ),
+            "base.in": "-r base.in\n-r deep/er.in",
+            "deep/er.in": "-e ../tool",
+            "more.txt": "",
+            "pins.txt": "",
+            "lib/pyproject.toml": 'readme = "README"',
+            "lib/README": "",
+            "tool/setup.py": "",
+            "w/x.whl": "",
+        },
+        {"../outside.in": "", "other.in": ""},
+    ),
+    "files that a build back end reads": (
+        "uv",
+        {
+            "pyproject.toml": (
+                'readme = "README.md"\nlicense = { file = "LICENSE" }\n'
+                "[tool.setuptools.dynamic]\n"
+                'dependencies = { file = ["a/requirements.txt", "missing.txt"] }\n'
+            ),
+            "README.md": "",
+            "LICENSE": "",
+            "a/requirements.txt": "",
+            "setup.py": "",
+            ".python-version": "3.13",
+        },
+        {"other": ""},
+    ),
+    "a workspace": (
+        "uv",
+        {
+            "pyproject.toml": (
+                '[tool.uv.workspace]\nmembers = ["packages/*", "nul\\u0000*"]\n'
+                '[tool.uv.sources]\ntool = [{ path = "tools/x", marker = "x" }]\n'
+                'wheel = { path = "w/x.whl" }\nagain = { path = "packages/lib" }\n'
+                "[tool.x]\nodd = [1.5, true, 2026-11-20, {a = [1, {path = 2}]}]\n"
+            ),
+            "packages/lib/pyproject.toml": (
+                'deep = { path = "../../deep" }\nloop = { path = "../.." }\n'
+            ),
+            "tools/x/setup.py": "",
+            "w/x.whl": "",
+            "deep/pyproject.toml": "not TOML",
+        },
+        {"packages/empty/x": "", "../out/pyproject.toml": ""},
+    ),
+    "packages that are hidden, installed or generated": (
+        "uv",
+        {"pyproject.toml": "", "a/pyproject.toml": "", "a/setup.cfg": ""},
+        {
+            ".hidden/pyproject.toml": "",
+            "node_modules/x/pyproject.toml": "",
+            "venv/pyvenv.cfg": "",
+            "venv/pyproject.toml": "",
+            "venv/lib/x/pyproject.toml": "",
+            "build/CACHEDIR.TAG": "",
+            "build/x/pyproject.toml": "",
+        },
+    ),
+    "packages by path": (
+        "poetry",
+        {
+            "pyproject.toml": (
+                'dependencies = ["lib @ file:///${PROJECT_ROOT}/lib", '
+                '"far @ file:///far/away"]\n'
+                'own = { path = "own", develop = true }\n'
+            ),
+            "lib/pyproject.toml": "",
+            "own/pyproject.toml": "",
+            "poetry.toml": "",
+        },
+        {},
+    ),
+    "workspaces, links and tarballs": (
+        "npm",
+        {
+            "package.json": (
+                '{"workspaces": {"packages": ["packages/**"]}, "dependencies":'
+                ' {"a": "file:./libs/a", "b": "link:libs/b", "c": "file:c.tgz"},'
+                ' "d": "packages/x/node_modules/y"}'
+            ),
+            ".npmrc": "",
+            "packages/x/package.json": "{}",
+            "libs/a/package.json": "{}",
+            "libs/b/package.json": "{}",
+            "c.tgz": "",
+        },
+        {"packages/x/node_modules/y/package.json": "{}"},
+    ),
+    "targets of packages": (
+        "cargo",
+        {
+            "Cargo.toml": '[workspace]\nmembers = ["crates/*"]\n',
+            "crates/a/Cargo.toml": '[dependencies]\nb = { path = "../../b" }\n',
+            "crates/a/src/bin/x.rs": "",
+            "b/Cargo.toml": "",
+            "b/src/lib.rs": "",
+            ".cargo/config.toml": "",
+        },
+        {"crates/a/src/other.rs": ""},
+    ),
+    "sources that the lockfile names": (
+        "conda-lock",
+        {
+            "conda-lock.yml": "metadata:\n  sources:\n  - dev.yml\n  - a/x.yaml\n",
+            "dev.yml": "- pip:\n  - -r pip.txt\n",
+            "a/x.yaml": "",
+            "pip.txt": "",
+        },
+        {},
+    ),
+    "flakes": (
+        "nix",
+        {
+            "flake.nix": '{ inputs.sub.url = "path:./sub"; inputs.x.url = "x"; }',
+            "sub/flake.nix": "{ }",
+        },
+        {},
+    ),
+}
 
-def make(directory, **files):
-    for name, text in files.items():
-        path = directory / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+
+@pytest.fixture
+def command_of(directory, fill):
+    """
+    Write files, and return the command of a recipe for them.
+    """
+
+    def make(name, files):
+        fill(directory, files)
+        environment = StateStore().environment(directory, RECIPES[name].lockfile)
+        return RECIPES[name].resolver(environment)
+
+    return make
 
 
-def collected(directory, name, **limits):
-    recipe = RECIPES[name]
-    return _manifests.collect(str(directory), recipe.manifests, recipe.beside, **limits)
-
-
-def copied(directory, name, **limits):
-    return sorted(collected(directory, name, **limits)[0])
-
-
-class TestManagers:
-    def test_requirements(self, directory):
+class TestCopies:
+    @pytest.mark.parametrize("case", CASES)
+    def test_managers(self, command_of, case):
         """
-        Requirements lead to others, to constraints, and to packages.
+        Packages below the directory and files that manifests name are copied.
         """
-        make(
-            directory,
-            **{
-                "requirements.in": (
-                    "-r base.in\n--requirement=more.txt  # as well\n-cpins.txt\n"
-                    "-e ./lib[extra]\nx @ file:w/x.whl#sha256=1 ; python_version>'3'\n"
-                    "-r missing.in\n-r ../outside.in\n"
-                ),
-                "base.in": "-r base.in\n-r deep/er.in",
-                "deep/er.in": "-e ../tool",
-                "more.txt": "",
-                "pins.txt": "",
-                "lib/pyproject.toml": 'readme = "README"',
-                "lib/README": "",
-                "tool/setup.py": "",
-                "w/x.whl": "",
-                "../outside.in": "",
-                "other.in": "",
-            },
-        )
+        name, copied, others = CASES[case]
 
-        assert [
-            "base.in",
-            "deep/er.in",
-            "lib/README",
-            "lib/pyproject.toml",
-            "more.txt",
-            "pins.txt",
-            "requirements.in",
-            "tool/setup.py",
-            "w/x.whl",
-        ] == copied(directory, "pip-tools")
+        assert sorted(copied) == sorted(command_of(name, copied | others).copies)
 
-    def test_poetry_and_pdm(self, directory):
+    def test_first(self, command_of):
         """
-        Packages by path are found as either of them writes it.
+        The first manifest is copied first, even if it is missing.
         """
-        make(
-            directory,
-            **{
-                "pyproject.toml": """\
-[project]
-dependencies = ["lib @ file:///${PROJECT_ROOT}/lib", "far @ file:///far/away"]
-[tool.poetry.dependencies]
-own = { path = "own", develop = true }
-""",
-                "lib/pyproject.toml": "",
-                "own/pyproject.toml": "",
-                "poetry.toml": "",
-            },
-        )
+        assert ("pixi.toml", "pyproject.toml") == command_of(
+            "pixi", {"pyproject.toml": ""}
+        ).copies
 
-        assert [
-            "lib/pyproject.toml",
-            "own/pyproject.toml",
-            "poetry.toml",
-            "pyproject.toml",
-        ] == copied(directory, "poetry")
-
-    def test_npm(self, directory):
+    def test_symlinks(self, command_of, directory, tmp_path, fill):
         """
-        Workspaces, links and tarballs; nothing that is installed.
+        A file or package behind a symlink that leads outside is not copied.
         """
-        make(
-            directory,
-            **{
-                "package.json": """\
-{"workspaces": {"packages": ["packages/**"]},
- "dependencies": {"a": "file:./libs/a", "b": "link:libs/b", "c": "file:c.tgz"}}
-""",
-                ".npmrc": "",
-                "packages/x/package.json": "{}",
-                "packages/x/node_modules/y/package.json": "{}",
-                "libs/a/package.json": "{}",
-                "libs/b/package.json": "{}",
-                "c.tgz": "",
-            },
-        )
-
-        assert [
-            ".npmrc",
-            "c.tgz",
-            "libs/a/package.json",
-            "libs/b/package.json",
-            "package.json",
-            "packages/x/package.json",
-        ] == copied(directory, "npm")
-
-    def test_cargo(self, directory):
-        """
-        Every package has a target, else Cargo refuses it.
-        """
-        make(
-            directory,
-            **{
-                "Cargo.toml": '[workspace]\nmembers = ["crates/*"]\n',
-                "crates/a/Cargo.toml": '[dependencies]\nb = { path = "../../b" }\n',
-                "crates/a/src/bin/x.rs": "",
-                "crates/a/src/other.rs": "",
-                "b/Cargo.toml": "",
-                "b/src/lib.rs": "",
-                ".cargo/config.toml": "",
-            },
-        )
-
-        assert [
-            ".cargo/config.toml",
-            "Cargo.toml",
-            "b/Cargo.toml",
-            "b/src/lib.rs",
-            "crates/a/Cargo.toml",
-            "crates/a/src/bin/x.rs",
-        ] == copied(directory, "cargo")
-
-    def test_conda_lock(self, directory):
-        """
-        conda-lock's lockfile names what it was made from.
-        """
-        make(
-            directory,
-            **{
-                "conda-lock.yml": "metadata:\n  sources:\n  - dev.yml\n  - a/x.yaml\n",
-                "dev.yml": "- pip:\n  - -r pip.txt\n",
-                "a/x.yaml": "",
-                "pip.txt": "",
-            },
-        )
-
-        assert [
-            "a/x.yaml",
-            "conda-lock.yml",
-            "dev.yml",
-            "pip.txt",
-        ] == copied(directory, "conda-lock")
-
-    def test_nix(self, directory):
-        """
-        A flake leads to flakes by path.
-        """
-        make(
-            directory,
-            **{
-                "flake.nix": '{ inputs.sub.url = "path:./sub"; inputs.x.url = "x"; }',
-                "sub/flake.nix": "{ }",
-            },
-        )
-
-        assert ["flake.nix", "sub/flake.nix"] == copied(directory, "nix")
-
-
-class TestBounds:
-    @pytest.mark.parametrize(
-        ("limit", "value"),
-        [("max_directories", 4), ("max_files", 3), ("max_bytes", 200)],
-    )
-    def test_too_many(self, directory, limit, value):
-        """
-        Directories, files and bytes are limited.
-        """
-        packages = {f"p/{n}/Cargo.toml": "#" * 60 for n in range(9)}
-        make(directory, **packages, **{"Cargo.toml": '[w]\nmembers = ["p/*"]\n'})
-
-        assert 3 == len(copied(directory, "cargo", **{limit: value}))
-
-    def test_too_many_names(self, directory):
-        """
-        Of one manifest, only the beginning is read.
-        """
-        make(directory, **{f"{n}.in": "" for n in "abcdef"})
-        make(directory, **{"requirements.in": "-r a.in\n-r b.in\n-r c.in\n"})
-
-        assert ["a.in", "requirements.in"] == copied(directory, "pip", max_words=1)
-
-    @pytest.mark.parametrize(
-        "path", [".venv/x", "node_modules/x", "env/lib/x", "target/package/x"]
-    )
-    def test_no_package(self, directory, path):
-        """
-        Hidden directories, installed packages and generated files are no packages.
-        """
-        make(directory, **{"package.json": "", f"{path}/package.json": ""})
-        make(directory, **{"env/pyvenv.cfg": "", "target/CACHEDIR.TAG": ""})
-
-        assert ["package.json"] == copied(directory, "npm")
-
-    def test_generated_files_in_the_root(self, directory):
-        """
-        The root is searched even if it is a virtual environment.
-        """
-        make(directory, **{"pyvenv.cfg": "", "a/package.json": "", "package.json": ""})
-
-        assert ["a/package.json", "package.json"] == copied(directory, "npm")
-
-    def test_named_directory(self, directory):
-        """
-        A directory that is not searched is a package if a manifest names it.
-        """
-        make(directory, **{"package.json": '{"x": "file:.deps/x"}'})
-        make(directory, **{".deps/x/package.json": '{"y": "file:y.tgz"}'})
-        make(directory, **{".deps/x/y.tgz": "", ".deps/z/package.json": ""})
-
-        assert [".deps/x/package.json", ".deps/x/y.tgz", "package.json"] == copied(
-            directory, "npm"
-        )
-
-    def test_directories_that_lead_elsewhere(self, directory, tmp_path):
-        """
-        A package that only seems to be inside is not copied.
-        """
-        make(tmp_path, **{"far/package.json": "{}"})
+        fill(tmp_path, {"secret": "", "far/package.json": "{}"})
+        (directory / "README").symlink_to(tmp_path / "secret")
         (directory / "near").symlink_to(tmp_path / "far")
-        make(directory, **{"package.json": '{"a": "near", "workspaces": ["ne*"]}'})
+        wishes = {"package.json": '{"a": "near", "b": "README"}'}
 
-        assert ["package.json"] == copied(directory, "npm")
+        assert ("package.json",) == command_of("npm", wishes).copies
 
-    def test_outside(self, directory, tmp_path):
+    @pytest.mark.parametrize("word", ["**", "a/up/up/", "a/" * 120_000, "[" * 9999])
+    def test_loop(self, command_of, directory, fill, word):
         """
-        The first named path outside is returned, from any package.
-        """
-        make(tmp_path, **{"lib/setup.py": "", "more/setup.py": ""})
-        make(directory, **{"requirements.in": "-e in\n", "in/requirements.in": ""})
-        (directory / "in/requirements.in").write_text("-e ../../lib\n-e ../../more\n")
-
-        assert "../lib" == collected(directory, "pip")[1]
-
-    @pytest.mark.parametrize("word", ["../none", "/bin/sh", ".", "../{}/in", "../m*"])
-    def test_nothing_outside(self, directory, tmp_path, word):
-        """
-        Unless nothing is there, or it is no place beside the environment.
-        """
-        make(tmp_path, **{"more/package.json": "{}"})
-        make(directory, **{"in/package.json": "{}"})
-        words = [word.format(directory.name)]
-        make(directory, **{"package.json": json.dumps({"workspaces": words})})
-
-        assert None is collected(directory, "npm")[1]
-
-    @pytest.mark.parametrize("pattern", ["**", "**/x", "*/" * 40 + "x"])
-    def test_loop(self, directory, pattern):
-        """
-        Symlinks that lead in circles have an end.
+        Symlinks that lead in circles, and odd words, do not stop the search.
         """
         for name in "abc":
-            make(directory, **{f"{name}/package.json": "{}"})
+            fill(directory, {f"{name}/package.json": "{}"})
             os.symlink("..", directory / name / "up")
-        content = json.dumps({"workspaces": [pattern, "a/"]})
-        make(directory, **{"package.json": content})
+        wishes = {"package.json": json.dumps({"workspaces": [word, "a/"]})}
 
-        assert {"package.json", "a/package.json"} <= set(copied(directory, "npm"))
+        copies = command_of("npm", wishes).copies
+        assert {"package.json", "a/package.json"} <= set(copies)
 
-    def test_cancelled(self, directory):
+    def test_too_large_a_manifest(self, command_of, monkeypatch):
         """
-        The walk ends when its check is cancelled.
+        A manifest of more than the maximum size is copied, but not read.
         """
-        make(directory, **{"package.json": ""})
+        monkeypatch.setattr("upgrade_state._lockfile.MAX_SIZE", 3)
+        files = {"pyproject.toml": 'x = "README"', "README": ""}
+
+        assert ("pyproject.toml",) == command_of("uv", files).copies
+
+    def test_file_is_removed(self, command_of, monkeypatch):
+        """
+        A file that is removed during the search is not copied.
+        """
+        look = os.stat
+
+        def look_and_remove(path, **options):
+            if str(path).endswith("more.in"):
+                os.unlink(path)
+            return look(path, **options)
+
+        monkeypatch.setattr(_manifests.os, "stat", look_and_remove)
+        files = {"requirements.in": "-r more.in", "more.in": ""}
+
+        assert ("requirements.in",) == command_of("pip", files).copies
+
+    @pytest.mark.parametrize("seen", ["package.json", "a/package.json"])
+    def test_cancelled(self, command_of, monkeypatch, seen):
+        """
+        The search ends when its check is cancelled.
+        """
         cancellation = Cancellation()
-        with _cancellation.cancelling(cancellation):
-            cancellation.cancel()
-            with pytest.raises(_cancellation.Cancelled):
-                copied(directory, "npm")
+        look = os.stat
 
-    def test_many_symlinks(self, directory):
+        def look_and_cancel(path, **options):
+            if str(path).endswith(f"shop/{seen}"):
+                cancellation.cancel()
+            return look(path, **options)
+
+        monkeypatch.setattr(_manifests.os, "stat", look_and_cancel)
+        files = {"package.json": "", "a/package.json": ""}
+        with (
+            _cancellation.cancelling(cancellation),
+            pytest.raises(_cancellation.Cancelled),
+        ):
+            command_of("npm", files)
+
+
+class TestHint:
+    @pytest.mark.parametrize(
+        ("wishes", "hint"),
+        [
+            ("-e ../../lib\n-e ../../more\n", "'../lib' is outside of the directory"),
+            *((f"-e {word}\n", None) for word in ("../../none", "/bin/sh", ".")),
+            *((f"-e {word}\n", None) for word in ("../../shop/in", "../../m*")),
+        ],
+    )
+    def test_outside(self, command_of, tmp_path, fill, wishes, hint):
         """
-        However many there are, and however many ways through them.
+        The first existing path outside is named; absolute ones are ignored.
         """
-        make(directory, **{"a/package.json": "{}"})
-        for number in range(300):
-            os.symlink(".", directory / f"s{number}")
-        wishes = {"workspaces": ["a", "*/" * 6 + "x", "s*/" * 6 + "a"]}
-        make(directory, **{"package.json": json.dumps(wishes)})
+        fill(tmp_path, {"lib/setup.py": "", "more/setup.py": ""})
+        files = {"requirements.in": "-e in\n", "in/requirements.in": wishes}
 
-        found, _ = _manifests.collect(str(directory), ("package.json",), ())
-        assert {"package.json", "a/package.json"} <= set(found)
-        assert 2 == len(found)
+        assert (hint and f"{hint} and is not copied") == command_of("pip", files).hint
 
 
-# What leads outside, in circles, or nowhere; and what is no name at all.
+class TestLimits:
+    @pytest.mark.parametrize(
+        ("limits", "count"),
+        [
+            ({"max_directories": 3}, 4),
+            ({"max_files": 3}, 3),
+            ({"max_bytes": 200}, 6),
+            ({"max_words": 1}, 11),
+            ({}, 12),
+        ],
+    )
+    def test_limits(self, directory, fill, limits, count):
+        """
+        Directories, files, bytes and the words of a manifest are limited.
+        """
+        packages = {f"p/{n}/Cargo.toml": "#" * 60 for n in range(9)}
+        fill(directory, {**packages, "Cargo.toml": '"a" "b"\n', "a": "", "b": ""})
+
+        found, _ = _manifests.collect(str(directory), ["Cargo.toml"], (), **limits)
+        assert count == len(found)
+
+
+# Paths that lead outside, in circles, or to no file; and odd names.
+_ODD = (
+    "..|../far|../far/secret|a/../../far/secret|/etc|/etc/passwd|out|out/secret|out/*"
+    "|secret-link|loop|loop/loop/a|up/up/up/a|**|../**|*/../../*|out/**/secret"
+    "|[|[!a]|~|$HOME||."
+)
 ODD = st.sampled_from(
-    [
-        "..",
-        "../far",
-        "../far/secret",
-        "a/../../far/secret",
-        "/etc",
-        "/etc/passwd",
-        "out",
-        "out/secret",
-        "out/*",
-        "secret-link",
-        "loop",
-        "loop/loop/a",
-        "up/up/up/a",
-        "**",
-        "../**",
-        "*/../../*",
-        "out/**/secret",
-        "\0",
-        "a\0b",
-        "x" * 300,
-        "x/" * 3000,
-        "a/" * 40 + "*",
-        "\udcff",
-        "[",
-        "[!a]",
-        "~",
-        "$HOME",
-        "",
-        ".",
-    ]
+    [*_ODD.split("|"), "\0", "a\0b", "\udcff", "x" * 300, "x/" * 3000, "a/" * 40 + "*"]
 )
 NAMES = st.sampled_from(["a", "b", "a/b", "x\udcff", "package.json", "y[z]", "n"])
 WISHES = st.lists(ODD | NAMES | st.text(max_size=8), max_size=12)
+LINKS = {
+    "out": st.sampled_from(["../far", "../../far", "/etc", "a"]),
+    "loop": st.sampled_from(["loop", ".", "..", "nothing"]),
+    "up": st.sampled_from(["..", ".", "../.."]),
+    "secret-link": st.sampled_from(["../far/secret", "out/secret"]),
+}
 
 
 def tree(root, content, links):
     """
-    Make a directory, with another one beside it that nothing may come from.
+    Make a directory, and a directory beside it that no file may come from.
     """
     far, shop = root / "far", root / "shop"
     for path in (far, shop / "a" / "b", shop / "x\udcff", shop / "y[z]"):
@@ -367,36 +326,29 @@ def tree(root, content, links):
 
 
 class TestInside:
-    @given(
-        wishes=WISHES,
-        links=st.fixed_dictionaries(
-            {
-                "out": st.sampled_from(["../far", "../../far", "/etc", "a"]),
-                "loop": st.sampled_from(["loop", ".", "..", "nothing"]),
-                "up": st.sampled_from(["..", ".", "../.."]),
-                "secret-link": st.sampled_from(["../far/secret", "out/secret"]),
-            }
-        ),
-        is_json=st.booleans(),
-    )
+    @given(wishes=WISHES, links=st.fixed_dictionaries(LINKS), is_json=st.booleans())
     def test_never_outside(self, wishes, links, is_json):
         """
-        Whatever a manifest names: what is taken are regular files inside.
+        Whatever a manifest names, only regular files inside are copied.
         """
         document = {"workspaces": wishes, "dependencies": {"a": wishes}}
         content = json.dumps(document) if is_json else "\n".join(wishes)
         with tempfile.TemporaryDirectory() as root:
             encoded = content.encode(errors="surrogateescape")
             shop = tree(Path(root).resolve(), encoded, links)
-            found, _ = _manifests.collect(
-                str(shop), ("package.json",), ("*.toml", "up/*", "**/secret")
-            )
+            listed = []
+            with pytest.MonkeyPatch.context() as patch:
+                scan = os.scandir
+                patch.setattr(os, "scandir", lambda p: listed.append(p) or scan(p))
+                found, _ = _manifests.collect(
+                    str(shop), ("package.json",), ("*.toml", "up/*", "**/secret")
+                )
 
             assert "package.json" == found[0]
-            assert len(found) == len(set(found)) <= _manifests.MAX_FILES
+            assert len(found) == len(set(found))
             for name in found:
                 assert os.path.isfile(shop / name)
                 assert os.path.normpath(name) == name
-            for name in found:
-                real = os.path.realpath(shop / name)
+            for path in [*(shop / name for name in found), *listed]:
+                real = os.path.realpath(path)
                 assert real == str(shop) or real.startswith(f"{shop}/")

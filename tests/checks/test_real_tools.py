@@ -1,8 +1,8 @@
 """
-The recipes find what the tools themselves report: real tools, real registries.
+The recipes find the upgrades that the tools report: real tools, real registries.
 
-Each directory of real/ is an environment with pins of 2023; the hosts in it are
-put in here. Which tools there are is said by `nox -s network`.
+Each directory of real/ is an environment with versions of 2023; the host of the
+index is set at run time. `nox -s network` installs the tools.
 """
 
 import datetime as dt
@@ -33,15 +33,16 @@ needs_sandbox = pytest.mark.skipif(
     reason="no bwrap here, or it may not make namespaces",
 )
 
+NETWORK = "check the network and the proxy"
+
 REAL = Path(__file__).parent / "real"
 
-# Where the tools may keep what they have downloaded, and what they know of
-# interpreters. Everything else they leave is garbage.
+# Caches of downloads and interpreters. A tool may leave no other file.
 CACHES = (
     ".cache/",
     ".npm/_cacache/",
     ".npm/_update-notifier-last-checked",
-    # pip tells the index which rustc there is, and rustup is asked.
+    # pip tells the index the version of rustc, which rustup starts.
     ".rustup/",
     ".local/share/mise/migrations/",
 )
@@ -49,13 +50,13 @@ CACHES = (
 
 def index():
     """
-    The index that pip is configured for: its default is written down nowhere here.
+    Return the index that pip is configured for, or its default.
     """
     default = import_module("pip._internal.models.index").PyPI.simple_url
     return os.environ.get("PIP_INDEX_URL", default).rstrip("/")
 
 
-# What the tools would stumble over, or follow, above the scratch directory.
+# Files above the scratch directory that the tools would read.
 PLANTED = {
     "package.json": json.dumps({"workspaces": ["*/environment"]}),
     ".npmrc": "registry=https://index.example/\n",
@@ -91,17 +92,16 @@ no-such-option = true
 @pytest.fixture(name="tool")
 def _tool(monkeypatch):
     """
-    Put a tool in front of everything else and return its path, or skip.
+    Put a tool in front of the PATH and return its path, or skip the test.
     """
 
     def find(command):
         places = os.environ.get("UPGRADE_STATE_TOOLS", "")
-        # npm and mise come from elsewhere.
+        # The session does not install npm and mise.
         found = shutil.which(command, path=places) or shutil.which(command)
         if found is None:
             pytest.skip(f"no {command} here")
-        path = os.pathsep.join([os.path.dirname(found), os.environ["PATH"]])
-        monkeypatch.setenv("PATH", path)
+        monkeypatch.setenv("PATH", os.path.dirname(found), prepend=os.pathsep)
         return found
 
     return find
@@ -110,7 +110,7 @@ def _tool(monkeypatch):
 @pytest.fixture(name="dated")
 def _dated(tmp_path):
     """
-    Copy a dated environment, as often as it is asked for.
+    Copy an environment with old versions.
     """
 
     def copy(name, place):
@@ -132,9 +132,9 @@ def contents(directory):
     }
 
 
-def words(directory, *argv, **variables):
+def output_of(directory, *argv, **variables):
     """
-    What a tool prints, on stdout or stderr.
+    Run a tool, and return its output and errors.
     """
     environment = {
         name: value
@@ -155,37 +155,37 @@ def words(directory, *argv, **variables):
     return done.stdout
 
 
-# What the tools report of a copy, as (name, old version, new version).
+# The reports of the tools for a copy, as (name, old version, new version).
 
 
 def uv(directory):
-    said = words(directory, "uv", "lock", "--upgrade", "--dry-run")
-    yield from re.findall(r"^Update (\S+) v(\S+) -> v(\S+)$", said, re.MULTILINE)
-    for name, new in re.findall(r"^Add (\S+) v(\S+)$", said, re.MULTILINE):
+    output = output_of(directory, "uv", "lock", "--upgrade", "--dry-run")
+    yield from re.findall(r"^Update (\S+) v(\S+) -> v(\S+)$", output, re.MULTILINE)
+    for name, new in re.findall(r"^Add (\S+) v(\S+)$", output, re.MULTILINE):
         yield name, "", new
-    for name, old in re.findall(r"^Remove (\S+) v(\S+)$", said, re.MULTILINE):
+    for name, old in re.findall(r"^Remove (\S+) v(\S+)$", output, re.MULTILINE):
         yield name, old, ""
 
 
 def poetry(directory):
     here = {"POETRY_VIRTUALENVS_IN_PROJECT": "true"}
     for argv in (["lock"], ["install", "--no-root"]):
-        words(directory, "poetry", *argv, "--no-interaction", **here)
+        output_of(directory, "poetry", *argv, "--no-interaction", **here)
     argv = ["update", "--dry-run", "--no-interaction", "--no-ansi"]
-    said = words(directory, "poetry", *argv, **here)
-    yield from re.findall(r"- Updating (\S+) \((\S+) -> (\S+)\)", said)
-    for name, new in re.findall(r"- Installing (\S+) \((\S+)\)", said):
+    output = output_of(directory, "poetry", *argv, **here)
+    yield from re.findall(r"- Updating (\S+) \((\S+) -> (\S+)\)", output)
+    for name, new in re.findall(r"- Installing (\S+) \((\S+)\)", output):
         yield name, "", new
-    for name, old in re.findall(r"- Removing (\S+) \((\S+)\)", said):
+    for name, old in re.findall(r"- Removing (\S+) \((\S+)\)", output):
         yield name, old, ""
 
 
 def pdm(directory):
     here = {"PDM_USE_VENV": "0", "PDM_CHECK_UPDATE": "0"}
-    words(directory, "pdm", "sync", "--no-self", **here)
+    output_of(directory, "pdm", "sync", "--no-self", **here)
     argv = ["update", "--dry-run", "--no-sync"]
-    said = words(directory, "pdm", *argv, **here)
-    parts = re.split(r"^Packages to (\w+):$", said, flags=re.MULTILINE)
+    output = output_of(directory, "pdm", *argv, **here)
+    parts = re.split(r"^Packages to (\w+):$", output, flags=re.MULTILINE)
     for verb, listed in zip(parts[1::2], parts[2::2], strict=True):
         found = re.findall(r"^ +- (\S+) (\S+)(?: -> (\S+))?$", listed, re.MULTILINE)
         for name, first, second in found:
@@ -198,16 +198,16 @@ def pdm(directory):
 
 def pipenv(directory):
     here = {"PIPENV_VENV_IN_PROJECT": "1"}
-    words(directory, "pipenv", "sync", **here)
-    said = words(directory, "pipenv", "update", "--outdated", **here)
+    output_of(directory, "pipenv", "sync", **here)
+    output = output_of(directory, "pipenv", "update", "--outdated", **here)
     yield from re.findall(
-        r"Package '(\S+)' out-of-date: '(\S+)' installed,\s+'(\S+)' available", said
+        r"Package '(\S+)' out-of-date: '(\S+)' installed,\s+'(\S+)' available", output
     )
 
 
 def pip_report(directory, *wishes):
     argv = ["install", "--dry-run", "--ignore-installed", "--quiet"]
-    words(directory, "pip", *argv, "--report=report.json", *wishes)
+    output_of(directory, "pip", *argv, "--report=report.json", *wishes)
     for entry in json.loads((directory / "report.json").read_text())["install"]:
         if "dir_info" not in entry["download_info"]:
             name = entry["metadata"]["name"].replace("_", "-")
@@ -224,23 +224,24 @@ def pip_project(directory):
 
 def pip_tools(directory):
     argv = ["--upgrade", "--dry-run", "requirements.in"]
-    said = words(directory, "pip-compile", *argv)
-    for name, new in re.findall(r"^([\w-]+)==(\S+)$", said, re.MULTILINE):
+    output = output_of(directory, "pip-compile", *argv)
+    for name, new in re.findall(r"^([\w-]+)==(\S+)$", output, re.MULTILINE):
         yield name, None, new
 
 
 def npm(directory):
-    words(directory, "npm", "ci", "--ignore-scripts", "--no-audit")
-    said = words(directory, "npm", "update", "--dry-run", "--json", "--no-audit")
-    for change in json.loads(said[said.index("{") :])["change"]:
+    output_of(directory, "npm", "ci", "--ignore-scripts", "--no-audit")
+    output = output_of(directory, "npm", "update", "--dry-run", "--json", "--no-audit")
+    for change in json.loads(output[output.index("{") :])["change"]:
         old, new = change["from"], change["to"]
         yield new["name"], old["version"], new["version"]
 
 
 def mise(directory):
     here = {"MISE_LOCKFILE": "1", "MISE_CEILING_PATHS": str(directory.parent)}
-    said = words(directory, "mise", "lock", "--bump", "--dry-run", "--json", **here)
-    listed = re.search(r"^\[.*^\]", said, re.MULTILINE | re.DOTALL)
+    argv = ["mise", "lock", "--bump", "--dry-run", "--json"]
+    output = output_of(directory, *argv, **here)
+    listed = re.search(r"^\[.*^\]", output, re.MULTILINE | re.DOTALL)
     for change in json.loads(listed[0]):
         yield change["name"], *change["old_versions"], *change["new_versions"]
 
@@ -258,7 +259,7 @@ REPORTS = {
 }
 
 
-# What not every tool reports: what is added, what is removed, the old version.
+# Facts that a tool does not report.
 SILENT_ON = {
     "pdm": {"removed"},
     "pipenv": {"added", "removed"},
@@ -270,7 +271,7 @@ SILENT_ON = {
 
 def rows_of(environment, silent_on):
     """
-    What a check has found, as a tool reports it.
+    Return the upgrades that a check has found, as a tool reports them.
     """
     return {
         (u.name, None if "old" in silent_on else "".join(u.old), "".join(u.new))
@@ -282,7 +283,7 @@ def rows_of(environment, silent_on):
 @pytest.fixture(name="proxy")
 def _proxy(monkeypatch):
     """
-    Send the tools to a proxy.
+    Set the proxy of the tools.
     """
 
     def use(port):
@@ -295,32 +296,45 @@ def _proxy(monkeypatch):
     return use
 
 
-@pytest.fixture(name="checked")
-def _checked(tool, dated, scratches):
+@pytest.fixture(name="check")
+def _check(tool, dated, scratches):
     """
-    Check a dated environment; nothing but the record may come of it.
+    Check a copy of an environment, which must not change.
     """
 
-    def check(recipe, place):
+    def check(recipe, place, **options):
         tool(recipe.argv[0])
         shop = dated(recipe.name.removesuffix("+sandbox"), place)
         before = contents(shop)
         environment = StateStore().environment(shop, recipe.lockfile)
 
-        resolver = recipe.resolver(environment)
+        resolver = recipe.resolver(environment, **options)
         outcome = checks.check(environment, resolver, recipe=recipe.name)
 
-        assert checks.Outcome("checked") == outcome
         assert before == contents(shop)
         assert [] == list(scratches.glob("upgrade-state-*"))
-        return environment
+        return outcome, environment
 
     return check
 
 
+@pytest.fixture(name="checked")
+def _checked(check):
+    """
+    Check a copy of an environment with success.
+    """
+
+    def run(recipe, place):
+        outcome, environment = check(recipe, place)
+        assert checks.Outcome("checked") == outcome
+        return environment
+
+    return run
+
+
 class Registry(BaseHTTPRequestHandler):
     """
-    A registry with one version of each package, which nobody may keep for long.
+    A registry with one version of each package, and answers that expire at once.
     """
 
     def do_GET(self):
@@ -350,25 +364,25 @@ class TestRealTools:
     @pytest.mark.parametrize("name", REPORTS)
     def test_rows(self, name, checked, dated, tmp_path):
         """
-        The rows are those that the tool reports, and nothing else has changed.
+        The rows are those that the tool reports, and only caches are written.
         """
         environment = checked(checks.RECIPES[name], "shop")
 
         home = contents(tmp_path / "home") if (tmp_path / "home").exists() else {}
         assert [] == [path for path in home if not path.startswith(CACHES)]
         assert [] == [path for path in home if path.endswith("pyvenv.cfg")]
-        told = set(REPORTS[name](dated(name, "copy")))
-        assert told
-        assert told == rows_of(environment, SILENT_ON.get(name, ()))
+        reported = set(REPORTS[name](dated(name, "copy")))
+        assert reported
+        assert reported == rows_of(environment, SILENT_ON.get(name, ()))
 
     @needs_sandbox
     @pytest.mark.parametrize("name", REPORTS)
     def test_sandbox(self, name, tool, checked, tmp_path):
         """
-        In a sandbox they find the same, and leave nothing in the home.
+        A check in a sandbox finds the same, and leaves no file in the home.
         """
         if _sandbox.is_hidden(tool(checks.RECIPES[name].argv[0])):
-            pytest.skip("a sandbox hides where the tool is")
+            pytest.skip("a sandbox hides the tool")
         (tmp_path / "home").mkdir()
         inside = checked(checks.RECIPES[name].in_sandbox(), "inside")
 
@@ -379,7 +393,7 @@ class TestRealTools:
     @pytest.mark.parametrize("name", REPORTS)
     def test_planted(self, name, checked, scratches):
         """
-        What somebody puts above the scratch directory takes no part.
+        Files of another user above the scratch directory take no part.
         """
         before = checked(checks.RECIPES[name], "before").upgrades()
         for planted, text in PLANTED.items():
@@ -390,31 +404,23 @@ class TestRealTools:
         assert before == after
 
     @pytest.mark.parametrize("name", REPORTS)
-    def test_no_network(self, name, tool, dated, scratches, proxy):
+    def test_no_network(self, name, check, proxy):
         """
-        Without a network there is one line, which is remembered.
+        Without a network the failure is recorded in one line.
         """
-        recipe = checks.RECIPES[name]
-        tool(recipe.argv[0])
         proxy(9)
-        shop = dated(name, "shop")
-        before = contents(shop)
-        environment = StateStore().environment(shop, recipe.lockfile)
-
-        outcome = checks.check(environment, recipe.resolver(environment), recipe=name)
+        outcome, environment = check(checks.RECIPES[name], "shop")
 
         assert "failed" == outcome.state
         message = environment.look().information.failure.message
         assert message == outcome.error.message
-        # Pipenv does not tell what pip has told it.
-        assert "check the network and the proxy" in message or name == "pipenv"
+        # Pipenv does not pass on the reason of pip.
+        assert NETWORK in message or name == "pipenv"
         assert 1 == len(message.splitlines())
-        assert before == contents(shop)
-        assert [] == list(scratches.iterdir())
 
     def test_registry_gone(self, tool, tmp_path):
         """
-        What npm has in its cache is no answer, and least once the registry is gone.
+        The cache of npm is no answer, least of all if the registry is gone.
         """
         tool("npm")
         (tmp_path / "shop").mkdir()
@@ -430,26 +436,18 @@ class TestRealTools:
         after = check_npm(tmp_path / "shop")
 
         assert [checks.Outcome("checked")] * 2 == before
-        assert (
-            "'npm' was offline and answered from its cache;"
-            " check the network and the proxy"
-        ) == after.error.message
+        message = f"'npm' was offline and answered from its cache; {NETWORK}"
+        assert message == after.error.message
 
     @pytest.mark.parametrize("name", REPORTS)
-    def test_proxy_that_hangs(self, name, tool, dated, scratches, proxy):
+    def test_proxy_that_hangs(self, name, check, proxy):
         """
-        A proxy that takes calls and never answers has its time, and no more.
+        A proxy that accepts connections and never answers makes a command late.
         """
-        recipe = checks.RECIPES[name]
-        tool(recipe.argv[0])
-        environment = StateStore().environment(dated(name, "shop"), recipe.lockfile)
         limit = dt.timedelta(seconds=8)
-
         with socket.create_server(("127.0.0.1", 0)) as deaf:
             proxy(deaf.getsockname()[1])
-            resolver = recipe.resolver(environment, timeout=limit)
-            outcome = checks.check(environment, resolver, recipe=name)
+            outcome, _ = check(checks.RECIPES[name], "shop", timeout=limit)
 
         assert "did not end within 8 s" in outcome.error.message
-        assert "check the network and the proxy" in outcome.error.message
-        assert [] == list(scratches.iterdir())
+        assert NETWORK in outcome.error.message

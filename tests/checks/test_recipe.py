@@ -1,8 +1,9 @@
 """
-The facts of a recipe: third parties write them, too.
+The facts of recipes: the validation of all, and the built-in ones.
 """
 
-import importlib.util
+import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -21,150 +22,154 @@ FACTS = {
     "lockfile": "a/shop.pins",
     "argv": ("pins", "resolve"),
     "manifests": ("shop.wishes",),
-    "needs": "install pins",
     "upgrade": "pins upgrade",
 }
 
-WRONG = [
-    ("name", [None, "", "x" * 57, "pins+box", "pins\n"]),
-    ("lockfile", [None, "../uv.lock", "./uv.lock", "/uv.lock"]),
-    ("argv", ["pins resolve", (), ("",), ("a\0",), ("pins", None), None]),
-    ("manifests", [(), "shop.wishes", ("../shop.wishes",), (1,)]),
-    ("beside", [("../*",), "x"]),
-    ("changes", [(), {"A=B": None}, {"A": 1}, {"A": "\0"}]),
-    ("passes", [("A*B",), ("*",), "PINS_*", (1,)]),
-    ("caches", [("PINS_*",)]),
-    ("fence", [("x",), {"../x": b""}, {"x": ""}]),
-    ("searches", [("../stop",)]),
-    ("offline", ["stale"]),
-    ("format", [""]),
-    ("mark", ["pip"]),
-    ("needs", [""]),
-    ("upgrade", ["pins\nupgrade", "\x1b[31mpins", None]),
-    ("details", [None]),
-]
+# Facts that a command gets too.
+COMMAND = {
+    "changes": {"A": None},
+    "passes": ("PINS_*",),
+    "caches": ("PINS_CACHE",),
+    "fence": {"stop": b""},
+    "searches": ("stop",),
+    "offline": b"offline",
+    "needs": "install pins",
+    "sandbox": True,
+}
+
+WRONG = {
+    "name": (None, "", "x" * 57, "pins+box", "pins\n"),
+    "lockfile": (None, "../uv.lock", "./uv.lock", "/uv.lock"),
+    "manifests": ((), "shop.wishes", ("../shop.wishes",)),
+    "beside": (("../*",), "x"),
+    "argv": ("pins resolve", ("pins", None)),
+    "changes": ((), {"A=B": None}, {"A": 1}),
+    "passes": (("A*B",), ("*",), "PINS_*"),
+    "caches": (("PINS_*",),),
+    "fence": (("x", b""), {"./x": b""}, {"x": ""}),
+    "searches": (("./stop",),),
+    "offline": ("stale",),
+    "format": ("",),
+    "mark": ("pip",),
+    "needs": ("",),
+    "upgrade": ("pins\nupgrade", "\x1b[31mpins"),
+    "details": (None,),
+}
 
 
 class TestFacts:
     @pytest.mark.parametrize(
         ("field", "value"),
-        [(field, value) for field, values in WRONG for value in values],
+        [(f, value) for f, values in WRONG.items() for value in values],
     )
     def test_wrong(self, field, value):
         """
-        An error names the field that is wrong.
+        An error about a wrong value names its field, or the path.
         """
-        with pytest.raises((TypeError, ValueError), match=rf"'{field}'|\({field}\)"):
+        with pytest.raises(
+            (TypeError, ValueError), match=rf"'{field}' must|\({field}\)"
+        ):
             Recipe(**FACTS | {field: value})
 
-    def test_lists(self):
+    @pytest.mark.parametrize("argv", [(), ("",)])
+    def test_no_command(self, argv):
         """
-        Lists are as good as tuples.
+        A recipe needs a command.
         """
-        facts = {n: list(v) if isinstance(v, tuple) else v for n, v in FACTS.items()}
+        with pytest.raises(ValueError, match="not a command"):
+            Recipe(**FACTS | {"argv": argv})
 
-        assert Recipe(**FACTS) == Recipe(**facts)
+    def test_resolver(self, environment):
+        """
+        The command has all facts of the recipe, and those of the caller.
+        """
+        recipe = Recipe(**FACTS | {"argv": ["pins", "resolve"]}, **COMMAND)
 
-    def test_all(self, environment):
-        """
-        The facts of running the command arrive at the command.
-        """
-        facts = {
-            "changes": {"A": None},
-            "caches": ("PINS_CACHE",),
-            "fence": {"stop": b""},
-            "searches": ("stop",),
-            "offline": b"stale",
-            "needs": "install pins",
-            "sandbox": True,
-        }
-        recipe = Recipe(
-            **FACTS | facts,
-            beside=("*.x",),
-            passes=("PINS_*",),
-            details="pins outdated",
-        )
-        command = checks.Command(
-            ("pins", "resolve"),
+        assert checks.Command(
+            FACTS["argv"],
+            **COMMAND | {"passes": ("PINS_*", "B")},
             copies=("shop.wishes", "y"),
-            passes=("PINS_*", "Z"),
-            **facts,
-        )
+        ) == recipe.resolver(environment, copies=["y"], passes=["B"])
 
-        assert command == recipe.resolver(environment, copies=["y"], passes=["Z"])
-
-    def test_sandbox(self):
+    @pytest.mark.parametrize("recipe", [Recipe(**FACTS), RECIPES["uv"]])
+    def test_sandbox(self, recipe):
         """
-        A recipe in a sandbox has a name of its own, and cannot be put into another.
+        A recipe is put into a sandbox once, and has a name of its own there.
         """
-        recipe = Recipe(**FACTS).in_sandbox()
+        inside = recipe.in_sandbox()
 
-        assert "pins+sandbox" == recipe.name
-        assert recipe is recipe.in_sandbox()
+        assert f"{recipe.name}+sandbox" == inside.name
+        assert inside is inside.in_sandbox()
 
     def test_details(self):
         """
-        The default details are those that this program shows.
+        A tool that shows no details is replaced by this one.
         """
         assert "upgrade-state show --all" == Recipe(**FACTS).details
 
 
 class TestBuiltIn:
-    @pytest.mark.parametrize("name", RECIPES)
-    def test_known_lockfile(self, name):
+    def test_names(self):
         """
-        Each is for a lockfile that is found by its name, and can be read.
+        A recipe is found by its name, and by the name of a known lockfile.
         """
-        assert lockfiles.format_of(RECIPES[name].lockfile) is not None
+        for name, recipe in RECIPES.items():
+            assert recipe is checks.recipe_named(name)
+            assert recipe.lockfile == checks.recipe_for(recipe.lockfile).lockfile
+            assert lockfiles.format_of(recipe.lockfile) is not None
+        assert RECIPES["uv"] is checks.recipe_for("uv.lock")
+        assert RECIPES["uv"].in_sandbox() == checks.recipe_named("uv+sandbox")
+        assert checks.recipe_for("custom.lock") is None
+        assert checks.recipe_for(None) is None
+        assert not hasattr(checks, "NO_SUCH_NAME")
+
+    def test_inherited(self):
+        """
+        A recipe that is like another one has all other facts of that one.
+        """
+        pip, project = RECIPES["pip"], RECIPES["pip-project"]
+
+        assert ("pip lock .", ("pyproject.toml",)) == (
+            project.upgrade,
+            project.manifests,
+        )
+        assert (pip.changes, pip.mark, pip.needs) == (
+            project.changes,
+            project.mark,
+            project.needs,
+        )
+        assert "src" == pip.changes["PIP_SRC"] == RECIPES["pipenv"].changes["PIP_SRC"]
+        assert None is pip.changes["PIP_GROUP"]
+        assert {"setup.py", "setup.cfg"} < set(RECIPES["uv"].beside)
+        assert {"UV_*", "PYENV_ROOT", "GIT_ASKPASS"} < set(RECIPES["uv"].passes)
 
     def test_documented(self):
         """
-        The table in the reference is that of the file.
+        The table in the reference is current: else run docs/recipes_table.py.
         """
-        spec = importlib.util.spec_from_file_location(
-            "table", DOCS / "recipes_table.py"
-        )
-        table = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(table)
-        text = table.REFERENCE.read_text()
+        script = runpy.run_path(str(DOCS / "recipes_table.py"))
+        page = (DOCS / "reference.md").read_text()
 
-        assert text.count(table.BEGIN) == text.count(table.END) == 1
-        assert text == table.updated(text)
+        assert page == script["updated"](page)
+        assert "| `uv` | `uv.lock` | `uv lock --upgrade" in page
 
-    def test_zip(self, tmp_path):
+    def test_archive(self, tmp_path):
         """
-        The file is found in a zip archive, too.
+        The recipes are found if the library is in a zip archive.
         """
-        package = Path(upgrade_state.__file__).parent
-        archive = shutil.make_archive(
-            tmp_path / "library", "zip", package.parent, package.name
-        )
+        root = Path(upgrade_state.__file__).parents[1]
+        base = str(tmp_path / "library")
+        archive = shutil.make_archive(base, "zip", root, "upgrade_state")
         code = (
-            "from upgrade_state import checks; print(checks.__file__, *checks.RECIPES)"
+            "import sys; sys.path.insert(0, sys.argv[1])\n"
+            "from upgrade_state import checks\n"
+            "print(checks.__file__, checks.recipe_named('uv').upgrade, sep='\\n')"
         )
-        code = f"import sys; sys.path.insert(0, {archive!r}); {code}"
-        done = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True
-        )
+        argv = [sys.executable, "-c", code, archive]
+        # The archive is no source of the coverage.
+        environ = {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE")}
+        printed = subprocess.check_output(argv, text=True, env=environ)
 
-        path, *names = done.stdout.split()
-        assert path.startswith(archive)
-        assert [*RECIPES] == names
-
-    def test_unknown_name(self):
-        """
-        The module has no other names that are made on first use.
-        """
-        with pytest.raises(AttributeError, match="no attribute 'RECIPE'"):
-            checks.RECIPE  # noqa: B018
-
-
-class TestSandbox:
-    def test_twice(self):
-        """
-        A recipe in a sandbox cannot be put into another one.
-        """
-        recipe = checks.RECIPES["uv"].in_sandbox()
-
-        assert "uv+sandbox" == recipe.in_sandbox().name
-        assert recipe == checks.recipe_named("uv+sandbox")
+        module, upgrade = printed.splitlines()
+        assert module.startswith(archive)
+        assert "uv lock --upgrade" == upgrade

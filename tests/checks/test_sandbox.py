@@ -1,5 +1,5 @@
 """
-What a command can do to the world outside of its sandbox: nothing.
+A command in a sandbox changes nothing outside of its scratch directory.
 """
 
 import contextlib
@@ -17,7 +17,6 @@ import pytest
 
 from upgrade_state import checks
 from upgrade_state.checks import Command, _sandbox, recipe_named
-from upgrade_state.exceptions import ResolverError
 
 pytestmark = pytest.mark.skipif(
     not shutil.which("bwrap")
@@ -29,7 +28,7 @@ pytestmark = pytest.mark.skipif(
 
 OLD = b"old\n"
 
-# Tries things, and leaves what came of them as the new lockfile.
+# Writes the results of attempts to the new lockfile.
 TRY = """
 import os, signal, socket
 results = []
@@ -46,15 +45,15 @@ open("uv.lock", "w").write(" ".join(results))
 @pytest.fixture
 def attempt(environment, python):
     """
-    Let a sandboxed command try something, and return how that went.
+    Evaluate expressions in a sandbox, and return the values or errors as texts.
     """
 
-    def attempt_(*what, **more):
-        lines = "\n".join(f"attempt(lambda: {w})" for w in what)
-        command = Command(python(TRY.format(lines)), sandbox=True, **more)
+    def run(*expressions, **options):
+        lines = "\n".join(f"attempt(lambda: {code})" for code in expressions)
+        command = Command(python(TRY.format(lines)), sandbox=True, **options)
         return command(environment, OLD).decode().split()
 
-    return attempt_
+    return run
 
 
 def name_of(pid):
@@ -65,7 +64,7 @@ def name_of(pid):
 class TestSandbox:
     def test_result(self, environment, python):
         """
-        A command works as ever, with a lockfile that it finds and leaves.
+        A command reads and writes the lockfile as without a sandbox.
         """
         command = Command(python("open('uv.lock', 'a').write('new')"), sandbox=True)
 
@@ -73,7 +72,7 @@ class TestSandbox:
 
     def test_writes(self, attempt, environment, monkeypatch, tmp_path):
         """
-        Nothing outside of the scratch directory can be written to.
+        Only the scratch directory is writable; hidden directories are temporary.
         """
         # One of them may be missing.
         hidden = (*_sandbox._HIDDEN, "/no/such/directory")
@@ -83,7 +82,7 @@ class TestSandbox:
         monkeypatch.setenv("HOME", str(home))
         name = uuid.uuid4()
         places = [home, environment.path, "/", "/etc", "/var", "/usr", "/dev"]
-        # A place that is nobody's is made up, and goes with the sandbox.
+        # The sandbox has these, and they are removed with it.
         ours = ["/tmp", "/var/tmp", "/dev/shm"]
 
         assert ["OSError"] * len(places) == attempt(
@@ -96,7 +95,7 @@ class TestSandbox:
 
     def test_changes(self, attempt, environment):
         """
-        What is there cannot be changed or removed, whoever one is.
+        Files and settings of the kernel cannot be changed, even by root.
         """
         lockfile = f"{environment.path}/uv.lock"
         before = Path(lockfile).read_bytes()
@@ -117,7 +116,7 @@ class TestSandbox:
 
     def test_signals(self, attempt):
         """
-        Processes outside are neither seen nor signalled.
+        Processes outside are not visible, and get no signals.
         """
         with subprocess.Popen(["sleep", "600"]) as process:
             results = attempt(
@@ -133,17 +132,16 @@ class TestSandbox:
     @pytest.mark.parametrize(
         ("home", "way"),
         [
-            ("/home/ana", "/tmp"),
-            ("/tmp/", "/tmp"),
-            ("//tmp/.", "/tmp"),
-            ("/tmp/../tmp", "/tmp"),
-            ("{link}", "{link}/tmp"),
-            ("{link}/tmp", "{link}/tmp"),
+            *(
+                (home, "/tmp")
+                for home in ("/home/ana", "/tmp/", "//tmp/.", "/tmp/../tmp")
+            ),
+            *((home, "{link}/tmp") for home in ("{link}", "{link}/tmp")),
         ],
     )
     def test_sockets(self, attempt, monkeypatch, tmp_path, home, way):
         """
-        Who listens on a socket among temporary files is not there, whatever is shown.
+        Sockets in directories for temporary files are hidden, even below HOME and PATH.
         """
         (link := tmp_path / "link").symlink_to("/")
         monkeypatch.setenv("HOME", home.format(link=link))
@@ -173,7 +171,7 @@ class TestSandbox:
     )
     def test_home(self, attempt, monkeypatch, tmp_path, home):
         """
-        What the user has among hidden files is there, however one comes to it.
+        A home in a hidden directory is visible by each of its paths.
         """
         hidden = tmp_path / "hidden"
         (hidden / "home").mkdir(parents=True)
@@ -191,7 +189,7 @@ class TestSandbox:
 
     def test_no_home(self, attempt, monkeypatch, tmp_path):
         """
-        No home is not the directory that the check was begun in.
+        An empty HOME is not the working directory of the check.
         """
         (hidden := tmp_path / "hidden" / "here").mkdir(parents=True)
         monkeypatch.setattr(_sandbox, "_HIDDEN", (str(hidden.parent),))
@@ -202,7 +200,7 @@ class TestSandbox:
 
     def test_caches(self, attempt, environment):
         """
-        Caches are in the scratch directory, and other temporary files.
+        Caches and temporary files are in the scratch directory.
         """
         results = attempt(
             "os.environ['XDG_CACHE_HOME'] == os.environ['TOOL_CACHE']",
@@ -214,9 +212,9 @@ class TestSandbox:
 
         assert ["True", "None", "None", "True"] == results
 
-    def test_planted(self, attempt, environment, python, scratches):
+    def test_planted(self, attempt, failure, python, scratches):
         """
-        What lies among hidden files takes no part; elsewhere it would.
+        A file that the tool would find above is hidden in a sandbox, else refused.
         """
         planted = scratches / "wishes"
         planted.write_text("")
@@ -225,12 +223,12 @@ class TestSandbox:
                 f"os.path.exists({str(planted)!r})", searches=["wishes"]
             )
 
-        with pytest.raises(ResolverError, match="is above the scratch directory"):
-            Command(python(""), searches=["wishes"])(environment, OLD)
+        message = failure(Command(python(""), searches=["wishes"]))
+        assert "is above the scratch directory" in message
 
     def test_nothing_is_left(self, environment, python, scratches, marked):
         """
-        Daemons end with the sandbox, and the scratch directory goes.
+        Daemons end with the sandbox, and the scratch directory is removed.
         """
         code = "import os, time\nif os.fork() == 0:\n os.setsid(); time.sleep(600)"
         changes = {"MARK": environment.path}
@@ -241,90 +239,52 @@ class TestSandbox:
 
 
 class TestFailures:
-    def error_of(self, command, environment):
-        with pytest.raises(ResolverError) as info:
-            command(environment, OLD)
-        return info.value.message
+    @pytest.mark.parametrize(
+        ("argv", "message"),
+        [
+            (["no-such-tool"], "There is no command 'no-such-tool'; install it"),
+            (["./uv.lock"], "Could not start the command in a sandbox (execvp"),
+            (["sh", "-c", "kill -11 $$"], "'sh' was killed by SIGSEGV"),
+            (["sh", "-c", "printf 'bwrap: '; exit 1"], "Could not make a sandbox ();"),
+        ],
+    )
+    def test_message(self, failure, argv, message):
+        """
+        A failure in a sandbox has the same message, or names the sandbox.
+        """
+        command = Command(argv, needs="install it", sandbox=True)
 
-    def test_no_bwrap(self, environment, monkeypatch, tmp_path):
+        assert failure(command).startswith(message)
+
+    @pytest.mark.parametrize("path", ["{empty}", ":.:/no/where"])
+    def test_no_bwrap(self, failure, directory, tmp_path, fill, monkeypatch, path):
         """
-        Where there is no bubblewrap, it is said what to do.
+        A sandbox needs bubblewrap, and not from the directory of the check.
         """
-        (tmp_path / "tool").symlink_to("/bin/true")
-        monkeypatch.setenv("PATH", str(tmp_path))
+        fill(directory, {"bwrap": '#!/bin/sh\ntouch "$OLDPWD/ran"\n'})
+        (directory / "bwrap").chmod(0o755)
+        monkeypatch.chdir(directory)
+        monkeypatch.setenv("PATH", path.format(empty=tmp_path))
 
         assert (
             "There is no command 'bwrap'; install bubblewrap, or do without a sandbox"
-            == self.error_of(Command(["tool"], sandbox=True), environment)
+            == failure(Command(["/bin/true"], sandbox=True))
         )
 
-    def test_bwrap_nearby(self, environment, directory, monkeypatch):
+    def test_no_namespaces(self, failure, tool):
         """
-        One that lies in the directory is none, whatever PATH has.
+        The message says why bubblewrap could not make a sandbox.
         """
-        (directory / "bwrap").write_text('#!/bin/sh\ntouch "$OLDPWD/ran"\n')
-        (directory / "bwrap").chmod(0o755)
-        monkeypatch.chdir(directory)
-        monkeypatch.setenv("PATH", ":.:/no/where")
-
-        with pytest.raises(ResolverError, match="There is no command 'bwrap'"):
-            checks.Command(["/bin/true"], sandbox=True)(environment, b"")
-
-    def test_no_namespaces(self, environment, monkeypatch, tmp_path):
-        """
-        Where it may not make namespaces, too.
-        """
-        fake = tmp_path / "bwrap"
-        fake.write_text("#!/bin/sh\necho 'bwrap: No permissions' >&2; exit 1\n")
-        fake.chmod(0o755)
-        monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+        tool("bwrap", "echo 'bwrap: No permissions' >&2; exit 1")
 
         assert (
             "Could not make a sandbox (No permissions); allow user namespaces, or do"
-            " without" == self.error_of(Command(["true"], sandbox=True), environment)
+            " without" == failure(Command(["true"], sandbox=True))
         )
 
-    def test_no_words(self, environment):
+    def test_too_long(self, environment, failure, marked, late):
         """
-        Who says nothing about it is quoted with nothing.
-        """
-        command = Command(["sh", "-c", "printf 'bwrap: '; exit 1"], sandbox=True)
-
-        assert "Could not make a sandbox ()" in self.error_of(command, environment)
-
-    def test_no_command(self, environment):
-        """
-        A missing command is named as ever.
-        """
-        command = Command(["no-such-tool"], needs="install it", sandbox=True)
-
-        assert "There is no command 'no-such-tool'; install it" == self.error_of(
-            command, environment
-        )
-
-    def test_not_executable(self, environment, directory):
-        """
-        One that cannot be started is a line, too.
-        """
-        command = Command([str(directory / "uv.lock")], sandbox=True)
-
-        assert "Could not start the command in a sandbox (execvp" in self.error_of(
-            command, environment
-        )
-
-    def test_killed(self, environment, python):
-        """
-        A signal that has killed the command is named as ever.
-        """
-        code = "import os; os.kill(os.getpid(), 11)"
-
-        assert self.error_of(Command(python(code), sandbox=True), environment).endswith(
-            "was killed by SIGSEGV"
-        )
-
-    def test_too_long(self, environment, marked, late):
-        """
-        A command in a sandbox that ends too late is ended with it.
+        A late command is terminated with its sandbox.
         """
         mark = f"MARK={environment.path}"
         late(lambda: [n for p in marked(mark) if (n := name_of(p)) == "sleep"][1:])
@@ -335,43 +295,26 @@ class TestFailures:
             changes={"MARK": environment.path},
         )
 
-        words = "check the network and the proxy, or give it more time"
-        assert f"'sh' did not end within 1 s; {words}" == self.error_of(
-            command, environment
-        )
-        assert set() == marked(f"MARK={environment.path}")
+        advice = "check the network and the proxy, or give it more time"
+        assert f"'sh' did not end within 1 s; {advice}" == failure(command)
+        assert set() == marked(mark)
 
 
 class TestRecipe:
-    def test_name(self, environment, directory, monkeypatch, tmp_path):
+    def test_name(self, environment, directory, fill, tool):
         """
-        A recipe in a sandbox is one of its own, that is found by its name.
+        A recipe in a sandbox has its own name, by which a check is repeated.
         """
-        tool = tmp_path / "uv"
-        tool.write_text(
-            "#!/bin/sh\n"
-            "touch $UPGRADE_STATE_ENV/x 2>/dev/null && exit 1\n"
-            "touch $UV_CACHE_DIR/x\n"
+        tool(
+            "uv",
+            "touch $UPGRADE_STATE_ENV/x 2>/dev/null && exit 1; touch $UV_CACHE_DIR/x",
         )
-        tool.chmod(0o755)
-        (directory / "pyproject.toml").write_text("")
-        monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+        fill(directory, {"pyproject.toml": ""})
         recipe = recipe_named("uv").in_sandbox()
+        resolver = recipe.resolver(environment)
 
-        outcome = checks.check(
-            environment, recipe.resolver(environment), recipe=recipe.name
-        )
-        assert (checks.Outcome("checked"), "uv+sandbox") == (
-            outcome,
-            environment.look().information.recipe,
-        )
-        assert "checked" == checks.check(environment).state
-        assert "uv+sandbox" == environment.look().information.recipe
+        for options in ({"resolver": resolver, "recipe": recipe.name}, {}):
+            outcome = checks.check(environment, **options)
+            assert checks.Outcome("checked") == outcome
+            assert "uv+sandbox" == environment.look().recipe
         assert not (directory / "x").exists()
-
-    def test_unknown(self):
-        """
-        A sandbox makes no recipe.
-        """
-        with pytest.raises(ResolverError, match="no recipe 'x"):
-            recipe_named("x+sandbox")

@@ -1,13 +1,12 @@
 """
-The recipes with stand-ins that behave as the tools' documentation says.
+The recipes with stand-ins that behave as the documentation of the tools says.
 
-A stand-in takes one command line, wants its manifest, asks nobody, and leaves
-the lockfile of an upgrade. The tools that are run themselves are in
-test_real_tools.py and test_cargo_recipe.py.
+A stand-in accepts one command line, needs its manifest, asks no question, and
+writes the lockfile of an upgrade. test_real_tools.py and test_cargo_recipe.py run
+the tools that are installed.
 """
 
 import json
-import os
 import sys
 from pathlib import Path
 
@@ -60,7 +59,7 @@ FLAKE = """\
 "root": "root", "version": 7}}
 """
 
-# What the documentation calls for, the manifest, and the lockfile for a version.
+# The documented arguments, the manifest, and the lockfile of a version.
 TOOLS = {
     "conda-lock": ("lock --kind=lock --lockfile=conda-lock.yml", None, CONDA),
     "pixi": ("update --no-install", "pixi.toml", PIXI),
@@ -77,42 +76,57 @@ TOOLS = {
 }
 
 
+# Variables that must not reach any tool, and those that must not reach one.
+ALWAYS = {"VIRTUAL_ENV", "PYENV_DIR", "GIT_DIR"}
+OWN = {
+    "uv": {"UV_FROZEN", "UV_OFFLINE"},
+    "pdm": {"PDM_PROJECT"},
+    "pipenv": {"PIPENV_PIPFILE"},
+    "pip": {"PIP_REQUIREMENT"},
+    "pip-tools": {"PIP_EDITABLE"},
+    "npm": {
+        "npm_config_workspace",
+        "NPM_CONFIG_OFFLINE",
+        "NPM_CONFIG_FETCH_RETRY_MINTIMEOUT",
+    },
+    "cargo": {"CARGO_NET_OFFLINE"},
+    "pixi": {"PIXI_FROZEN"},
+    "mise": {"MISE_LOCKED"},
+    "spack": {"SPACK_ENV"},
+}
+MISLEADING = ALWAYS.union(*OWN.values())
+
+
 def lockfile_of(text, version):
     number = int(version[0])
     return text.format(version, f"{number}" * 40, number)
 
 
-@pytest.fixture(name="stand_in")
-def _stand_in(tmp_path, monkeypatch):
+@pytest.fixture
+def stand_in(directory, fill, tool):
     """
-    Put a stand-in on the path, and its environment beside it.
+    Write a stand-in for the tool of a recipe, and an environment for it.
     """
 
     def make(name):
         recipe = RECIPES[name]
         words, manifest, text = TOOLS[name]
-        bin_, shop = tmp_path / "bin", tmp_path / "shop"
-        bin_.mkdir()
-        shop.mkdir()
-        script = bin_ / recipe.argv[0]
-        script.write_text(f"""\
+        manifest = manifest or recipe.lockfile
+        script = f"""\
 #!{sys.executable} -S
 import os, sys
 if " ".join(sys.argv[1:]) != {words!r}:
     sys.exit("error: unexpected argument")
-if {manifest!r} and not os.path.isfile({manifest!r}):
-    sys.exit("error: no {manifest}")
+if not os.path.isfile({manifest!r}):
+    sys.exit("error: no manifest")
 if sys.stdin.read():
-    sys.exit("error: somebody answers")
+    sys.exit("error: there is input")
 if os.path.exists({recipe.lockfile!r}):
     open({recipe.lockfile!r}, "w").write({lockfile_of(text, "2.0")!r})
-""")
-        script.chmod(0o755)
-        monkeypatch.setenv("PATH", str(bin_))
-        if manifest:
-            (shop / manifest).write_text("")
-        (shop / recipe.lockfile).write_text(lockfile_of(text, "1.0"))
-        return StateStore().environment(shop, recipe.lockfile)
+"""
+        tool(recipe.argv[0], script)
+        fill(directory, {manifest: "", recipe.lockfile: lockfile_of(text, "1.0")})
+        return StateStore().environment(directory, recipe.lockfile)
 
     return make
 
@@ -120,7 +134,7 @@ if os.path.exists({recipe.lockfile!r}):
 class TestStandIns:
     def test_all(self):
         """
-        Every recipe is run, be it with the tool itself or with a stand-in.
+        Each recipe is tested with the tool itself or with a stand-in.
         """
         here = Path(__file__).parent
         real = {path.name for path in (here / "real").iterdir()}
@@ -130,30 +144,27 @@ class TestStandIns:
     @pytest.mark.parametrize("name", TOOLS)
     def test_upgrade(self, name, stand_in, scratches):
         """
-        The command is the documented one, and its lockfile is the result.
+        The command is the documented one; its lockfile is the result.
         """
         if name in {"conda-lock", "pixi", "pixi-pyproject"}:
             pytest.importorskip("yaml")
         environment = stand_in(name)
-        before = (Path(environment.path) / environment.lockfile_name).read_text()
+        lockfile = Path(environment.path, environment.lockfile_name)
+        before = lockfile.read_text()
         recipe = checks.recipe_for(environment.lockfile_name, environment.path)
+        resolver = recipe.resolver(environment)
 
-        outcome = checks.check(
-            environment, recipe.resolver(environment), recipe=recipe.name
-        )
-
+        outcome = checks.check(environment, resolver, recipe=recipe.name)
         assert checks.Outcome("checked") == outcome
-        assert name == environment.look().information.recipe
+        assert name == environment.look().recipe
         assert ["x"] == [u.name for u in environment.upgrades()]
-        assert (
-            before == (Path(environment.path) / environment.lockfile_name).read_text()
-        )
+        assert before == lockfile.read_text()
         assert [] == list(scratches.iterdir())
 
     @pytest.mark.parametrize("name", sorted(TOOLS.keys() - {"conda-lock"}))
     def test_no_manifest(self, name, stand_in):
         """
-        Without its manifest nothing is run, and that is said.
+        A missing manifest is the failure, and no command is run.
         """
         environment = stand_in(name)
         (Path(environment.path) / TOOLS[name][1]).unlink()
@@ -165,15 +176,14 @@ class TestStandIns:
 
 class TestMissing:
     @pytest.mark.parametrize("name", RECIPES)
-    def test_tool(self, name, tmp_path, monkeypatch):
+    def test_tool(self, name, directory, fill, monkeypatch):
         """
-        Whoever has not got the tool is told what to install.
+        The failure for a missing tool says which version to install.
         """
         recipe = RECIPES[name]
-        monkeypatch.setenv("PATH", str(tmp_path))
-        (tmp_path / recipe.manifests[0]).write_text("")
-        (tmp_path / recipe.lockfile).write_text("")
-        environment = StateStore(tmp_path / "c").environment(tmp_path, recipe.lockfile)
+        monkeypatch.setenv("PATH", str(directory))
+        fill(directory, {recipe.manifests[0]: "", recipe.lockfile: ""})
+        environment = StateStore().environment(directory, recipe.lockfile)
 
         outcome = checks.check(environment, recipe.resolver(environment), recipe=name)
 
@@ -183,45 +193,24 @@ class TestMissing:
 
 
 class TestChanges:
-    @pytest.mark.parametrize(
-        ("name", "variable"),
-        [
-            ("uv", "UV_FROZEN"),
-            ("poetry", "VIRTUAL_ENV"),
-            ("poetry", "PYENV_DIR"),
-            ("uv", "UV_OFFLINE"),
-            ("pdm", "PDM_PROJECT"),
-            ("pipenv", "PIPENV_PIPFILE"),
-            ("pip", "PIP_REQUIREMENT"),
-            ("pip-tools", "PIP_EDITABLE"),
-            ("npm", "npm_config_workspace"),
-            ("npm", "NPM_CONFIG_OFFLINE"),
-            ("npm", "NPM_CONFIG_FETCH_RETRY_MINTIMEOUT"),
-            ("cargo", "CARGO_NET_OFFLINE"),
-            ("pixi", "PIXI_FROZEN"),
-            ("mise", "MISE_LOCKED"),
-            ("spack", "SPACK_ENV"),
-        ],
-    )
-    def test_misleading(self, name, variable, tmp_path, monkeypatch):
+    @pytest.mark.parametrize("name", RECIPES)
+    def test_misleading(self, name, directory, fill, tool, monkeypatch):
         """
-        Variables that would lead a tool elsewhere do not reach it.
+        Variables that would send a tool to other files or answers do not reach it.
         """
         recipe = RECIPES[name]
-        script = tmp_path / "bin" / recipe.argv[0]
-        script.parent.mkdir()
-        script.write_text(
+        for variable in (*MISLEADING, *recipe.changes):
+            monkeypatch.setenv(variable, "misleading")
+        tool(
+            recipe.argv[0],
             f"#!{sys.executable} -S\nimport json, os\n"
-            f"json.dump(dict(os.environ), open({recipe.lockfile!r}, 'w'))\n"
+            f"json.dump(dict(os.environ), open({recipe.lockfile!r}, 'w'))\n",
         )
-        script.chmod(0o755)
-        monkeypatch.setenv("PATH", str(script.parent), prepend=os.pathsep)
-        monkeypatch.setenv(variable, "1")
-        (tmp_path / recipe.manifests[0]).write_text("")
-        environment = StateStore().environment(tmp_path, recipe.lockfile)
+        fill(directory, {recipe.manifests[0]: ""})
+        environment = StateStore().environment(directory, recipe.lockfile)
 
-        seen = json.loads(recipe.resolver(environment)(environment, b""))
-
-        assert variable not in seen
-        for changed, value in recipe.changes.items():
-            assert value == seen.get(changed)
+        variables = json.loads(recipe.resolver(environment)(environment, b""))
+        changed = {variable: variables.get(variable) for variable in recipe.changes}
+        assert recipe.changes == changed
+        passed = {v for v, value in variables.items() if value == "misleading"}
+        assert set() == passed & {*ALWAYS, *OWN.get(name, ())}

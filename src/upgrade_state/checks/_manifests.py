@@ -85,6 +85,9 @@ def collect(
         paths = (os.path.normpath(os.path.join(package, name)) for name in names)
         unread.extend(filter(files.add, paths))
         for pattern in beside:
+            # A symlink may lead to a directory outside, which is not even listed.
+            if not files.is_inside(os.path.join(package, os.path.dirname(pattern))):
+                continue
             for found in glob.iglob(pattern, root_dir=os.path.join(directory, package)):
                 files.add(os.path.normpath(os.path.join(package, found)))
 
