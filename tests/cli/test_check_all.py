@@ -204,6 +204,18 @@ class TestAll:
         assert f"{many[3].path} (pins.lock): another check was faster" in result.err
         assert "upgrade-state: 1 busy, 3 overtaken, 1 failed" in result.err
 
+    def test_copy(self, many, run, python):
+        """
+        A command gets the requested file of each environment.
+        """
+        for environment in many:
+            Path(environment.path, "more").write_text(environment.path)
+        code = "open('pins.lock', 'w').write(open('more').read())"
+
+        run("check", "--all", "--copy", "more", *python(code))
+
+        assert [e.path.encode() for e in many] == [e.kept_lockfile("new") for e in many]
+
     def test_empty(self, run):
         """
         In an empty store there is nothing to check.
@@ -346,6 +358,24 @@ class TestTerminal:
 
         assert b"\x1b" not in seen
         assert 5 == seen.count(b"upgrade-state: checking ")
+
+    def test_dumb(self, many, python, in_terminal):
+        """
+        A dumb terminal gets no escape sequences.
+        """
+        words = ["-m", "upgrade_state", "check", "--all", *python(UPGRADE)]
+
+        assert b"\x1b" not in in_terminal(words, env={"TERM": "dumb"})
+
+    def test_json_in_a_narrow_terminal(self, many, python, in_terminal):
+        """
+        JSON is not wrapped, and not mixed with anything.
+        """
+        words = ["-m", "upgrade_state", "check", "--all", "--json", *python(UPGRADE)]
+
+        seen = in_terminal(words, stdout="terminal", env={"COLUMNS": "40"})
+
+        assert 5 == len(lines_of("\n".join(seen.decode().splitlines()[:-1])))
 
     def test_without_rich(self, many, python, in_terminal):
         """

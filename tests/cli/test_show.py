@@ -326,6 +326,14 @@ def test_ago(environment, commit, run, seconds, words):
 
 
 class TestList:
+    def test_empty(self, run):
+        """
+        An empty store prints nothing.
+        """
+        result = run("list")
+
+        assert (0, "", "") == (result.status, result.out, result.err)
+
     def test_lines(self, checked, shop, commit, run):
         """
         One line per environment, with what was found and when.
