@@ -159,6 +159,8 @@ class TestCheck:
             ({"format": "nothing"}, "nothing"),
             ({"recipe": ""}, "not a recipe's name"),
             ({"max_age": dt.timedelta(-1)}, "max_age"),
+            ({"retries": [1, -1]}, "retries"),
+            ({"retries": [float("nan")]}, "retries"),
         ],
     )
     def test_mistakes(self, environment, asked, words):

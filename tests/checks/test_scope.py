@@ -291,7 +291,7 @@ class TestAtOnce:
 
         monkeypatch.setattr("threading.Thread.start", refuse)
 
-        with pytest.raises(RuntimeError, match="can't start new thread"):
+        with pytest.raises(UpgradeStateError, match="can't start new thread"):
             checks.check_all(few, waiting, jobs=5)
         assert 0 == waiting.running
         assert [None] * 5 == [environment.look().information for environment in few]

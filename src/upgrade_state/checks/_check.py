@@ -4,6 +4,7 @@ One whole check: take the guard, resolve, judge, commit.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 import attrs
@@ -120,9 +121,9 @@ def check(  # noqa: PLR0912, PLR0913 - the public door
 
         max_age: How long a check is good for, with *only_if_due*. None: a day.
 
-        retries: Seconds to wait before a resolver that failed is tried again, zero
-            or less: at once; each number is one more attempt. All attempts are one
-            check. An iterator is advanced only when an attempt has failed.
+        retries: Seconds to wait before a resolver that failed is tried again; each
+            number is one more attempt. Zero: at once. All attempts are one check.
+            An iterator is advanced only when an attempt has failed.
 
         cancellation: Ends the check when it is cancelled. None: only an exception
             ends it. A resolver that does not look at `current_cancellation` is
@@ -134,8 +135,8 @@ def check(  # noqa: PLR0912, PLR0913 - the public door
     Raises:
         UpgradeStateError: The store could not be read, locked or written. The
             result of the last check is kept.
-        ValueError: There is no such format, *recipe* is no name, or *max_age* is
-            negative. Nothing was run.
+        ValueError: There is no such format, *recipe* is no name, or *max_age* or
+            one of *retries* is negative. Nothing was run.
         Exception: Any other exception of *resolver*, once it is recorded as the
             failure of the check.
         KeyboardInterrupt: Nothing is recorded, and nothing is left behind.
@@ -147,6 +148,8 @@ def check(  # noqa: PLR0912, PLR0913 - the public door
         lockfiles.read(b"", format=format)  # raises the ValueError
     if max_age is not None:
         _durations.whole_seconds(max_age, "max_age")
+    if not isinstance(retries, Iterator) and not all(s >= 0 for s in retries):
+        raise ValueError(f"retries must be seconds, zero or more: {retries!r}")
     guard = freshness = error = None
     state: OutcomeState
     try:

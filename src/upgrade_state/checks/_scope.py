@@ -136,8 +136,8 @@ def check_all(  # noqa: PLR0913 - the public door
 
     Raises:
         ValueError: An argument is invalid; nothing has begun.
-        UpgradeStateError: *environments* is a store that cannot be read.
-        RuntimeError: The system gives no thread; everything has ended.
+        UpgradeStateError: *environments* is a store that cannot be read, or the
+            system gives no thread; everything has ended.
         BaseException: Raised by *environments*, *observe* or a signal handler, once
             everything is cancelled and has ended.
     """
@@ -256,7 +256,11 @@ class _Scope:
             outcome = self._without_check(environment)
             if outcome is None:
                 self.observe(environment, None)
-                future = pool.submit(self._check, environment)
+                try:
+                    future = pool.submit(self._check, environment)
+                except RuntimeError as error:  # the system gives no more threads
+                    message = f"Could not start a check ({error})"
+                    raise UpgradeStateError(message, None) from error
                 self._running[future] = number, environment
             else:
                 self._end(number, environment, outcome, 0.0)
