@@ -52,10 +52,12 @@ def _plain_surroundings(tmp_path: Path) -> Iterator[None]:
 @pytest.fixture(scope="session", autouse=True)
 def _interruptible() -> None:
     """
-    Handle SIGINT, which a shell ignores for a command that it starts with ``&``.
+    Handle SIGINT and SIGHUP, which a shell's ``&`` and ``nohup`` ignore.
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture
