@@ -48,6 +48,7 @@ Forget. Try the check lock, take the write lock, delete everything.
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING
 
 from upgrade_state import _files, _locks, _policy, _record
@@ -246,7 +247,9 @@ def expire(entry: Entry) -> bool:
 
 
 def _merge_into_known(entry: Entry, fields: Record) -> bool:
-    if read(entry) is None:  # an unknown environment gets no lock file
+    # An unknown environment gets no lock file.
+    is_known = os.path.lexists(entry.files.record)
+    if not _record.is_trusted(entry.files.root) or not is_known:
         return False
     _files.ensure(entry.files.root)
     with _locks.waited_for(entry.files.write_lock):

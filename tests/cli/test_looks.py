@@ -70,6 +70,8 @@ def opens(checked, shop):
         "path",
         "check -- true",
         "forget",
+        "snooze --for 7d",
+        "snooze --off uv.lock",
     ],
 )
 @pytest.mark.parametrize("recipe", [None, "uv"])
@@ -82,14 +84,11 @@ def test_one_read(checked, opens, commit, lock_of, words, recipe):
     assert 1 == opens(words)
 
 
-@pytest.mark.parametrize(
-    "words", ["snooze --for 7d", "snooze --off uv.lock", "check --all -- true"]
-)
-def test_two_reads(opens, words):
+def test_all(opens):
     """
-    These find the record first, and open it again to act on it.
+    `check --all` lists the records, and reads each again when its turn comes.
     """
-    assert 2 == opens(words)
+    assert 2 == opens("check --all -- true")
 
 
 def test_no_contradiction(checked, shop, run):

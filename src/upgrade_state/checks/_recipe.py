@@ -5,7 +5,7 @@ A recipe: the facts of how one environment manager writes a new lockfile.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 from attrs import validators
@@ -132,9 +132,12 @@ class Recipe(Program):
             environment.path or "", self.manifests, self.beside
         )
         hint = outside and f"{outside!r} is outside of the directory and is not copied"
-        program = {f.name: getattr(self, f.name) for f in attrs.fields(Program)}
+        program: dict[str, Any] = {
+            field.name: getattr(self, field.name) for field in attrs.fields(Program)
+        }
+        program["passes"] = (*self.passes, *passes)
         return Command(
-            **program | {"passes": (*self.passes, *passes)},
+            **program,
             copies=(*found, *copies),
             timeout=timeout,
             hint=hint,

@@ -37,7 +37,7 @@ def built_in() -> Mapping[str, Recipe]:
     converter = cattrs.Converter(forbid_extra_keys=True)
     converter.register_structure_hook(bytes, lambda text, _: text.encode())
     # As a resource: in a zip archive it has no path.
-    file = resources.files(__package__) / "recipes.toml"
+    file = resources.files("upgrade_state.checks") / "recipes.toml"
     tables = tomllib.loads(file.read_text(encoding="utf-8"))
     known = tables.pop("shared") | tables
     return {

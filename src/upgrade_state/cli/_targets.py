@@ -116,6 +116,7 @@ class Target:
         looks = [look for look in self.store.looks() if look.environment.path in paths]
         looks.sort(key=lambda look: look.environment.lockfile_name or "")
         recorded = {look.environment.key: look for look in looks}
+        bare, found = self.store.environment(places[0]), {}
         for place in (*places, places[0]):  # the first one, if nothing is recorded
             bare = self.store.environment(place)
             found = {e.key: e for e in self.present(place)}
