@@ -61,6 +61,16 @@ def _interruptible() -> None:
 
 
 @pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """
+    An empty directory.
+    """
+    path = tmp_path / "place"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
 def store(tmp_path: Path) -> StateStore:
     """
     A store in which nothing was written.

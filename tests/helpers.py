@@ -313,3 +313,17 @@ def before_lock(patch: pytest.MonkeyPatch, change: Callable[[], object]) -> None
         flock(*args)
 
     patch.setattr(fcntl, "flock", change_and_lock)
+
+
+@contextlib.contextmanager
+def meanwhile(function):
+    """
+    Call a function in another thread, which has to end in time.
+    """
+    thread = threading.Thread(target=function)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join(60)
+        assert not thread.is_alive()

@@ -16,7 +16,6 @@ import socket
 import stat
 import subprocess
 import sys
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,6 +23,7 @@ from pathlib import Path
 import pytest
 
 import upgrade_state
+from helpers import meanwhile
 from upgrade_state import checks
 from upgrade_state.checks import Limits, _cancellation, _containment, _supervisor
 from upgrade_state.exceptions import ResolverError
@@ -100,13 +100,6 @@ while os.fork() == 0:
 
 
 @pytest.fixture
-def place(tmp_path):
-    path = tmp_path / "place"
-    path.mkdir()
-    return path
-
-
-@pytest.fixture
 def mark(tmp_path):
     """
     A marker in the environment of the commands of this test only.
@@ -144,19 +137,6 @@ def _unmeasured(monkeypatch):
     # A supervisor that is killed leaves half a file of measurements, and the
     # measurement needs descriptors of its own.
     monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
-
-
-@contextlib.contextmanager
-def meanwhile(function):
-    """
-    Call a function in another thread.
-    """
-    thread = threading.Thread(target=function)
-    thread.start()
-    try:
-        yield
-    finally:
-        thread.join()
 
 
 def python(code):

@@ -1,4 +1,3 @@
-import contextlib
 import datetime as dt
 import os
 import signal
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers import meanwhile
 from upgrade_state import StateStore, checks
 from upgrade_state.exceptions import (
     ResolverError,
@@ -114,20 +114,6 @@ class Waiting:
 @pytest.fixture
 def waiting():
     return Waiting()
-
-
-@contextlib.contextmanager
-def meanwhile(function):
-    """
-    Call a function in another thread.
-    """
-    thread = threading.Thread(target=function)
-    thread.start()
-    try:
-        yield
-    finally:
-        thread.join(LIMIT)
-        assert not thread.is_alive()
 
 
 def cancelled_once_running(waiting, count, cancellation):

@@ -15,13 +15,6 @@ FLOX = ".flox/env/manifest.lock"
 
 
 @pytest.fixture
-def place(tmp_path):
-    path = tmp_path / "place"
-    path.mkdir()
-    return path
-
-
-@pytest.fixture
 def names(run):
     """
     Return directory and lockfile of the environments that a command is about.
