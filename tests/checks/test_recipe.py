@@ -83,12 +83,15 @@ class TestFacts:
         """
         The command has all facts of the recipe, and those of the caller.
         """
-        recipe = Recipe(**FACTS | {"argv": ["pins", "resolve"]}, **COMMAND)
+        facts = {"argv": ["pins", "resolve"], "beside": ["shop.*"]}
+        recipe = Recipe(**FACTS | facts, **COMMAND)
 
         assert checks.Command(
             FACTS["argv"],
             **COMMAND | {"passes": ("PINS_*", "B")},
-            copies=("shop.wishes", "y"),
+            manifests=("shop.wishes",),
+            beside=("shop.*",),
+            copies=("y",),
         ) == recipe.resolver(environment, copies=["y"], passes=["B"])
 
     @pytest.mark.parametrize("recipe", [Recipe(**FACTS), RECIPES["uv"]])
@@ -140,7 +143,6 @@ class TestBuiltIn:
         )
         assert "src" == pip.changes["PIP_SRC"] == RECIPES["pipenv"].changes["PIP_SRC"]
         assert None is pip.changes["PIP_GROUP"]
-        assert {"setup.py", "setup.cfg"} < set(RECIPES["uv"].beside)
         assert {"UV_*", "PYENV_ROOT", "GIT_ASKPASS"} < set(RECIPES["uv"].passes)
 
     def test_documented(self):

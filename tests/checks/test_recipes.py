@@ -149,7 +149,7 @@ class TestStandIn:
         )
         assert (directory / "seen").read_text().split() == [
             *("lock", "--upgrade", "--no-progress", "UV_INDEX", "UV_PYTHON_DOWNLOADS"),
-            *("pyproject.toml", "uv.lock", "uv.toml", "y"),
+            *("pyproject.toml", "uv.lock", "uv.toml", "x.py", "y"),
         ]
         assert ["24.3.0"] == [v for u in environment.upgrades() for v in u.new]
 

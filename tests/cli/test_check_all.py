@@ -237,7 +237,7 @@ class TestAll:
             ),
             (["--all", "--lockfile=x"], "see upgrade-state check --all --help)"),
             (["--all", "--copy", "x"], "--sandbox need a COMMAND with --all"),
-            (["--all", "--copy", "../x", "--", "true"], "not a file below"),
+            (["--all", "--copy", "/x", "--", "true"], "not a path below"),
             (["-j2"], "unrecognized arguments: -j2"),
             (["--restart"], "unrecognized arguments: --restart"),
             (["--all", "-j0"], "not a number of checks: '0'"),

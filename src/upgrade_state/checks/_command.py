@@ -21,6 +21,7 @@ from upgrade_state.exceptions import ResolverError
 from ._containment import LIMITS, Limits, size, supervised
 from ._diagnosis import NO_NETWORK, advice, last_words, one_line
 from ._environ import selected
+from ._project import Project
 from ._sandbox import is_hidden, refusal, sandboxed
 from ._scratch import copied_name, scratch, scratch_name
 
@@ -53,10 +54,6 @@ def as_tuple(values: Iterable[str]) -> tuple[str, ...]:
     return tuple(values) if is_list else cast("tuple[str, ...]", values)
 
 
-def _as_names(names: Iterable[str]) -> tuple[str, ...]:
-    return tuple(map(copied_name, names))
-
-
 def is_path(_self: object, field: attrs.Attribute[Any], value: Any) -> None:
     """
     Validate a path below a directory: relative, and without detours.
@@ -65,6 +62,11 @@ def is_path(_self: object, field: attrs.Attribute[Any], value: Any) -> None:
         if isinstance(value, str) and copied_name(value) == value:
             return
     raise ValueError(f"{field.name!r} must be below a directory: {value!r}")
+
+
+def _is_copy(_self: object, _field: object, path: str) -> None:
+    if not path or os.path.isabs(path) or "\0" in path:
+        raise ValueError(f"not a path below a directory: {path!r} (copies)")
 
 
 def _is_variable(_self: object, field: attrs.Attribute[Any], name: str) -> None:
@@ -154,18 +156,27 @@ class Program:
 @attrs.frozen
 class Command(Program):
     """
-    Run a command in a scratch directory that has a copy of the lockfile.
+    Run a command in a copy of the project.
 
-    No shell is involved. ``UPGRADE_STATE_ENV`` names the environment's
-    directory. The file of the lockfile's name in the scratch directory is the
-    new lockfile afterwards. No process and no scratch directory is left, even if
-    this process is killed.
+    The project is the git work tree that the environment's directory is in, or else
+    that directory. No shell is involved. ``UPGRADE_STATE_ENV`` names the
+    environment's directory; the working directory is its copy. The file of the
+    lockfile's name there is the new lockfile afterwards. No process and no copy is
+    left, even if this process is killed.
 
     Attributes:
         argv: The command and its arguments.
 
-        copies: Other files to copy, by their paths below the environment's
-            directory.
+        manifests: Names of files in the environment's directory, the first of which
+            must exist. They are copied even if git ignores them, and so are the
+            files that one of them names.
+
+        beside: Glob patterns of other files in the environment's directory that are
+            copied even if git ignores them.
+
+        copies: More files and directories to copy, by their paths from the
+            environment's directory. They are inside the project. If the project
+            is too large, no other files are copied but those named above.
 
         timeout: The command is terminated after this time, and has failed.
 
@@ -191,8 +202,6 @@ class Command(Program):
         needs: The advice if the command is missing or does not know its
             arguments. None: general advice, only if it is missing.
 
-        hint: The advice if the command fails and its output leads to no other.
-
         sandbox: Make everything but the scratch directory read-only.
 
         limits: The resources that it may use, and the time that it gets to end.
@@ -203,11 +212,21 @@ class Command(Program):
             the directory, an empty command, or a timeout of zero.
     """
 
-    copies: tuple[str, ...] = attrs.field(default=(), kw_only=True, converter=_as_names)
+    manifests: tuple[str, ...] = attrs.field(
+        default=(), kw_only=True, converter=as_tuple, validator=list_of(is_path)
+    )
+    beside: tuple[str, ...] = attrs.field(
+        default=(), kw_only=True, converter=as_tuple, validator=list_of(is_path)
+    )
+    copies: tuple[str, ...] = attrs.field(
+        default=(),
+        kw_only=True,
+        converter=as_tuple,
+        validator=list_of(validators.and_(validators.instance_of(str), _is_copy)),
+    )
     timeout: dt.timedelta = attrs.field(
         default=DEFAULT_TIMEOUT, kw_only=True, validator=_is_timeout
     )
-    hint: str | None = attrs.field(default=None, kw_only=True)
     limits: Limits = attrs.field(default=LIMITS, kw_only=True)
 
     def __call__(
@@ -228,12 +247,24 @@ class Command(Program):
             raise ResolverError("The environment's directory is gone", directory)
         above = scratch_name()
         with supervised(above, self.limits) as supervisor:  # removes it at the end
-            place = scratch(above, directory)
-            self._fill(place)
+            # Before anything is copied.
+            if "/" not in self.argv[0] and self._program_path("") is None:
+                raise self._not_started(None, directory)
+            project = Project(directory)
+            place = scratch(above, directory, project.top)
+            self._guard(place)
+            project.copy(
+                place,
+                self._name,
+                manifests=self.manifests,
+                beside=self.beside,
+                copies=self.copies,
+                but=name,
+            )
             if old_lockfile is not None:
                 place.write(name, old_lockfile)
             ended = self._run(place, supervisor)
-            problem = self._problem(ended, place)
+            problem = self._problem(ended, place, project.hint)
             if problem is not None:
                 raise ResolverError(problem, directory)
             try:
@@ -243,7 +274,10 @@ class Command(Program):
                 todo = self.needs or "it must write one to its working directory"
                 raise ResolverError(f"{message}; {todo}", directory) from error
 
-    def _fill(self, place: Scratch) -> None:
+    def _guard(self, place: Scratch) -> None:
+        """
+        Keep the tool from files above the scratch directory.
+        """
         for path in place.files_above(self.searches):
             if not (self.sandbox and is_hidden(path)):
                 message = f"{path!r} is above the scratch directory and would take part"
@@ -251,33 +285,38 @@ class Command(Program):
                 raise ResolverError(f"{message}; {todo}", place.environment)
         for name, content in self.fence.items():
             place.write(os.path.join(place.above, name), content)
-        for copy in self.copies:
-            place.copy(copy)
 
     def _run(self, place: Scratch, supervisor: Supervisor) -> Ended:
         env = self._env(place)
-        path = self._program_path(place, env)
+        path = self._program_path(place.path)
         argv: Sequence[str] = self.argv
         try:
             if self.sandbox:
                 if path is None:  # bwrap would report it in its own words
-                    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+                    raise self._not_started(None, place.environment)
                 argv = sandboxed(argv, path, place, env)
             timeout = self.timeout.total_seconds()
             return supervisor.run(argv, cwd=place.path, env=env, timeout=timeout)
         except OSError as error:
-            name = one_line(self.argv[0])
             # Not by errno: a directory of PATH without access makes it EACCES.
-            if path is None:
-                message = f"There is no command {name!r}"
-            else:
-                is_odd = error.errno == errno.ENOENT
-                reason = "its interpreter is missing" if is_odd else error.strerror
-                message = f"Could not start {name!r} ({reason})"
-            todo = self.needs or "install it or name its path"
-            raise ResolverError(f"{message}; {todo}", place.environment) from error
+            cause = None if path is None else error
+            raise self._not_started(cause, place.environment) from error
         except ResolverError as error:
             raise ResolverError(error.message, place.environment) from error
+
+    def _not_started(self, error: OSError | None, directory: str) -> ResolverError:
+        """
+        Return the failure of a command that was not started; no *error*: none exists.
+        """
+        name = one_line(self.argv[0])
+        if error is None:
+            message = f"There is no command {name!r}"
+        else:
+            is_odd = error.errno == errno.ENOENT
+            reason = "its interpreter is missing" if is_odd else error.strerror
+            message = f"Could not start {name!r} ({reason})"
+        todo = self.needs or "install it or name its path"
+        return ResolverError(f"{message}; {todo}", directory)
 
     def _env(self, place: Scratch) -> dict[str, str]:
         env = selected(os.environ, self.passes) | {"TMPDIR": place.temporary}
@@ -291,14 +330,15 @@ class Command(Program):
                 env[name] = value
         return env | {ENVIRONMENT_VARIABLE: place.environment, "PWD": place.path}
 
-    def _program_path(self, place: Scratch, env: Mapping[str, str]) -> str | None:
+    def _program_path(self, directory: str) -> str | None:
         name = self.argv[0]
         if "/" in name:  # relative to the working directory of the command
-            path = os.path.join(place.path, name)
+            path = os.path.join(directory, name)
             return path if os.path.exists(path) else None
-        return shutil.which(name, path=env.get("PATH", os.defpath))
+        env = {**selected(os.environ, self.passes), **self.changes}
+        return shutil.which(name, path=env.get("PATH") or os.defpath)
 
-    def _problem(self, ended: Ended, place: Scratch) -> str | None:
+    def _problem(self, ended: Ended, place: Scratch, hint: str | None) -> str | None:
         """
         Explain the command's failure, with advice; None: it has succeeded.
         """
@@ -318,7 +358,7 @@ class Command(Program):
             return f"{message}; {place.remedy}"
         todo = advice(ended.output, is_late=ended.is_late, needs=self.needs)
         if todo is None:
-            todo = self.hint
+            todo = hint
         if todo is None and (status or 0) > 0 and not last_words(ended.output):
             todo = "it gave no reason: run it once yourself"
         return message if todo is None else f"{message}; {todo}"

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import attrs
 from attrs import validators
 
-from . import _manifests
 from ._command import (
     DEFAULT_TIMEOUT,
     TEXT,
@@ -49,11 +48,9 @@ class Recipe(Program):
         lockfile: The lockfile's path below the environment's directory.
 
         manifests: Names of the files that state the requirements. The first
-            must exist. Packages below the environment's directory that have
-            one, and files that one names, are copied too.
+            must exist.
 
-        beside: Glob patterns of other files to copy from the environment's
-            directory and from each package below it.
+        beside: Glob patterns of other files that the tool reads.
 
         format: The lockfile's format. None: the lockfile's name tells.
 
@@ -106,17 +103,17 @@ class Recipe(Program):
 
     def resolver(
         self,
-        environment: EnvironmentState,
+        environment: EnvironmentState,  # noqa: ARG002 - a recipe may need it one day
         *,
         copies: Iterable[str] = (),
         passes: Iterable[str] = (),
         timeout: dt.timedelta = DEFAULT_TIMEOUT,
     ) -> Command:
         """
-        Make the resolver for *environment*, which looks for its manifests now.
+        Make the resolver for *environment*.
 
         Args:
-            copies: Files to copy in addition to those of the recipe.
+            copies: Files and directories to copy in addition to the project.
 
             passes: Environment variables to pass in addition to those of the
                 recipe.
@@ -124,21 +121,17 @@ class Recipe(Program):
             timeout: See `Command`.
 
         Raises:
-            Cancelled: The check was cancelled.
-            ValueError: One of *copies* is not below the environment's directory,
-                or one of *passes* cannot be a variable's name.
+            ValueError: One of *copies* is no relative path, or one of *passes*
+                cannot be a variable's name.
         """
-        found, outside = _manifests.collect(
-            environment.path or "", self.manifests, self.beside
-        )
-        hint = outside and f"{outside!r} is outside of the directory and is not copied"
         program: dict[str, Any] = {
             field.name: getattr(self, field.name) for field in attrs.fields(Program)
         }
         program["passes"] = (*self.passes, *passes)
         return Command(
             **program,
-            copies=(*found, *copies),
+            manifests=self.manifests,
+            beside=self.beside,
+            copies=tuple(copies),
             timeout=timeout,
-            hint=hint,
         )

@@ -72,7 +72,8 @@ def sandboxed(
     shared = place.directory("shm")
     programs = map(os.path.dirname, (program, os.path.realpath(program)))
     home = env.get("HOME", "")
-    readable = [*_SHOWN, place.environment, home, *path.split(os.pathsep), *programs]
+    project = (place.top, *place.objects)
+    readable = [*_SHOWN, *project, home, *path.split(os.pathsep), *programs]
     return [
         bwrap,
         *_SETTINGS,

@@ -1,5 +1,5 @@
 """
-The scratch directory of a command: copies go in, the new lockfile comes out.
+The scratch directory of a command: a copy goes in, the new lockfile comes out.
 """
 
 from __future__ import annotations
@@ -7,7 +7,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import shutil
 import stat
 import tempfile
 from typing import TYPE_CHECKING
@@ -22,52 +21,57 @@ if TYPE_CHECKING:
 
 class Scratch:
     """
-    A copy of the few files of an environment that a command needs.
+    A copy of an environment's project, and what a command needs besides.
 
     Attributes:
         environment: The environment's directory.
 
+        top: The project's directory, which is copied.
+
+        objects: The directories of git objects that the copy reads.
+
         above: A directory that only its owner can enter. A tool that searches
             the directories above finds it first, and can be stopped there.
 
-        path: The working directory of the command, in *above*, with the copies.
+        project: The copy, in *above*.
+
+        path: The working directory of the command: the environment in the copy.
 
         temporary: A directory for temporary files, in *above*.
     """
 
-    def __init__(self, above: str, environment: str) -> None:
+    def __init__(self, above: str, environment: str, top: str) -> None:
         self.above: Final = above
         self.environment: Final = environment
-        self.path: Final = self.directory("environment")
+        self.top: Final = top
+        self.objects: Final[list[str]] = []
+        self.project: Final = self.directory("project")
+        below = os.path.relpath(environment, top)
+        self.path: Final = os.path.normpath(os.path.join(self.project, below))
         self.temporary: Final = self.directory("tmp")
 
     def directory(self, name: str) -> str:
         """
-        Make a directory beside the copies.
+        Make a directory beside the copy.
         """
         path = os.path.join(self.above, name)
         os.makedirs(path, mode=0o700, exist_ok=True)
         return path
 
-    def copy(self, name: str) -> None:
-        """
-        Copy a file, *name* being its path below the environment's directory.
-
-        Raises:
-            ResolverError: See `source_of`.
-        """
-        source = source_of(name, self.environment)
-        with self._target(name) as target:
-            shutil.copyfile(source, target)
-            # Tools write to their copies, whatever the mode of the original.
-            os.chmod(target, 0o600 | os.stat(source).st_mode & stat.S_IXUSR)
-
     def write(self, name: str, content: bytes) -> None:
         """
         Write *content* to a file, which it replaces.
         """
-        with self._target(name) as target, open(target, "wb") as file:
-            file.write(content)
+        target = os.path.join(self.path, name)
+        try:
+            os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
+            with open(target, "wb") as file:
+                file.write(content)
+            with contextlib.suppress(OSError):  # make compares it with others
+                time = os.stat(os.path.join(self.environment, name)).st_mtime_ns
+                os.utime(target, ns=(time, time))
+        except OSError as error:
+            raise self.error(name, error) from error
 
     def take(self, name: str) -> bytes:
         """
@@ -119,17 +123,14 @@ class Scratch:
         where = os.path.dirname(self.above)
         return f"no space is left in {where!r}: free some, or set TMPDIR"
 
-    @contextlib.contextmanager
-    def _target(self, name: str) -> Iterator[str]:
-        target = os.path.join(self.path, name)
-        try:
-            os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
-            yield target
-        except OSError as error:
-            message = f"Could not copy {name!r} ({error.strerror})"
-            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-                message += f"; {self.remedy}"
-            raise ResolverError(message, self.environment) from error
+    def error(self, name: str, error: OSError) -> ResolverError:
+        """
+        Return the failure for a file that could not be copied.
+        """
+        message = f"Could not copy {name!r} ({error.strerror})"
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            message += f"; {self.remedy}"
+        return ResolverError(message, self.environment)
 
 
 def read_file(path: str) -> bytes | None:
@@ -142,20 +143,6 @@ def read_file(path: str) -> bytes | None:
         return _lockfile.read(path)
     except StateReadError:
         return None
-
-
-def source_of(name: str, directory: str) -> str:
-    """
-    Return the file that is copied as *name* of an environment's *directory*.
-
-    Raises:
-        ResolverError: There is no regular file of this name, or a symlink leads
-            out of the directory.
-    """
-    source = os.path.realpath(os.path.join(directory, name))
-    if not _is_below(source, directory) or not os.path.isfile(source):
-        raise ResolverError(f"There is no file {name!r} to copy", directory)
-    return source
 
 
 def copied_name(name: str) -> str:
@@ -189,7 +176,7 @@ def scratch_name() -> str:
     return os.path.join(temporary, f"upgrade-state-{os.urandom(8).hex()}")
 
 
-def scratch(above: str, environment: str) -> Scratch:
+def scratch(above: str, environment: str, top: str) -> Scratch:
     """
     Make a scratch directory at the path *above*. The supervisor removes it.
 
@@ -198,7 +185,7 @@ def scratch(above: str, environment: str) -> Scratch:
     """
     try:
         os.mkdir(above, 0o700)
-        return Scratch(above, environment)
+        return Scratch(above, environment, top)
     except OSError as error:
         raise _impossible(error, above) from error
 

@@ -80,11 +80,11 @@ def run(
             plan = [(target.the_one(), command_of(resolving), None)]
     except ValueError as error:
         raise UsageError(str(error)) from error
+    path = plan[0][0].path or ""
     for copy in resolving.copies:  # before a failure is recorded
-        path = plan[0][0].path or ""
-        source = os.path.realpath(os.path.join(path, copy))
-        if not os.path.isfile(source) or os.path.commonpath([source, path]) != path:
-            raise UsageError(f"there is no file {copy!r} to copy in {path!r}")
+        if not os.path.exists(os.path.join(path, copy)):
+            message = f"there is no file or directory {copy!r} to copy"
+            raise UsageError(f"{message} in {path!r}")
 
     def check(planned: Planned) -> int:
         environment, resolver, by = planned

@@ -127,8 +127,8 @@ class Parser(argparse.ArgumentParser):
         """
         Add what the `ResolverOptions` of every check are made of.
         """
-        words = "also copy this file of the environment"
-        self.add("--copy", words, "FILE", dest="copies", action="append", default=[])
+        words = "also copy this file or directory, which git may ignore"
+        self.add("--copy", words, "PATH", dest="copies", action="append", default=[])
         words = "also pass on this environment variable (X_*: all that begin with X_)"
         self.add("--env", words, "NAME", dest="passes", action="append", default=[])
         self.add_shared("--sandbox", "--platform", "--max-age", "--json")

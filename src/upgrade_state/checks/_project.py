@@ -1,0 +1,582 @@
+"""
+Find the files of a project, and copy them to a scratch directory.
+
+The project is the git work tree that the environment's directory is in, or else that
+directory. Of a work tree, the files are copied that git tracks or would add; of any
+other directory, all but the well-known heavy ones. On top come the manifests and the
+files that a manifest names, even if git ignores them: any word of a manifest that is
+the path of a file counts as its name, which needs no knowledge of its syntax.
+
+A copy contains regular files, directories, and the symlinks that stay inside.
+"""
+
+from __future__ import annotations
+
+import errno
+import glob
+import itertools
+import os
+import re
+import stat
+import time
+from typing import TYPE_CHECKING
+
+from upgrade_state.exceptions import ResolverError
+
+from . import _git, _supervisor
+from ._cancellation import current_cancellation
+from ._containment import size
+from ._scratch import read_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Final
+
+    from ._scratch import Scratch
+
+# Limits of a copy.
+MAX_FILES: Final = 200_000
+MAX_BYTES: Final = 1 << 30
+MAX_SECONDS: Final = 60
+
+# Limit of one manifest.
+MAX_WORDS: Final = 50_000
+
+# Directories that a tool makes and can make again, or that are of no use in a copy.
+_HEAVY: Final = frozenset(
+    re.findall(
+        r"\S+",
+        """
+        .git .hg .svn .jj .bzr _darcs
+        .venv .tox .nox .eggs __pypackages__ __pycache__
+        .mypy_cache .ruff_cache .pytest_cache .hypothesis
+        node_modules bower_components .pnpm-store .parcel-cache .turbo
+        .next .nuxt .svelte-kit
+        .pixi .devbox .direnv .spack-env .gradle .terraform .cache
+        """,
+    )
+)
+
+# Entries that mark a virtual environment; and also the output of a build, or a cache.
+_INSTALLED: Final = ("pyvenv.cfg", "conda-meta")
+_GENERATED: Final = frozenset({*_INSTALLED, "CACHEDIR.TAG"})
+
+# Named files that may name further files, such as requirements.
+_LISTS: Final = (".in", ".txt", ".yaml", ".yml")
+
+_ARCHIVES: Final = (".whl", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
+
+# A string in quotes, or a word.
+_STRING: Final = re.compile(r"""["']([^"'\n]+)["']""")
+_WORD: Final = re.compile(r"[^\s\"'`,;<>()\[\]{}=]+")
+
+# A word may be `-e./lib`, `file:lib` or `file:///${PROJECT_ROOT}/lib#sha256=...`.
+_BEFORE: Final = re.compile(
+    r"(?:-[ercf]|(?:file|path|link):)?(?:/*\$\{PROJECT_ROOT\}/?)?"
+)
+_AFTER: Final = re.compile(r"[?#].*")
+
+_READ: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC
+_WRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+# The file system of the scratch directory refuses a name: not UTF-8, too long, or equal
+# to another one if case does not count.
+_REFUSED: Final = frozenset(
+    {errno.EILSEQ, errno.EINVAL, errno.ENAMETOOLONG, errno.EEXIST}
+)
+
+_NO_GIT: Final = "there was no version control"
+
+# So many of the files that were not copied are named.
+_EXAMPLES: Final = 3
+
+
+class _LimitError(Exception):
+    """
+    A project exceeds a limit, which the message names.
+    """
+
+
+class _Budget:
+    """
+    The number of files and the time that a copy may take.
+    """
+
+    def __init__(self) -> None:
+        self._deadline: Final = time.monotonic() + MAX_SECONDS
+
+    def check(self, files: int = 0) -> None:
+        """
+        Raise if a limit is exceeded, or the check was cancelled.
+        """
+        cancellation = current_cancellation()
+        if cancellation is not None:
+            cancellation.raise_if_cancelled()
+        if files > MAX_FILES:
+            raise _LimitError(f"has more than {MAX_FILES:,} files".replace(",", " "))
+        if time.monotonic() > self._deadline:
+            raise _LimitError(f"takes longer than {MAX_SECONDS} s to copy")
+
+
+class Project:
+    """
+    The project of an environment, and its copy.
+
+    Args:
+        directory: The environment's directory.
+
+    Attributes:
+        top: The directory that is copied. The environment's is in it, or is it.
+
+    Raises:
+        Cancelled: The check was cancelled.
+    """
+
+    def __init__(self, directory: str) -> None:
+        self.top = directory
+        self._directory: Final = directory
+        self._tracked: list[str] | None = None
+        self._limit: _LimitError | None = None
+        self._hints: list[str] = []
+        home = os.path.realpath(os.path.expanduser("~"))
+        # Nothing but the files that are named is of use in a directory of installed
+        # packages, and in a home directory.
+        self._is_whole = not _is_inside(home, directory) and not any(
+            os.path.exists(os.path.join(directory, name)) for name in _INSTALLED
+        )
+        top = _git.top_of(directory)
+        if top is None:
+            return
+        if _is_inside(home, top):
+            self._hints.append(f"{_NO_GIT} (the home directory is a repository)")
+            return
+        try:
+            tracked = _tracked(top, _Budget())
+        except _git.GitError as error:
+            self._hints.append(f"{_NO_GIT} ({error})")
+        except _LimitError as error:
+            self.top, self._limit = top, error
+        else:
+            below = os.path.join(os.path.relpath(directory, top), "")
+            if below == "./" or any(path.startswith(below) for path in tracked):
+                self.top, self._tracked = top, tracked
+            else:
+                self._hints.append(f"{_NO_GIT} (git ignores the directory)")
+
+    def copy(
+        self,
+        place: Scratch,
+        tool: str,
+        *,
+        manifests: tuple[str, ...],
+        beside: tuple[str, ...],
+        copies: tuple[str, ...],
+        but: str,
+    ) -> None:
+        """
+        Copy the project.
+
+        Args:
+            tool: The name of the tool, for a message.
+
+            manifests: Names of files in the environment's directory. The first must
+                exist.
+
+            beside: Glob patterns of other files there.
+
+            copies: Paths of more files and directories, from there. If the project
+                exceeds a limit, only these are copied, besides the files of the
+                other arguments and those that a manifest names.
+
+            but: The path, from there, of a file that is not copied.
+
+        Raises:
+            ResolverError: A limit is exceeded, a file is missing, has changed
+                meanwhile, or cannot be written.
+            Cancelled: The check was cancelled.
+        """
+        ways = [True, False] if self._is_whole and copies else [self._is_whole]
+        for is_whole in ways:
+            copy = _Copy(self.top, self._directory, but)
+            try:
+                if is_whole:
+                    if self._limit is not None:
+                        raise self._limit
+                    copy.add_tree("", self._tracked)
+                copy.add_named(manifests, beside, copies)
+                copy.write(place)
+            except _LimitError as limit:
+                if is_whole != ways[-1]:
+                    _supervisor.remove(place.project)
+                    place.directory("project")
+                    continue
+                message = f"{self.top!r} {limit}"
+                todo = f"name those that {tool} needs with --copy"
+                raise ResolverError(f"{message}; {todo}", self._directory) from limit
+            self._hints = [*copy.hints(), *self._hints]
+
+    @property
+    def hint(self) -> str | None:
+        """
+        The ways in which the copy lacks something; None: it has all.
+        """
+        return "; ".join(self._hints) or None
+
+
+class _Copy:
+    """
+    The files that are copied, and the copying.
+
+    All paths are below *top*, without detours. The top itself is "".
+    """
+
+    def __init__(self, top: str, directory: str, but: str) -> None:
+        self._top: Final = top
+        self._directory: Final = directory
+        below = os.path.relpath(directory, top)
+        self._here: Final = "" if below == "." else f"{below}/"
+        self._but: Final = self._here + but
+        self._budget: Final = _Budget()
+        self._bytes = 0
+        # The files, and whether each is a symlink.
+        self._files: Final[dict[str, bool]] = {}
+        # The directories of the copy, and whether each could be made.
+        self._directories: Final[dict[str, bool]] = {"": True}
+        self._folders: Final[list[str]] = []
+        self._repositories: Final[list[str]] = []
+        self._skipped: Final[list[str]] = []
+        self._outside: str | None = None
+        self._problem: str | None = None
+
+    def add_tree(self, start: str, tracked: list[str] | None = None) -> None:
+        """
+        Add the files of a directory: those of git, or all but the heavy ones.
+
+        Args:
+            tracked: The files of git, if they are known.
+        """
+        waiting = [start]
+        while waiting:
+            directory = waiting.pop()
+            names = tracked
+            tracked = None
+            if names is None:
+                names = self._names(directory, is_start=directory == start)
+            else:
+                self._repositories.append(directory)
+            for name in names:
+                path = f"{directory}/{name}" if directory else name
+                if self._add(path):
+                    waiting.append(path)
+
+    def _names(self, directory: str, *, is_start: bool) -> list[str]:
+        """
+        List a directory; for a repository, all files in it.
+        """
+        names = self._listed(directory)
+        if ".git" in names:
+            try:
+                tracked = _tracked(os.path.join(self._top, directory), self._budget)
+            except _git.GitError:  # as it is, then
+                pass
+            else:
+                self._repositories.append(directory)
+                return tracked
+        if not is_start and not _GENERATED.isdisjoint(names):
+            return []
+        self._folders.append(directory)
+        return [name for name in names if name not in _HEAVY]
+
+    def _listed(self, path: str) -> list[str]:
+        try:
+            return os.listdir(os.path.join(self._top, path))
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise self._changed(path) from error
+        except OSError:
+            self._skipped.append(path)
+            return []
+
+    def _add(self, path: str) -> bool:
+        """
+        Add a file; return True if it is a directory, which is not added.
+        """
+        self._budget.check(len(self._files))
+        try:
+            status = os.lstat(os.path.join(self._top, path))
+        except (FileNotFoundError, NotADirectoryError):  # deleted, but tracked
+            return False
+        except OSError:
+            self._skipped.append(path)
+            return False
+        if stat.S_ISDIR(status.st_mode):
+            return True
+        is_link = stat.S_ISLNK(status.st_mode)
+        if not is_link and not stat.S_ISREG(status.st_mode):
+            self._skipped.append(path)
+        elif path not in self._files and path != self._but:
+            self._files[path] = is_link
+            self._bytes += status.st_size
+            if self._bytes > MAX_BYTES:
+                raise _LimitError(f"is larger than {size(MAX_BYTES)}")
+        return False
+
+    def add_named(
+        self,
+        manifests: tuple[str, ...],
+        beside: tuple[str, ...],
+        copies: tuple[str, ...],
+    ) -> None:
+        """
+        Add the files that are named: by arguments, and by manifests.
+        """
+        if manifests and not self._add_file(self._here + manifests[0]):
+            raise self._error(f"There is no file {manifests[0]!r} to copy")
+        for name in copies:
+            path = self._inside(self._here + name)
+            if path is None:
+                message = f"There is no file or directory {name!r} to copy"
+                raise self._error(f"{message} in {self._top!r}")
+            if not self._add_file(self._here + name):
+                self.add_tree(path)
+        found = itertools.chain.from_iterable(
+            glob.iglob(pattern, root_dir=self._directory) for pattern in beside
+        )
+        unread = [self._here + name for name in (*manifests, *found)]
+        unread = list(filter(self._add_file, unread))
+        # Those of other packages in the environment's directory.
+        names = {os.path.basename(name) for name in manifests}
+        unread += (
+            path
+            for path in self._files
+            if path.rpartition("/")[2] in names and path.startswith(self._here)
+        )
+        self._add_words(unread, names)
+
+    def _add_words(self, unread: list[str], names: set[str]) -> None:
+        """
+        Add the files that manifests name, and those that lists among these name.
+
+        Args:
+            names: The names of manifests: a directory that has one is a package.
+        """
+        parents = {path.rpartition("/")[0] for path in self._files}
+        seen = set()
+        for manifest in unread:  # which grows
+            below = manifest.rpartition("/")[0]
+            words = _words(os.path.join(self._top, manifest))
+            for word in itertools.islice(words, MAX_WORDS):
+                path = os.path.normpath(os.path.join(below, word))
+                if path in seen or not _HEAVY.isdisjoint(path.split("/")):
+                    continue
+                seen.add(path)
+                if self._add_file(path):
+                    if path.endswith(_LISTS):
+                        unread.append(path)
+                elif (directory := self._inside(path)) is not None:
+                    self._add_directory(directory, names, parents)
+
+    def _add_directory(self, path: str, names: set[str], parents: set[str]) -> None:
+        """
+        Add the archives of a directory; all of it if it is a package that git ignores.
+        """
+        found = self._listed(path)
+        for name in found:
+            if name.endswith(_ARCHIVES):
+                self._add_file(os.path.join(path, name))
+        if path not in parents and not names.isdisjoint(found):
+            self.add_tree(path)
+
+    def _add_file(self, path: str) -> bool:
+        """
+        Add a file, with the target of a symlink; False: there is none inside.
+        """
+        real = self._inside(path)
+        if real is None or not os.path.isfile(os.path.join(self._top, real)):
+            return False
+        self._add(path)
+        self._add(real)
+        return True
+
+    def _inside(self, path: str) -> str | None:
+        """
+        Return the place that *path* leads to; None: it is outside, or there is none.
+        """
+        there = os.path.join(self._top, path)
+        if not os.path.lexists(there):  # nor is it if it contains a NUL
+            return None
+        real = os.path.realpath(there)
+        if not _is_inside(real, self._top):
+            self._outside = self._outside or os.path.relpath(there, self._directory)
+            return None
+        below = os.path.relpath(real, self._top)
+        if ".git" in below.split("/"):
+            return None
+        return "" if below == "." else below
+
+    def write(self, place: Scratch) -> None:
+        """
+        Copy the files that were added.
+        """
+        path = ""
+        try:
+            for path in self._folders:
+                self._make(place.project, path)
+            for path, is_link in self._files.items():
+                self._budget.check()
+                if self._make(place.project, os.path.dirname(path)):
+                    write = self._write_link if is_link else self._write_file
+                    write(path, os.path.join(place.project, path))
+            for path in self._repositories:
+                self._share(place, path)
+            os.makedirs(place.path, mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise place.error(path, error) from error
+
+    def _make(self, project: str, path: str) -> bool:
+        """
+        Make a directory of the copy; False: the original is none, or a symlink.
+        """
+        part, is_made = "", True
+        if path in self._directories:
+            return self._directories[path]
+        for name in path.split("/"):
+            part = os.path.join(part, name)
+            if part not in self._directories:
+                self._directories[part] = is_made and self._mkdir(project, part)
+            is_made = self._directories[part]
+        return is_made
+
+    def _mkdir(self, project: str, path: str) -> bool:
+        try:
+            if not stat.S_ISDIR(os.lstat(os.path.join(self._top, path)).st_mode):
+                return False
+        except FileNotFoundError as error:
+            raise self._changed(path) from error
+        try:
+            os.mkdir(os.path.join(project, path), 0o700)
+        except OSError as error:
+            self._skip(path, error)
+            return False
+        return True
+
+    def _write_link(self, path: str, target: str) -> None:
+        """
+        Copy a symlink that stays inside: as it is, or as a relative one.
+        """
+        source = os.path.join(self._top, path)
+        # A directory on the way to the lockfile is made, so that it is written there.
+        if self._but.startswith(f"{path}/"):
+            return
+        try:
+            leads_to = os.readlink(source)
+        except OSError as error:
+            raise self._changed(path) from error
+        real = os.path.realpath(source)
+        if not _is_inside(real, self._top):
+            self._skipped.append(path)
+            return
+        place = os.path.normpath(os.path.join(os.path.dirname(path), leads_to))
+        if os.path.isabs(place) or place.startswith(".."):
+            leads_to = os.path.relpath(real, os.path.dirname(source))
+        try:
+            os.symlink(leads_to, target)
+        except OSError as error:
+            self._skip(path, error)
+
+    def _write_file(self, path: str, target: str) -> None:
+        """
+        Copy a file with its time, and writable by its owner.
+        """
+        try:
+            reader = os.open(os.path.join(self._top, path), _READ)
+        except FileNotFoundError:
+            return
+        except OSError:
+            self._skipped.append(path)
+            return
+        with os.fdopen(reader, "rb", 0) as file:
+            before = os.fstat(reader)
+            try:
+                writer = os.open(target, _WRITE, 0o600 | before.st_mode & stat.S_IXUSR)
+            except OSError as error:
+                self._skip(path, error)
+                return
+            with os.fdopen(writer, "wb", 0) as copy:
+                rest = before.st_size
+                while rest > 0 and (data := file.read(min(rest, 1 << 20))):
+                    rest -= copy.write(data)
+                os.utime(writer, ns=(before.st_mtime_ns, before.st_mtime_ns))
+            after = os.fstat(reader)
+        marks = [(s.st_size, s.st_mtime_ns) for s in (before, after)]
+        if rest or marks[0] != marks[1]:
+            raise self._changed(path)
+
+    def _share(self, place: Scratch, path: str) -> None:
+        """
+        Let version control work in the copy of a repository.
+        """
+        target = os.path.join(place.project, path)
+        if not self._make(place.project, path):
+            return
+        try:
+            top = os.path.join(self._top, path)
+            place.objects.extend(_git.share(top, target, self._budget.check))
+        except _git.GitError as error:
+            self._problem = str(error)
+            _supervisor.remove(os.path.join(target, ".git"))
+
+    def hints(self) -> list[str]:
+        """
+        Name the files that are missing in the copy.
+        """
+        hints = []
+        if self._outside is not None:
+            kind = "repository" if "" in self._repositories else "directory"
+            place = f"outside of the {kind}"
+            hints.append(f"{self._outside!r} is {place} and is not copied")
+        if self._skipped:
+            names = ", ".join(map(repr, self._skipped[:_EXAMPLES]))
+            rest = len(self._skipped) - _EXAMPLES
+            hints.append(f"not copied: {names}" + f" and {rest} more" * (rest > 0))
+        if self._problem is not None:
+            hints.append(f"{_NO_GIT} ({self._problem})")
+        return hints
+
+    def _skip(self, path: str, error: OSError) -> None:
+        if error.errno not in _REFUSED:
+            raise error
+        self._skipped.append(path)
+
+    def _changed(self, path: str) -> ResolverError:
+        return self._error(f"{path!r} changed while it was copied; try again")
+
+    def _error(self, message: str) -> ResolverError:
+        return ResolverError(message, self._directory)
+
+
+def _tracked(top: str, budget: _Budget) -> list[str]:
+    """
+    Return the files of a repository, without those of virtual environments.
+    """
+    paths = _git.files_of(top, sorted(_HEAVY), budget.check)
+    marks = ("/pyvenv.cfg", "/conda-meta/history")
+    roots = {path.partition(m)[0] for path in paths for m in marks if path.endswith(m)}
+    installed = tuple(f"{root}/" for root in roots)
+    return [path for path in paths if not path.startswith(installed)]
+
+
+def _is_inside(path: str, directory: str) -> bool:
+    return os.path.join(path, "").startswith(os.path.join(directory, ""))
+
+
+def _words(manifest: str) -> Iterator[str]:
+    """
+    Stream the strings and words of a manifest that may be relative paths.
+    """
+    content = read_file(manifest) or b""
+    for line in content.decode(errors="surrogateescape").splitlines():
+        for word in itertools.chain(_STRING.findall(line), _WORD.findall(line)):
+            name = _AFTER.sub("", _BEFORE.sub("", word, count=1))
+            # An absolute path is an interpreter's, for example.
+            if name and not os.path.isabs(name):
+                yield name
