@@ -2,16 +2,34 @@
 The copy of the project: its files, its limits, and version control in it.
 """
 
+import errno
+import itertools
 import json
 import os
+import shutil
+import stat
 import subprocess
+import tempfile
+import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from upgrade_state import StateStore
-from upgrade_state.checks import Command
+from helpers import refuse_path
+from upgrade_state import StateStore, _lockfile
+from upgrade_state.checks import Cancellation, Command, _cancellation, _project
+from upgrade_state.checks._scratch import Scratch, scratch
 from upgrade_state.exceptions import ResolverError
+
+needs_sandbox = pytest.mark.skipif(
+    not shutil.which("bwrap")
+    or subprocess.run(
+        ["bwrap", "--ro-bind", "/", "/", "--unshare-pid", "true"], check=False
+    ).returncode,
+    reason="no bwrap here, or it may not make namespaces",
+)
 
 # Lists the files of the copy, with the targets of symlinks.
 LIST = """
@@ -95,7 +113,7 @@ def output(python):
     def run(directory, script, **options):
         environment = StateStore().environment(directory, "uv.lock")
         place = '"$TMPDIR/out"'
-        argv = ["sh", "-c", f"{{ {script}; }} > {place} 2>&1; cat {place} > uv.lock"]
+        argv = ["sh", "-c", f"({script}) > {place} 2>&1; cat {place} > uv.lock"]
         return Command(argv, **options)(environment, b"old").decode().strip()
 
     return run
@@ -322,3 +340,748 @@ class TestElsewhere:
             assert [".", {"uv.lock": ""}] == copied(shop)
         finally:
             subprocess.run(["umount", shop], check=True)
+
+
+# By case: the manifests and other files beside, the files that are copied though git
+# ignores them, and files that are not.
+NAMED = {
+    "requirements, constraints and packages": (
+        (("requirements.in",), ()),
+        {
+            "requirements.in": (
+                "-r base.in\n--requirement=more.txt  # as well\n-cpins.txt\n"
+                "-e ./lib[extra]\nx @ file:w/x.whl#sha256=1 ; python_version>'3'\n"
+                "-r missing.in\n-r ../outside.in\n"
+            ),
+            "base.in": "-r base.in\n-r deep/er.in",
+            "deep/er.in": "-e ../tool",
+            "more.txt": "",
+            "pins.txt": "",
+            "lib/requirements.in": 'readme = "README"',
+            "lib/README": "",
+            "w/x.whl": "",
+        },
+        {"../outside.in": "", "other.in": "", "tool/setup.py": "", "w/y": ""},
+    ),
+    "archives in a directory": (
+        (("requirements.in",), ("settings.*",)),
+        {
+            "requirements.in": "-f w/a\n--find-links=w/b/\n",
+            "settings.toml": 'find-links = ["./w/c"]',
+            "w/a/x-1-py3-none-any.whl": "",
+            "w/b/x-1.tar.gz": "",
+            "w/c/x-1.zip": "",
+        },
+        {"w/a/other": "", "w/d/x.whl": "", "w/a/below/x.whl": ""},
+    ),
+    "files that a build back end reads": (
+        (("pyproject.toml",), ()),
+        {
+            "pyproject.toml": (
+                'readme = "README.md"\nlicense = { file = "LICENSE" }\n'
+                "[tool.setuptools.dynamic]\n"
+                'dependencies = { file = ["a/requirements.txt", "missing.txt"] }\n'
+            ),
+            "README.md": "",
+            "LICENSE": "",
+            "a/requirements.txt": "",
+        },
+        {"other": "", "src/x.py": ""},
+    ),
+    "packages by path": (
+        (("pyproject.toml",), ()),
+        {
+            "pyproject.toml": (
+                'dependencies = ["lib @ file:///${PROJECT_ROOT}/lib", '
+                '"far @ file:///far/away"]\n'
+                'own = { path = "own", develop = true }\n'
+            ),
+            "lib/pyproject.toml": 'deep = { path = "../deep" }',
+            "lib/src/x.py": "",
+            "own/pyproject.toml": "",
+            "deep/pyproject.toml": 'loop = { path = "../.." }',
+        },
+        {"lib/node_modules/x": "", "out/pyproject.toml": ""},
+    ),
+    "links and tarballs": (
+        (("package.json",), (".npmrc",)),
+        {
+            "package.json": (
+                '{"dependencies": {"a": "file:./libs/a", "b": "link:libs/b",'
+                ' "c": "file:c.tgz"}, "d": "node_modules/y", "e": "libs/e"}'
+            ),
+            ".npmrc": "",
+            "libs/a/package.json": "{}",
+            "libs/b/package.json": "{}",
+            "c.tgz": "",
+        },
+        {"node_modules/y/package.json": "{}", "libs/e/x": ""},
+    ),
+    "sources that the lockfile names": (
+        (("uv.lock",), ()),
+        {
+            "uv.lock": "metadata:\n  sources:\n  - dev.yml\n  - a/x.yaml\n",
+            "dev.yml": "- pip:\n  - -r pip.txt\n",
+            "a/x.yaml": "",
+            "pip.txt": "",
+        },
+        {},
+    ),
+}
+
+# Paths that lead outside, in circles, or to no file; and odd names.
+_ODD = (
+    "..|../far|../far/secret|a/../../far/secret|/etc|/etc/passwd|out|out/secret|out/*"
+    "|secret-link|loop|loop/loop/a|up/up/up/a|**|../**|*/../../*|out/**/secret"
+    "|[|[!a]|~|$HOME||.|.git|.git/config"
+)
+ODD = st.sampled_from(
+    [*_ODD.split("|"), "\0", "a\0b", "\udcff", "x" * 300, "x/" * 3000, "a/" * 40 + "*"]
+)
+NAMES = st.sampled_from(["a", "b", "a/b", "x\udcff", "package.json", "y[z]", "n"])
+WORDS = st.lists(ODD | NAMES | st.text(max_size=8), max_size=12)
+TARGETS = {
+    "out": st.sampled_from(["../far", "../../far", "/etc", "a"]),
+    "loop": st.sampled_from(["loop", ".", "..", "nothing"]),
+    "up": st.sampled_from(["..", ".", "../.."]),
+    "secret-link": st.sampled_from(["../far/secret", "out/secret"]),
+}
+
+
+# The contents of files outside.
+SECRETS = (b"secret", b"-r secret\n")
+
+
+def tree(root, content, links):
+    """
+    Make a directory, and a directory beside it that no file may come from.
+    """
+    far, shop = root / "far", root / "shop"
+    for path in (far, shop / "a" / "b", shop / "x\udcff", shop / "y[z]"):
+        path.mkdir(parents=True)
+        (path / "package.json").write_text("{}")
+    (far / "secret").write_text("secret")
+    (far / "secret.in").write_text("-r secret\n")
+    (shop / "package.json").write_bytes(content)
+    for place, (name, target) in itertools.product(("", "a"), links.items()):
+        os.symlink(target, shop / place / name)
+    return shop
+
+
+class TestNamed:
+    @pytest.mark.parametrize("case", NAMED)
+    @pytest.mark.parametrize("is_repository", [True, False])
+    def test_cases(self, directory, copied, fill, case, is_repository):
+        """
+        The files that a manifest names are copied, even if git ignores them.
+        """
+        (manifests, beside), named, others = NAMED[case]
+        fill(directory, named | others)
+        kept = {"uv.lock"}
+        if is_repository:
+            fill(directory, {".gitignore": "*\n!/.gitignore\n"})
+            git(directory, "init", "-q")
+            kept.add(".gitignore")
+        else:  # of which nothing else is copied
+            (directory / "conda-meta").mkdir()
+
+        found = copied(directory, manifests=manifests, beside=beside)[1]
+        assert sorted(kept | set(named)) == sorted(found)
+
+    def test_outside_of_the_directory(self, repository, copied, fill):
+        """
+        They may be anywhere in the work tree.
+        """
+        ignored = {".gitignore": "*.whl\n", "wheels/x.whl": "", "x.whl": ""}
+        words = {"services/shop/pyproject.toml": "find-links = ['../../wheels']"}
+        fill(repository, ignored | words)
+
+        options = {"manifests": ["pyproject.toml"]}
+        found = copied(repository / "services/shop", **options)[1]
+        assert ["wheels/x.whl"] == [path for path in found if path.endswith("whl")]
+
+    def test_symlinks(self, directory, copied, fill):
+        """
+        So may the target of a symlink that is named.
+        """
+        fill(directory, {"real/wishes": "", "conda-meta/x": "", "a": ""})
+        (directory / "pyproject.toml").symlink_to("real/wishes")
+
+        options = {"manifests": ["pyproject.toml"]}
+        assert {"pyproject.toml": "real/wishes", "real/wishes": "", "uv.lock": ""} == (
+            copied(directory, **options)[1]
+        )
+
+    @pytest.mark.parametrize("word", ["**", "a/up/up/", "a/" * 120_000, "[" * 9999])
+    def test_odd_words(self, directory, copied, fill, word):
+        """
+        Symlinks that lead in circles, and odd words, do not stop the search.
+        """
+        fill(directory, {"package.json": json.dumps([word, "a/"]), "a/x": ""})
+        os.symlink("..", directory / "a/up")
+
+        options = {"manifests": ["package.json"]}
+        assert {"uv.lock", "package.json", "a/x", "a/up"} == set(
+            copied(directory, **options)[1]
+        )
+
+    def test_too_large_a_manifest(self, directory, copied, fill, monkeypatch):
+        """
+        A manifest of more than the maximum size is copied, but not read.
+        """
+        monkeypatch.setattr("upgrade_state._lockfile.MAX_SIZE", 100)
+        text = f'x = "README" #{"x" * 100}'
+        fill(directory, {"pyproject.toml": text, "README": "", "conda-meta/x": ""})
+        real = _lockfile._read
+        monkeypatch.setattr(_lockfile, "MAX_SIZE", 100)
+        monkeypatch.setattr(
+            Scratch,
+            "take",
+            lambda place, name: real(os.path.join(place.path, name), 10_000),
+        )
+
+        options = {"manifests": ["pyproject.toml"]}
+        assert {"uv.lock", "pyproject.toml"} == set(copied(directory, **options)[1])
+
+    def test_many_words(self, directory, copied, fill, monkeypatch):
+        """
+        The words of a manifest are limited.
+        """
+        monkeypatch.setattr(_project, "MAX_WORDS", 1)
+        fill(directory, {"pyproject.toml": "a b", "a": "", "b": "", "pyvenv.cfg": ""})
+
+        options = {"manifests": ["pyproject.toml"]}
+        assert {"uv.lock", "pyproject.toml", "a"} == set(
+            copied(directory, **options)[1]
+        )
+
+    @pytest.mark.parametrize(
+        ("words", "hint"),
+        [
+            ("-e ../../lib\n-e ../../more\n", "'../lib' is outside of the directory"),
+            *((f"-e {word}\n", "") for word in ("../../none", "/bin/sh", ".")),
+            *((f"-e {word}\n", "") for word in ("../../shop/in", "../../m*")),
+        ],
+    )
+    def test_hint(self, directory, reason, tmp_path, fill, words, hint):
+        """
+        The first existing path outside is named; absolute ones are ignored.
+        """
+        fill(tmp_path, {"lib/setup.py": "", "more/setup.py": ""})
+        files = {"requirements.in": "-e in\n", "in/requirements.in": words}
+        fill(directory, files)
+
+        found = reason(directory, manifests=["requirements.in"])
+        assert (hint and f"{hint} and is not copied") == found
+
+    def test_hint_in_a_repository(self, repository, reason, fill, tmp_path):
+        """
+        Only a path outside of the repository is.
+        """
+        wishes = repository / "services/shop/pyproject.toml"
+        wishes.write_text("'../../libs/till' '../../../lib'")
+        fill(tmp_path, {"lib/setup.py": ""})
+
+        assert "'../../../lib' is outside of the repository and is not copied" == (
+            reason(wishes.parent, manifests=[wishes.name])
+        )
+
+    @given(words=WORDS, links=st.fixed_dictionaries(TARGETS), is_json=st.booleans())
+    def test_never_outside(self, words, links, is_json):
+        """
+        Whatever a manifest names, only files inside are read and copied.
+        """
+        document = {"workspaces": words, "dependencies": {"a": words}}
+        content = json.dumps(document) if is_json else "\n".join(words)
+        with tempfile.TemporaryDirectory() as root:
+            encoded = content.encode(errors="surrogateescape")
+            shop = tree(Path(root).resolve(), encoded, links)
+            (shop / "conda-meta").touch()
+            place = scratch(f"{root}/above", str(shop), str(shop))
+            listed = []
+            with pytest.MonkeyPatch.context() as patch:
+                listdir = os.listdir
+                patch.setattr(os, "listdir", lambda p: listed.append(p) or listdir(p))
+                _project.Project(str(shop)).copy(
+                    place,
+                    "tool",
+                    manifests=("package.json",),
+                    beside=("*.toml", "y*/*"),
+                    copies=(),
+                    but="uv.lock",
+                )
+
+            copy = Path(place.project)
+            assert (copy / "package.json").is_file()
+            for path in copy.rglob("*"):
+                assert Path(os.path.realpath(path)).is_relative_to(copy)
+                is_other = path.is_file() and path.name != "package.json"
+                assert not is_other or path.read_bytes() not in SECRETS
+            for path in listed:
+                assert Path(os.path.realpath(path)).is_relative_to(shop)
+
+
+class TestLinks:
+    @pytest.mark.parametrize("is_repository", [True, False])
+    def test_links(self, directory, copied, fill, tmp_path, is_repository):
+        """
+        Symlinks that stay inside are copied, and none that leads outside.
+        """
+        fill(directory, {"a/b": "", "c": ""})
+        fill(tmp_path, {"secret": "", "far/x": ""})
+        links = {
+            "near": "a/b",
+            "a/up": "../c",
+            "loop": "loop",
+            "a/round": "..",
+            "nothing": "no/where",
+            "absolute": str(directory / "c"),
+            "detour": "../shop/a",
+            "chain": "outside",
+            "outside": "/etc/passwd",
+            "far": "../far",
+            "a/folder": str(tmp_path / "far"),
+            "nowhere": "/no/where",
+        }
+        for name, target in links.items():
+            (directory / name).symlink_to(target)
+        if is_repository:
+            git(directory, "init", "-q")
+            commit(directory)
+
+        assert {
+            **dict.fromkeys(("uv.lock", "a/b", "c"), ""),
+            **dict(list(links.items())[:5]),
+            "absolute": "c",
+            "detour": "a",
+        } == copied(directory)[1]
+
+    def test_lockfile(self, environment, directory, fill, tmp_path):
+        """
+        The lockfile in the copy is a regular file, even behind a symlink.
+        """
+        fill(tmp_path, {"kept/uv.lock": "kept", "shop/real/uv.lock": "kept"})
+        for target in (tmp_path / "kept/uv.lock", "real/uv.lock"):
+            (directory / "uv.lock").unlink()
+            (directory / "uv.lock").symlink_to(target)
+            command = Command(["sh", "-c", "echo new >> uv.lock"])
+            assert b"old\nnew\n" == command(environment, b"old\n")
+        (directory / "link").symlink_to("real")
+        environment = StateStore().environment(directory, "link/uv.lock")
+        command = Command(["sh", "-c", "echo new >> link/uv.lock"])
+
+        assert b"old\nnew\n" == command(environment, b"old\n")
+        assert "kept" == (tmp_path / "kept/uv.lock").read_text()
+        assert "kept" == (directory / "real/uv.lock").read_text()
+
+
+class TestOddFiles:
+    def test_skipped(self, directory, copied, reason, monkeypatch, fill):
+        """
+        FIFOs, sockets, devices and unreadable files are skipped, and named.
+        """
+        os.mkfifo(directory / "fifo")
+        os.mknod(directory / "socket", stat.S_IFSOCK | 0o600)
+        fill(directory, {"closed": "", "shut/x": "", "far/x": "", "a": ""})
+        for name, function in (
+            ("closed", "open"),
+            ("shut", "listdir"),
+            ("far", "lstat"),
+        ):
+            refuse_path(monkeypatch, function, directory / name)
+
+        assert {"uv.lock", "a"} == set(copied(directory)[1])
+        assert reason(directory).startswith("not copied: '")
+        assert reason(directory).endswith("' and 2 more")
+
+    def test_names(self, environment, directory):
+        """
+        Names that are not UTF-8 are copied like all others.
+        """
+        name = b"caf\xe9 \n"
+        (directory / os.fsdecode(name)).write_text("x")
+        git(directory, "init", "-q")
+
+        command = Command(["sh", "-c", "cat caf* > uv.lock"])
+        assert b"x" == command(environment, b"")
+
+    def test_refused_names(self, directory, copied, reason, monkeypatch, fill):
+        """
+        A name that the file system of the copy refuses is skipped, and named.
+        """
+        fill(directory, {"a": "", "b/c": ""})
+        (directory / "link").symlink_to("a")
+        for function in ("open", "mkdir", "symlink"):
+            refuse_names(
+                monkeypatch, function, ("/project/a", "/project/b", "/project/link")
+            )
+
+        assert {"uv.lock"} == set(copied(directory)[1])
+        hint = reason(directory)
+        assert all(repr(name) in hint for name in ("a", "b", "link"))
+
+    @pytest.mark.parametrize("number", [errno.EIO, errno.EROFS])
+    def test_not_written(self, directory, failure, monkeypatch, fill, number):
+        """
+        Any other error of the copy is a failure that names the file.
+        """
+        fill(directory, {"a": ""})
+        refuse_names(monkeypatch, "open", ("/project/a",), number)
+
+        assert f"Could not copy 'a' ({os.strerror(number)})" == failure(
+            Command(["true"])
+        )
+
+    @pytest.mark.parametrize("change", ["longer", "shorter", "touched"])
+    def test_changed(self, directory, failure, monkeypatch, change):
+        """
+        A file that changes while it is copied is a failure that may be retried.
+        """
+        path = directory / "list"
+        path.write_text("x" * 100)
+        utime = os.utime
+
+        def change_(*arguments, **options):
+            monkeypatch.undo()
+            if change == "touched":
+                os.utime(path, ns=(1, 1))
+            else:
+                os.truncate(path, 101 if change == "longer" else 0)
+            utime(*arguments, **options)
+
+        monkeypatch.setattr(os, "utime", change_)
+        assert "'list' changed while it was copied; try again" == failure(
+            Command(["true"])
+        )
+
+    @pytest.mark.parametrize("instant", ["before", "after"])
+    def test_vanished_directory(self, directory, failure, monkeypatch, instant, fill):
+        """
+        So is a directory that vanishes before it is listed, or after that.
+        """
+        fill(directory, {"a/b": "", "gone/x": ""})
+        listdir = os.listdir
+
+        def vanish(path):
+            is_it = path == str(directory / "gone")
+            if is_it and instant == "before":
+                shutil.rmtree(path)
+            names = listdir(path)
+            if is_it:
+                shutil.rmtree(path)
+            return names
+
+        monkeypatch.setattr(os, "listdir", vanish)
+        assert "'gone' changed while it was copied; try again" == failure(
+            Command(["true"])
+        )
+
+    def test_vanished_link(self, directory, failure, monkeypatch):
+        """
+        So is a symlink that vanishes.
+        """
+        (directory / "link").symlink_to("uv.lock")
+        refuse_path(monkeypatch, "readlink", directory / "link", errno.ENOENT)
+
+        assert "'link' changed while it was copied; try again" == failure(
+            Command(["true"])
+        )
+
+    def test_removed(self, directory, copied, monkeypatch, fill):
+        """
+        A file that is removed before it is copied is none of the project's any more.
+        """
+        fill(directory, {"a": "", "b": ""})
+        lstat = os.lstat
+
+        def remove(path):
+            status = lstat(path)
+            if str(path).endswith("/b"):
+                os.unlink(path)
+            return status
+
+        monkeypatch.setattr(os, "lstat", remove)
+        assert {"uv.lock", "a"} == set(copied(directory)[1])
+
+
+def refuse_names(patch, name, ends, number=errno.EILSEQ):
+    """
+    Let the function *name* of `os` fail for a path with one of these ends.
+    """
+    function = getattr(os, name)
+
+    def refused(*arguments, **options):
+        if str(arguments[name == "symlink"]).endswith(ends):
+            raise OSError(number, os.strerror(number))
+        return function(*arguments, **options)
+
+    patch.setattr(os, name, refused)
+
+
+class TestLimits:
+    @pytest.fixture(params=[True, False], ids=["repository", "directory"])
+    def large(self, request, directory, fill):
+        """
+        A project of a few files more than the limit.
+        """
+        files = {f"many/{number}": "x" * 100 for number in range(20)}
+        fill(directory, {**files, "pyproject.toml": "'list'", "list": "", "own/x": ""})
+        if request.param:
+            git(directory, "init", "-q")
+        return directory
+
+    @pytest.mark.parametrize(
+        ("name", "value", "words"),
+        [
+            ("MAX_FILES", 10, "has more than 10 files"),
+            ("MAX_BYTES", 1 << 10, "is larger than 1 KiB"),
+            ("MAX_SECONDS", -1, "takes longer than -1 s to copy"),
+        ],
+    )
+    def test_exceeded(self, large, failure, monkeypatch, name, value, words):
+        """
+        The failure names the limit, and the option.
+        """
+        monkeypatch.setattr(_project, name, value)
+
+        message = f"{str(large)!r} {words}; name those that 'sh' needs with --copy"
+        assert message == failure(Command(["sh"]))
+
+    @pytest.mark.parametrize(
+        ("name", "value"), [("MAX_FILES", 10), ("MAX_BYTES", 1000)]
+    )
+    def test_copies(self, large, copied, monkeypatch, name, value):
+        """
+        With --copy only the files that are named are copied.
+        """
+        monkeypatch.setattr(_project, name, value)
+        options = {"copies": ["own"], "manifests": ["pyproject.toml"]}
+
+        assert {"uv.lock", "pyproject.toml", "list", "own/x"} == set(
+            copied(large, **options)[1]
+        )
+
+    def test_late(self, large, copied, monkeypatch):
+        """
+        So it is if the time is over in the midst of the copy.
+        """
+        clock, utime, shift = time.monotonic, os.utime, [0]
+
+        def late(*arguments, **options):
+            shift[0] = 1000
+            utime(*arguments, **options)
+
+        monkeypatch.setattr(os, "utime", late)
+        monkeypatch.setattr("time.monotonic", lambda: clock() + shift[0])
+
+        assert {"uv.lock", "own/x"} == set(copied(large, copies=["own"])[1])
+
+    def test_too_many_copies(self, large, failure, monkeypatch):
+        """
+        The limits hold for the files that are named, too.
+        """
+        monkeypatch.setattr(_project, "MAX_FILES", 10)
+
+        assert "has more than 10 files" in failure(Command(["sh"], copies=["many"]))
+
+    def test_cancelled(self, large, environment, monkeypatch):
+        """
+        A cancelled check copies nothing any more.
+        """
+        cancellation = Cancellation()
+        cancellation.cancel()
+        with (
+            _cancellation.cancelling(cancellation),
+            pytest.raises(_cancellation.Cancelled),
+        ):
+            Command(["true"])(environment, b"")
+
+
+STATES = {
+    "clean": "true",
+    "modified": "echo more >> README",
+    "touched": "touch README",
+    "staged": "echo more >> README; git add README; echo > new; git add new",
+    "untracked": "echo > new",
+    "intended": "echo > new; git add -N new",
+    "deleted": "rm README",
+    "removed": "git rm -q --cached README",
+    "executable": "chmod +x README",
+    "mode without meaning": "git config core.fileMode false; chmod +x README",
+    "assumed unchanged": "git update-index --assume-unchanged README; echo >> README",
+    "sparse": "git sparse-checkout set services",
+    "split index": "git update-index --split-index; echo > new; git add new",
+    "line ends": "git config core.autocrlf true; rm README; git checkout README",
+    "detached": "git checkout -q --detach; git branch -D x",
+    "packed": "git pack-refs --all; git gc -q; git tag v1.1",
+    "branches": "git branch a/b; git branch c; git commit --allow-empty -qm y",
+    "unborn": "git checkout -q --orphan y",
+    "no commits": "rm -r .git; git init -q",
+    "hooks": "git config core.hooksPath h; mkdir h; echo exit 1 > h/post-index-change;"
+    "chmod +x h/*",
+    "filtered": "git config filter.f.clean 'tr a-z A-Z'; "
+    "echo '*.f filter=f' > .gitattributes; echo x > x.f; git add .; git commit -qm y",
+    "excluded": "echo secret > .git/info/exclude; echo > secret",
+    "included": "git config include.path ../more; git config -f more core.fileMode 0;"
+    "chmod +x README",
+}
+
+# Ways to get the repository at "$1" to the path "$2".
+KINDS = {
+    "shallow": 'git clone -q --depth=1 "file://$1" "$2"',
+    "shared": 'git clone -q --shared "$1" "$2"',
+    "work tree": 'cd "$1"; git worktree add -q "$2" -b y',
+    "work tree with settings": 'cd "$1"; git config extensions.worktreeConfig true;'
+    'git worktree add -q "$2" -b y; cd "$2"; git sparse-checkout set services',
+    "work tree of a bare one": 'git clone -q --bare "$1" "$2.git"; cd "$2.git";'
+    'git worktree add -q "$2"',
+    "separate": 'git clone -q --separate-git-dir "$2.git" "$1" "$2"',
+    "submodule": 'git init -q "$2.git"; cd "$2.git";'
+    'git -c protocol.file.allow=always submodule --quiet add "$1" sub;'
+    'ln -s "$2.git/sub" "$2"',
+    "SHA-256": 'git init -q --object-format=sha256 "$2"; cp -r "$1/services" "$2";'
+    'cd "$2"; git add .; git commit -qm x; git tag v2.0',
+    "table of references": 'git init -q --ref-format=reftable "$2"; cd "$2";'
+    'git pull -q "$1"; git tag v2.0',
+    "blobless": 'git -C "$1" config uploadpack.allowFilter true;'
+    'git clone -q --filter=blob:none "file://$1" "$2"',
+}
+
+ASK = (
+    "git describe --tags --dirty --long --always; git status --porcelain=v2 --branch;"
+    "git ls-files --stage; git log -3 --format=%H%d; git show-ref"
+)
+
+
+def answers(directory):
+    """
+    Return the answers of git in the project itself.
+    """
+    return subprocess.run(
+        ["sh", "-c", ASK],
+        cwd=directory,
+        env=os.environ | {"GIT_OPTIONAL_LOCKS": "0"},
+        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ).stdout.strip()
+
+
+def seen(directory):
+    """
+    Return everything in a directory: types, sizes, times and contents.
+    """
+    found = {}
+    for path in [directory, *directory.rglob("*")]:
+        status = path.lstat()
+        content = path.read_bytes() if stat.S_ISREG(status.st_mode) else None
+        time = "/objects/" in str(path) or status.st_mtime_ns
+        found[str(path)] = (status.st_mode, status.st_ino, time, content)
+    return found
+
+
+class TestVersionControl:
+    @pytest.fixture(autouse=True)
+    def _identity(self, monkeypatch):
+        for name in ("AUTHOR", "COMMITTER"):
+            monkeypatch.setenv(f"GIT_{name}_NAME", "Ana")
+            monkeypatch.setenv(f"GIT_{name}_EMAIL", "ana@mail.example")
+
+    @pytest.mark.parametrize("state", STATES)
+    def test_states(self, repository, output, state):
+        """
+        Git gives the same answers in the copy as in the project.
+        """
+        script = STATES[state]
+        subprocess.run(["sh", "-ec", script], cwd=repository, check=True)
+        shop = repository / "services/shop"
+
+        assert answers(shop) == output(shop, ASK)
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_kinds(self, repository, output, tmp_path, kind):
+        """
+        So it does for every kind of repository.
+        """
+        argv = ["sh", "-ec", KINDS[kind], "sh", repository, tmp_path / "other"]
+        if subprocess.run(argv, check=False, capture_output=True).returncode:
+            pytest.skip("this git has no such repositories")
+        shop = tmp_path / "other/services/shop"
+
+        assert answers(shop) == output(os.path.realpath(shop), ASK)
+
+    def test_submodules(self, repository, output, tmp_path):
+        """
+        So it does in submodules.
+        """
+        git(tmp_path, "clone", "-q", repository, "other")
+        git(repository, "submodule", "--quiet", "add", tmp_path / "other", "sub")
+        commit(repository)
+        ask = f"{ASK}; cd ../../sub; {ASK}"
+        shop = repository / "services/shop"
+        here, sub = answers(shop), answers(repository / "sub")
+
+        assert f"{here}\n{sub}" == output(shop, ask)
+        (repository / "sub/README").write_text("changed")
+        assert "v1.0-0-" in answers(repository / "sub")
+        assert answers(shop) == output(shop, ASK)
+
+    def test_untouched(self, repository, output):
+        """
+        Nothing in the project is written, whatever the command does in the copy.
+
+        But for the time of an object, which git sets instead of writing it again.
+        """
+        (repository / "README").write_text("other")
+        git(repository, "gc", "-q")
+        before = seen(repository)
+
+        assert "done" == output(
+            repository / "services/shop",
+            "cd ../..; git config x.y z; git add -A; git commit -qm x --author='a <a>'"
+            " || exit 1; git tag x; git gc -q --prune=now; git repack -qad;"
+            " find . -type f -exec sh -c 'rm -f {}; echo x > {}' ';'; echo done",
+            passes=["GIT_*"],
+        )
+        assert before == seen(repository)
+
+    @pytest.mark.parametrize(
+        ("damage", "words"),
+        [
+            ("rm .git/info/exclude; ln -s /proc/self/mem .git/info/exclude", "Input/"),
+        ],
+    )
+    def test_unknown(self, repository, output, reason, damage, words):
+        """
+        If a repository is not understood, the check goes on without it, and says so.
+        """
+        subprocess.run(["sh", "-ec", damage], cwd=repository, check=True)
+        shop = repository / "services/shop"
+
+        assert "fatal: not a git repository" in output(shop, "git status")
+        assert words in reason(shop)
+
+    @needs_sandbox
+    def test_sandbox(self, repository, output):
+        """
+        Version control works in a sandbox as well.
+        """
+        assert "v1.0" == output(
+            repository / "services/shop", "git describe --tags", sandbox=True
+        )
+
+    def test_cost(self, repository, output):
+        """
+        Git need not read the files again: they have the times of the originals.
+        """
+        old = repository / "README"
+        os.utime(old, (10**9, 10**9))
+        git(repository, "update-index", "--refresh")
+
+        # Of the same size and time, so that git takes it for unchanged.
+        assert "v1.0" == output(
+            repository / "services/shop",
+            "cd ../..; printf pot > README; touch -d @1000000000 README;"
+            " git describe --tags --dirty",
+        )

@@ -373,18 +373,25 @@ class _Copy:
                     if path.endswith(_LISTS):
                         unread.append(path)
                 elif (directory := self._inside(path)) is not None:
-                    self._add_directory(directory, names, parents)
+                    unread += self._add_directory(directory, names, parents)
 
-    def _add_directory(self, path: str, names: set[str], parents: set[str]) -> None:
+    def _add_directory(
+        self, path: str, names: set[str], parents: set[str]
+    ) -> list[str]:
         """
         Add the archives of a directory; all of it if it is a package that git ignores.
+
+        Returns:
+            The manifests of such a package.
         """
         found = self._listed(path)
         for name in found:
             if name.endswith(_ARCHIVES):
                 self._add_file(os.path.join(path, name))
-        if path not in parents and not names.isdisjoint(found):
-            self.add_tree(path)
+        if path in parents or names.isdisjoint(found):
+            return []
+        self.add_tree(path)
+        return [os.path.join(path, name) for name in names.intersection(found)]
 
     def _add_file(self, path: str) -> bool:
         """
@@ -399,10 +406,10 @@ class _Copy:
 
     def _inside(self, path: str) -> str | None:
         """
-        Return the place that *path* leads to; None: it is outside, or there is none.
+        Return the file or directory that *path* leads to; None: none that is inside.
         """
         there = os.path.join(self._top, path)
-        if not os.path.lexists(there):  # nor is it if it contains a NUL
+        if not (os.path.isfile(there) or os.path.isdir(there)):
             return None
         real = os.path.realpath(there)
         if not _is_inside(real, self._top):
