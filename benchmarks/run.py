@@ -183,7 +183,7 @@ def commit(shop: EnvironmentState, new: bytes, upgrades: int = 2) -> None:
         Upgrade(f"p{i}", "version", old=("1.0",), new=("1.1",)) for i in range(upgrades)
     ]
     with shop.try_check() as check:
-        if check is None or not check.commit(new, upgrades=rows, recipe="uv"):
+        if check is None or not check.commit(new, upgrades=rows, checker="uv"):
             raise RuntimeError("no commit")
 
 

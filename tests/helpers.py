@@ -22,6 +22,7 @@ from unittest import mock
 
 import pytest
 
+from upgrade_state import Consent
 from upgrade_state.lockfiles import Upgrade
 
 if TYPE_CHECKING:
@@ -102,10 +103,21 @@ def put_odd(path: Path, kind: str) -> None:
 # Checks
 
 
-def commit(environment: EnvironmentState, new: bytes = b"new", **options: Any) -> bool:
+def commit(
+    environment: EnvironmentState,
+    new: bytes = b"new",
+    *,
+    by: str | None = None,
+    **options: Any,
+) -> bool:
     """
     Make a check of the current lockfile, at noon unless *options* say otherwise.
+
+    Args:
+        by: The recipe that the user runs on purpose. None: none.
     """
+    if by is not None:
+        options |= {"checker": by, "consent": Consent(by)}
     with environment.try_check() as guard:
         assert guard is not None
         return guard.commit(new, **({"now": NOON} | options))

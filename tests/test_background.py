@@ -16,6 +16,7 @@ import pytest
 
 from helpers import (
     DAY,
+    HOUR,
     NOON,
     SECOND,
     commit,
@@ -125,7 +126,7 @@ class TestStart:
         """
         Age, lockfile and time are the arguments of `freshness`.
         """
-        changed = checked.start_check(["true"], lockfile=b"", **LATER)
+        changed = checked.start_check(["true"], lockfile=b"", now=NOON + HOUR)
         log_after_end(checked)
         log_of(checked).unlink()
         expired = checked.start_check(["true"], max_age=SECOND, **LATER)

@@ -543,7 +543,7 @@ class TestExpire:
         """
         The result and all other fields stay.
         """
-        commit(checked, b"newer", recipe="uv")
+        commit(checked, b"newer", by="uv")
         checked.claim_notice(now=NOON)
         checked.snooze(NOON)
         before = known(checked)

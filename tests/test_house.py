@@ -28,7 +28,7 @@ LAYERS = (
     ("_guard",),
     ("_store",),
     ("_background", "_locks"),
-    ("_codec", "_files"),
+    ("_codec", "_files", "_identity"),
     ("_model", "lockfiles", "_lockfile"),
     ("_policy", "_durations"),
     ("_record", "_messages", "_log_runner"),
@@ -41,6 +41,7 @@ LIGHT = (
     "__init__",
     "_background",
     "_environment",
+    "_identity",
     "_lockfile",
     "_look",
     "_policy",
@@ -329,7 +330,7 @@ class TestSilentPath:
             Path(shop.path, "uv.lock").write_bytes(b"OLD")
         reasons, loaded = self.ask(shop, "shop.look().freshness().reason")
 
-        assert ["told-recently", "lockfile-changed" if changed else "fresh"] == reasons
+        assert ["told-recently", "just-checked" if changed else "fresh"] == reasons
         assert set() == loaded & self.HEAVY
 
     def test_failing(self, shop, monkeypatch):
@@ -362,7 +363,7 @@ now, day = dt.datetime.now(dt.UTC), dt.timedelta(days=1)
 def check(new):
     with shop.try_check() as guard:
         assert guard.freshness(max_age=day, now=now).due
-        guard.commit(new, recipe="uv")
+        guard.commit(new, checker="uv", consent=Consent("uv"))
 check(new)
 assert shop.claim_notice(interval=day, now=now).message
 for answer in (shop.claim_notice(), shop.look().verdict(), shop.look().freshness()):
@@ -370,6 +371,7 @@ for answer in (shop.claim_notice(), shop.look().verdict(), shop.look().freshness
 shop.start_check(["true"], max_age=day * 0), shop.start_check(["no-such-program"])
 shop.snooze(now), shop.snooze(None), shop.look().information, shop.upgrades()
 shop.kept_lockfile("new"), list(store), store.prune(), shop.expire()
+shop.look().consent, shop.withdraw_consent()
 try:
     with shop.try_check():
         raise OSError("no route to https://index.example/")

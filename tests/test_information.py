@@ -58,16 +58,22 @@ failures = st.fixed_dictionaries(
     {"at": times, "attempts": counts, "message": texts},
     optional={"since": null_or(times)},
 )
+options = null_or(st.lists(names.filter(lambda text: "\0" not in text), max_size=2))
+consents = st.fixed_dictionaries(
+    {"recipe": names, "directory": counts},
+    optional={"file_system": null_or(names), "copy": options, "env": options},
+)
 records = st.fixed_dictionaries(
     {},
     optional={
-        "recipe": null_or(names),
         "generation": counts,
         "last_checked": null_or(times),
+        "checker": null_or(names),
         "result": null_or(results),
         "last_notified": null_or(times),
         "snoozed_until": null_or(times),
         "failure": null_or(failures),
+        "consent": null_or(consents),
         "failure_notified": null_or(times),
         "colour": st.none() | st.integers() | texts,
     },
@@ -143,7 +149,7 @@ def known_fields(plain, record):
     """
     if isinstance(plain, dict):
         return {name: known_fields(plain[name], record.get(name)) for name in plain}
-    return record
+    return tuple(record or ()) if isinstance(plain, tuple) else record
 
 
 def listing_of(shop):

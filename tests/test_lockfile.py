@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers import NOON, commit, put_odd, refuse_path
+from helpers import HOUR, NOON, commit, put_odd, refuse_path
 from upgrade_state.exceptions import StateReadError
 
 
@@ -119,7 +119,7 @@ class TestCurrent:
         if other is not None:
             lockfile.write_bytes(other)
 
-        look = checked.look(now=NOON)
+        look = checked.look(now=NOON + HOUR)
         assert look.lockfile_changed
         assert "lockfile-changed" == look.verdict().reason == look.freshness().reason
 

@@ -23,7 +23,7 @@ from helpers import (
     run_python,
     write_record,
 )
-from upgrade_state import StateStore
+from upgrade_state import Consent, StateStore
 from upgrade_state.exceptions import StateReadError
 from upgrade_state.lockfiles import Upgrade
 
@@ -67,7 +67,7 @@ class TestAnswers:
             look.verdict().reason,
             look.freshness().reason,
         )
-        nothing = (look.error, look.record, look.information, look.recipe)
+        nothing = (look.error, look.record, look.information, look.consent)
         assert (None, None, None, None) == nothing
         assert (None, None, None) == (
             look.summary(),
@@ -288,11 +288,11 @@ class TestGuardLook:
             before = check.look()
             checked.snooze(NOON)
             assert before.record == check.look().record
-            check.commit(b"newer", recipe="uv", now=NOON)
+            check.commit(b"newer", consent=Consent("uv"), now=NOON)
             after = check.look()
 
         assert (1, 2) == tuple(look.information.generation for look in (before, after))
-        assert ("uv", NOON) == (after.recipe, after.information.snoozed_until)
+        assert (Consent("uv"), NOON) == (after.consent, after.information.snoozed_until)
         assert b"newer" == after.kept_lockfile("new")
         assert checked.look().record == after.record == check.look().record
 
@@ -336,7 +336,7 @@ class TestOpens:
             (
                 """[
                     (look.verdict().reason, look.freshness().reason, look.summary(),
-                     look.missing, look.recipe, look.lockfile_changed,
+                     look.missing, look.consent, look.lockfile_changed,
                      look.kept_lockfile("new"), len(look.upgrades()))
                     for look in [shop.look()]
                 ]""",

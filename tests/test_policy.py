@@ -182,6 +182,28 @@ class TestFreshness:
 
         assert ("lockfile-changed", True, None) == (f.reason, f.due, f.until)
 
+    @pytest.mark.parametrize(
+        ("age", "max_age", "reason", "until"),
+        [
+            (0, None, "just-checked", 300),
+            (299, None, "just-checked", 1),
+            (300, None, "lockfile-changed", None),
+            (299, 299, "expired", None),
+            (30, 100, "just-checked", 70),
+            # A small difference of clocks; then one that was set back.
+            (-300, None, "just-checked", 600),
+            (-301, None, "expired", None),
+        ],
+    )
+    def test_just_checked(self, freshness, age, max_age, reason, until):
+        """
+        A changed lockfile is no reason for a check within 5 minutes after the last.
+        """
+        f = freshness(record(last_checked=ago(age)), b"other", max_age=max_age)
+
+        when = None if until is None else moment(NOW + until)
+        assert (reason, until is None, when) == (f.reason, f.due, f.until)
+
     def test_backing_off(self, freshness):
         """
         After a failure no check is due for some minutes, whatever the lockfile is.

@@ -34,6 +34,8 @@ from helpers import (
     text_of,
     write_record,
 )
+from upgrade_state import Consent
+from upgrade_state._identity import identity
 from upgrade_state.exceptions import ResolverError, StateLockError, StateWriteError
 from upgrade_state.lockfiles import Upgrade
 
@@ -57,9 +59,10 @@ class TestCommit:
         """
         The first check makes the record, with every field.
         """
-        assert commit(shop, recipe="uv")
+        assert commit(shop, by="uv")
 
         first = json.loads((DATA / "first-record.json").read_bytes())
+        first["consent"] |= identity(shop.path)
         assert first | {"environment": shop.path} == read_record(shop)
 
     def test_direct(self, store, tmp_path):
@@ -87,14 +90,14 @@ class TestCommit:
             raise OSError("no route to host")
         assert checked.claim_notice(now=NOON, could_not_check=0 * DAY)
         checked.snooze(NOON + HOUR)
-        change(checked, colour={"of": "money"}, recipe="uv")
+        change(checked, colour={"of": "money"}, recipe="of an older program")
         before = read_record(checked)
         commit(checked, b"newer", now=NOON + HOUR)
 
         after = read_record(checked)
         changed = {name for name, value in after.items() if before[name] != value}
-        assert {"generation", "last_checked", "result", "failure", "recipe"} == changed
-        assert (None, None) == (after["failure"], after["recipe"])
+        assert {"generation", "last_checked", "result", "failure"} == changed
+        assert after["failure"] is None
 
     def test_no_upgrade(self, shop):
         """
@@ -146,14 +149,16 @@ class TestCommit:
 
     def test_size_of_a_record(self, shop):
         """
-        A record stays below 4 KiB for any lockfiles, platforms and failures.
+        A record stays below 4 KiB for any lockfiles, platforms, options and failures.
         """
         Path(shop.path, "uv.lock").write_bytes(b"x" * 5_000_000)
         rows = [
             Upgrade("a", "version", old=("1",), new=("2",), platform=f"p{n}" * 9)
             for n in range(1000)
         ]
-        commit(shop, b"y" * 5_000_000, upgrades=rows)
+        copies = ["\udce9" * 80, "\u65e5" * 80, "x" * 40]
+        more = {"checker": "x" * 64, "consent": Consent("x" * 64, copies)}
+        commit(shop, b"y" * 5_000_000, upgrades=rows, **more)
         fail(shop, OSError("\x1b" * 10**6))
 
         assert 4096 > os.path.getsize(shop.record_path)
@@ -264,8 +269,8 @@ class TestCommit:
         ("new", "options", "error"),
         [
             ("new", {}, TypeError),
-            (b"new", {"recipe": ""}, ValueError),
-            (b"new", {"recipe": "x" * 65}, ValueError),
+            (b"new", {"checker": ""}, ValueError),
+            (b"new", {"checker": "x" * 65}, ValueError),
             (b"new", {"format": "none"}, ValueError),
             (b"new", {"upgrades": [{"name": "curl"}]}, TypeError),
             (b"a==2", {"format": "requirements", "direct": "a"}, TypeError),
@@ -316,18 +321,6 @@ class TestGuard:
         for use in (check.freshness, lambda: check.commit(b"new")):
             with pytest.raises(RuntimeError, match="closed"):
                 use()
-
-    def test_recipe(self, shop):
-        """
-        A guard and a look have the recipe of the record; a check may remove it.
-        """
-        recipes = []
-        for recipe in ("uv", None):
-            commit(shop, recipe=recipe)
-            with shop.try_check() as check:
-                recipes.append((check.recipe, check.look().recipe, shop.look().recipe))
-
-        assert [("uv",) * 3, (None,) * 3] == recipes
 
 
 class TestFailure:

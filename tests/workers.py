@@ -112,7 +112,7 @@ def checked(record: dict[str, Any]) -> list[Any]:
     result = record["result"] or {"new_lockfile": {"digest": None}}
     return [
         record["generation"],
-        record["recipe"],
+        record["checker"],
         record["last_checked"],
         result["new_lockfile"]["digest"],
         failure.get("attempts"),
@@ -124,13 +124,13 @@ def commits(shop: EnvironmentState, book: Book, count: int, index: int) -> None:
     for number in range(count):
         with patient_check(shop) as check, book:
             book.compare(checked(record_of(shop)))
-            recipe, content = f"{index}-{number}", b"%d-%d" % (index, number)
+            checker, content = f"{index}-{number}", b"%d-%d" % (index, number)
             now = NOON + number * SECOND
-            stored = check.commit(content, upgrades=ROWS, recipe=recipe, now=now)
+            stored = check.commit(content, upgrades=ROWS, checker=checker, now=now)
             book.lost += not stored
             book.content = [
                 book.content[0] + 1,
-                recipe,
+                checker,
                 now.strftime("%Y-%m-%dT%H:%M:%SZ"),
                 digest_of(content),
                 None,

@@ -11,13 +11,19 @@ if TYPE_CHECKING:
     from upgrade_state._environment import EnvironmentState, StateStore, preload
     from upgrade_state._guard import CheckGuard
     from upgrade_state._look import Look
-    from upgrade_state._model import CheckFailure, UpgradeInformation, UpgradeResult
+    from upgrade_state._model import (
+        CheckFailure,
+        Consent,
+        UpgradeInformation,
+        UpgradeResult,
+    )
     from upgrade_state._policy import Freshness, Verdict
     from upgrade_state.exceptions import UpgradeStateError
 else:
     _HOMES = {
         "CheckFailure": "_model",
         "CheckGuard": "_guard",
+        "Consent": "_model",
         "EnvironmentState": "_environment",
         "Freshness": "_policy",
         "Look": "_look",
@@ -49,6 +55,7 @@ else:
 __all__ = [
     "CheckFailure",
     "CheckGuard",
+    "Consent",
     "EnvironmentState",
     "Freshness",
     "Look",

@@ -15,7 +15,7 @@ import cattrs
 from cattrs.gen import make_dict_unstructure_fn, override
 
 from upgrade_state import _record
-from upgrade_state._model import UpgradeInformation, UpgradeResult
+from upgrade_state._model import Consent, UpgradeInformation, UpgradeResult
 from upgrade_state.exceptions import StateReadError
 from upgrade_state.lockfiles import Upgrade
 
@@ -36,6 +36,34 @@ _CONVERTER.register_unstructure_hook(
         Upgrade, _CONVERTER, internal=override(omit_if_default=True)
     ),
 )
+
+
+def consent(fields: Record) -> Consent:
+    """
+    Return the typed view of a record's consent.
+    """
+    copy, env = (
+        tuple(os.fsdecode(_record.path_bytes(text)) for text in fields.get(name) or ())
+        for name in ("copy", "env")
+    )
+    return Consent(fields["recipe"], copy, env)
+
+
+_CONVERTER.register_structure_hook(Consent, lambda fields, _: consent(fields))
+
+
+def consent_fields(consent: Consent, directory: Record) -> Record:
+    """
+    Return *consent* as the JSON value of a record's field.
+
+    Args:
+        directory: The identity of the environment's directory.
+    """
+    copy, env = (
+        [_record.path_text(os.fsencode(text)) for text in texts]
+        for texts in (consent.copy, consent.env)
+    )
+    return {"recipe": consent.recipe, **directory, "copy": copy, "env": env}
 
 
 def information(record: Record) -> UpgradeInformation:

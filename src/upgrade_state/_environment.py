@@ -390,7 +390,7 @@ class EnvironmentState:
 
         The call asks whether a check is due, not whether the user wants one.
         Resolving can run code of the project. If a directory was merely entered,
-        the caller first asks whether ``look().recipe`` names a recipe, as
+        the caller first asks whether there is ``look().consent``, as
         ``upgrade-state notify --check`` does.
 
         Args:
@@ -519,7 +519,7 @@ class EnvironmentState:
         """
         Make a check due, whenever the last one was made and however it ended.
 
-        The result stays, and so do the recipe and the time of the last notice.
+        The result stays, and so do the consent and the time of the last notice.
 
         Returns:
             True if that is recorded and on disk; False if nothing is known of
@@ -531,6 +531,23 @@ class EnvironmentState:
         from upgrade_state import _store
 
         return _store.expire(self._entry())
+
+    def withdraw_consent(self) -> bool:
+        """
+        Let no check start automatically until the user gives consent again.
+
+        A check that is running is not ended, and keeps its result.
+
+        Returns:
+            True if that is recorded and on disk; False if nothing is known of
+            the environment: there is no consent.
+
+        Raises:
+            UpgradeStateError: It could not be recorded; nothing has changed.
+        """
+        from upgrade_state import _store
+
+        return _store.withdraw_consent(self._entry())
 
     def forget(self) -> bool:
         """

@@ -19,6 +19,7 @@ from upgrade_state import (
     _codec,
     _durations,
     _files,
+    _identity,
     _lockfile,
     _locks,
     _policy,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from typing import Final
 
     from upgrade_state._look import Look
+    from upgrade_state._model import Consent
     from upgrade_state._policy import Freshness
     from upgrade_state._record import Record
 
@@ -69,10 +71,12 @@ def checking(
     guard = None
     try:
         record = _store.read(entry)
-        guard = CheckGuard(entry, lock, record, lockfile, look_at)
+        # Before the lockfile is read: the consent is for the directory that has it.
+        directory = _identity.identity(_record.path_bytes(entry.environment))
+        guard = CheckGuard(entry, lock, record, lockfile, directory, look_at)
         if lockfile is None and lockfile_path is not None:
             lockfile = _lockfile.read(lockfile_path)
-            guard = CheckGuard(entry, lock, record, lockfile, look_at)
+            guard = CheckGuard(entry, lock, record, lockfile, directory, look_at)
         yield guard
     except Exception as error:
         if guard is not None:
@@ -97,8 +101,8 @@ class CheckGuard:
         old_lockfile: The content of the lockfile that is checked; later changes
             of the file do not matter. None: there is no lockfile.
 
-        recipe: The recipe that the record names because the user ran it on
-            purpose; None: no check starts automatically.
+        consent: The user's permission to repeat a recipe in this directory, as it
+            was when the guard was taken; None: no check starts automatically.
     """
 
     def __init__(
@@ -107,11 +111,16 @@ class CheckGuard:
         lock: _locks.Lock,
         record: Record | None,
         old_lockfile: bytes | None,
+        directory: Record | None,
         look_at: Callable[[Record | None], Look],
     ) -> None:
         self.old_lockfile: Final = old_lockfile
         self._look_at = look_at
-        self.recipe: Final[str | None] = None if record is None else record["recipe"]
+        consent = record and record["consent"]
+        if consent and not _identity.holds(consent, directory):
+            consent = None
+        self.consent: Final = _codec.consent(consent) if consent else None
+        self._directory = directory
         self._entry = entry
         self._record = record
         self._generation: int = 0 if record is None else record["generation"]
@@ -165,7 +174,8 @@ class CheckGuard:
         format: str | None = None,
         upgrades: Iterable[Upgrade] | None = None,
         direct: Collection[str] | None = None,
-        recipe: str | None = None,
+        checker: str | None = None,
+        consent: Consent | None = None,
         now: dt.datetime | None = None,
     ) -> bool:
         """
@@ -183,8 +193,13 @@ class CheckGuard:
             direct: Names of packages that are requested directly, if the
                 lockfiles do not say. None: unknown.
 
-            recipe: The recipe that the user ran on purpose. None: none, and no
-                check starts automatically.
+            checker: The name of the recipe or manager that made this check, for
+                display. None: none.
+
+            consent: The recipe that the user ran on purpose, and its options, so
+                that later checks may start automatically. It holds for the
+                directory that the guard was taken for; if that cannot be
+                examined, it is not recorded. None: keep the record's consent.
 
             now: Current time (aware), cut to whole seconds. None: ask the clock.
 
@@ -198,7 +213,7 @@ class CheckGuard:
             RuntimeError: The guard is closed, or has committed already.
             TypeError: *new_lockfile* is not bytes, *direct* is a single name, or
                 *upgrades* contains something other than `Upgrade`.
-            ValueError: The format is unknown, *recipe* is empty or longer
+            ValueError: The format is unknown, *checker* is empty or longer
                 than 64 characters, or *now* has no time zone.
         """
         self._must_be_open()
@@ -207,8 +222,8 @@ class CheckGuard:
         if not isinstance(new_lockfile, bytes):
             kind = type(new_lockfile).__name__
             raise TypeError(f"new_lockfile must be bytes, not {kind}")
-        if recipe is not None and not _record.is_short_name(recipe):
-            raise ValueError(f"not a recipe's name: {recipe!r}")
+        if checker is not None and not _record.is_short_name(checker):
+            raise ValueError(f"not a checker's name: {checker!r}")
         last_checked = _record.text_of(_epoch_seconds(now))
         entry = self._entry
         result, contents = _compare(
@@ -219,12 +234,14 @@ class CheckGuard:
             direct=direct,
         )
         fields = {
-            "recipe": recipe,
             "generation": (self._generation + 1) & _record.MAX_INTEGER,
             "last_checked": last_checked,
+            "checker": checker and _redact.clean(_redact.without_urls(checker))[:64],
             "result": _codec.result_fields(result),
             "failure": None,
         }
+        if consent is not None and self._directory is not None:
+            fields["consent"] = _codec.consent_fields(consent, self._directory)
 
         def unless_overtaken(current: Record | None) -> Record | None:
             if current is not None and current["generation"] != self._generation:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from upgrade_state import _lockfile
     from upgrade_state._environment import EnvironmentState
-    from upgrade_state._model import UpgradeInformation
+    from upgrade_state._model import Consent, UpgradeInformation
     from upgrade_state._policy import Freshness, Verdict
     from upgrade_state._record import Record
     from upgrade_state.exceptions import UpgradeStateError
@@ -99,12 +99,25 @@ class Look:
         return _codec.information(self.record)
 
     @property
-    def recipe(self) -> "str | None":
+    def consent(self) -> "Consent | None":
         """
-        The recipe that the user ran on purpose; None: no check starts automatically.
+        The user's permission to repeat a recipe here; None: no check may start.
+
+        None also if the directory at this path is another one than that in which
+        the user gave it: `information` has the consent of that directory then.
         """
-        recipe: str | None = None if self.record is None else self.record["recipe"]
-        return recipe
+        consent = self.record and self.record["consent"]
+        if not consent:
+            return None
+        from upgrade_state import _identity
+
+        if not _identity.holds(
+            consent, _identity.identity(self.environment.path or "")
+        ):
+            return None
+        from upgrade_state import _codec
+
+        return _codec.consent(consent)
 
     @property
     def missing(self) -> 'Literal["directory", "lockfile"] | None':

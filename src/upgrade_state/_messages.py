@@ -21,6 +21,7 @@ FRESHNESS: Final[Mapping[str, str]] = {
     "expired": "the last check is too old",
     "lockfile-changed": "the lockfile is not the one that was checked",
     "fresh": "the last check is good {until}",
+    "just-checked": "the lockfile has changed since the last check; no other {until}",
     "busy": "a check is running or was just started",
     "switched-off": "{switch} is set in the process environment",
     "unavailable": "{error}",

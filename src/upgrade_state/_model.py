@@ -5,9 +5,12 @@ The typed classes of a record: frozen, without JSON, files or clocks.
 from __future__ import annotations
 
 import datetime as dt  # noqa: TC003 - cattrs reads annotations
-from collections.abc import Mapping  # noqa: TC003 - see above
+import os
+from collections.abc import Iterable, Mapping  # noqa: TC003 - see above
 
 import attrs
+
+from upgrade_state import _record
 
 
 @attrs.frozen
@@ -90,6 +93,45 @@ class CheckFailure:
     since: dt.datetime | None = None
 
 
+def _texts(value: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(value, str):
+        raise TypeError(f"a list of texts is needed, not one text: {value!r}")
+    return tuple(value)
+
+
+@attrs.frozen
+class Consent:
+    """
+    Permission to repeat a recipe automatically, and the options that it needs.
+
+    Attributes:
+        recipe: The name of the recipe that the user ran on purpose.
+
+        copy: Paths, below the environment's directory, to copy for the recipe.
+
+        env: Names of environment variables to pass to it. Values are not kept.
+
+    Raises:
+        TypeError: *copy* or *env* is one text, or contains something else.
+        ValueError: *recipe* is empty or longer than 64 characters; an option is
+            empty or contains a NUL character; or all options together take more
+            than 1000 bytes in a record.
+    """
+
+    recipe: str
+    copy: tuple[str, ...] = attrs.field(default=(), converter=_texts)
+    env: tuple[str, ...] = attrs.field(default=(), converter=_texts)
+
+    def __attrs_post_init__(self) -> None:
+        if not _record.is_short_name(self.recipe):
+            raise ValueError(f"not a recipe's name: {self.recipe!r}")
+        options = (*self.copy, *self.env)
+        if not _record.are_options(_record.path_text(os.fsencode(o)) for o in options):
+            limit = _record.OPTIONS_LENGTH
+            message = f"options of a check must be texts, together up to {limit} bytes"
+            raise ValueError(message)
+
+
 @attrs.frozen
 class UpgradeInformation:
     """
@@ -100,12 +142,13 @@ class UpgradeInformation:
 
         lockfile: Its lockfile's name below that directory; None: it has none.
 
-        recipe: The recipe that the user ran on purpose; None: none.
-
         generation: Number of check commits of this record.
 
         last_checked: Time of the last successful check; None: none succeeded, or
             it has expired.
+
+        checker: The name of the recipe or manager that made that check; None:
+            unknown. For display only.
 
         result: The result of the last successful check; None: none succeeded.
 
@@ -115,17 +158,21 @@ class UpgradeInformation:
 
         failure: The failure of the last check; None: it did not fail.
 
+        consent: Permission to repeat a check automatically, for the directory that
+            the environment had at that time: see `Look.consent`. None: none.
+
         failure_notified: Time of the last notice about failed checks; None:
             none was given.
     """
 
     environment: str
     lockfile: str | None = None
-    recipe: str | None = None
     generation: int = 0
     last_checked: dt.datetime | None = None
+    checker: str | None = None
     result: UpgradeResult | None = None
     last_notified: dt.datetime | None = None
     snoozed_until: dt.datetime | None = None
     failure: CheckFailure | None = None
+    consent: Consent | None = None
     failure_notified: dt.datetime | None = None

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         "expired",
         "lockfile-changed",
         "fresh",
+        "just-checked",
         "busy",
         "switched-off",
         "unavailable",
@@ -50,6 +51,10 @@ WEEK = 7 * DAY
 _TOLERANCE = 300
 
 _FIRST_DELAY = 300
+
+# After a check, a changed lockfile is no reason for another one: a branch that is
+# switched back and forth, or two containers on one path, would resolve in turns.
+_PAUSE = 300
 
 _NOTHING = (0, 0, False)  # version changes, rebuilds, opaque
 
@@ -302,20 +307,23 @@ def freshness(
 
         key: The environment's key, which spreads the retries of many environments.
     """
-    if record is None:
-        return Freshness("never-checked", due=True)
-    failure, last_checked = record["failure"], record["last_checked"]
+    known = record or _record.DEFAULTS
+    failure, last_checked, result = (
+        known[name] for name in ("failure", "last_checked", "result")
+    )
     if failure is not None:
         delay = _delay(failure["attempts"], key)
         if not is_over(failure["at"], delay, now):
             return Freshness("backing-off", since=failure["at"], after=delay)
-    if last_checked is None or record["result"] is None:
+    if last_checked is None or result is None:
         return Freshness("never-checked", due=True)
     if is_over(last_checked, max_age, now):
         return Freshness("expired", due=True)
-    if not matches(record["result"]["old_lockfile"]):
-        return Freshness("lockfile-changed", due=True)
-    return Freshness("fresh", since=last_checked, after=max_age)
+    if matches(result["old_lockfile"]):
+        return Freshness("fresh", since=last_checked, after=max_age)
+    if not is_over(last_checked, _PAUSE, now):
+        return Freshness("just-checked", since=last_checked, after=min(_PAUSE, max_age))
+    return Freshness("lockfile-changed", due=True)
 
 
 def verdict(

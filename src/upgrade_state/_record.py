@@ -27,6 +27,7 @@ except ImportError:  # private to CPython; hashlib takes longer to load
 
 TYPE_CHECKING = False  # typing takes longer to load than this whole module
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any, TypeAlias
 
     from upgrade_state.exceptions import StateReadError
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 
 MAX_SIZE = 1 << 20
 MAX_DEPTH = 16
+
+# A record stays below 4 KiB whatever options a check has.
+OPTIONS_LENGTH = 1000
 
 # Integers that every JSON implementation holds exactly (RFC 8259, section 6).
 MAX_INTEGER = (1 << 53) - 1
@@ -267,9 +271,28 @@ def is_lockfile_name(value: object) -> bool:
 
 def is_short_name(value: object) -> bool:
     """
-    Return whether *value* can be the name of a format or a recipe.
+    Return whether *value* can be the name of a format, a recipe or a checker.
     """
     return type(value) is str and 0 < len(value) <= 64
+
+
+def are_options(texts: "Iterable[object]") -> bool:
+    """
+    Return whether *texts* can be the options of a consent.
+
+    Each is text as `path_text` makes it. Together they have at most
+    `OPTIONS_LENGTH` ASCII characters; other characters count as their escapes.
+    """
+    length = 0
+    for text in texts:
+        if type(text) is not str or not text or "\0" in text:
+            return False
+        try:
+            path_bytes(text)
+        except UnicodeEncodeError:  # a surrogate that escapes no byte
+            return False
+        length += len(text.encode("ascii", "backslashreplace"))
+    return length <= OPTIONS_LENGTH
 
 
 def _is_directory(value: object) -> bool:
@@ -287,6 +310,12 @@ def _is_digest(value: object) -> bool:
         and value.startswith(_DIGEST_PREFIX)
         and HEX.issuperset(digits(value))
     )
+
+
+def _is_consent(value: object) -> bool:
+    if type(value) is not dict or not _fits(value, _CONSENT):
+        return False
+    return are_options([*(value.get("copy") or ()), *(value.get("env") or ())])
 
 
 def _is_counts(value: object) -> bool:
@@ -316,20 +345,28 @@ _FAILURE = {
     "message": str,
     "since": (_MISSING, is_time),
 }
+_CONSENT = {
+    "recipe": is_short_name,
+    "directory": _is_count,
+    "file_system": (_MISSING, is_short_name),
+    "copy": (_MISSING, list),
+    "env": (_MISSING, list),
+}
 _RECORD = {
     "environment": _is_directory,
     "lockfile": (None, is_lockfile_name),
-    "recipe": (None, is_short_name),
     "generation": _is_count,
     "last_checked": (None, is_time),
+    "checker": (None, is_short_name),
     "result": (None, _RESULT),
     "last_notified": (None, is_time),
     "snoozed_until": (None, is_time),
     "failure": (None, _FAILURE),
+    "consent": (None, _is_consent),
 }
 
 # A missing field means null, and a missing generation means zero.
-DEFAULTS = {**dict.fromkeys(_RECORD), "generation": 0}
+DEFAULTS: "Record" = {**dict.fromkeys(_RECORD), "generation": 0}
 
 # No default: records without a notice about failures do not have the field.
 _RECORD["failure_notified"] = (_MISSING, is_time)

@@ -21,14 +21,16 @@ replace undoes the earlier one.
 
 Merge. A writer reads the record again under the write lock, replaces the fields
 it owns, each as a whole, keeps every other field, known or not, and replaces
-the file. Only a check creates a record or replaces a corrupt one; a claim, snooze
-or expiry without a record answers that nothing is known, and writes nothing.
+the file. Only a check creates a record or replaces a corrupt one; every
+other operation without a record answers that nothing is known, and writes nothing.
 
-    check commit    last_checked, result, generation, recipe, failure (null)
+    check commit    last_checked, checker, result, generation, failure (null);
+                    consent only if the user ran a recipe on purpose
     check failure   failure
     claim           last_notified; failure_notified if the notice is about failures
     snooze          snoozed_until
     expire          last_checked (null), failure (null)
+    withdraw        consent (null)
 
 Check. Begin: try the check lock; then read the record and the lockfile, so that
 a crowd of checkers makes one check and not one after the other. Commit: write
@@ -143,7 +145,7 @@ def merge_or_make(
     return current | fields
 
 
-# Claim, snooze and expire
+# Claim, snooze, expire and withdraw
 
 
 def claim(
@@ -244,6 +246,16 @@ def expire(entry: Entry) -> bool:
         False if nothing is known, and nothing was written.
     """
     return _merge_into_known(entry, {"last_checked": None, "failure": None})
+
+
+def withdraw_consent(entry: Entry) -> bool:
+    """
+    Record that no check may start automatically.
+
+    Returns:
+        False if nothing is known, and nothing was written.
+    """
+    return _merge_into_known(entry, {"consent": None})
 
 
 def _merge_into_known(entry: Entry, fields: Record) -> bool:

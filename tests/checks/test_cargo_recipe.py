@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from upgrade_state import StateStore, checks
+from upgrade_state import Consent, StateStore, checks
 
 SHOP = """\
 [package]
@@ -59,7 +59,9 @@ def shop(directory, fill, monkeypatch):
 
 
 def check(shop):
-    return checks.check(shop, checks.RECIPES["cargo"].resolver(shop), recipe="cargo")
+    return checks.check(
+        shop, checks.RECIPES["cargo"].resolver(shop), consent=Consent("cargo")
+    )
 
 
 class TestCargo:

@@ -3,7 +3,7 @@ from contextlib import nullcontext
 
 import pytest
 
-from upgrade_state import checks
+from upgrade_state import Consent, checks
 from upgrade_state.exceptions import ResolverError
 
 
@@ -14,14 +14,15 @@ def failing(*_):
 class TestCheck:
     def test_checked(self, environment, lock_of):
         """
-        The result of a resolver is recorded, with the recipe that the user ran.
+        The result of a resolver is recorded, with the consent of the user.
         """
         new = lock_of(attrs="24.3.0")
 
-        outcome = checks.check(environment, lambda *_: new, recipe="uv")
+        outcome = checks.check(environment, lambda *_: new, consent=Consent("uv"))
 
         assert checks.Outcome("checked") == outcome
-        assert "uv" == environment.look().information.recipe
+        information = environment.look().information
+        assert ("uv", Consent("uv")) == (information.checker, information.consent)
         assert new == environment.kept_lockfile("new")
 
     def test_asks_the_resolver(self, environment, directory):
@@ -72,7 +73,7 @@ class TestCheck:
         """
         If the lockfile was removed, a new one is no upgrade of it.
         """
-        checks.check(environment, lambda _, old: old, recipe="uv")
+        checks.check(environment, lambda _, old: old, consent=Consent("uv"))
         (directory / "uv.lock").unlink()
         before = environment.look().information
 
@@ -103,11 +104,11 @@ class TestCheck:
 
     def test_no_lockfile_s_name(self, store, directory):
         """
-        Without a lockfile name no lockfile is missing, whichever recipe is recorded.
+        Without a lockfile name no lockfile is missing, whatever the consent is for.
         """
         environment = store.environment(directory)
         with environment.try_check(b"canonical 1") as guard:
-            guard.commit(b"canonical 2", recipe="a manager's own")
+            guard.commit(b"canonical 2", consent=Consent("a manager's own"))
 
         outcome = checks.check(environment, only_if_due=True, max_age=dt.timedelta(0))
 
@@ -157,7 +158,7 @@ class TestCheck:
         ("asked", "words"),
         [
             ({"format": "nothing"}, "nothing"),
-            ({"recipe": ""}, "not a recipe's name"),
+            ({"checker": ""}, "not a checker's name"),
             ({"max_age": dt.timedelta(-1)}, "max_age"),
             ({"retries": [1, -1]}, "retries"),
             ({"retries": [float("nan")]}, "retries"),
@@ -189,32 +190,36 @@ def uv(tmp_path, monkeypatch, lock_of, directory):
     return runs
 
 
-def record(environment, recipe):
+def record(environment, recipe, **options):
     """
     Make a check by a recipe that finds no upgrades.
     """
-    outcome = checks.check(environment, lambda _, old: old, recipe=recipe)
+    consent = None if recipe is None else Consent(recipe, **options)
+    outcome = checks.check(environment, lambda _, old: old, consent=consent)
     assert "checked" == outcome.state
 
 
-class TestRecipeOfTheRecord:
+class TestConsent:
     def test_run(self, environment, uv, lock_of):
         """
-        Without a resolver the recipe that the record names makes the check.
+        Without a resolver the recipe of the consent makes the check.
         """
         record(environment, "uv")
 
         assert checks.Outcome("checked") == checks.check(environment)
         assert lock_of(attrs="24.3.0") == environment.kept_lockfile("new")
-        assert "uv" == environment.look().information.recipe
+        information = environment.look().information
+        assert ("uv", Consent("uv")) == (information.checker, information.consent)
 
     def test_nothing_known(self, environment, uv):
         """
         Without a record nothing is run, and nothing is recorded.
 
-        The recipe of the record counts, not the caller's.
+        The consent of the record counts, not the caller's.
         """
-        assert checks.Outcome("no-recipe") == checks.check(environment, recipe="uv")
+        outcome = checks.check(environment, consent=Consent("uv"))
+
+        assert checks.Outcome("no-consent") == outcome
         assert not uv.exists()
         assert environment.look().information is None
 
@@ -226,7 +231,7 @@ class TestRecipeOfTheRecord:
         before = environment.look().information
 
         outcome = checks.check(environment, only_if_due=True, max_age=dt.timedelta(0))
-        assert ("no-recipe", "expired") == (outcome.state, outcome.freshness.reason)
+        assert ("no-consent", "expired") == (outcome.state, outcome.freshness.reason)
         assert not uv.exists()
         assert before == environment.look().information
 
@@ -240,7 +245,7 @@ class TestRecipeOfTheRecord:
         assert "failed" == outcome.state
         assert "There is no recipe 'zuv'; recipes:" in outcome.error.message
         assert outcome.error.message == environment.look().information.failure.message
-        assert "zuv" == environment.look().information.recipe
+        assert Consent("zuv") == environment.look().consent
 
     def test_withdrawn(self, environment, uv):
         """
@@ -248,15 +253,16 @@ class TestRecipeOfTheRecord:
         """
         record(environment, "uv")
         assert environment.look().freshness(max_age=dt.timedelta(0)).due
-        assert environment.forget()
+        assert environment.withdraw_consent()
+        before = environment.look().information
 
-        outcome = checks.check(environment, only_if_due=True)
-        assert ("no-recipe", "never-checked") == (
+        outcome = checks.check(environment, only_if_due=True, max_age=dt.timedelta(0))
+        assert ("no-consent", "expired") == (
             outcome.state,
             outcome.freshness.reason,
         )
         assert not uv.exists()
-        assert environment.look().information is None
+        assert before == environment.look().information
 
     def test_not_due(self, environment, uv):
         """

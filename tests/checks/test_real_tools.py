@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from upgrade_state import StateStore, checks
+from upgrade_state import Consent, StateStore, checks
 from upgrade_state.checks import _sandbox
 
 pytestmark = pytest.mark.network
@@ -309,7 +309,7 @@ def _check(tool, dated, scratches):
         environment = StateStore().environment(shop, recipe.lockfile)
 
         resolver = recipe.resolver(environment, **options)
-        outcome = checks.check(environment, resolver, recipe=recipe.name)
+        outcome = checks.check(environment, resolver, consent=Consent(recipe.name))
 
         assert before == contents(shop)
         assert [] == list(scratches.glob("upgrade-state-*"))
@@ -357,7 +357,9 @@ class Registry(BaseHTTPRequestHandler):
 def check_npm(directory):
     environment = StateStore().environment(directory, "package-lock.json")
     recipe = checks.RECIPES["npm"]
-    return checks.check(environment, recipe.resolver(environment), recipe="npm")
+    return checks.check(
+        environment, recipe.resolver(environment), consent=Consent("npm")
+    )
 
 
 class TestRealTools:

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from upgrade_state import checks
+from upgrade_state import Consent, checks
 
 PROJECT = """\
 [project]
@@ -122,7 +122,7 @@ class TestStandIn:
             limit = dt.timedelta(seconds=2)
             resolver = checks.RECIPES["uv"].resolver(environment, timeout=limit)
             before = (directory / "uv.lock").read_bytes()
-            outcome = checks.check(environment, resolver, recipe="uv")
+            outcome = checks.check(environment, resolver, consent=Consent("uv"))
             assert before == (directory / "uv.lock").read_bytes()
             message = environment.look().information.failure.message
             assert message == outcome.error.message
@@ -145,7 +145,7 @@ class TestStandIn:
         resolver = checks.RECIPES["uv"].resolver(environment, copies=["y"])
 
         assert checks.Outcome("checked") == checks.check(
-            environment, resolver, recipe="uv"
+            environment, resolver, consent=Consent("uv")
         )
         assert (directory / "seen").read_text().split() == [
             *("lock", "--upgrade", "--no-progress", "UV_INDEX", "UV_PYTHON_DOWNLOADS"),
@@ -200,7 +200,7 @@ class TestRealUv:
 
     def check(self, environment, recipe=checks.RECIPES["uv"]):
         resolver = recipe.resolver(environment)
-        outcome = checks.check(environment, resolver, recipe=recipe.name)
+        outcome = checks.check(environment, resolver, consent=Consent(recipe.name))
         assert checks.Outcome("checked") == outcome
 
     @pytest.mark.skipif(not shutil.which("bwrap"), reason="no bwrap here")

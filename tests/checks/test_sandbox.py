@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from upgrade_state import checks
+from upgrade_state import Consent, checks
 from upgrade_state.checks import Command, _sandbox, recipe_named
 
 pytestmark = pytest.mark.skipif(
@@ -313,8 +313,9 @@ class TestRecipe:
         recipe = recipe_named("uv").in_sandbox()
         resolver = recipe.resolver(environment)
 
-        for options in ({"resolver": resolver, "recipe": recipe.name}, {}):
+        consent = Consent(recipe.name)
+        for options in ({"resolver": resolver, "consent": consent}, {}):
             outcome = checks.check(environment, **options)
             assert checks.Outcome("checked") == outcome
-            assert "uv+sandbox" == environment.look().recipe
+            assert consent == environment.look().consent
         assert not (directory / "x").exists()

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+import helpers
 from helpers import meanwhile
-from upgrade_state import StateStore, checks
+from upgrade_state import Consent, StateStore, checks
 from upgrade_state.exceptions import (
     ResolverError,
     StateReadError,
@@ -61,8 +62,7 @@ def failing(*_):
 
 
 def commit(environment, **more):
-    with environment.try_check() as guard:
-        guard.commit(b"new", **more)
+    helpers.commit(environment, **({"now": None} | more))
 
 
 def until_cancelled(*_):
@@ -350,7 +350,7 @@ class TestSkipped:
         """
         If the lockfile was removed, no check begins, and no thread.
         """
-        commit(few[0], recipe="uv")
+        commit(few[0], by="uv")
         before = Path(few[0].record_path).read_bytes()
         Path(few[0].path, "pins.lock").unlink()
         seen = []
@@ -406,7 +406,7 @@ class TestSkipped:
         """
         The observer gets the record after each check, and the results keep none.
         """
-        commit(few[0], recipe="uv")
+        commit(few[0], by="uv")
         seen = {}
 
         def observe(environment, result):
@@ -417,7 +417,7 @@ class TestSkipped:
 
         looks = [seen[environment.key].information for environment in few]
         assert ["fresh", "failed", *["checked"] * 3] == states(results)
-        assert ("uv", "no network") == (looks[0].recipe, looks[1].failure.message)
+        assert ("uv", "no network") == (looks[0].checker, looks[1].failure.message)
         assert [1] * 3 == [look.generation for look in looks[2:]]
         assert {None} == {result.outcome.look for result in results}
 
@@ -444,36 +444,34 @@ class TestSkipped:
 class TestRecipes:
     def test_by_the_record(self, environment, directory, fake_uv, store):
         """
-        Without a resolver the recipe of the record is used, and stays in it.
+        Without a resolver the recipe of the consent is used, which stays.
         """
         (directory / "pyproject.toml").touch()
-        commit(environment, recipe="uv")
+        commit(environment, by="uv")
 
         results = checks.check_all(store, max_age=AT_ONCE)
 
         assert ["checked"] == states(results)
-        assert ("uv", 2) == (
-            environment.look().information.recipe,
-            environment.look().information.generation,
-        )
+        look = environment.look()
+        assert (Consent("uv"), 2) == (look.consent, look.information.generation)
 
-    def test_no_recipe(self, few, store):
+    def test_no_consent(self, few, store):
         """
-        If the record names no recipe, nothing is run, whether a check is due or not.
+        Without consent nothing is run, whether a check is due or not.
         """
         commit(few[0])
         fresh = checks.check_all(few[:1])
         results = checks.check_all(few[:2], max_age=AT_ONCE)
 
         assert ["fresh"] == states(fresh)
-        assert ["no-recipe"] * 2 == states(results)
+        assert ["no-consent"] * 2 == states(results)
         assert [1] == [e.look().information.generation for e in store]
 
     def test_unreadable(self, few, monkeypatch):
         """
         A record that may not be read is a failure with a path.
         """
-        commit(few[0], recipe="uv")
+        commit(few[0], by="uv")
         monkeypatch.setattr("os.geteuid", lambda: 4711)
 
         (result,) = checks.check_all(few[:1])

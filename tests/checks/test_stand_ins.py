@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from upgrade_state import StateStore, checks
+from upgrade_state import Consent, StateStore, checks
 from upgrade_state.checks import RECIPES
 
 UV = ("uv.lock", 'version = 1\n[[package]]\nname = "x"\nversion = "{}"\n')
@@ -154,9 +154,9 @@ class TestStandIns:
         recipe = checks.recipe_for(environment.lockfile_name, environment.path)
         resolver = recipe.resolver(environment)
 
-        outcome = checks.check(environment, resolver, recipe=recipe.name)
+        outcome = checks.check(environment, resolver, consent=Consent(recipe.name))
         assert checks.Outcome("checked") == outcome
-        assert name == environment.look().recipe
+        assert Consent(name) == environment.look().consent
         assert ["x"] == [u.name for u in environment.upgrades()]
         assert before == lockfile.read_text()
         assert [] == list(scratches.iterdir())
@@ -185,7 +185,9 @@ class TestMissing:
         fill(directory, {recipe.manifests[0]: "", recipe.lockfile: ""})
         environment = StateStore().environment(directory, recipe.lockfile)
 
-        outcome = checks.check(environment, recipe.resolver(environment), recipe=name)
+        outcome = checks.check(
+            environment, recipe.resolver(environment), consent=Consent(name)
+        )
 
         line = f"There is no command {recipe.argv[0]!r}; {recipe.needs}"
         assert line == outcome.error.message

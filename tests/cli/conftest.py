@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
+import helpers
 import upgrade_state
 from helpers import DAY, fail, refuse_path
 from upgrade_state import StateStore
@@ -104,8 +105,7 @@ def failing(environment):
 
 
 def commit(environment, new, **more):
-    with environment.try_check() as guard:
-        assert guard.commit(new, **more)
+    assert helpers.commit(environment, new, **({"now": None} | more))
 
 
 @pytest.fixture(name="commit")

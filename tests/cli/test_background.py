@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from helpers import log_after_end, wait_until
+from upgrade_state import Consent
 
 LINE = (
     "1 version change available in 'shop'."
@@ -81,7 +82,7 @@ def desk(environment, commit, lock_of, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", f"{commands}{os.pathsep}{os.environ['PATH']}")
     Path(environment.path, "pyproject.toml").write_text("[project]\nname = 'shop'\n")
     old = lock_of(attrs="24.2.0", idna="3.9")
-    commit(environment, old, recipe="uv", now=LONG_AGO)
+    commit(environment, old, by="uv", now=LONG_AGO)
     yield desk
     desk.hold.unlink(missing_ok=True)
     if desk.log.exists():
@@ -100,7 +101,7 @@ class TestNotify:
         assert (0, "", "") == (result.status, result.out, result.err)
         assert desk.starts.read_text().startswith("-P -m upgrade_state _background ")
         assert 2 == desk.generation
-        assert "uv" == desk.environment.look().information.recipe
+        assert Consent("uv") == desk.environment.look().consent
         assert f"upgrade-state: {desk.environment.path} (uv.lock): checked\n" in log
         assert LINE == run("notify").err
 
@@ -108,7 +109,7 @@ class TestNotify:
         """
         For how long a check is good may be said; it holds for the check as well.
         """
-        commit(desk.environment, lock_of(attrs="25"), recipe="uv")
+        commit(desk.environment, lock_of(attrs="25"), by="uv")
         words = ("notify", "--check", "--max-age")
 
         run(*words, "1h")
@@ -121,7 +122,7 @@ class TestNotify:
         """
         The duration may be longer than a record's years.
         """
-        commit(desk.environment, b"new", recipe="uv", now=LONG_AGO)
+        commit(desk.environment, b"new", by="uv", now=LONG_AGO)
         Path(desk.environment.path, "uv.lock").write_bytes(lock_of(idna="3.9"))
 
         run("notify", "--check", "--max-age", "99999999d")
@@ -145,16 +146,16 @@ class TestNotify:
 
 class TestConsent:
     def not_due(self, desk, commit, _):
-        commit(desk.environment, b"x", recipe="uv")
+        commit(desk.environment, b"x", by="uv")
 
     def no_lockfile(self, desk, *_):
         Path(desk.environment.path, "uv.lock").unlink()
 
-    def by_a_command(self, desk, commit, _):
-        commit(desk.environment, b"x", now=LONG_AGO)
+    def withdrawn(self, desk, *_):
+        assert desk.environment.withdraw_consent()
 
     def corrupt(self, desk, *_):
-        Path(desk.environment.record_path).write_bytes(b'{"recipe": "uv"}')
+        Path(desk.environment.record_path).write_bytes(b'{"consent": {"recipe": "uv"}}')
 
     def untrusted(self, desk, *_):
         Path(desk.environment.record_path).parent.chmod(0o777)
@@ -169,7 +170,7 @@ class TestConsent:
         path = Path(desk.environment.path, "uv.lock")
         bare = desk.environment.store.environment(path.parent)
         path.rename(path.with_name("other.txt"))
-        commit(bare, b"x", recipe="uv", now=LONG_AGO)
+        commit(bare, b"x", by="uv", now=LONG_AGO)
 
     @pytest.mark.parametrize(
         ("change", "words"),
@@ -179,7 +180,7 @@ class TestConsent:
             (None, ("--check", "--explain")),
             (not_due, ("--check",)),
             (no_lockfile, ("--check", "--lockfile=uv.lock", ".")),
-            (by_a_command, ("--check",)),
+            (withdrawn, ("--check",)),
             (corrupt, ("--check",)),
             (untrusted, ("--check",)),
             (forgotten, ("--check",)),
@@ -204,7 +205,7 @@ class TestConsent:
         A check may create the first lockfile.
         """
         (shop / "uv.lock").unlink()
-        commit(desk.environment, b"x", recipe="uv", now=LONG_AGO)
+        commit(desk.environment, b"x", by="uv", now=LONG_AGO)
 
         run("notify", "--check", "--lockfile=uv.lock", shop)
 
@@ -286,14 +287,14 @@ class TestConsent:
         The consent to a sandbox is none to do without.
         """
         old = lock_of(attrs="24.2.0", idna="3.9")
-        commit(desk.environment, old, recipe="uv+sandbox", now=LONG_AGO)
+        commit(desk.environment, old, by="uv+sandbox", now=LONG_AGO)
         monkeypatch.setenv("PATH", str(desk.runs.parent / "bin"))
 
         run("notify", "--check")
 
         assert "There is no command 'bwrap'" in desk.ended()
         assert "'bwrap'" in desk.environment.look().information.failure.message
-        assert "uv+sandbox" == desk.environment.look().information.recipe
+        assert "uv+sandbox" == desk.environment.look().consent.recipe
         assert not desk.runs.exists()
 
 
@@ -312,7 +313,7 @@ class TestBackground:
         """
         No check is made if none is due, which is no failure.
         """
-        commit(desk.environment, lock_of(attrs="25"), recipe="uv")
+        commit(desk.environment, lock_of(attrs="25"), by="uv")
 
         result = background()
 
@@ -503,7 +504,7 @@ class TestGone:
         """
         If the lockfile was removed, no check starts, and the result is kept.
         """
-        commit(environment, lock_of(attrs="24.3.0", idna="3.9"), recipe="uv")
+        commit(environment, lock_of(attrs="24.3.0", idna="3.9"), by="uv")
         (shop / "uv.lock").unlink()
         before = Path(environment.record_path).read_bytes()
 
@@ -551,13 +552,13 @@ class TestShow:
         assert words in run("show").out
         assert json.loads(run("show", "--json").out)["background"] is False
 
-    def test_command(self, desk, run, commit):
+    def test_withdrawn(self, desk, run):
         """
-        A last check that was not made by a recipe.
+        So is the fact that there is no consent.
         """
-        commit(desk.environment, b"x")
+        desk.environment.withdraw_consent()
 
-        words = "only when you run upgrade-state check: the last check was made without"
+        words = "only when you run upgrade-state check: no check by a recipe has given"
         assert words in run("show").out
 
     def test_failed(self, failing, run):

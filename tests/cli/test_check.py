@@ -6,9 +6,14 @@ import sys
 import pytest
 
 from helpers import refuse
-from upgrade_state import CheckGuard, StateStore, checks
+from upgrade_state import CheckGuard, Consent, StateStore, checks
 
 CHOICES = ", ".join(sorted(checks.RECIPES))
+
+CONSENT = (
+    "upgrade-state: the hook may repeat this check from now on;"
+    " to stop it: upgrade-state forget {}\n"
+)
 
 PATH = os.environ["PATH"]
 
@@ -32,7 +37,7 @@ def fake_uv(tmp_path, monkeypatch, shop):
 class TestCheck:
     def test_command(self, environment, run, python):
         """
-        A command's result is printed and remembered, without a recipe.
+        A command's result is printed and remembered, without consent.
         """
         result = run("check", *python(UPGRADE))
 
@@ -42,21 +47,23 @@ class TestCheck:
             "    attrs: 24.2.0 -> 24.3.0\n"
         ) == result.out
         assert "" == result.err
-        assert None is environment.look().information.recipe
+        information = environment.look().information
+        assert (None, None) == (information.checker, information.consent)
 
     def test_recipe(self, environment, run, fake_uv):
         """
-        Without a command the recipe is used, and remembered.
+        Without a command the recipe is used, which is consent to repeat it.
         """
         result = run("check", ".", "--timeout", "1m")
 
-        assert (0, "") == (result.status, result.err)
+        assert (0, CONSENT.format(environment.path)) == (result.status, result.err)
         assert (
             f"{environment.path} (uv.lock): 1 version change\n"
             "    attrs: 24.2.0 -> 24.3.0\n"
             "    to upgrade: uv lock --upgrade (details: uv lock --upgrade --dry-run)\n"
         ) == result.out
-        assert "uv" == environment.look().information.recipe
+        information = environment.look().information
+        assert ("uv", Consent("uv")) == (information.checker, information.consent)
 
     def test_named_recipe(self, environment, shop, run, fake_uv):
         """
@@ -66,8 +73,8 @@ class TestCheck:
 
         result = run("check", "--recipe", "uv")
 
-        assert (0, "") == (result.status, result.err)
-        assert "uv" == environment.look().information.recipe
+        assert (0, CONSENT.format(shop)) == (result.status, result.err)
+        assert "uv" == environment.look().consent.recipe
 
     def test_lockfile_to_be_made(self, environment, shop, run, lock_of, fake_uv):
         """
@@ -79,7 +86,8 @@ class TestCheck:
         words = ("check", "--recipe", "uv")
 
         results = [run(*words, where) for where in (shop / "uv.lock", "uv.lock")]
-        assert [(0, ""), (0, "")] == [(r.status, r.err) for r in results]
+        told = (0, CONSENT.format(shop))
+        assert [told, (0, "")] == [(r.status, r.err) for r in results]
         assert 2 == environment.look().information.generation
         (shop / "pyproject.toml").unlink()
         assert "neither uv.lock nor pyproject.toml" in run(*words, "uv.lock").err
@@ -170,8 +178,8 @@ class TestCheck:
 
         result = run("check", "--sandbox")
 
-        assert (0, "") == (result.status, result.err)
-        assert "uv+sandbox" == environment.look().information.recipe
+        assert (0, CONSENT.format(environment.path)) == (result.status, result.err)
+        assert "uv+sandbox" == environment.look().consent.recipe
         assert 0 == run("check", "--sandbox", "--recipe", "uv+sandbox").status
 
     def test_does_not_ask(self, environment, run, python):
@@ -225,7 +233,7 @@ class TestCheck:
         assert "attrs" in result.out
         assert (
             "upgrade-state: no recipe for manifest.lock;"
-            f" give a COMMAND after --; recipes: {CHOICES}\n"
+            f" give a COMMAND after --; recipes: {CHOICES}\n{CONSENT.format(shop)}"
         ) == result.err
 
     @pytest.mark.parametrize(
@@ -301,15 +309,15 @@ class TestCheck:
 
             assert (2, f"upgrade-state: {words}\n") == (result.status, result.err)
 
-    def test_consent_ends(self, environment, run, fake_uv, python):
+    def test_consent_stays(self, environment, run, fake_uv, python):
         """
-        A COMMAND that ends the consent prints so, once.
+        A check with a COMMAND leaves the consent as it is, and says nothing of it.
         """
         run("check")
-        words = ("check", *python(UPGRADE))
 
-        told = "its checks no longer start automatically"
-        assert [True, False] == [told in run(*words).err for _ in range(2)]
+        assert "" == run("check", *python(UPGRADE)).err
+        information = environment.look().information
+        assert (None, Consent("uv")) == (information.checker, information.consent)
 
     def test_broken_recipe(self, shop, run, tmp_path, monkeypatch):
         """
@@ -442,13 +450,3 @@ class TestRecord:
 
         assert "its lockfile is another one than old" in result.err
         assert silent == environment.look().verdict().reason
-
-    def test_consent_ends(self, environment, run, commit):
-        """
-        A result from elsewhere that ends the consent prints so, once.
-        """
-        commit(environment, b"", recipe="uv")
-        words = ("record", "--old", "uv.lock", "--new", "uv.lock")
-
-        told = "its checks no longer start automatically"
-        assert [True, False] == [told in run(*words).err for _ in range(2)]

@@ -61,19 +61,19 @@ class TestAll:
         assert sorted(
             f"{e.path} (pins.lock): the lockfile would change" for e in many
         ) == sorted(result.out.splitlines())
-        assert {None} == {e.look().information.recipe for e in many}
+        assert {None} == {e.look().consent for e in many}
 
     def test_recipe(self, many, run, shop, commit, fake_uv):
         """
         Without a command each is checked by its own recipe, or not at all.
         """
         (shop / "pyproject.toml").touch()
-        commit(StateStore().environment(shop, "uv.lock"), b"", recipe="uv")
+        commit(StateStore().environment(shop, "uv.lock"), b"", by="uv")
 
         result = run("check", "--all", "--max-age", "0")
 
         assert (0, f"{shop} (uv.lock): no upgrades\n") == (result.status, result.out)
-        assert "upgrade-state: 1 checked, 5 without a recipe\n" == result.err
+        assert "upgrade-state: 1 checked, 5 without consent\n" == result.err
 
     def test_goes_on(self, many, run, python):
         """

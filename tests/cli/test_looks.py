@@ -79,7 +79,7 @@ def test_one_read(checked, opens, commit, lock_of, words, recipe):
     """
     A command opens a record once, apart from reads under a lock.
     """
-    commit(checked, lock_of(attrs="25.1", idna="3.9"), recipe=recipe)
+    commit(checked, lock_of(attrs="25.1", idna="3.9"), by=recipe)
 
     assert 1 == opens(words)
 

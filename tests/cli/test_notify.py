@@ -43,7 +43,7 @@ class TestNotify:
         """
         After a check by a recipe, the notice names the command for details.
         """
-        commit(environment, lock_of(attrs="25.1", idna="3.9"), recipe="uv")
+        commit(environment, lock_of(attrs="25.1", idna="3.9"), by="uv")
         told = LINE.strip() + " Run 'uv lock --upgrade --dry-run' for details.\n"
 
         assert [told, ""] == [run("notify").err, run("notify").err]
@@ -53,7 +53,7 @@ class TestNotify:
         """
         A recipe that is not installed adds no details; a sandbox changes none.
         """
-        commit(environment, lock_of(attrs="25.1", idna="3.9"), recipe=recipe)
+        commit(environment, lock_of(attrs="25.1", idna="3.9"), by=recipe)
 
         assert ("for details" in run("notify").err) == (recipe != "gone")
 
@@ -149,7 +149,7 @@ class TestNotify:
         """
         The tool may be missing: then the notice does not name its command.
         """
-        commit(environment, (shop / "uv.lock").read_bytes(), recipe="uv")
+        commit(environment, (shop / "uv.lock").read_bytes(), by="uv")
         failing(0)
 
         told = run("notify", "--could-not-check=0").err

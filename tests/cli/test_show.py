@@ -53,7 +53,7 @@ class TestShow:
         """
         Recipe, snooze and failure are shown where they are.
         """
-        commit(environment, b"x", recipe="uv")
+        commit(environment, b"x", by="uv")
         environment.snooze(dt.datetime(2999, 1, 2, 3, 4, 5, tzinfo=dt.UTC))
         for _ in range(2):
             with pytest.raises(ZeroDivisionError), environment.try_check():
@@ -61,7 +61,7 @@ class TestShow:
 
         out = run("show").out
 
-        assert "(just now), by the recipe uv\n" in out
+        assert "(just now), by uv\n" in out
         assert "found:    the lockfile would change\n" in out
         assert "snoozed:  until 2999-01-02 03:04:05 UTC\n" in out
         assert "failed:   2 times since 20" in out

@@ -282,7 +282,7 @@ class TestErrors:
         for name in ("pyproject.toml", "Cargo.toml"):
             (shop / name).touch()
         environment = StateStore().environment(shop, "Cargo.lock")
-        commit(environment, b"version = 4\n", recipe="cargo")
+        commit(environment, b"version = 4\n", by="cargo")
         return environment
 
     @contextlib.contextmanager

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, assert_type
 from upgrade_state import (
     CheckFailure,
     CheckGuard,
+    Consent,
     EnvironmentState,
     Freshness,
     Look,
@@ -78,7 +79,7 @@ assert_type(look.error, UpgradeStateError | None)
 assert_type(look.is_corrupt, bool)
 assert_type(look.lockfile_changed, bool)
 assert_type(look.missing, Literal["directory", "lockfile"] | None)
-assert_type(look.recipe, str | None)
+assert_type(look.consent, Consent | None)
 assert_type(look.summary("linux-64"), str | None)
 assert_type(look.upgrades(), tuple[lockfiles.Upgrade, ...])
 assert_type(look.kept_lockfile("old"), bytes | None)
@@ -96,7 +97,12 @@ with shop.try_check() as check:
         assert_type(check.commit(b""), bool)
         assert_type(check.look(), Look)
         row = lockfiles.Upgrade("curl", "version", old=("8.0",), new=("8.1",))
-        check.commit(b"", format="uv", upgrades=[row], recipe="uv", now=now)
+        assert_type(check.consent, Consent | None)
+        consent = Consent("uv", copy=["src/shop.py"], env=("UV_*",))
+        assert_type(consent.copy, tuple[str, ...])
+        check.commit(b"", format="uv", upgrades=[row], checker="uv", now=now)
+        check.commit(b"", consent=consent)
+        check.commit(b"", consent="uv")  # type: ignore[arg-type] # not a name
         check.commit(b"", direct={"curl"})
         check.commit(b"", direct=None)
         check.commit(b"", direct=1)  # type: ignore[arg-type] # names
@@ -107,6 +113,8 @@ if information is not None:
     assert_type(information.last_checked, dt.datetime | None)
     assert_type(information.result, UpgradeResult | None)
     assert_type(information.failure, CheckFailure | None)
+    assert_type(information.checker, str | None)
+    assert_type(information.consent, Consent | None)
     assert_type(information.failure_notified, dt.datetime | None)
     if information.result is not None and information.result.counts is not None:
         assert_type(information.result.counts["*"].version, int)
@@ -116,6 +124,7 @@ assert_type(shop.kept_lockfile("new"), bytes | None)
 assert_type(shop.snooze(now), bool)
 assert_type(shop.snooze(None), bool)
 assert_type(shop.expire(), bool)
+assert_type(shop.withdraw_consent(), bool)
 assert_type(shop.forget(), bool)
 
 for environment in store:
@@ -139,6 +148,7 @@ result = checks.check_all(store, timeout=day, on_error="stop", restart=True)[0]
 assert_type(result, checks.Result)
 assert_type(result.path, str | None)
 assert_type(result.outcome, checks.Outcome)
+checks.check(shop, checks.RECIPES["uv"].resolver(shop), consent=Consent("uv"))
 checks.check_all([shop], lambda _, old: old or b"", jobs=2, observe=print)
 checks.check_all([shop], on_error="explode")  # type: ignore[arg-type] # misspelt
 

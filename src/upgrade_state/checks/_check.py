@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable
 
-    from upgrade_state import EnvironmentState, Freshness, Look
+    from upgrade_state import Consent, EnvironmentState, Freshness, Look
 
 
 class Resolver(Protocol):
@@ -51,12 +51,13 @@ class Resolver(Protocol):
 OutcomeState: TypeAlias = Literal[
     "checked",
     "fresh",
+    "just-checked",
     "backing-off",
     "busy",
     "dropped",
     "failed",
     "cancelled",
-    "no-recipe",
+    "no-consent",
     "gone",
 ]
 
@@ -68,13 +69,13 @@ class Outcome:
 
     Attributes:
         state: ``checked``: the result is stored, and on disk. ``fresh``,
-            ``backing-off``: no check is due, as decided under the check lock.
-            ``busy``: another process is checking. ``dropped``: another check was
-            committed meanwhile. ``failed``: there is no new lockfile, which is
-            recorded. ``cancelled``: nothing is recorded. ``no-recipe``: the record
-            names no recipe, so nothing was run. ``gone``: the lockfile of the last
-            check was removed (only asked if a check by the recipe of the record has
-            to be due) or, in `check_all`, the directory.
+            ``just-checked``, ``backing-off``: no check is due, as decided under the
+            check lock. ``busy``: another process is checking. ``dropped``: another
+            check was committed meanwhile. ``failed``: there is no new lockfile.
+            ``cancelled``: nothing is recorded. ``no-consent``: the user has run no
+            recipe in this directory, so nothing was run. ``gone``: the directory or
+            the lockfile of the last check was removed (only asked if a check by
+            consent has to be due, and in `check_all`).
 
         error: Why the check failed. None: it did not.
 
@@ -95,7 +96,8 @@ def check(  # noqa: PLR0912, PLR0913 - the public door
     environment: EnvironmentState,
     resolver: Resolver | None = None,
     *,
-    recipe: str | None = None,
+    consent: Consent | None = None,
+    checker: str | None = None,
     format: str | None = None,  # noqa: A002 - the field's own word
     only_if_due: bool = False,
     max_age: dt.timedelta | None = None,
@@ -106,12 +108,16 @@ def check(  # noqa: PLR0912, PLR0913 - the public door
     Make one check of *environment* and record its result.
 
     Args:
-        resolver: Produces the new lockfile. None: the recipe that the record names
-            once the check lock is held, which the user ran on purpose. If the
-            record names none, nothing is run.
+        resolver: Produces the new lockfile. None: repeat the recipe of the consent
+            that holds once the check lock is held, with its options. If there is no
+            consent, nothing is run.
 
-        recipe: The name of the recipe that *resolver* is, if the user runs it on
-            purpose. None: it is no recipe, so no later check starts automatically.
+        consent: The recipe that *resolver* is, and its options, if the user runs it
+            on purpose; recorded if the check succeeds. None: the record's consent
+            stays as it is.
+
+        checker: The name of the recipe or manager that *resolver* is, for display.
+            None: the recipe of the consent, or unknown.
 
         format: The format of the lockfile. None: the one that its name says, or
             that of the recipe if *resolver* is None.
@@ -130,27 +136,30 @@ def check(  # noqa: PLR0912, PLR0913 - the public door
             waited for, and its result is stored.
 
     Returns:
-        How the check has ended. A failure is recorded.
+        How the check has ended. A failure is recorded, unless the record has
+        consent to another recipe than this *checker*: that recipe does not back off
+        because of another resolver.
 
     Raises:
         UpgradeStateError: The store could not be read, locked or written. The
             result of the last check is kept.
-        ValueError: There is no such format, *recipe* is no name, or *max_age* or
+        ValueError: There is no such format, *checker* is no name, or *max_age* or
             one of *retries* is negative. Nothing was run.
-        Exception: Any other exception of *resolver*, once it is recorded as the
-            failure of the check.
+        Exception: Any other exception of *resolver*, which is a failure, too.
         KeyboardInterrupt: Nothing is recorded, and nothing is left behind.
     """
     # A mistake of the caller must not pass for a failed check.
-    if recipe is not None and not _record.is_short_name(recipe):
-        raise ValueError(f"not a recipe's name: {recipe!r}")
+    if checker is not None and not _record.is_short_name(checker):
+        raise ValueError(f"not a checker's name: {checker!r}")
     if format is not None:
         lockfiles.read(b"", format=format)  # raises the ValueError
     if max_age is not None:
         _durations.whole_seconds(max_age, "max_age")
     if not isinstance(retries, Iterator) and not all(s >= 0 for s in retries):
         raise ValueError(f"retries must be seconds, zero or more: {retries!r}")
-    guard = freshness = error = None
+    if checker is None and consent is not None:
+        checker = consent.recipe
+    guard = freshness = error = unrecorded = None
     state: OutcomeState
     try:
         if cancellation is not None:
@@ -161,31 +170,55 @@ def check(  # noqa: PLR0912, PLR0913 - the public door
             look = guard.look()
             if only_if_due:
                 # From no lockfile, the recipe would make one that has no upgrades.
-                has_lost_it = guard.old_lockfile is None and look.missing == "lockfile"
-                if resolver is None and has_lost_it:
+                if resolver is None and guard.old_lockfile is None and look.missing:
                     return Outcome("gone", look=look)
                 freshness = guard.freshness(max_age=max_age)
-                if not freshness.due:
-                    state = "fresh" if freshness.reason == "fresh" else "backing-off"
-                    return Outcome(state, None, freshness, look)
+                if freshness.reason in ("fresh", "just-checked", "backing-off"):
+                    return Outcome(freshness.reason, None, freshness, look)
             if resolver is None:
-                recipe = guard.recipe
-                if recipe is None:
-                    return Outcome("no-recipe", None, freshness, look)
-                known = recipe_named(recipe)
-                resolver, format = known.resolver(environment), known.format  # noqa: A001
-                try:
-                    lockfiles.read(b"", format=format)
-                except ValueError as unknown:
-                    raise ResolverError(str(unknown), None) from unknown
-            new = _resolve(environment, guard.old_lockfile, resolver, format, retries)
-            is_stored = guard.commit(new, format=format, recipe=recipe)
-            state = "checked" if is_stored else "dropped"
+                if guard.consent is None:
+                    return Outcome("no-consent", None, freshness, look)
+                consent, checker = None, guard.consent.recipe
+                resolver, format = _repeated(environment, guard.consent)  # noqa: A001
+            other = look.record and look.record["consent"]
+            try:
+                new = _resolve(
+                    environment, guard.old_lockfile, resolver, format, retries
+                )
+            except Exception as failure:
+                if other is None or other["recipe"] == checker:
+                    raise
+                unrecorded = failure
+            else:
+                is_stored = guard.commit(
+                    new, format=format, checker=checker, consent=consent
+                )
+                state = "checked" if is_stored else "dropped"
+        if unrecorded is not None:
+            raise unrecorded
     except Cancelled:
         state = "cancelled"
     except ResolverError as failure:
         state, error = "failed", failure
     return Outcome(state, error, freshness, None if guard is None else guard.look())
+
+
+def _repeated(
+    environment: EnvironmentState, consent: Consent
+) -> tuple[Resolver, str | None]:
+    """
+    Return the resolver that a consent is for, and the format of its lockfile.
+
+    Raises:
+        ResolverError: There is no such recipe any more, or an option is not usable.
+    """
+    recipe = recipe_named(consent.recipe)
+    try:
+        lockfiles.read(b"", format=recipe.format)
+        resolver = recipe.resolver(environment, copies=consent.copy, passes=consent.env)
+    except ValueError as unusable:
+        raise ResolverError(str(unusable), None) from unusable
+    return resolver, recipe.format
 
 
 def _resolve(

@@ -99,16 +99,16 @@ def check_all(  # noqa: PLR0913 - the public door
     Check all *environments* whose check is due, several at once.
 
     Returns only when every check has ended. No thread outlives the call, and no
-    process of a `Command`. An environment that is fresh or backing off is skipped, so
-    a second call continues an interrupted one. In the main thread, Ctrl-C at any
+    process of a `Command`. An environment whose check is not due is skipped, so a
+    second call continues an interrupted one. In the main thread, Ctrl-C at any
     instant cancels everything; `KeyboardInterrupt` is raised once it has ended.
 
     Args:
         environments: For example a `StateStore`. They are taken one by one, as
             threads become free.
 
-        resolver: For all environments; several threads call it at once. None: the
-            recipe that each record names, as in `check`.
+        resolver: For all environments; several threads call it at once. None: for
+            each environment the recipe of its consent, as in `check`.
 
         jobs: How many checks run at once. None: 4 per core, at most 8.
 
@@ -296,11 +296,11 @@ class _Scope:
         if obstacle == "gone":
             return Outcome("gone", look=look)
         freshness = look.freshness(max_age=self.max_age)
-        if freshness.reason in ("fresh", "backing-off"):
+        if freshness.reason in ("fresh", "just-checked", "backing-off"):
             return Outcome(freshness.reason, None, freshness, look)
         return None if obstacle is None else Outcome(obstacle, None, freshness, look)
 
-    def _obstacle(self, look: Look) -> Literal["gone", "no-recipe"] | None:
+    def _obstacle(self, look: Look) -> Literal["gone", "no-consent"] | None:
         """
         Return why an environment cannot be checked, even if a check is due.
         """
@@ -310,7 +310,7 @@ class _Scope:
         if look.missing:
             return "gone"
         # If the record cannot be read, the check fails with the reason.
-        return None if look.error or look.recipe else "no-recipe"
+        return None if look.error or look.consent else "no-consent"
 
     def _check(self, environment: EnvironmentState) -> tuple[Outcome, float]:
         """

@@ -88,22 +88,23 @@ def notify(
 
 def recipe_of(look: "Look") -> "Recipe | None":
     """
-    Return the recipe that the record names; None: it names none that is installed.
+    Return the recipe that made the last check; None: none that is installed.
     """
-    if look.recipe is None:
+    checker = look.record and look.record["checker"]
+    if not checker:
         return None
     from upgrade_state import checks
     from upgrade_state.exceptions import ResolverError
 
     try:
-        return checks.recipe_named(look.recipe)
+        return checks.recipe_named(checker)
     except ResolverError:
         return None
 
 
 def start_checks(looks: "list[Look]", *, max_age: "dt.timedelta | None" = None) -> None:
     """
-    Start a background check of each environment that is due and has a recipe.
+    Start a background check of each environment that is due and has consent.
 
     Args:
         looks: A look at each environment.
@@ -113,7 +114,10 @@ def start_checks(looks: "list[Look]", *, max_age: "dt.timedelta | None" = None) 
     for look in looks:
         path, name = look.environment.path, look.environment.lockfile_name
         # Entering a directory is no consent: resolving can run code of the project.
-        if look.recipe is None or not path or name is None or look.missing:
+        if not look.record or not look.record["consent"] or not path or name is None:
+            continue
+        # Examining the directory takes longer than the rest: once a check is due.
+        if not look.freshness(max_age=max_age).due or not look.consent or look.missing:
             continue
         # -P: no module is imported from the directory that was entered.
         argv = [sys.executable or "python3", "-P", "-m", "upgrade_state", "_background"]

@@ -1,8 +1,8 @@
 """
 The hidden command `_background`: one check that `notify --check` has started.
 
-Under the check lock it decides again whether a check is due and whether the
-record names a recipe, which is the user's consent.
+Under the check lock it decides again whether a check is due and whether there is
+consent, which has the recipe and its options.
 """
 
 import datetime as dt
@@ -17,7 +17,7 @@ from upgrade_state.cli._targets import UsageError, name_of
 EXAMPLE = "_background -- ~/src/shop uv.lock"
 
 _EXPLANATIONS = {
-    "no-recipe": "no check starts automatically before you have run a recipe",
+    "no-consent": "no check starts automatically before you have run a recipe here",
     "gone": "its lockfile is gone",
 }
 
@@ -48,8 +48,8 @@ def run(
             environment, only_if_due=True, max_age=max_age, cancellation=cancellation
         )
     line = problem_of(outcome) or outcome.state
-    if outcome.state in ("fresh", "backing-off"):
+    if outcome.freshness is not None and not outcome.freshness.due:
         line = str(outcome.freshness)
     line = _EXPLANATIONS.get(outcome.state, line)
     err(f"{name_of(environment)}: {line}")
-    return 0 if outcome.state in ("checked", "fresh") else 1
+    return 0 if outcome.state in ("checked", "fresh", "just-checked") else 1

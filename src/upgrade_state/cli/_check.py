@@ -3,9 +3,10 @@ The command `check`: look for upgrades in one directory now.
 """
 
 import os
+import shlex
 from typing import Final
 
-from upgrade_state import EnvironmentState, checks, lockfiles
+from upgrade_state import Consent, EnvironmentState, checks, lockfiles
 from upgrade_state.cli._output import err, for_each, out, print_raw
 from upgrade_state.cli._parser import Parser, Question, ResolverOptions
 from upgrade_state.cli._progress import Counter
@@ -19,9 +20,8 @@ Planned = tuple[EnvironmentState, checks.Resolver, checks.Recipe | None]
 
 BUSY: Final = "another process is checking it"
 OVERTAKEN: Final = "another check was faster; its result is kept"
-NO_CONSENT: Final = (
-    "its checks no longer start automatically, as this one had no recipe;"
-    " to change that, run 'upgrade-state check' without a COMMAND"
+CONSENT: Final = (
+    "the hook may repeat this check from now on; to stop it: upgrade-state forget"
 )
 
 EXAMPLE = "check --copy Makefile -- make relock"
@@ -31,9 +31,9 @@ Make a check now: find out which upgrades there are, and remember them. The
 environment itself is not touched. `check --all` checks every known environment.
 
 Without COMMAND, the recipe for the lockfile is used. This is your consent: from
-then on, the hook and `notify --check` may repeat the check automatically. `show`
-says whether they do. `forget` withdraws the consent, and so does a check with a
-COMMAND, which is never repeated.
+then on, the hook and `notify --check` may repeat the check in this directory, with
+the same --copy, --env and --sandbox. `show` says whether they do. `check --once`
+gives no consent, and `forget` withdraws it. A check with a COMMAND is never repeated.
 
 COMMAND runs without a shell in a scratch directory, with a copy of the lockfile and
 of every --copy FILE. The lockfile that it leaves there is the new lockfile.
@@ -50,6 +50,7 @@ def add_options(parser: Parser) -> None:
     parser.add_target(".")
     words = "use this recipe (default: by the lockfile and the manifest beside it)"
     parser.add("--recipe", words, "NAME")
+    parser.add("--once", "give no consent to repeat this check automatically")
     parser.add_shared("--timeout", "--format")
     parser.add_resolving()
 
@@ -60,6 +61,7 @@ def run(
     question: Question,
     *,
     format: str | None,  # noqa: A002
+    once: bool,
     json: bool,
 ) -> int:
     """
@@ -88,7 +90,13 @@ def run(
 
     def check(planned: Planned) -> int:
         environment, resolver, by = planned
-        had_recipe = environment.look().recipe is not None
+        consent = None
+        if by is not None and not once:
+            try:
+                consent = Consent(by.name, resolving.copies, resolving.passes)
+            except ValueError as error:
+                err(f"{name_of(environment)}: this check is not repeated: {error}")
+        before = environment.look().consent
         with (
             cancel_on_signals(*ENDING) as cancellation,
             Counter(1, json=json) as counter,
@@ -97,7 +105,8 @@ def run(
             outcome = checks.check(
                 environment,
                 resolver,
-                recipe=None if by is None else by.name,
+                consent=consent,
+                checker=None if by is None else by.name,
                 format=by.format if by and format is None else format,
                 cancellation=cancellation,
             )
@@ -110,8 +119,8 @@ def run(
             print_upgrades(view, every=False)
         if (problem := problem_of(outcome)) is not None:
             err(f"{view.name}: {problem}")
-        if is_checked and by is None and had_recipe:
-            err(f"{view.name}: {NO_CONSENT}")
+        if is_checked and consent is not None and view.consent not in (None, before):
+            err(f"{CONSENT} {shlex.quote(environment.path or '')}")
         return 0 if is_checked else 1
 
     return max(for_each(plan, check))

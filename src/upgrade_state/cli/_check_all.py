@@ -22,19 +22,20 @@ from upgrade_state.cli._view import View
 EXAMPLE = "check --all --jobs 4"
 
 DESCRIPTION = """\
-Check every environment of the store whose check is due, by the recipe that its
-record names, or with COMMAND.
+Check every environment of the store whose check is due, by the recipe that you
+have run in it before, with the same options, or with COMMAND.
 
-Environments that are fresh or backing off are skipped, so an interrupted run
-continues when it is started again.
+Environments that are fresh, just checked or backing off are skipped, so an
+interrupted run continues when it is started again.
 """
 
 # The outcomes, in the words and the order of the summary.
 _COUNTED: Final = {
     "checked": "checked",
     "fresh": "fresh",
+    "just-checked": "just checked",
     "backing-off": "backing off",
-    "no-recipe": "without a recipe",
+    "no-consent": "without consent",
     "gone": "gone",
     "busy": "busy",
     "dropped": "overtaken",
@@ -44,7 +45,7 @@ _COUNTED: Final = {
 
 # Nothing failed, and no work is left. "backing-off" is not one of them: its last
 # check failed, and a monitor must not report that as mended.
-_DONE: Final = frozenset({"checked", "fresh", "no-recipe", "gone"})
+_DONE: Final = frozenset({"checked", "fresh", "just-checked", "no-consent", "gone"})
 
 
 def add_options(parser: Parser) -> None:

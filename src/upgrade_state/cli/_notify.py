@@ -27,7 +27,7 @@ def add_options(parser: Parser) -> None:
     parser.add_target(".")
     parser.add_shared("--platform", "--interval", "--could-not-check", "--max-age")
     parser.add("--explain", "print why (not), and claim nothing")
-    words = "start a check in the background if one is due and you ran a recipe before"
+    words = "start a check in the background if one is due and you ran a recipe here"
     parser.add("--check", words)
     words = "if nothing is known of ENV, use the nearest known directory above"
     parser.add("--or-above", words)

@@ -5,7 +5,7 @@ The command `record`: store the result of a check that was made elsewhere.
 import os
 
 from upgrade_state import checks
-from upgrade_state.cli._check import BUSY, NO_CONSENT, OVERTAKEN
+from upgrade_state.cli._check import BUSY, OVERTAKEN
 from upgrade_state.cli._output import err
 from upgrade_state.cli._parser import Parser
 from upgrade_state.cli._targets import Target, UsageError, name_of
@@ -43,13 +43,10 @@ def run(target: Target, *, old: str, new: str, format: str | None) -> int:  # no
         if guard is None:
             err(f"{name}: {BUSY}")
             return 1
-        had_recipe = guard.recipe is not None
         is_stored = guard.commit(contents[1], format=format)
     if not is_stored:
         err(f"{name}: {OVERTAKEN}")
         return 1
     if environment.look().lockfile_changed:
         err(f"{name}: its lockfile is another one than {old}")
-    if had_recipe:
-        err(f"{name}: {NO_CONSENT}")
     return 0

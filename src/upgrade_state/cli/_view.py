@@ -23,6 +23,11 @@ _BUILD: Final = 32
 
 _COMMIT: Final = re.compile(r"\b(?:[0-9a-f]{40}|[0-9a-f]{64})\b")
 
+ELSEWHERE: Final = (
+    "this is another directory than the one in which you ran it;"
+    " run it again to allow automatic checks"
+)
+
 _KINDS: Final = ("version", "rebuild", "added", "removed")
 
 # The fields of a record, null in the JSON of an environment without one.
@@ -32,7 +37,8 @@ _FIELDS: Final = (
     "last_notified",
     "snoozed_until",
     "failure",
-    "recipe",
+    "consent",
+    "checker",
     "failure_notified",
 )
 
@@ -55,6 +61,7 @@ class View:
         self.freshness: Final = look.freshness(max_age=question.max_age)
         missing = None if look.record is None else look.missing
         self.gone: Final = missing and f"its {missing} is gone"
+        self.consent: Final = look.consent
         self._result: Final = look.record and look.record["result"]
 
     @property
@@ -74,8 +81,17 @@ class View:
         """
         Why the result may be out of date; None if it is not, or if that is unknown.
         """
-        changed = self.look.lockfile_changed
-        return self.gone or ("its lockfile has changed since" if changed else None)
+        if self.gone or self.is_elsewhere:
+            return self.gone or "its directory is another one now"
+        return "its lockfile has changed since" if self.look.lockfile_changed else None
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """
+        Whether the consent is for another directory than the one that is here now.
+        """
+        recorded = self.look.record and self.look.record["consent"]
+        return bool(recorded) and self.consent is None
 
     @property
     def problem(self) -> str | None:
@@ -108,11 +124,9 @@ class View:
             return f"{self.verdict.switch} is set in the process environment"
         if record is None:
             return "nothing is known"
-        if record["recipe"]:
-            return None
-        if record["result"]:
-            return "the last check was made without a recipe"
-        return "no check by a recipe has succeeded"
+        if self.is_elsewhere:
+            return ELSEWHERE
+        return None if self.consent else "no check by a recipe has given consent"
 
     @property
     def log_path(self) -> str | None:
@@ -165,12 +179,11 @@ def print_view(view: View, *, every: bool) -> None:
         every: Print every upgrade, however many there are.
     """
     record = view.look.record
-    recipe = record and record["recipe"]
     out(view.name)
     if view.look.is_corrupt:
         _print_fact("record", "corrupt; the next check replaces it")
     if record is not None:
-        by = f", by the recipe {recipe}" if recipe else ""
+        by = f", by {record['checker']}" if record["checker"] else ""
         _print_fact("checked", f"{_when(record['last_checked'])}{by}")
         if record["result"] is not None:
             _print_fact("found", view.found)
@@ -185,8 +198,12 @@ def print_view(view: View, *, every: bool) -> None:
             _print_fact("failed", _failed(record["failure"]))
     _print_fact("notice", str(view.verdict))
     _print_fact("check", str(view.freshness))
-    checks = f"start automatically (hook, notify --check), by the recipe {recipe}"
-    if view.why_manual is not None:
+    if view.consent is not None and view.why_manual is None:
+        options = [f" --copy {path}" for path in view.consent.copy]
+        options += [f" --env {name}" for name in view.consent.env]
+        checks = "start automatically (hook, notify --check), by the recipe "
+        checks += view.consent.recipe + "".join(options)
+    else:
         when = "none" if view.gone else "only when you run upgrade-state check"
         checks = f"{when}: {view.why_manual}"
     _print_fact("checks", checks)

@@ -1,0 +1,71 @@
+"""
+The identity of a directory: another directory at the same path has another one.
+
+A path leads to another directory after a rename, a removal or a mount. The number
+of the inode does not tell: ext4 gives a new directory the number of the one that was
+just removed, and the root of every tmpfs has the number 1.
+
+An activation loads this module if a check is due, so it imports at module level only
+modules that a bare interpreter has loaded.
+"""
+
+import os
+import sys
+
+from upgrade_state import _record
+
+TYPE_CHECKING = False  # typing takes longer to load than this whole module
+if TYPE_CHECKING:
+    from upgrade_state._record import Record
+
+# FS_IOC_GETVERSION of linux/fs.h, whose number contains the size of a C long.
+_GET_GENERATION = 0x80087601 if sys.maxsize > 1 << 32 else 0x80047601
+
+
+def identity(path: "str | bytes") -> "Record | None":
+    """
+    Return the fields `directory` and `file_system` of a consent for *path*.
+
+    A new name, another mode and other content of the directory do not change them.
+
+    Returns:
+        None if *path* cannot be examined.
+    """
+    try:
+        status = os.stat(path)
+        born = getattr(status, "st_birthtime", None)
+        if born is not None:  # macOS, whose file system identifiers may change
+            system = f"{born:.6f}"
+        else:
+            system = f"{os.statvfs(path).f_fsid:x}{_generation(path)}"
+    except OSError:
+        return None
+    return {"directory": status.st_ino & _record.MAX_INTEGER, "file_system": system}
+
+
+def _generation(path: "str | bytes") -> str:
+    """
+    Return the generation of an inode, which differs if its number is used again.
+
+    Empty if the directory cannot be opened, and on a file system without
+    generations: tmpfs and overlayfs answer ENOTTY, others EINVAL or EPERM.
+    """
+    import fcntl
+
+    try:
+        fd = os.open(path, _record.READ | os.O_DIRECTORY)
+        try:
+            # The kernel writes an int, whatever the size in the ioctl's number.
+            generation = fcntl.ioctl(fd, _GET_GENERATION, bytes(8))[:4]
+        finally:
+            os.close(fd)
+    except OSError:
+        return ""
+    return f"-{int.from_bytes(generation, sys.byteorder):x}"
+
+
+def holds(consent: "Record", here: "Record | None") -> bool:
+    """
+    Return whether a record's *consent* is for the directory with the identity *here*.
+    """
+    return here is not None and here.items() <= consent.items()
