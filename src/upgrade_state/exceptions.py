@@ -69,4 +69,26 @@ class ResolverError(UpgradeStateError):
 
     *path* is the directory of the environment. The result of an earlier check
     stays; the failure is recorded if this error leaves a check.
+
+    Attributes:
+        output: The last lines of a tool that failed, as it wrote them, but safe
+            for a terminal and without URLs. Empty if there are none.
+
+        summary: The message without the words of the tool, and without the hint.
+
+        hint: The advice at the end of the message; None if there is none.
     """
+
+    def __init__(
+        self,
+        message: str,
+        path: "str | None",
+        *,
+        output: "tuple[str, ...]" = (),
+        summary: "str | None" = None,
+        hint: "str | None" = None,
+    ) -> None:
+        super().__init__(message, path)
+        self.output = output
+        self.summary = message if summary is None else summary
+        self.hint = hint

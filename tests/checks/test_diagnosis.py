@@ -3,7 +3,8 @@ The reasons in the output of tools that failed, and the advice.
 
 The files in data/ are outputs of real tools, without hosts and home directories:
 with proxies at closed ports, with options and commands that the tools do not
-have, and with packages and interpreters that do not exist.
+have, with packages and interpreters that do not exist, with an index that answers
+401 or 403, and with builds that miss a file.
 """
 
 import tomllib
@@ -12,14 +13,22 @@ from pathlib import Path
 import pytest
 
 from upgrade_state.checks import Command
-from upgrade_state.checks._diagnosis import advice, last_words
+from upgrade_state.checks._diagnosis import advice, last_lines, last_words
 
 DATA = Path(__file__).parent / "data"
 REASONS = tomllib.loads((DATA / "reasons.toml").read_text(encoding="utf-8"))
 
 NETWORK = "check the network and the proxy"
 NEEDS = "install a newer one"
-ADVICE = {"network": NETWORK, "version": NEEDS, None: None}
+CREDENTIALS = "if an index needs credentials, pass them with --env NAME"
+COPY = "if it needs a file that is not copied, name it with --copy PATH"
+ADVICE = {
+    "network": NETWORK,
+    "version": NEEDS,
+    "credentials": CREDENTIALS,
+    "copy": COPY,
+    None: None,
+}
 QUESTION = "it asked a question: run it once yourself, and answer"
 LATE = f"{NETWORK}, or give it more time"
 
@@ -83,6 +92,87 @@ class TestLastWords:
         assert line == last_words(output)
 
 
+class TestLastLines:
+    def test_tree(self):
+        """
+        The lines of a resolver are indented as it wrote them.
+        """
+        tree = (
+            "  \u00d7 No solution found:\n  \u2570\u2500\u25b6 Because a\n      and b\n"
+        )
+
+        assert tuple(tree.splitlines()) == last_lines(tree.encode())
+
+    def test_refusal(self):
+        """
+        The lines before a short reason are shown, without the address of an index.
+        """
+        assert (
+            "Creating virtualenv shop in /home/ana/shop/.venv",
+            "Updating dependencies",
+            "Resolving dependencies...",
+            "Source (private): Authorization error accessing <URL>",
+            "",
+            *REASONS["poetry.401"]["reason"],
+        ) == last_lines((DATA / "poetry.401.txt").read_bytes())
+
+    def test_build(self):
+        """
+        A traceback is left out, and so is a pointer to a log that was removed.
+        """
+        reason = (
+            "FileNotFoundError: Readme path `/home/ana/shop/README.md` does not exist."
+        )
+        lines = last_lines((DATA / "pip.readme.txt").read_bytes())
+        assert (f"      {reason}", "      [end of output]", "") == lines[:3]
+        assert ("\u00d7 Encountered error while generating package metadata.") in lines
+        module = last_lines((DATA / "pip-tools.module.txt").read_bytes())
+        assert "        ModuleNotFoundError: No module named 'shop'" == module[0]
+        assert not any("Traceback" in line for line in module)
+        npm = last_lines((DATA / "npm.401.txt").read_bytes())
+        assert ("npm error code E401", "npm error   npm login") == (npm[0], npm[-1])
+
+    def test_chain(self):
+        """
+        A long reason is shown from its beginning.
+        """
+        lines = last_lines((DATA / "cargo.path.txt").read_bytes())
+
+        assert lines[0].startswith("error: failed to get `b`")
+        assert "  No such file or directory (os error 2)" == lines[-1]
+
+    @pytest.mark.parametrize("name", REASONS)
+    def test_safe(self, name):
+        """
+        The lines of every tool are few, printable, and without URLs.
+        """
+        lines = last_lines((DATA / f"{name}.txt").read_bytes())
+
+        assert 1 <= len(lines) <= 20
+        assert not [line for line in lines if "://" in line or not line.isprintable()]
+
+    @pytest.mark.parametrize(
+        ("output", "lines"),
+        [
+            (b"", ()),
+            (b"\n \n", ()),
+            (b"\n\x1b[31mone\x1b[0m\n\ttwo\x07\n\n", ("one", "        two\\x07")),
+            (b"from a.example\xff\n", ("from a.example\\xff",)),
+            (b"10 %\r50 %\rdone\r\n", ("done",)),
+            (b"error: " + b"x" * 600, ("error: " + "x" * 493,)),
+            (b"a\n" * 30, ("a",) * 12),
+            (b"error: b\n" + b"a\n" * 30, ("error: b",) + ("a",) * 19),
+            (b"in https://ana:pa/ss@a.example/x y", ("in <URL> y",)),
+            (b"in https://ana:pass\nword@a.example/x y", ("in <URL> y",)),
+        ],
+    )
+    def test_lines(self, output, lines):
+        """
+        Styles, control characters, URLs and long lines do not reach a terminal.
+        """
+        assert lines == last_lines(output)
+
+
 class TestAdvice:
     @pytest.mark.parametrize(
         ("output", "is_late", "expected"),
@@ -96,6 +186,25 @@ class TestAdvice:
             (b"error: no route to host", False, None),
             (b"cc: error: unrecognized command-line option '-x'", False, None),
             (b"", False, None),
+            (
+                b"fatal: could not read Username for 'https://a.example'",
+                False,
+                CREDENTIALS,
+            ),
+            (b"HTTP status client error (403 Forbidden)", False, CREDENTIALS),
+            (b"403: Forbidden", False, CREDENTIALS),
+            (b"npm error code ENEEDAUTH", False, CREDENTIALS),
+            (
+                b"Ignored the following yanked versions: 2\nnone (from versions: none)",
+                False,
+                None,
+            ),
+            (b"ValueError: Unable to determine which files to ship", False, COPY),
+            (b"Error: Expected a Python module at: src/shop/__init__.py", False, COPY),
+            (b"npm error code ENOENT", False, COPY),
+            (b"error: can't find `till` bin at `src/bin/till.rs`", False, COPY),
+            (b"error: can't find Rust compiler", False, None),
+            (b"No such file: x\nerror: y", False, None),
         ],
     )
     def test_advice(self, output, is_late, expected):
@@ -103,6 +212,17 @@ class TestAdvice:
         The advice is about the network, a question, or there is none.
         """
         assert expected == advice(output, is_late=is_late, needs=NEEDS)
+
+    @pytest.mark.parametrize("output", [b"error: no such file", b"error: 42", b""])
+    def test_hint(self, output):
+        """
+        The hint about the copy is better than the advice about a missing file.
+        """
+        assert "x" == advice(output, is_late=False, needs=NEEDS, hint="x")
+        refused = advice(
+            b"error: 401 Client Error", is_late=False, needs=None, hint="x"
+        )
+        assert CREDENTIALS == refused
 
     @pytest.mark.parametrize(
         "output",

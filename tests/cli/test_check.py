@@ -211,6 +211,50 @@ class TestCheck:
         assert result.err.endswith("failed with exit status 1: no network\n")
         assert 1 == environment.look().information.failure.attempts
 
+    def test_failed_in_terminal(self, environment, fake_uv, in_terminal):
+        """
+        On a terminal the lines of the tool are printed as they were, with a hint.
+
+        The record keeps the one-line form.
+        """
+        lines = (
+            "  \u00d7 No solution:",
+            "  \u2570\u2500\u25b6 a needs b",
+            "      at 401 Error",
+        )
+        script = "".join(f"echo '{line}'\n" for line in lines)
+        fake_uv.write_text(f"#!/bin/sh\n{script}exit 3\n", encoding="utf-8")
+        words = ["-m", "upgrade_state", "check"]
+
+        seen = in_terminal(words, env={"TERM": "dumb"}).decode()
+        in_ascii = in_terminal(
+            words, env={"TERM": "dumb", "PYTHONIOENCODING": "ascii:strict"}
+        )
+
+        hint = "if an index needs credentials, pass them with --env NAME"
+        name = f"{environment.path} (uv.lock)"
+        assert [
+            f"upgrade-state: {name}: 'uv' failed with exit status 3",
+            *(f"  {line}" for line in lines),
+            f"  hint: {hint}",
+        ] == seen.splitlines()[-5:]
+        assert rb"    \u2570\u2500\u25b6 a needs b" in in_ascii
+        message = environment.look().information.failure.message
+        reason = "; ".join(map(str.strip, lines))
+        assert f"'uv' failed with exit status 3: {reason}; {hint}" == message
+
+    def test_no_hint_in_terminal(self, environment, in_terminal, python):
+        """
+        Without advice there is no hint; a failure without output is one line.
+        """
+        words = ["-m", "upgrade_state", "check"]
+        env = {"TERM": "dumb"}
+        one = in_terminal([*words, *python("raise SystemExit('one')")], env=env)
+        left = in_terminal([*words, *python("raise SystemExit(1)")], env=env)
+
+        assert b"failed with exit status 1\r\n  one\r\n" == one[-34:]
+        assert left.endswith(b"status 1; it gave no reason: run it once yourself\r\n")
+
     def test_format(self, shop, run, python):
         """
         A format may be given for a lockfile of any name.

@@ -19,7 +19,7 @@ from attrs import validators
 from upgrade_state.exceptions import ResolverError
 
 from ._containment import LIMITS, Limits, size, supervised
-from ._diagnosis import NO_NETWORK, advice, last_words, one_line
+from ._diagnosis import NO_NETWORK, advice, last_lines, last_words, one_line
 from ._environ import selected
 from ._project import Project
 from ._sandbox import is_hidden, refusal, sandboxed
@@ -195,7 +195,7 @@ class Command(Program):
             above. If one exists there, nothing is run: any user may have put it
             into a shared directory for temporary files.
 
-        offline: Text in the last 8 KiB of output by which the tool admits that
+        offline: Text in the last 32 KiB of output by which the tool admits that
             it was offline and used its cache. The check then fails even on exit
             status 0. Empty: the tool does not do this.
 
@@ -264,15 +264,12 @@ class Command(Program):
             if old_lockfile is not None:
                 place.write(name, old_lockfile)
             ended = self._run(place, supervisor)
-            problem = self._problem(ended, place, project.hint)
-            if problem is not None:
-                raise ResolverError(problem, directory)
+            self._raise_for(ended, place, project.hint)
             try:
                 return place.take(name)
             except FileNotFoundError as error:
-                message = self._report(ended, f"left no {name!r}")
                 todo = self.needs or "it must write one to its working directory"
-                raise ResolverError(f"{message}; {todo}", directory) from error
+                raise self._failed(f"left no {name!r}", todo, ended, place) from error
 
     def _guard(self, place: Scratch) -> None:
         """
@@ -338,34 +335,44 @@ class Command(Program):
         env = {**selected(os.environ, self.passes), **self.changes}
         return shutil.which(name, path=env.get("PATH") or os.defpath)
 
-    def _problem(self, ended: Ended, place: Scratch, hint: str | None) -> str | None:
+    def _raise_for(self, ended: Ended, place: Scratch, hint: str | None) -> None:
         """
-        Explain the command's failure, with advice; None: it has succeeded.
+        Raise the error, with advice, if the command has failed.
         """
         status = ended.status
         if status == 0:
-            if not self.offline or self.offline not in ended.output:
-                return None
-            message = f"{self._name} was offline and answered from its cache"
-            return f"{message}; {NO_NETWORK}"
+            if self.offline and self.offline in ended.output:
+                message = f"{self._name} was offline and answered from its cache"
+                raise ResolverError(f"{message}; {NO_NETWORK}", place.environment)
+            return
         if self.sandbox:
             if (problem := refusal(ended.output)) is not None:
-                return problem
+                raise ResolverError(problem, place.environment)
             if status is not None and status > _BY_SIGNAL:
                 status = _BY_SIGNAL - status
-        message = self._report(ended, self._fate(status, ended))
         if place.is_full():
-            return f"{message}; {place.remedy}"
-        todo = advice(ended.output, is_late=ended.is_late, needs=self.needs)
-        if todo is None:
-            todo = hint
+            todo: str | None = place.remedy
+        else:
+            todo = advice(
+                ended.output, is_late=ended.is_late, needs=self.needs, hint=hint
+            )
         if todo is None and (status or 0) > 0 and not last_words(ended.output):
             todo = "it gave no reason: run it once yourself"
-        return message if todo is None else f"{message}; {todo}"
+        raise self._failed(self._fate(status, ended), todo, ended, place)
 
-    def _report(self, ended: Ended, fate: str) -> str:
-        last = last_words(ended.output)
-        return f"{self._name} {fate}: {last}" if last else f"{self._name} {fate}"
+    def _failed(
+        self, fate: str, hint: str | None, ended: Ended, place: Scratch
+    ) -> ResolverError:
+        summary = f"{self._name} {fate}"
+        words = last_words(ended.output)
+        message = f"{summary}: {words}" if words else summary
+        return ResolverError(
+            message if hint is None else f"{message}; {hint}",
+            place.environment,
+            output=last_lines(ended.output),
+            summary=summary,
+            hint=hint,
+        )
 
     @property
     def _name(self) -> str:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from typing import Final
 
 # Of the output only the end is kept: there tools say why they failed.
-TAIL: Final = 8192
+TAIL: Final = 32 << 10
 
 _LATE: Final = "did not end within"
 

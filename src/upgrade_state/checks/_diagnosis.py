@@ -16,34 +16,52 @@ if TYPE_CHECKING:
 LENGTH: Final = _redact.MESSAGE_LENGTH - 100
 
 NO_NETWORK: Final = "check the network and the proxy"
+_ANSWER: Final = "it asked a question: run it once yourself, and answer"
+_CREDENTIALS: Final = "if an index needs credentials, pass them with --env NAME"
+_COPY: Final = "if it needs a file that is not copied, name it with --copy PATH"
 
+# Of the reason in a message, and of the output at a terminal.
 _LINES: Final = 4
+_LAST_LINES: Final = 20
+_LINE_LENGTH: Final = 500
+
+# A short reason is shown with the lines before it, up to this number of lines.
+_CONTEXT: Final = 12
 
 # Styles, titles of windows and links.
 _STYLE: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\))")
 
+# Pipenv folds its output after 80 characters, in the middle of a password too.
+_FOLDED: Final = re.compile(r"(://[^\s@]{0,500})\n(?=\S{0,500}@)")
+
 # npm and mise begin each line of an error with this.
 _PREFIX: Final = re.compile(r"(?:npm (?:error|ERR!)|mise ERROR)\s?")
 
-# npm logs each of its requests, and repeats those that fail.
-_REQUEST: Final = "npm http "
+# npm logs each of its requests, and repeats those that fail. Logs are removed with the
+# scratch directory.
+_DROPPED: Final = re.compile(
+    r"npm http |(?:npm (?:error|ERR!) )?(?:A complete log of this run| +at .+:\d)"
+    r"|See .*\.log\b|.*Add '-v' to see"
+)
 
 # Python's message about a password with a slash, which it takes for a port.
 _PORT: Final = re.compile(r"(to integer value as )'.*'")
 
-_TRACEBACK: Final = "Traceback (most recent call last):"
+_TRACEBACK: Final = re.compile(r".*Traceback \(most recent|Stack backtrace:")
 
-# Pointers to logs, which are removed with the scratch directory, usage and frames.
+# pip quotes the output of a build up to this line. Its own errors follow.
+_END_OF_BUILD: Final = "[end of output]"
+
+# Usage, frames, and general remarks.
 _NOISE: Final = re.compile(
-    r"A complete log of this run|See .*\.log\b|.*Add '-v' to see"
-    r"|Version: \d|Run with --verbose"
-    r"|You can also run|For more information|Caused by:$|Usage: "
-    r"|at .+:\d+|File\b|[\^~ ]+$"
+    r"Version: \d|Run with --verbose|hint: (?:Build|This usually)|\[end of output\]$"
+    r"|note: This error originates|You can also run|For more information"
+    r"|Caused by:$|Usage: |ERROR: Exception:$|at .+:\d+|File\b|[\^~ ]+$"
     r"|syscall |errno |(?:address|code|errno|port|requiredBy|syscall|type): "
 )
 
 _ERROR: Final = re.compile(
-    r"(?!cause)(?:[\w-]+(?: [\w-]+)?: )?error\b|[a-z]\w*(?:Error|Exception):|\u00d7 ",
+    r"(?!cause)(?:[\w-]+(?: [\w-]+)?: )?error\b|\w*(?:Error|Exception):|\u00d7 ",
     re.IGNORECASE,
 )
 _TROUBLE: Final = re.compile(
@@ -77,6 +95,27 @@ _QUESTION: Final = re.compile(
     re.MULTILINE,
 )
 
+# pip and PDM do not report the refusal, but find no version at all.
+_REFUSED: Final = re.compile(
+    r"(?:HTTP(?: error)?|status(?: code)?:?|\(|got|returned an?) ?40[13]\b|\bE40[13]\b"
+    r"|\b40[13]:? (?:client )?(?:error|unauthorized|forbidden)|authorization error"
+    r"|missing credentials|missing password|no token found|credential-provider to be"
+    r"|\bENEEDAUTH\b|authentication failed|could not read Username|denied \(publickey"
+    r"|PIP_NO_INPUT set\); question: User for|unable to find candidates for"
+    r"|(?s:\A(?!.*Ignored the following).*\(from versions: none\))",
+    re.IGNORECASE,
+)
+# Pipenv and PDM do not report the reason of a build, but that it has failed.
+_NO_FILE: Final = re.compile(
+    r"\bno such file|\bENOENT\b|FileNotFoundError|no file/folder found for"
+    r"|\b(?:directory|file|folder|path)\b.{0,300}does(?: not|n't) exist"
+    r"|no module named|which files to ship|expected a python module"
+    r"|can't find (?:library )?`|neither .{0,99}(?:setup\.py|pyproject\.toml)"
+    r"|not found at: |invalid version: 'None'"
+    r"|\AERROR: (?:failed to build|metadata generation failed)",
+    re.IGNORECASE,
+)
+
 # The last characters of a prompt.
 _PROMPT: Final = (":", "?", "]", ")", ">")
 
@@ -95,38 +134,70 @@ def last_words(output: bytes) -> str | None:
     It begins with the last line that calls itself an error, else with the first
     one about trouble, else it is the last line. None: there was no output.
     """
+    reason = _reason(_plain(output))[0]
     # URLs are redacted line by line: they end with the line.
-    line = "; ".join(_reason(_plain(output)))
-    return one_line(_PORT.sub(r"\1'...'", line)) or None
+    return one_line(_PORT.sub(r"\1'...'", "; ".join(reason[:_LINES]))) or None
 
 
-def _plain(output: bytes) -> str:
+def last_lines(output: bytes) -> tuple[str, ...]:
+    """
+    Return the end of the output with the reason, for a terminal.
+
+    The lines are as they were, but for URLs, control characters, and what follows
+    the first 500 characters. There are at most 20.
+    """
+    lines = _reason(_plain(output))[1]
+    text = "\n".join(lines[:_LAST_LINES]).strip("\n").expandtabs()
+    text = _PORT.sub(r"\1'...'", _redact.without_urls(text))
+    lines = text.split("\n") if text else []
+    return tuple(_redact.clean(line[:_LINE_LENGTH]) for line in lines)
+
+
+def _plain(output: bytes) -> list[str]:
     text = _STYLE.sub("", output.decode(errors="backslashreplace"))
+    text = _FOLDED.sub(r"\1", text)
     # A progress display overwrites its line after each carriage return.
-    lines = [line.rstrip("\r").split("\r")[-1] for line in text.split("\n")]
-    return "\n".join(line for line in lines if not line.startswith(_REQUEST))
+    lines = (
+        line.rstrip("\r").split("\r")[-1].rstrip() for line in text.rstrip().split("\n")
+    )
+    return [line for line in lines if not _DROPPED.match(line)]
 
 
-def _reason(text: str) -> list[str]:
-    lines: list[str] = []
+def _reason(output: list[str]) -> tuple[list[str], list[str]]:
+    """
+    Return the lines of the reason without noise; and as they were, with those before.
+    """
+    lines: list[tuple[int, str]] = []
     was_prefixed = False
-    for line in text.splitlines():
+    for number, line in enumerate(output):
         is_prefixed = _PREFIX.match(line) is not None
         plain = _PREFIX.sub("", line, count=1).strip()
         if plain and not _NOISE.match(plain):
             # The first line of a block of prefixed ones begins the error.
-            lines.append("error: " * (is_prefixed and not was_prefixed) + plain)
+            plain = "error: " * (is_prefixed and not was_prefixed) + plain
+            lines.append((number, plain))
         was_prefixed = is_prefixed
-    errors = [i for i, line in enumerate(lines) if _ERROR.match(line)]
-    troubles = [i for i, line in enumerate(lines) if _TROUBLE.search(line)]
+    if not lines:
+        return [], []
+    built = [i for i, line in enumerate(output) if line.endswith(_END_OF_BUILD)]
+    errors = [
+        i
+        for i, (number, line) in enumerate(lines)
+        if _ERROR.match(line) and number < max(built, default=len(output))
+    ]
+    troubles = [i for i, (_, line) in enumerate(lines) if _TROUBLE.search(line)]
     start = errors[-1] if errors else troubles[0] if troubles else len(lines) - 1
-    reason = lines[max(start, 0) :][:_LINES]
-    if _TRACEBACK in reason[1:]:
-        del reason[reason.index(_TRACEBACK, 1) :]
-    return reason
+    traces = [i for i, (_, line) in enumerate(lines) if _TRACEBACK.match(line)]
+    end = min((i for i in traces if i > start), default=len(lines))
+    first, after = lines[start][0], lines[end][0] if end < len(lines) else len(output)
+    if not traces or traces[0] >= start:
+        first = max(min(first, after - _CONTEXT), 0)
+    return [line for _, line in lines[start:end]], output[first:after]
 
 
-def advice(output: bytes, *, is_late: bool, needs: str | None) -> str | None:
+def advice(
+    output: bytes, *, is_late: bool, needs: str | None, hint: str | None = None
+) -> str | None:
     """
     Return the advice for a tool that failed; None: there is none.
 
@@ -134,17 +205,25 @@ def advice(output: bytes, *, is_late: bool, needs: str | None) -> str | None:
         is_late: It was terminated at the time limit.
 
         needs: The advice if the tool does not know its arguments.
+
+        hint: The ways in which the copy of the project lacks something, which are
+            the advice if the output leads to none, or says that a file is missing.
     """
-    text = _plain(output)
-    reason = _reason(text)
-    is_prompt = bool(reason) and reason[-1].endswith(_PROMPT)
-    if is_late and not is_prompt:
-        return f"{NO_NETWORK}, or give it more time"
-    if is_late or _QUESTION.search(text):
-        return "it asked a question: run it once yourself, and answer"
-    if _NO_SPACE.search(text):
-        return "free some space, for example in its cache"
-    # Only in the reason: elsewhere it may come from another tool, such as a compiler.
-    if any(map(_OTHER_VERSION.search, reason)):
-        return needs
-    return NO_NETWORK if _UNREACHED.search(text) else None
+    lines = _plain(output)
+    reason = _reason(lines)[0]
+    if is_late:
+        is_prompt = bool(reason) and reason[-1].endswith(_PROMPT)
+        return _ANSWER if is_prompt else f"{NO_NETWORK}, or give it more time"
+    text, words = "\n".join(lines), "\n".join(reason)
+    for pattern, place, todo in (
+        (_QUESTION, text, _ANSWER),
+        (_NO_SPACE, text, "free some space, for example in its cache"),
+        # Elsewhere this may come from another tool, such as a compiler.
+        (_OTHER_VERSION, words, needs),
+        (_UNREACHED, text, NO_NETWORK),
+        (_REFUSED, text, _CREDENTIALS),
+        (_NO_FILE, words, hint or _COPY),
+    ):
+        if todo is not None and pattern.search(place):
+            return todo
+    return hint

@@ -4,12 +4,13 @@ The command `check`: look for upgrades in one directory now.
 
 import os
 import shlex
+import sys
 from typing import Final
 
 from upgrade_state import Consent, EnvironmentState, checks, lockfiles
-from upgrade_state.cli._output import err, for_each, out, print_raw
+from upgrade_state.cli._output import clean, err, for_each, out, print_line, print_raw
 from upgrade_state.cli._parser import Parser, Question, ResolverOptions
-from upgrade_state.cli._progress import Counter
+from upgrade_state.cli._progress import Counter, is_terminal
 from upgrade_state.cli._signals import ENDING, cancel_on_signals
 from upgrade_state.cli._targets import Target, UsageError, name_of
 from upgrade_state.cli._view import View, print_upgrades
@@ -117,13 +118,25 @@ def run(
         elif is_checked:
             out(f"{view.name}: {view.found}")
             print_upgrades(view, every=False)
-        if (problem := problem_of(outcome)) is not None:
-            err(f"{view.name}: {problem}")
+        _report(view.name, outcome)
         if is_checked and consent is not None and view.consent not in (None, before):
             err(f"{CONSENT} {shlex.quote(environment.path or '')}")
         return 0 if is_checked else 1
 
     return max(for_each(plan, check))
+
+
+def _report(name: str, outcome: checks.Outcome) -> None:
+    """
+    Print why a check was made in vain: at a terminal, in the tool's own lines.
+    """
+    error = outcome.error
+    if isinstance(error, ResolverError) and error.output and is_terminal(sys.stderr):
+        err(f"{name}: {error.summary}")
+        for line in (*error.output, *([f"hint: {error.hint}"] if error.hint else [])):
+            print_line(f"  {clean(line)}")
+    elif (problem := problem_of(outcome)) is not None:
+        err(f"{name}: {problem}")
 
 
 def problem_of(outcome: checks.Outcome) -> str | None:

@@ -48,8 +48,9 @@ def prepare() -> None:
     """
     Print escapes on a terminal that lacks a character.
     """
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def out(line: str = "") -> None:

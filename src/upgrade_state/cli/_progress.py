@@ -32,8 +32,8 @@ class Counter(contextlib.ExitStack):
         super().__init__()
         self._total = self._left = total
         self._running: set[str] = set()
-        self._is_shown = _is_terminal(sys.stderr) and not (
-            json and _is_terminal(sys.stdout)
+        self._is_shown = is_terminal(sys.stderr) and not (
+            json and is_terminal(sys.stdout)
         )
         self._bar: Progress | None = None
 
@@ -48,7 +48,7 @@ class Counter(contextlib.ExitStack):
                     progress.BarColumn(),
                     progress.TimeElapsedColumn(),
                     console=screen,
-                    redirect_stdout=_is_terminal(sys.stdout),
+                    redirect_stdout=is_terminal(sys.stdout),
                     transient=True,
                     # It cannot move the cursor: rich would print an empty line.
                     disable=screen.is_dumb_terminal,
@@ -83,5 +83,8 @@ def _is_pipe(stream: TextIO | None) -> bool:
         return False
 
 
-def _is_terminal(stream: TextIO | None) -> bool:
+def is_terminal(stream: TextIO | None) -> bool:
+    """
+    Return whether *stream* is a terminal; None: it is closed.
+    """
     return stream is not None and stream.isatty()
