@@ -8,6 +8,7 @@ import builtins
 import contextlib
 import datetime as dt
 import errno
+import fcntl
 import os
 import sys
 import time
@@ -193,6 +194,49 @@ class TestCacheDirectory:
         monkeypatch.setattr(platformdirs, "user_cache_dir", user_cache_dir)
 
         assert expected == place()
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="names no open files")
+class TestSpelling:
+    @pytest.fixture(autouse=True)
+    def _macos(self, tmp_path, monkeypatch):
+        """
+        A stand-in for the system call of macOS: both directories are called Shop.
+        """
+
+        def f_getpath(fd, command, buffer):
+            assert 50 == command
+            path = os.readlink(f"/proc/self/fd/{fd}")
+            if path.endswith("tmpfs"):
+                raise OSError(errno.ENOTSUP, "no paths")
+            path = path.replace("SHOP", "Shop").replace("u\u0308", "\xfc")
+            return os.fsencode(path).ljust(len(buffer), b"\0")
+
+        for name in ("Shop", "SHOP", "tmpfs", "u\u0308", "\xfc"):
+            (tmp_path / name).mkdir()
+        os.mkfifo(tmp_path / "fifo")
+        monkeypatch.setattr(sys, "platform", "darwin")
+        monkeypatch.setattr(fcntl, "F_GETPATH", 50, raising=False)
+        monkeypatch.setattr(fcntl, "fcntl", f_getpath)
+
+    def test_on_disk(self, store, tmp_path):
+        """
+        On macOS all spellings of a directory are one environment, as it is on disk.
+        """
+        descriptors = os.listdir("/proc/self/fd")
+        for typed, spelled in (("SHOP", "Shop"), ("Shop", "Shop"), ("u\u0308", "\xfc")):
+            found = store.environment(tmp_path / typed, "uv.lock")
+            assert str(tmp_path / spelled) == found.path
+            assert store.environment(found.path, "uv.lock").key == found.key
+
+        assert descriptors == os.listdir("/proc/self/fd")
+
+    @pytest.mark.parametrize("name", ["NONE", "fifo", "tmpfs"])
+    def test_as_typed(self, store, tmp_path, name):
+        """
+        A directory that does not exist, or has no path, keeps its spelling.
+        """
+        assert str(tmp_path / name) == store.environment(tmp_path / name).path
 
 
 class TestEnvironment:

@@ -11,6 +11,8 @@ import logging
 import os
 import shutil
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -148,6 +150,138 @@ class TestDirectories:
             with pytest.raises(StateWriteError, match="Not made by root in a direct"):
                 commit(shop)
             assert not root_of(shop).parent.exists()
+
+    @pytest.mark.parametrize("number", [errno.EPERM, errno.ENOTSUP])
+    @pytest.mark.parametrize("mode", [0o700, 0o777])
+    def test_without_modes(self, shop, monkeypatch, mode, number):
+        """
+        On FAT, chmod fails: a store for its user alone is used, no other one.
+
+        The mount options decide the modes there.
+        """
+        mkdir, chmod = os.mkdir, os.chmod
+
+        def mounted(path, _):
+            mkdir(path)
+            chmod(path, mode)
+
+        monkeypatch.setattr(os, "mkdir", mounted)
+        monkeypatch.setattr(os, "chmod", refuse(number))
+
+        if mode == 0o700:
+            assert commit(shop)
+        else:
+            message = "may be written to by others .* set UPGRADE_STATE_CACHE_DIR"
+            with pytest.raises(StateWriteError, match=message):
+                commit(shop)
+            assert [] == os.listdir(root_of(shop))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can own two homes")
+class TestRoot:
+    @pytest.fixture
+    def home(self, tmp_path, monkeypatch):
+        """
+        A home of another user.
+        """
+        (tmp_path / "uv.lock").write_bytes(b"old")
+        path = tmp_path / "home"
+        path.mkdir()
+        os.chown(path, 1000, 1000)
+        monkeypatch.setenv("HOME", str(path))
+        return path
+
+    @pytest.fixture(params=["nothing", "cache", "store", "symlink"])
+    def littered(self, request, home, tmp_path):
+        """
+        The same, with directories of root from an earlier `sudo`.
+        """
+        if request.param == "symlink":
+            (tmp_path / "elsewhere").mkdir()
+            (home / ".cache").symlink_to(tmp_path / "elsewhere")
+        elif request.param == "store":
+            os.chown(home, 0, 0)
+            commit(StateStore().environment(tmp_path, "uv.lock"), upgrades=ROWS)
+            os.chown(home, 1000, 1000)
+        elif request.param == "cache":
+            (home / ".cache").mkdir()
+        return home
+
+    @pytest.mark.parametrize(
+        ("variable", "value"),
+        [
+            ("HOME", "{}"),
+            ("HOME", "{}/../link"),
+            ("XDG_CACHE_HOME", "{}/.cache"),
+            ("UPGRADE_STATE_CACHE_DIR", "{}/.cache/upgrade-state"),
+            ("UPGRADE_STATE_CACHE_DIR", "{}/../link/.cache/upgrade-state"),
+        ],
+    )
+    def test_home(self, littered, tmp_path, monkeypatch, variable, value):
+        """
+        Root writes nothing in the home of another user, whatever root owns there.
+        """
+        (tmp_path / "link").symlink_to("home")
+        monkeypatch.setenv(variable, value.format(littered))
+        before = snapshot(tmp_path)
+        environment = StateStore().environment(tmp_path, "uv.lock")
+
+        message = (
+            "(made|used) by root in a directory of user 1000; use 'sudo -H', or set"
+        )
+        with pytest.raises(StateWriteError, match=message):
+            commit(environment)
+        verdict = environment.claim_notice(now=NOON)
+        assert verdict.reason in {"nothing-known", "unavailable"}
+        assert before == snapshot(tmp_path)
+
+    @pytest.mark.parametrize(
+        "words", [["check", "--", "true"], ["notify", "--check"], ["doctor"]]
+    )
+    def test_process(self, littered, tmp_path, words):
+        """
+        So does a command that is run by `sudo` with the user's HOME.
+        """
+        before = snapshot(tmp_path)
+        todo = "use 'sudo -H', or set UPGRADE_STATE_CACHE_DIR"
+
+        result = subprocess.run(
+            [sys.executable, "-m", "upgrade_state", *words],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+        assert before == snapshot(tmp_path)
+        status, output = {
+            "check": (2, result.stderr),
+            "notify": (0, todo),
+            "doctor": (1, result.stdout),
+        }[words[0]]
+        assert status == result.returncode
+        assert todo in output
+
+    @pytest.mark.parametrize(
+        ("variable", "value"),
+        [
+            ("HOME", "{}/none"),
+            ("HOME", "{}/mine"),
+            ("XDG_CACHE_HOME", "{}/mine"),
+            ("UPGRADE_STATE_CACHE_DIR", "{}/mine"),
+            ("UPGRADE_STATE_CACHE_DIR", "{}/home-of-root"),
+        ],
+    )
+    def test_elsewhere(self, home, tmp_path, monkeypatch, variable, value):
+        """
+        Directories of root elsewhere are used, and a home that does not exist.
+        """
+        (tmp_path / "mine").mkdir()
+        monkeypatch.setenv(variable, value.format(tmp_path))
+
+        assert commit(StateStore().environment(tmp_path))
+        assert [] == list(home.iterdir())
 
 
 @pytest.fixture

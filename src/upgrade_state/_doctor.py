@@ -98,6 +98,7 @@ def obstacles(store: StateStore) -> Iterator[Finding]:
                 yield Finding("store", "cannot be written to", ancestor)
             _files.refuse_for_root(root)
             return
+        _files.refuse_for_root(root)
     except UpgradeStateError as error:
         yield Finding("store", error.message, error.path)
         return

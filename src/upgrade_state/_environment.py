@@ -72,11 +72,13 @@ class StateStore:
         lockfile_name: "str | None" = None,
     ) -> "EnvironmentState":
         """
-        Return the handle of one environment. No file is opened.
+        Return the handle of one environment. Nothing is read.
 
         The *directory* need not exist. It is identified by its canonical path
         (`os.path.realpath`) at this moment, so symlinks, trailing slashes and
-        ``..`` do not matter; `~` is not expanded.
+        ``..`` do not matter; `~` is not expanded. On macOS an existing directory
+        is opened to get its spelling on disk, so upper and lower case do not
+        matter there.
 
         Args:
             directory: The environment's directory; a relative path starts at
@@ -99,7 +101,7 @@ class StateStore:
                 raise ValueError(f"not a lockfile's name: {lockfile_name!r}")
             name = os.fsencode(lockfile_name)
         try:  # noqa: SIM105 - loading contextlib takes longer than an activation
-            path = os.path.realpath(path)
+            path = _spelling_on_disk(os.path.realpath(path))
         except OSError:  # it is relative, and the working directory was removed
             pass
         key = _record.environment_key(path, name)
@@ -640,6 +642,27 @@ def _epoch_seconds(moment: "dt.datetime | None", name: str = "now") -> int:
     from upgrade_state import _durations
 
     return _durations.epoch_seconds(moment, name)
+
+
+def _spelling_on_disk(path: bytes) -> bytes:
+    """
+    Return *path* in the letters of the file system, if it exists and this is macOS.
+    """
+    if sys.platform == "darwin":  # its file systems ignore case, or may
+        import fcntl
+
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NONBLOCK | os.O_CLOEXEC
+        try:
+            fd = os.open(path, flags)
+        except OSError:
+            return path
+        try:
+            return fcntl.fcntl(fd, fcntl.F_GETPATH, bytes(1024)).rstrip(b"\0")
+        except (AttributeError, OSError):  # a file system without paths, a test
+            return path
+        finally:
+            os.close(fd)
+    return path
 
 
 def _user_cache_dir() -> "str | None":

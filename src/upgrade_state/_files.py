@@ -117,12 +117,12 @@ def ensure(root: str) -> None:
             were created stay.
     """
     with _writing("make the directory", root):
+        refuse_for_root(root)
         if not os.path.lexists(root):
-            refuse_for_root(root)
             _make(root)
         problem = _record.distrust(os.lstat(root))
         if problem is not None:
-            raise StateWriteError(f"The store {problem} and is not used", root)
+            raise StateWriteError(problem, root)
     for name in SUBDIRECTORIES:
         ensure_below(f"{root}/{name}")
 
@@ -146,22 +146,45 @@ def ensure_below(path: str) -> None:
 
 def _mkdir(path: str) -> None:
     os.mkdir(path, 0o700)
-    os.chmod(path, 0o700)  # the umask may have removed bits
+    _set_mode(path, 0o700)
+
+
+def _set_mode(path: str, mode: int) -> None:
+    """
+    Restore the bits that the umask has removed.
+
+    FAT and exFAT have no modes and fail with EPERM. `distrust` decides whether
+    the directory is private.
+    """
+    with contextlib.suppress(OSError):
+        os.chmod(path, mode)
 
 
 def refuse_for_root(root: str) -> None:
     """
-    Refuse to let root create *root* in a directory of another user.
+    Refuse to let root write to *root* in a directory or a home of another user.
 
     A single `sudo` would leave directories that the user cannot write to.
+
+    Raises:
+        StateWriteError: The directory above, or the home directory that it is
+            below, belongs to another user.
     """
     if os.name == "nt" or os.geteuid() != 0:
         return
     with _writing("make the directory", root):
-        owner = os.stat(nearest(root)).st_uid
+        places, home = [nearest(root)], os.path.expanduser("~")
+        # A `sudo` that keeps HOME may have left a `.cache` of root there.
+        for resolve in (str, os.path.realpath):  # either may be a symlink
+            above = os.path.join(resolve(home), "")
+            if resolve(root).startswith(above) and os.path.exists(home):
+                places.append(home)
+        owner = max(os.stat(place).st_uid for place in places)
     if owner != 0:
-        message = f"Not made by root in a directory of user {owner}"
-        raise StateWriteError(message, root)
+        verb = "used" if os.path.lexists(root) else "made"
+        message = f"Not {verb} by root in a directory of user {owner}"
+        todo = "use 'sudo -H', or set UPGRADE_STATE_CACHE_DIR"
+        raise StateWriteError(f"{message}; {todo}", root)
 
 
 def is_full(path: str) -> bool:
@@ -268,7 +291,7 @@ def _replace(path: str, prefix: str, data: bytes) -> None:
 def _write(path: str, data: bytes) -> None:
     fd = os.open(path, _NEW_FILE, 0o600)
     try:
-        os.chmod(path, 0o600)  # the umask may have removed bits
+        _set_mode(path, 0o600)
         rest = memoryview(data)
         while rest:
             rest = rest[os.write(fd, rest) :]

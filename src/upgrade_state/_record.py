@@ -164,19 +164,27 @@ def log_path(root: str, key: str) -> str:
 
 def distrust(root: "os.stat_result") -> "str | None":
     """
-    Return why the directory *root* is not trusted; None if it is.
+    Return a message if the directory *root* is not trusted; None if it is.
 
     A trusted one is no symlink, belongs to the effective user and is writable
     by no other user.
     """
     mode = root.st_mode
+    todo = ""
     if mode & _KIND != _DIRECTORY:
-        return "is a symlink" if stat.S_ISLNK(mode) else "is no directory"
-    if os.name == "nt":  # the ACLs of the profile directory decide
+        problem = "is a symlink" if stat.S_ISLNK(mode) else "is no directory"
+    elif os.name == "nt":  # the ACLs of the profile directory decide
         return None
-    if root.st_uid != os.geteuid():
-        return f"belongs to user {root.st_uid}, not to user {os.geteuid()}"
-    return "may be written to by others" if mode & _OTHERS_WRITE else None
+    elif root.st_uid != os.geteuid():
+        problem = f"belongs to user {root.st_uid}, not to user {os.geteuid()}"
+        todo = "; set UPGRADE_STATE_CACHE_DIR"
+    elif mode & _OTHERS_WRITE:
+        problem = "may be written to by others"
+        # On FAT, exFAT and drives of Windows in WSL, chmod has no effect.
+        todo = "; run chmod 700, or set UPGRADE_STATE_CACHE_DIR"
+    else:
+        return None
+    return f"The store {problem} and is not used{todo}"
 
 
 def is_trusted(root: str) -> bool:
@@ -194,7 +202,7 @@ def is_trusted(root: str) -> bool:
         raise unreadable("the store", error, root) from error
     if problem is None:
         return True
-    raise read_error(f"The store {problem} and is not used", root)
+    raise read_error(problem, root)
 
 
 def read_file(root: str, path: str, limit: int) -> "bytes | None":

@@ -11,6 +11,10 @@ from helpers import refuse, refuse_path
 STRANGER = "0" * 32
 
 CORRUPT = "is a corrupt record; the next check replaces it, or prune deletes it"
+OPEN = (
+    "may be written to by others and is not used; run chmod 700,"
+    " or set UPGRADE_STATE_CACHE_DIR"
+)
 SET_ASIDE = "was a corrupt record, which a check has replaced; delete it"
 
 
@@ -58,7 +62,7 @@ class TestDoctor:
             ("chmod 755 logs", "is open to others (drwxr-xr-x): '{root}/logs'"),
             (
                 "chmod 777 .; touch x",
-                "The store may be written to by others and is not used: '{root}'",
+                f"The store {OPEN}: '{{root}}'",
             ),
             (
                 "rm locks/$KEY.write; ln -s /etc/passwd locks/$KEY.write",
