@@ -60,6 +60,14 @@ class TestPresent:
             ([], ["{}/uv.lock"], "uv.lock"),
             ([], ["uv.lock"], "uv.lock"),
             ([FLOX], ["{}/" + FLOX], FLOX),
+            ([], ["npins/sources.json"], "npins/sources.json"),
+            (["nix/sources.json"], ["{}"], "nix/sources.json"),
+            (
+                ["requirements/dev.txt"],
+                ["requirements/dev.txt"],
+                "requirements/dev.txt",
+            ),
+            ([], ["{}/requirements/dev.txt"], "requirements/dev.txt"),
         ],
     )
     def test_one(self, place, names, monkeypatch, existing, words, expected):
@@ -73,14 +81,29 @@ class TestPresent:
         found = names(*(word.format(place) for word in words))
         assert [(str(place), expected)] == found
 
-    def test_inside_flox(self, place, names, monkeypatch):
+    @pytest.mark.parametrize("name", [FLOX, "npins/sources.json", "requirements/a.txt"])
+    def test_inside(self, place, names, monkeypatch, name):
         """
-        A bare name in the directory of Flox belongs to the directory above.
+        A bare name in the directory of such a lockfile belongs to the one above.
         """
-        write(place / FLOX)
-        monkeypatch.chdir(place / ".flox/env")
+        write(place / name)
+        monkeypatch.chdir((place / name).parent)
 
-        assert [(str(place), FLOX)] == names("manifest.lock")
+        assert [(str(place), name)] == names(Path(name).name)
+
+    def test_requirements(self, place, names):
+        """
+        Most files in a directory of requirements are no lockfiles, so it is not listed.
+
+        A lockfile whose name alone tells its format belongs to that directory.
+        """
+        write(place / "requirements/a.txt")
+        write(place / "requirements/uv.lock")
+
+        assert [(str(place), None)] == names(place)
+        assert [(f"{place}/requirements", "uv.lock")] == names(
+            place / "requirements/uv.lock"
+        )
 
     def test_symlinks(self, place, tmp_path, names):
         """

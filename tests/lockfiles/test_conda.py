@@ -290,15 +290,26 @@ class TestLock:
         """
         assert (ZLIB,) == packages(LOCK + locked(), "conda-lock")
 
-    def test_pip(self):
+    @pytest.mark.parametrize("manager", ["pip", "pypi"])
+    def test_pip(self, manager):
         """
-        A package from an index has no build.
+        A package from an index has no build; conda reads another name of pip, too.
         """
         location = "https://files.example/x-1.0-py3-none-any.whl"
 
         assert (
             Package("x", "1.0", ecosystem="pypi", platform="linux-64"),
-        ) == packages(LOCK + locked("x", "'1.0'", "pip", location), "conda-lock")
+        ) == packages(LOCK + locked("x", "'1.0'", manager, location), "conda-lock")
+
+    def test_exported(self):
+        """
+        The file that ``conda export`` writes has no hash of its sources, nor builds.
+        """
+        assert (
+            Package(
+                *("zlib", "1.3.1"), ecosystem="conda", platform="linux-64", build="h2_2"
+            ),
+        ) == packages(CASES["exported"], "conda-lock")
 
     def test_git(self):
         """

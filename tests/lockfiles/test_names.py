@@ -15,20 +15,31 @@ KNOWN = {
     "flox": ["manifest.lock", ".flox/env/manifest.lock"],
     "mise": ["mise.lock", "mise.local.lock", "mise.test.local.lock"],
     "npm": ["npm-shrinkwrap.json", "package-lock.json"],
-    "pdm": ["pdm.lock"],
+    "niv": ["nix/sources.json", "./nix/sources.json", "/srv/nix/sources.json"],
+    "npins": ["npins/sources.json", "a/npins/sources.json"],
+    "pdm": ["pdm.lock", "pdm.dev.lock"],
     "pipfile": ["Pipfile.lock"],
     "pixi": ["pixi.lock"],
     "poetry": ["poetry.lock"],
     "pylock": ["pylock.toml", "pylock.dev.toml"],
-    "requirements": ["requirements.txt", "requirements-dev.txt", "a-requirements.txt"],
+    "renv": ["renv.lock", "renv/profiles/dev/renv.lock"],
+    "requirements": [
+        *("requirements.txt", "requirements-dev.txt", "a-requirements.txt"),
+        *("requirements.lock", "requirements-dev.lock", "dev-requirements.lock"),
+        *("requirements_dev.txt", "requirements.dev.txt", "dev_requirements.txt"),
+        *("requirements/dev.txt", "/srv/requirements/dev.lock", "requirements-.txt"),
+    ],
     "spack": ["spack.lock"],
-    "uv": ["uv.lock", "./uv.lock"],
+    "uv": ["uv.lock", "./uv.lock", "tool.py.lock", "requirements/uv.lock"],
 }
 # Between the beginning and the end of a pattern is at least one character.
 UNKNOWN = (
     *("", "/", "uv.lock/", "UV.LOCK", "my-uv.lock", "uv.lock.orig", "x.lock"),
     *("pylock..toml", "pylock.dev.toml.orig", ".conda-lock.yml", "conda-.lock"),
-    *("mise..lock", "-requirements.txt", "requirements-.txt"),
+    *("mise..lock", "pdm..lock", ".py.lock", "tool.lock", "constraints.txt"),
+    *("requirements.in", "requirements-dev.in", "requirements/dev.in"),
+    *("requirements.yml", "requirements/a.yml", "my-requirements/dev.txt", "dev.txt"),
+    *("sources.json", "npins/sources.json/", "my-npins/sources.json", "npins/a.json"),
 )
 
 
@@ -39,7 +50,7 @@ class TestFormatOf:
     )
     def test_known(self, name, expected):
         """
-        The last component of a name or path tells the format.
+        The last component of a name or path, or the last two, tell the format.
         """
         assert expected == lockfiles.format_of(name)
 

@@ -121,15 +121,25 @@ class TestOpaque:
             f"not a {name} lockfile",
         }
 
-    # Requirements files may start with one, as in pip.
-    @pytest.mark.parametrize("name", sorted(set(lockfiles.FORMATS) - {"requirements"}))
+    @every_format
     def test_byte_order_mark(self, name):
         """
-        A byte order mark is refused: no tool writes one, but an editor may.
+        No tool writes a byte order mark, but an editor may: read where a tool reads it.
         """
         content = codecs.BOM_UTF8 + SEEDS[name]
+        tools = CASES["byte order mark"][name]
 
+        if any(tools.values()):
+            assert packages(SEEDS[name], name) == packages(content, name)
+            content = codecs.BOM_UTF8 + content
         assert "starts with a byte order mark" == problem(content, name)
+
+    @pytest.mark.parametrize("name", ["cargo", "requirements", "uv"])
+    def test_only_a_mark(self, name):
+        """
+        A byte order mark alone is an empty file.
+        """
+        assert "empty" == problem(codecs.BOM_UTF8, name)
 
     @every_format
     @pytest.mark.parametrize("before", [b"", b"\n", b"# \r\n"])

@@ -83,17 +83,6 @@ class TestLines:
         """
         assert [("x", "1.0")] == pins(option, "x==1.0")
 
-    def test_byte_order_mark(self):
-        """
-        A mark at the start is ignored, once.
-        """
-        content = codecs.BOM_UTF8 + b"x==1.0"
-
-        assert (x("1.0"),) == packages(content, NAME)
-        assert "starts with a byte order mark" == problem(
-            codecs.BOM_UTF8 + content, NAME
-        )
-
     @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
     def test_utf_16(self, encoding):
         """

@@ -201,3 +201,18 @@ class TestUv:
         printed = (sample_folder / case / "tool_output.txt").read_text().splitlines()
 
         assert printed == lines
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "tool.py.lock"])
+def test_names(sample_folder, name):
+    """
+    Lockfiles of projects are known by their names.
+    """
+    folder = sample_folder.parent / "field" / "names"
+    expected = json.loads((folder / "expected.json").read_bytes())[name]
+    snapshot = lockfiles.read(
+        (folder / name).read_bytes(), format=lockfiles.format_of(name)
+    )
+
+    assert expected["format"] == snapshot.format
+    assert expected["rows"] == [[p.name, p.version] for p in snapshot.packages]

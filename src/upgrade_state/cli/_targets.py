@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from upgrade_state.checks import Result
 
 # Lockfiles that lie below their environment's directory.
-_BELOW = (".flox/env/manifest.lock",)
+_BELOW = tuple(name for name in lockfiles.names() if "/" in name)
 
 
 class UsageError(Exception):
@@ -192,7 +192,7 @@ def fixed_names() -> "tuple[str, ...]":
     """
     Return the lockfile names without a pattern, for which the hook looks.
     """
-    return (*lockfiles.names(), *_BELOW)
+    return lockfiles.names()
 
 
 def upward(directory: str) -> "Iterator[str]":
@@ -223,7 +223,8 @@ def split(where: str) -> "tuple[str, str | None]":
     if not where:
         raise UsageError("a directory or a lockfile is needed, not ''")
     name = os.path.basename(where)
-    if os.path.isdir(where) or not (os.path.isfile(where) or lockfiles.format_of(name)):
+    is_known = lockfiles.format_of(where) is not None
+    if os.path.isdir(where) or not (is_known or os.path.isfile(where)):
         return where, None
     directory = os.path.dirname(where) or "."
     try:
@@ -233,7 +234,9 @@ def split(where: str) -> "tuple[str, str | None]":
         raise UsageError(message) from error
     # First as given: a symlink may be on the way to a lockfile below.
     for path in (where, f"{real}/{name}"):
-        for below in _BELOW:
+        last_two = "/".join(path.split("/")[-2:])
+        is_needed = lockfiles.format_of(name) is None and lockfiles.format_of(last_two)
+        for below in (last_two,) if is_needed else _BELOW:
             if f"/{path}".endswith(f"/{below}"):
                 return path[: -len(below)] or ".", below
     return directory, name

@@ -35,7 +35,8 @@ def cargo(content: bytes) -> Iterator[Package]:
     entries = tables(document.get("package", []))
     if "root" in document:  # the project itself; Cargo wrote this until 2017
         entries.append(table(document["root"]))
-    if not entries:
+    # Only a workspace without members has no package, and nothing else.
+    if not entries and document.keys() != {"version"}:
         raise LookupError("no package")
     # NAME, or NAME VERSION if there are several versions, and a source.
     direct = {

@@ -32,7 +32,8 @@ _HASH = re.compile(r"(?:[0-9a-f]{32}|(?:sha256:)?[0-9a-f]{64})?")
 
 _PIP_VERSION = re.compile(r"\d[\w.!+]*", flags=re.ASCII)
 
-_ECOSYSTEMS = {"conda": "conda", "pip": "pypi"}
+# By manager. conda also reads files in which pip is called by its index.
+_ECOSYSTEMS = {"conda": "conda", "pip": "pypi", "pypi": "pypi"}
 
 
 def conda_list(content: bytes) -> Iterator[Package]:
@@ -102,7 +103,8 @@ def conda_lock(content: bytes) -> Iterator[Package]:
     table(document["metadata"])
     for entry in tables(document["package"]):
         url = text(entry["url"])
-        if entry["manager"] == "pip":
+        ecosystem = _ECOSYSTEMS[text(entry["manager"])]
+        if ecosystem == "pypi":
             build = git_commit(url)
         elif archive := archive_of(url):
             build = archive[2]
@@ -111,7 +113,7 @@ def conda_lock(content: bytes) -> Iterator[Package]:
         yield Package(
             text(entry["name"]),
             text(entry["version"]),
-            ecosystem=_ECOSYSTEMS[text(entry["manager"])],
+            ecosystem=ecosystem,
             platform=text(entry["platform"]),
             build=build,
         )

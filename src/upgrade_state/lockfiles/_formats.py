@@ -27,34 +27,42 @@ class Format:
         build_decides:
             A package has changed only if its build is known on both sides
             and differs, whatever the versions are.
+
+        skips_mark:
+            A tool that uses the lockfile reads it with a byte order mark, too.
+            False: every tool refuses that, so the lockfile is of no use to it.
     """
 
     reader: str
     first_wins: bool = False
     build_decides: bool = False
+    skips_mark: bool = False
 
 
 FORMATS = {
-    "cargo": Format(reader="_cargo:cargo"),
+    "cargo": Format(reader="_cargo:cargo", skips_mark=True),
     "conan": Format(reader="_conan:conan"),
     "conda-explicit": Format(reader="_conda:conda_explicit"),
     "conda-list": Format(reader="_conda:conda_list"),
-    "conda-lock": Format(reader="_conda:conda_lock"),
+    "conda-lock": Format(reader="_conda:conda_lock", skips_mark=True),
     "devbox": Format(reader="_nix:devbox"),
-    "devenv": Format(reader="_nix:flake"),
-    "flake": Format(reader="_nix:flake"),
+    "devenv": Format(reader="_nix:flake", skips_mark=True),
+    "flake": Format(reader="_nix:flake", skips_mark=True),
     # Both rules are those of `flox upgrade`, which compares derivations.
     "flox": Format(reader="_nix:flox", first_wins=True, build_decides=True),
-    "mise": Format(reader="_tools:mise"),
-    "npm": Format(reader="_npm:npm"),
+    "mise": Format(reader="_tools:mise", skips_mark=True),
+    "niv": Format(reader="_nix:niv"),
+    "npins": Format(reader="_nix:npins"),
+    "npm": Format(reader="_npm:npm", skips_mark=True),
     "pdm": Format(reader="_python:pdm"),
-    "pipfile": Format(reader="_python:pipfile"),
+    "pipfile": Format(reader="_python:pipfile", skips_mark=True),
     "pixi": Format(reader="_pixi:pixi"),
     "poetry": Format(reader="_python:poetry"),
-    "pylock": Format(reader="_python:pylock"),
-    "requirements": Format(reader="_requirements:requirements"),
+    "pylock": Format(reader="_python:pylock", skips_mark=True),
+    "renv": Format(reader="_renv:renv", skips_mark=True),
+    "requirements": Format(reader="_requirements:requirements", skips_mark=True),
     "spack": Format(reader="_tools:spack"),
-    "uv": Format(reader="_python:uv"),
+    "uv": Format(reader="_python:uv", skips_mark=True),
 }
 
 

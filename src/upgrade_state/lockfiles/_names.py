@@ -15,12 +15,15 @@ FORMATS: tuple[str, ...] = (
     "flake",
     "flox",
     "mise",
+    "niv",
+    "npins",
     "npm",
     "pdm",
     "pipfile",
     "pixi",
     "poetry",
     "pylock",
+    "renv",
     "requirements",
     "spack",
     "uv",
@@ -28,6 +31,7 @@ FORMATS: tuple[str, ...] = (
 """The names of all built-in formats, sorted."""
 
 _NAMES = {
+    ".flox/env/manifest.lock": "flox",
     "Cargo.lock": "cargo",
     "Pipfile.lock": "pipfile",
     "conan.lock": "conan",
@@ -38,12 +42,16 @@ _NAMES = {
     "flake.lock": "flake",
     "manifest.lock": "flox",
     "mise.lock": "mise",
+    "nix/sources.json": "niv",
+    "npins/sources.json": "npins",
     "npm-shrinkwrap.json": "npm",
     "package-lock.json": "npm",
     "pdm.lock": "pdm",
     "pixi.lock": "pixi",
     "poetry.lock": "poetry",
     "pylock.toml": "pylock",
+    "renv.lock": "renv",
+    "requirements.lock": "requirements",
     "requirements.txt": "requirements",
     "spack.lock": "spack",
     "uv.lock": "uv",
@@ -56,12 +64,17 @@ NAMES = tuple(_NAMES)
 _PATTERNS = {
     # Usual names for the output of pip-compile. A file that is not pinned
     # is opaque, so a wrong guess does no harm.
-    ("-requirements.txt", ""): "requirements",
-    (".txt", "requirements-"): "requirements",
+    ("requirements.txt", ""): "requirements",
+    ("requirements.lock", ""): "requirements",
+    (".txt", "requirements"): "requirements",
+    (".lock", "requirements"): "requirements",
     (".conda-lock.yaml", ""): "conda-lock",
     (".conda-lock.yml", ""): "conda-lock",
     (".lock", "conda-"): "conda-explicit",
     (".lock", "mise."): "mise",
+    (".lock", "pdm."): "pdm",
+    # uv names the lockfile of a script after the whole name of the script.
+    (".py.lock", ""): "uv",
     (".toml", "pylock."): "pylock",
 }
 _ENDS = tuple(end for end, _ in _PATTERNS)
@@ -71,8 +84,8 @@ def names() -> tuple[str, ...]:
     """
     Return the file names that tell a format, sorted, without those of patterns.
 
-    `format_of` knows further names, such as ``pylock.dev.toml``. The names
-    cost no import.
+    Some are paths, such as ``npins/sources.json``. `format_of` knows further
+    names, such as ``pylock.dev.toml``. The names cost no import.
     """
     return NAMES
 
@@ -85,22 +98,26 @@ def format_of(name: str) -> str | None:
 
     Args:
         name:
-            Name of the lockfile, or a path with ``/`` of which only the last
-            component counts. Upper and lower case differ.
+            Name of the lockfile, or a path with ``/``. The directory counts
+            if the last component alone tells no format, as for
+            ``requirements/dev.txt``. Upper and lower case differ.
 
     Returns:
         One of `FORMATS`. None: the name tells no format. Formats of installed
         readers have no names of files.
     """
-    name = name.rpartition("/")[2]
-    if name in _NAMES or not name.endswith(_ENDS):
-        return _NAMES.get(name)
+    path, _, name = name.rpartition("/")
+    directory = path.rpartition("/")[2]
+    known = _NAMES.get(f"{directory}/{name}") or _NAMES.get(name)
+    if known or not name.endswith(_ENDS):
+        return known
     for (end, start), format_ in _PATTERNS.items():
         # The length keeps "pylock.toml" from being its own start and end.
         is_between = len(name) > len(start) + len(end)
         if is_between and name.startswith(start) and name.endswith(end):
             return format_
-    return None
+    is_listed = directory == "requirements" and name.endswith((".txt", ".lock"))
+    return "requirements" if is_listed else None
 
 
 def is_format(name: str) -> bool:

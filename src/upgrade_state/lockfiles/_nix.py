@@ -29,6 +29,17 @@ _BASE = re.compile(
     rf"{_NIXPKGS}([0-9a-f]{{40}})(?:[?&](?:lastModified|narHash)=[A-Za-z0-9%+/=-]+)*"
 )
 
+# The release in the URL of a Nix channel, after the host.
+_RELEASE = re.compile(r"(?<!/)/(?:nixos|nixpkgs)-(?:[a-z]+-)*(\d[\w.]*)/", re.ASCII)
+
+# Where npins and niv have version, revision and hash of a pin.
+_PINNED = (
+    # Version 0 of npins had names of releases.
+    ("version", "release_name"),
+    ("revision", "rev", "image_digest"),
+    ("hash", "sha256"),
+)
+
 # The parameters of a flake's URL that identify its content.
 _LOCKED = re.compile("[?&](?:narHash|rev)=([A-Za-z0-9%+/=-]{40,80})")
 
@@ -164,3 +175,55 @@ def flox(content: bytes) -> Iterator[Package]:
             build=text(entry["derivation"]) if "derivation" in entry else None,
             direct=True,
         )
+
+
+def niv(content: bytes) -> Iterator[Package]:
+    """
+    Read ``nix/sources.json`` of niv.
+    """
+    # Without any pin, nothing tells the file from other JSON.
+    if not (pins := table(load_json(content))):
+        raise LookupError("no pin")
+    for name, pin in pins.items():
+        if not table(pin).keys() & {"repo", "path", "url", "url_template"}:
+            raise LookupError("no source")
+        yield _pin(name, pin, "niv")
+
+
+def npins(content: bytes) -> Iterator[Package]:
+    """
+    Read ``npins/sources.json``.
+    """
+    document = table(load_json(content))
+    demand_version(document["version"], *range(9))
+    for name, pin in table(document["pins"]).items():
+        text(table(pin)["type"])
+        yield _pin(name, pin, "npins")
+
+
+def _pin(name: str, pin: Table, ecosystem: str) -> Package:
+    """
+    Return one source that the user has pinned.
+
+    A source that follows releases has a version, and its revision is its
+    build. The version of any other one is its revision. The file at a URL has
+    neither, so its hash is its build.
+    """
+    version, revision, hash_ = (
+        next(filter(None, (optional_text(pin.get(key)) for key in keys)), None)
+        for keys in _PINNED
+    )
+    if pin.get("type") == "Channel":
+        release = _RELEASE.search(optional_text(pin.get("url")) or "")
+        version = release[1] if release else None
+    # npins moved to another spelling of the same hashes.
+    spelling = "SRI" if "-" in (hash_ or "") else "base 32"
+    return Package(
+        text(name),
+        version or revision,
+        ecosystem=ecosystem,
+        build=revision if version else None,
+        builds=((spelling, hash_),) if hash_ and not (version or revision) else (),
+        direct=True,
+        local=pin.get("type") == "local",
+    )

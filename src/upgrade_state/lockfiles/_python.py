@@ -175,7 +175,8 @@ def uv(content: bytes) -> Iterator[Package]:
     document = load_toml(content)
     demand_version(document["version"], 1)
     text(document["requires-python"])
-    entries = tables(document["package"])
+    # A workspace or script without any package has no such list.
+    entries = tables(document.get("package", []))
     direct = _uv_direct(table(document.get("manifest", {})), entries)
     for entry in entries:
         source = table(entry["source"])

@@ -2,9 +2,11 @@
 Read the bytes of a lockfile into a snapshot.
 """
 
+from codecs import BOM_UTF8
+
 from upgrade_state._record import digest
 
-from ._formats import reader_of
+from ._formats import FORMATS, reader_of
 from ._model import Snapshot
 from ._parse import UnreadableError
 
@@ -37,8 +39,9 @@ def read(content: bytes, *, format: str | None = None) -> Snapshot:  # noqa: A00
     if format is None:
         return Snapshot(format=None, digest=digest(content), problem="unknown format")
     reader = reader_of(format)
+    skips_mark = format in FORMATS and FORMATS[format].skips_mark
     try:
-        packages = tuple(reader(content))
+        packages = tuple(reader(content.removeprefix(BOM_UTF8 if skips_mark else b"")))
     except UnreadableError as e:
         problem = str(e)
     except RecursionError:

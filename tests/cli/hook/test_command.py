@@ -14,7 +14,7 @@ from upgrade_state import cli, lockfiles
 
 FILES = Path(cli.__file__).parent
 SHELLS = ("bash", "zsh", "fish")
-NAMES = (*lockfiles.names(), ".flox/env/manifest.lock")
+NAMES = lockfiles.names()
 LINE = "1 version change available in 'shop'."
 
 # The real command, installed.

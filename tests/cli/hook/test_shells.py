@@ -104,7 +104,7 @@ class TestTelling:
         """
         Every name that needs no pattern is found.
         """
-        names = (*lockfiles.names(), ".flox/env/manifest.lock")
+        names = lockfiles.names()
         places = [desk / str(number) for number, _ in enumerate(names)]
         for place, name in zip(places, names, strict=True):
             (place / name).parent.mkdir(parents=True)
