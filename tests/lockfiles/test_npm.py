@@ -210,6 +210,16 @@ class TestTree:
             ("b", "2.0.0", None),
         ] == [(p.name, p.version, p.build) for p in packages(content, "npm")]
 
+    def test_bundled(self):
+        """
+        A package inside the archive of another one has false in place of a URL.
+        """
+        bundled = {"version": "1.0.0", "resolved": False, "bundled": True}
+
+        for content in (tree({"x": bundled}), paths({"node_modules/x": bundled})):
+            (p,) = packages(content, "npm")
+            assert ("x", "1.0.0", None) == (p.name, p.version, p.build)
+
     def test_deep(self):
         """
         A tree of 100 000 levels is refused, by the reader or the parser.

@@ -58,7 +58,7 @@ def _npm_paths(packages: Table) -> Iterator[Package]:
             continue
         parent, _, name = path.rpartition("node_modules/")
         is_direct = name in direct and parent[:-1] in projects
-        resolved = optional_text(entry.get("resolved"))
+        resolved = optional_text(entry.get("resolved") or None)
         yield Package(
             # The directory of an alias has another name than the package.
             text(entry.get("name", name)),
@@ -79,8 +79,9 @@ def _npm_tree(dependencies: Table) -> Iterator[Package]:
                 real, _, version = version[4:].rpartition("@")
                 yield Package(text(real), text(version), ecosystem="npm")
             elif ":" not in version:
-                # npm before version 5 wrote a commit beside the version.
-                resolved = optional_text(entry.get("resolved")) or ""
+                # npm before version 5 wrote a commit beside the version. For a
+                # package inside the archive of another one, npm wrote false.
+                resolved = optional_text(entry.get("resolved") or None) or ""
                 commit = commit_of(resolved) if resolved.startswith("git") else None
                 yield Package(text(name), version, ecosystem="npm", build=commit)
             elif not version.startswith("file:") or version.endswith(_ARCHIVES):
