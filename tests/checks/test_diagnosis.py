@@ -26,6 +26,7 @@ ADVICE = {
     "network": NETWORK,
     "version": NEEDS,
     "credentials": CREDENTIALS,
+    "either": f"{NETWORK}; {CREDENTIALS}",
     "copy": COPY,
     None: None,
 }
@@ -199,6 +200,7 @@ class TestAdvice:
                 False,
                 None,
             ),
+            (b"ERROR: No matching distribution found for idna>=9\n", False, None),
             (b"ValueError: Unable to determine which files to ship", False, COPY),
             (b"Error: Expected a Python module at: src/shop/__init__.py", False, COPY),
             (b"npm error code ENOENT", False, COPY),

@@ -95,15 +95,19 @@ _QUESTION: Final = re.compile(
     re.MULTILINE,
 )
 
-# pip and PDM do not report the refusal, but find no version at all.
 _REFUSED: Final = re.compile(
     r"(?:HTTP(?: error)?|status(?: code)?:?|\(|got|returned an?) ?40[13]\b|\bE40[13]\b"
     r"|\b40[13]:? (?:client )?(?:error|unauthorized|forbidden)|authorization error"
     r"|missing credentials|missing password|no token found|credential-provider to be"
     r"|\bENEEDAUTH\b|authentication failed|could not read Username|denied \(publickey"
-    r"|PIP_NO_INPUT set\); question: User for|unable to find candidates for"
-    r"|(?s:\A(?!.*Ignored the following).*\(from versions: none\))",
+    r"|PIP_NO_INPUT set\); question: User for",
     re.IGNORECASE,
+)
+# pip, PDM and Pipenv do not report a refusal, but find no version at all.
+_NO_VERSION: Final = re.compile(
+    r"Unable to find candidates for|\A(?!(?s:.*)Ignored the following)(?s:.*)"
+    r"(?:\(from versions: none\)|No matching distribution found for [\w.-]+$)",
+    re.MULTILINE,
 )
 # Pipenv and PDM do not report the reason of a build, but that it has failed.
 _NO_FILE: Final = re.compile(
@@ -222,6 +226,7 @@ def advice(
         (_OTHER_VERSION, words, needs),
         (_UNREACHED, text, NO_NETWORK),
         (_REFUSED, text, _CREDENTIALS),
+        (_NO_VERSION, text, f"{NO_NETWORK}; {_CREDENTIALS}"),
         (_NO_FILE, words, hint or _COPY),
     ):
         if todo is not None and pattern.search(place):
