@@ -197,8 +197,8 @@ class TestRoot:
         The same, with directories of root from an earlier `sudo`.
         """
         if request.param == "symlink":
-            (tmp_path / "elsewhere").mkdir()
-            (home / ".cache").symlink_to(tmp_path / "elsewhere")
+            (home / "caches").mkdir()
+            (home / ".cache").symlink_to("caches")
         elif request.param == "store":
             os.chown(home, 0, 0)
             commit(StateStore().environment(tmp_path, "uv.lock"), upgrades=ROWS)
@@ -210,11 +210,11 @@ class TestRoot:
     @pytest.mark.parametrize(
         ("variable", "value"),
         [
-            ("HOME", "{}"),
-            ("HOME", "{}/../link"),
-            ("XDG_CACHE_HOME", "{}/.cache"),
-            ("UPGRADE_STATE_CACHE_DIR", "{}/.cache/upgrade-state"),
-            ("UPGRADE_STATE_CACHE_DIR", "{}/../link/.cache/upgrade-state"),
+            ("HOME", "{}/home"),
+            ("HOME", "{}/link"),
+            ("XDG_CACHE_HOME", "{}/home/.cache"),
+            ("UPGRADE_STATE_CACHE_DIR", "{}/home/.cache/upgrade-state"),
+            ("UPGRADE_STATE_CACHE_DIR", "{}/link/.cache/upgrade-state"),
         ],
     )
     def test_home(self, littered, tmp_path, monkeypatch, variable, value):
@@ -222,7 +222,7 @@ class TestRoot:
         Root writes nothing in the home of another user, whatever root owns there.
         """
         (tmp_path / "link").symlink_to("home")
-        monkeypatch.setenv(variable, value.format(littered))
+        monkeypatch.setenv(variable, value.format(tmp_path))
         before = snapshot(tmp_path)
         environment = StateStore().environment(tmp_path, "uv.lock")
 
@@ -234,6 +234,17 @@ class TestRoot:
         verdict = environment.claim_notice(now=NOON)
         assert verdict.reason in {"nothing-known", "unavailable"}
         assert before == snapshot(tmp_path)
+
+    def test_symlink(self, home, tmp_path):
+        """
+        A symlink in the home of another user leads root nowhere.
+        """
+        (tmp_path / "elsewhere").mkdir()
+        (home / ".cache").symlink_to(tmp_path / "elsewhere")
+
+        with pytest.raises(StateWriteError, match="directory of user 1000"):
+            commit(StateStore().environment(tmp_path))
+        assert [] == list((tmp_path / "elsewhere").iterdir())
 
     @pytest.mark.parametrize(
         "words", [["check", "--", "true"], ["notify", "--check"], ["doctor"]]

@@ -651,9 +651,8 @@ def _spelling_on_disk(path: bytes) -> bytes:
     if sys.platform == "darwin":  # its file systems ignore case, or may
         import fcntl
 
-        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NONBLOCK | os.O_CLOEXEC
         try:
-            fd = os.open(path, flags)
+            fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         except OSError:
             return path
         try:

@@ -48,9 +48,8 @@ def prepare() -> None:
     """
     Print escapes on a terminal that lacks a character.
     """
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def out(line: str = "") -> None:
