@@ -3,21 +3,13 @@ Lockfiles of Cargo.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 from ._model import Package
-from ._parse import (
-    commit_of,
-    demand_version,
-    items,
-    load_toml,
-    optional_text,
-    table,
-    tables,
-    text,
-)
+from ._parse import commit_of, demand_version, items, optional_text, table, tables, text
 
 
-def cargo(content: bytes) -> Iterator[Package]:
+def cargo(document: Any) -> Iterator[Package]:
     """
     Read ``Cargo.lock``.
 
@@ -26,7 +18,6 @@ def cargo(content: bytes) -> Iterator[Package]:
     workspace, or a path dependency. All that such projects depend on is
     direct.
     """
-    document = load_toml(content)
     # Files of version 1 have no version field.
     demand_version(document.get("version", 1), 1, 2, 3, 4)
     # Poetry and PDM have packages in the same place, and metadata of their own.

@@ -3,14 +3,15 @@ Lockfiles of Conan.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 from ._model import Package
-from ._parse import demand_version, items, load_json, table, text
+from ._parse import demand_version, items, text
 
 _LISTS = ("requires", "build_requires", "python_requires", "config_requires")
 
 
-def conan(content: bytes) -> Iterator[Package]:
+def conan(document: Any) -> Iterator[Package]:
     """
     Read ``conan.lock`` of Conan 2.
 
@@ -19,7 +20,6 @@ def conan(content: bytes) -> Iterator[Package]:
     or time makes no other package. A package that is needed for building and
     for running may be in two lists, with two versions.
     """
-    document = table(load_json(content))
     demand_version(document["version"], "0.5")
     items(document["requires"])
     for key in _LISTS:

@@ -7,20 +7,11 @@ one build, another channel or a mirror is no rebuild.
 
 import re
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import unquote
 
 from ._model import Package
-from ._parse import (
-    commit_of,
-    demand_version,
-    load_json,
-    load_text,
-    load_yaml,
-    optional_text,
-    table,
-    tables,
-    text,
-)
+from ._parse import commit_of, demand_version, optional_text, table, tables, text
 
 # The characters of names, versions and builds. Any other character in a file
 # name belongs to something else, such as the password of a URL without a path.
@@ -36,7 +27,7 @@ _PIP_VERSION = re.compile(r"\d[\w.!+]*", flags=re.ASCII)
 _ECOSYSTEMS = {"conda": "conda", "pip": "pypi", "pypi": "pypi"}
 
 
-def conda_list(content: bytes) -> Iterator[Package]:
+def conda_list(document: Any) -> Iterator[Package]:
     """
     Read the output of ``conda list --json``.
 
@@ -44,7 +35,7 @@ def conda_list(content: bytes) -> Iterator[Package]:
     is the subdir of each package, which may change to ``noarch`` and back, so
     packages have no platform here.
     """
-    entries = tables(load_json(content))
+    entries = tables(document)
     if not entries:
         # An empty list has no mark of the format; as a lockfile it would
         # report all packages as removed.
@@ -62,14 +53,14 @@ def conda_list(content: bytes) -> Iterator[Package]:
         )
 
 
-def conda_explicit(content: bytes) -> Iterator[Package]:
+def conda_explicit(document: str) -> Iterator[Package]:
     """
     Read a list of URLs, as ``conda list --explicit`` prints it.
 
     Also reads the files that ``conda-lock render`` writes, in which packages
     from PyPI are comments.
     """
-    lines = [line.strip() for line in load_text(content).splitlines()]
+    lines = [line.strip() for line in document.splitlines()]
     lines.remove("@EXPLICIT")
     urls = [line for line in lines if line and not line.startswith("#")]
     platform = _platform(lines, urls)
@@ -92,13 +83,12 @@ def conda_explicit(content: bytes) -> Iterator[Package]:
             )
 
 
-def conda_lock(content: bytes) -> Iterator[Package]:
+def conda_lock(document: Any) -> Iterator[Package]:
     """
     Read ``conda-lock.yml``.
 
     A package is listed once per category that needs it.
     """
-    document = table(load_yaml(content))
     demand_version(document["version"], "1")
     table(document["metadata"])
     for entry in tables(document["package"]):

@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterable
 from itertools import zip_longest
 from operator import attrgetter, itemgetter
 
-from ._formats import FORMATS, Format
 from ._model import Diff, Kind, Package, Snapshot, Upgrade
+from ._names import READERS
 
 _Key = tuple[str | None, str, str | None, str | None]
 _Groups = dict[_Key, list[Package]]
@@ -62,13 +62,12 @@ def diff(
     before, after = old.packages, new.packages
     if before is None or after is None or old.format != new.format:
         return Diff(changed=changed, comparable=False, platforms=_platforms(old, new))
-    # A format of an installed reader follows the rules of most formats.
-    rules = FORMATS.get(old.format or "", Format(reader=""))
+    flags = READERS.get(old.format or "", "").split()
     names = None if direct is None else frozenset(direct)
     return Diff(
         changed=changed,
         comparable=True,
-        upgrades=_upgrades(before, after, rules, names) if changed else (),
+        upgrades=_upgrades(before, after, flags, names) if changed else (),
         platforms=_platforms(old, new),
     )
 
@@ -82,10 +81,10 @@ def _platforms(*snapshots: Snapshot) -> tuple[str, ...]:
 def _upgrades(
     before: Iterable[Package],
     after: Iterable[Package],
-    rules: Format,
+    flags: list[str],
     names: frozenset[str] | None,
 ) -> tuple[Upgrade, ...]:
-    if rules.first_wins:
+    if "builds" in flags:
         before, after = _firsts(before), _firsts(after)
     # Most packages are equal on both sides. To find the others by their
     # hashes takes less time than to look up each of them by its key.
@@ -95,7 +94,7 @@ def _upgrades(
         row
         for key in {**old, **new}
         if old.get(key) != new.get(key)
-        and (row := _upgrade(old.get(key, []), new.get(key, []), rules, names))
+        and (row := _upgrade(old.get(key, []), new.get(key, []), flags, names))
     ]
     fields = attrgetter("name", "platform", "environment", "ecosystem")
     rows.sort(key=lambda row: [part or "" for part in fields(row)])
@@ -124,14 +123,14 @@ def _key(p: Package) -> _Key:
 def _upgrade(
     old: list[Package],
     new: list[Package],
-    rules: Format,
+    flags: list[str],
     names: frozenset[str] | None,
 ) -> Upgrade | None:
     """
     Return the row of one package; None: nothing to report.
     """
     before, after = _builds(old), _builds(new)
-    kind = _kind(before, after, rules)
+    kind = _kind(before, after, flags)
     if kind is None:
         return None
     both = [*old, *new]
@@ -165,10 +164,10 @@ def _builds(group: list[Package]) -> _Builds:
     return builds
 
 
-def _kind(old: _Builds, new: _Builds, rules: Format) -> Kind | None:
+def _kind(old: _Builds, new: _Builds, flags: list[str]) -> Kind | None:
     if not (old and new):
         return "removed" if old else "added"
-    if rules.build_decides and not _changed_parts(
+    if "builds" in flags and not _changed_parts(
         _merge_versions(old), _merge_versions(new)
     ):
         return None

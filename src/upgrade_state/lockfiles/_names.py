@@ -1,33 +1,42 @@
 """
-Tell the format of a lockfile by the lockfile's name.
+List the formats, and tell that of a lockfile by its name.
 
-Activations import this module, so it imports nothing at module level.
+To add a format, write a reader in the module of its family, and add the format
+and its file names here. Activations import this module, so it imports nothing.
 """
 
-FORMATS: tuple[str, ...] = (
-    "cargo",
-    "conan",
-    "conda-explicit",
-    "conda-list",
-    "conda-lock",
-    "devbox",
-    "devenv",
-    "flake",
-    "flox",
-    "mise",
-    "niv",
-    "npins",
-    "npm",
-    "pdm",
-    "pipfile",
-    "pixi",
-    "poetry",
-    "pylock",
-    "renv",
-    "requirements",
-    "spack",
-    "uv",
-)
+# For each format the module in this package, the syntax, and flags. The function
+# that reads it is called like the format.
+#
+# mark: a tool that uses the lockfile skips a byte order mark, so `read` does, too.
+# builds: as for `flox upgrade`, a package has changed if its build has, and of
+# several entries for one package and platform the first counts.
+READERS = {
+    "cargo": "_cargo toml mark",
+    "conan": "_conan json",
+    "conda-explicit": "_conda text",
+    "conda-list": "_conda json",
+    "conda-lock": "_conda yaml mark",
+    "devbox": "_nix json",
+    "devenv": "_nix json mark",
+    "flake": "_nix json mark",
+    "flox": "_nix json builds",
+    "mise": "_tools toml mark",
+    "niv": "_nix json",
+    "npins": "_nix json",
+    "npm": "_npm json mark",
+    "pdm": "_python toml",
+    "pipfile": "_python json mark",
+    "pixi": "_pixi yaml",
+    "poetry": "_python toml",
+    "pylock": "_python toml mark",
+    "renv": "_renv json mark",
+    "requirements": "_requirements requirements mark",
+    "spack": "_tools json",
+    "uv": "_python toml mark",
+}
+
+FORMATS = tuple(READERS)
 """The names of all built-in formats, sorted."""
 
 _NAMES = {
@@ -134,10 +143,9 @@ def is_format(name: str) -> bool:
     """
     if name in FORMATS:
         return True
-    from ._formats import reader_of  # noqa: PLC0415 -- imports attrs
+    from ._third_party import reader_of  # noqa: PLC0415 -- imports attrs
 
     try:
-        reader_of(name)
+        return reader_of(name) is not None
     except ValueError:
         return False
-    return True

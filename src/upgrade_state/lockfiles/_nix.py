@@ -4,18 +4,10 @@ Lockfiles of tools that build on Nix.
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from ._model import Package
-from ._parse import (
-    Table,
-    UnreadableError,
-    demand_version,
-    load_json,
-    optional_text,
-    table,
-    tables,
-    text,
-)
+from ._parse import UnreadableError, demand_version, optional_text, table, tables, text
 
 # Characters in the path to an input. Real ones have up to about 100.
 _MAX_PATH = 256
@@ -44,7 +36,7 @@ _PINNED = (
 _LOCKED = re.compile("[?&](?:narHash|rev)=([A-Za-z0-9%+/=-]{40,80})")
 
 
-def devbox(content: bytes) -> Iterator[Package]:
+def devbox(document: Any) -> Iterator[Package]:
     """
     Read ``devbox.lock``.
 
@@ -52,7 +44,6 @@ def devbox(content: bytes) -> Iterator[Package]:
     for. Builds are store paths, one per system. Older lockfiles have a commit
     of nixpkgs instead, which is weaker: many commits have the same builds.
     """
-    document = table(load_json(content))
     demand_version(document["lockfile_version"], "1")
     for key, entry in table(document["packages"]).items():
         resolved = optional_text(table(entry).get("resolved")) or ""
@@ -98,7 +89,7 @@ def _devbox_build(resolved: str) -> str | None:
     return f"{location.partition('?')[0]}{hash_}{attribute}" or None
 
 
-def _devbox_builds(systems: Table) -> Iterator[tuple[str, str]]:
+def _devbox_builds(systems: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for system, info in systems.items():
         outputs = tables(table(info).get("outputs", []))
         paths = [output["path"] for output in outputs if output.get("default")]
@@ -108,7 +99,7 @@ def _devbox_builds(systems: Table) -> Iterator[tuple[str, str]]:
             yield system, path
 
 
-def flake(content: bytes) -> Iterator[Package]:
+def flake(document: Any) -> Iterator[Package]:
     """
     Read ``flake.lock`` or ``devenv.lock``.
 
@@ -116,7 +107,6 @@ def flake(content: bytes) -> Iterator[Package]:
     from the root, as in the report of ``nix flake update``. An input that
     follows another input is left out.
     """
-    document = table(load_json(content))
     demand_version(document["version"], 7)
     nodes = table(document["nodes"])
     pending = [("", text(document["root"]))]
@@ -137,7 +127,7 @@ def flake(content: bytes) -> Iterator[Package]:
                 pending.append((path, target))
 
 
-def _flake_input(path: str, node: Table) -> Package:
+def _flake_input(path: str, node: dict[str, Any]) -> Package:
     if len(path) > _MAX_PATH:
         raise UnreadableError("nested too deeply")
     locked = table(node["locked"])
@@ -152,7 +142,10 @@ def _flake_input(path: str, node: Table) -> Package:
     )
 
 
-def flox(content: bytes) -> Iterator[Package]:
+devenv = flake
+
+
+def flox(document: Any) -> Iterator[Package]:
     """
     Read a Flox lockfile (``.flox/env/manifest.lock``).
 
@@ -160,7 +153,6 @@ def flox(content: bytes) -> Iterator[Package]:
     of the manifest have the packages in the same place. Dependencies are part
     of a derivation, so every package is direct.
     """
-    document = table(load_json(content))
     demand_version(document["lockfile-version"], 1)
     table(document["manifest"])
     for entry in tables(document["packages"]):
@@ -177,31 +169,30 @@ def flox(content: bytes) -> Iterator[Package]:
         )
 
 
-def niv(content: bytes) -> Iterator[Package]:
+def niv(document: Any) -> Iterator[Package]:
     """
     Read ``nix/sources.json`` of niv.
     """
     # Without any pin, nothing tells the file from other JSON.
-    if not (pins := table(load_json(content))):
+    if not document:
         raise LookupError("no pin")
-    for name, pin in pins.items():
+    for name, pin in table(document).items():
         if not table(pin).keys() & {"repo", "path", "url", "url_template"}:
             raise LookupError("no source")
         yield _pin(name, pin, "niv")
 
 
-def npins(content: bytes) -> Iterator[Package]:
+def npins(document: Any) -> Iterator[Package]:
     """
     Read ``npins/sources.json``.
     """
-    document = table(load_json(content))
     demand_version(document["version"], *range(9))
     for name, pin in table(document["pins"]).items():
         text(table(pin)["type"])
         yield _pin(name, pin, "npins")
 
 
-def _pin(name: str, pin: Table, ecosystem: str) -> Package:
+def _pin(name: str, pin: dict[str, Any], ecosystem: str) -> Package:
     """
     Return one source that the user has pinned.
 

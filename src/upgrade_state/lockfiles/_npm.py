@@ -3,17 +3,10 @@ Lockfiles of npm.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 from ._model import Package
-from ._parse import (
-    Table,
-    commit_of,
-    demand_version,
-    load_json,
-    optional_text,
-    table,
-    text,
-)
+from ._parse import Table, commit_of, demand_version, optional_text, table, text
 
 _REQUIREMENTS = (
     "dependencies",
@@ -24,13 +17,12 @@ _REQUIREMENTS = (
 _ARCHIVES = (".tgz", ".tar.gz", ".tar")
 
 
-def npm(content: bytes) -> Iterator[Package]:
+def npm(document: Any) -> Iterator[Package]:
     """
     Read ``package-lock.json`` or ``npm-shrinkwrap.json``.
 
     Checksums are no builds: npm rewrites them with better algorithms.
     """
-    document = table(load_json(content))
     if not document.keys() & {"lockfileVersion", "packages"}:
         # npm before version 5 wrote no version, and later ones still read
         # such files. Without any package, nothing tells it from other JSON.

@@ -6,6 +6,7 @@ Limits, encodings and errors of parsers are handled here for all formats.
 """
 
 import re
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from functools import cache
 from io import StringIO
 from string import hexdigits
@@ -43,6 +44,21 @@ def load_text(content: bytes) -> str:
     """
     refuse(content)
     return _decode(content)
+
+
+def load_requirements(content: bytes) -> str:
+    """
+    Decode *content* from UTF-8, or from UTF-16 if it has a byte order mark.
+
+    PowerShell writes ``pip freeze > requirements.txt`` in UTF-16, and pip reads it.
+    """
+    if content.startswith((BOM_UTF16_BE, BOM_UTF16_LE)):
+        _refuse_at_once(content)
+        try:
+            content = content.decode("utf-16").encode()
+        except UnicodeDecodeError:
+            raise UnreadableError("not valid UTF-16") from None
+    return load_text(content)
 
 
 def refuse(content: bytes) -> None:
@@ -198,7 +214,7 @@ def _refuse_at_once(content: bytes) -> None:
     # packages that were removed.
     if not content or content.isspace():
         raise UnreadableError("empty")
-    if content.startswith(b"\xef\xbb\xbf"):
+    if content.startswith(BOM_UTF8):
         raise UnreadableError("starts with a byte order mark")
 
 

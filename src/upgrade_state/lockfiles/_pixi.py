@@ -3,19 +3,11 @@ Lockfiles of pixi.
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ._conda import archive_of, git_commit
 from ._model import Package
-from ._parse import (
-    Table,
-    demand_version,
-    load_yaml,
-    optional_text,
-    table,
-    tables,
-    text,
-)
+from ._parse import Table, demand_version, optional_text, table, tables, text
 
 _ECOSYSTEMS = {"conda": "conda", "conda_source": "conda", "pypi": "pypi"}
 _ARCHIVES = (".conda", ".tar.bz2", ".whl", ".tar.gz", ".zip")
@@ -43,14 +35,13 @@ class _Pin(NamedTuple):
     local: bool
 
 
-def pixi(content: bytes) -> Iterator[Package]:
+def pixi(document: Any) -> Iterator[Package]:
     """
     Read ``pixi.lock`` of version 4 to 7.
 
     Platforms have the lockfile's own names: since version 7 several of them
     can have one subdir and differ in virtual packages.
     """
-    document = table(load_yaml(content))
     demand_version(document["version"], "4", "5", "6", "7")
     pins: dict[_Key, list[tuple[Table, _Pin]]] = {}
     for entry in tables(document["packages"]):

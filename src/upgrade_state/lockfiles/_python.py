@@ -4,20 +4,10 @@ Lockfiles of Python package managers.
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from ._model import Package
-from ._parse import (
-    Table,
-    commit_of,
-    demand_version,
-    items,
-    load_json,
-    load_toml,
-    optional_text,
-    table,
-    tables,
-    text,
-)
+from ._parse import commit_of, demand_version, items, optional_text, table, tables, text
 
 _SEPARATORS = re.compile("[-_.]+")
 
@@ -49,13 +39,12 @@ def is_directory(location: str) -> bool:
     return not (is_remote or path.endswith(ARCHIVES))
 
 
-def pdm(content: bytes) -> Iterator[Package]:
+def pdm(document: Any) -> Iterator[Package]:
     """
     Read ``pdm.lock``.
 
     An extra makes another entry of the same name and version.
     """
-    document = load_toml(content)
     _demand_major(table(document["metadata"])["lock_version"], "4")
     for entry in tables(document["package"]):
         path = optional_text(entry.get("path"))
@@ -72,14 +61,13 @@ def pdm(content: bytes) -> Iterator[Package]:
         )
 
 
-def pipfile(content: bytes) -> Iterator[Package]:
+def pipfile(document: Any) -> Iterator[Package]:
     """
     Read ``Pipfile.lock``.
 
     Pipenv installs all categories into one virtual environment, so a package
     may have the versions of several categories.
     """
-    document = table(load_json(content))
     demand_version(table(document.pop("_meta"))["pipfile-spec"], 6)
     table(document["default"])
     for category in document.values():
@@ -100,7 +88,7 @@ def pipfile(content: bytes) -> Iterator[Package]:
             )
 
 
-def _pipfile_version(entry: Table) -> str | None:
+def _pipfile_version(entry: dict[str, Any]) -> str | None:
     # Entries from a URL, path or repository have none. "*": the markers
     # exclude the machine that ran Pipenv.
     version = text(entry.get("version", "*"))
@@ -111,7 +99,7 @@ def _pipfile_version(entry: Table) -> str | None:
     return text(version.lstrip("="))
 
 
-def poetry(content: bytes) -> Iterator[Package]:
+def poetry(document: Any) -> Iterator[Package]:
     """
     Read ``poetry.lock``.
 
@@ -119,7 +107,6 @@ def poetry(content: bytes) -> Iterator[Package]:
     other package. Files before version 2 have their hashes in another place;
     these are not read.
     """
-    document = load_toml(content)
     _demand_major(table(document["metadata"])["lock-version"], "1", "2")
     for entry in tables(document["package"]):
         source = table(entry.get("source", {}))
@@ -136,13 +123,12 @@ def poetry(content: bytes) -> Iterator[Package]:
         )
 
 
-def pylock(content: bytes) -> Iterator[Package]:
+def pylock(document: Any) -> Iterator[Package]:
     """
     Read ``pylock.toml`` (PEP 751), of any tool.
 
     One name has several entries if their markers exclude one another.
     """
-    document = load_toml(content)
     _demand_major(document["lock-version"], "1")
     text(document["created-by"])
     for entry in tables(document["packages"]):
@@ -163,7 +149,7 @@ def pylock(content: bytes) -> Iterator[Package]:
         )
 
 
-def uv(content: bytes) -> Iterator[Package]:
+def uv(document: Any) -> Iterator[Package]:
     """
     Read ``uv.lock``.
 
@@ -172,7 +158,6 @@ def uv(content: bytes) -> Iterator[Package]:
     uv compares version and commit. The archive at a URL or path can change
     without another version, so its hash is its build.
     """
-    document = load_toml(content)
     demand_version(document["version"], 1)
     text(document["requires-python"])
     # A workspace or script without any package has no such list.
@@ -196,7 +181,7 @@ def uv(content: bytes) -> Iterator[Package]:
         )
 
 
-def _uv_direct(manifest: Table, entries: list[Table]) -> set[str]:
+def _uv_direct(manifest: dict[str, Any], entries: list[dict[str, Any]]) -> set[str]:
     """
     Return the names of the projects and of their requirements.
 

@@ -3,12 +3,13 @@ Lockfiles of R.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 from ._model import Package
-from ._parse import commit_of, load_json, optional_text, table, text
+from ._parse import commit_of, optional_text, table, text
 
 
-def renv(content: bytes) -> Iterator[Package]:
+def renv(document: Any) -> Iterator[Package]:
     """
     Read ``renv.lock``.
 
@@ -17,7 +18,6 @@ def renv(content: bytes) -> Iterator[Package]:
     itself compares versions and sources. Packages from a repository have
     their version in the place of a commit. The version of R is no package.
     """
-    document = table(load_json(content))
     table(document["R"])
     # R has one value for an empty list and an empty table; renv writes a list.
     for entry in table(document["Packages"] or {}).values():

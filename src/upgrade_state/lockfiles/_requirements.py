@@ -3,11 +3,10 @@ Requirements files, if they are lockfiles.
 """
 
 import re
-from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator
 
 from ._model import Package
-from ._parse import UnreadableError, commit_of, load_text, refuse
+from ._parse import UnreadableError, commit_of
 from ._python import ARCHIVES, is_directory, normalize_name
 
 # Lines may be hostile: the time of these patterns grows with the length of a
@@ -33,7 +32,7 @@ _CUT_OFF = re.compile(r"(?:\\|--hash=sha256:[0-9a-f]{0,63})\s*\Z")
 _REPOSITORY = re.compile(r"(?:git|hg|svn|bzr)\+")
 
 
-def requirements(content: bytes) -> list[Package]:
+def requirements(document: str) -> list[Package]:
     """
     Read ``requirements.txt``, if everything in it is pinned.
 
@@ -42,28 +41,12 @@ def requirements(content: bytes) -> list[Package]:
     files, or if it requires nothing, unless a tool says that it made the file.
     Constraints and other options add no package. Variables are not expanded.
     """
-    document = load_text(_as_utf_8(content))
     if _CUT_OFF.search(document[-200:]):
         raise UnreadableError("cut off")
     packages = [package for package in map(_package, _lines(document)) if package]
     if not packages and not _GENERATED.search(document):
         raise UnreadableError("not pinned")
     return packages
-
-
-def _as_utf_8(content: bytes) -> bytes:
-    """
-    Return *content* in UTF-8.
-
-    PowerShell writes ``pip freeze > requirements.txt`` in UTF-16.
-    """
-    if not content.startswith((BOM_UTF16_BE, BOM_UTF16_LE)):
-        return content
-    refuse(content)
-    try:
-        return content.decode("utf-16").encode()
-    except UnicodeDecodeError:
-        raise UnreadableError("not valid UTF-16") from None
 
 
 def _lines(content: str) -> Iterator[str]:

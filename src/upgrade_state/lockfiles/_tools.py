@@ -3,21 +3,13 @@ Lockfiles of managers that install tools of any language.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 from ._model import Package
-from ._parse import (
-    Table,
-    demand_version,
-    load_json,
-    load_toml,
-    optional_text,
-    table,
-    tables,
-    text,
-)
+from ._parse import Table, demand_version, optional_text, table, tables, text
 
 
-def mise(content: bytes) -> Iterator[Package]:
+def mise(document: Any) -> Iterator[Package]:
     """
     Read ``mise.lock``.
 
@@ -25,7 +17,6 @@ def mise(content: bytes) -> Iterator[Package]:
     same version on all platforms, and is locked for those that the user asked
     for, so packages have no platform.
     """
-    document = load_toml(content)
     # The first files had no version; mise counts them as version 0.
     demand_version(document.get("lockfile_version", 0), 0, 1, 2, 3)
     for name, entries in table(document["tools"]).items():
@@ -57,7 +48,7 @@ def _mise_builds(entry: Table) -> Iterator[tuple[str, str]]:
                 yield f"{platform} {checksum.partition(':')[0]} {options}", checksum
 
 
-def spack(content: bytes) -> Iterator[Package]:
+def spack(document: Any) -> Iterator[Package]:
     """
     Read ``spack.lock``.
 
@@ -65,7 +56,6 @@ def spack(content: bytes) -> Iterator[Package]:
     hash covers the target, and a lockfile is for one machine, so packages
     have no platform. Included environments are read, too.
     """
-    document = table(load_json(content))
     meta = table(document["_meta"])
     if meta["file-type"] != "spack-lockfile":
         raise ValueError("another file of Spack")
