@@ -19,6 +19,8 @@ HEAD = """\
 
 def _row(recipe: Recipe) -> str:
     command = " ".join(f'"{arg}"' if " " in arg else arg for arg in recipe.argv)
+    if recipe.options:  # the lockfile names the rest, and the manifests
+        command += " …"
     groups = [recipe.manifests, recipe.beside] if recipe.beside else [recipe.manifests]
     files = "; ".join(", ".join(f"`{name}`" for name in names) for names in groups)
     needs = (recipe.needs or "").removeprefix("install ").removesuffix(" or newer")

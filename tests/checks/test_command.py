@@ -320,12 +320,12 @@ class TestFailures:
             (f"kill -{signal.SIGRTMIN + 3} $$", {}, "'sh' was killed by signal 37"),
             (
                 "echo '5 ms (stale), none'",
-                {"offline": b"(stale)"},
-                f"'sh' was offline and answered from its cache; {NETWORK}",
+                {"failures": {b"(other)": "x", b"(stale)": "was offline; see x"}},
+                "'sh' was offline; see x",
             ),
             (
                 "echo '5 ms (stale), none'; exit 1",
-                {"offline": b"(stale)"},
+                {"failures": {b"(stale)": "was offline"}},
                 "'sh' failed with exit status 1: 5 ms (stale), none",
             ),
             ("rm uv.lock", {}, LEFT_NOTHING),

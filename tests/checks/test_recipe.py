@@ -32,14 +32,14 @@ COMMAND = {
     "caches": ("PINS_CACHE",),
     "fence": {"stop": b""},
     "searches": ("stop",),
-    "offline": b"offline",
+    "failures": {b"offline": "was offline"},
     "needs": "install pins",
     "sandbox": True,
 }
 
 WRONG = {
     "name": (None, "", "x" * 57, "pins+box", "pins\n"),
-    "lockfile": (None, "../uv.lock", "./uv.lock", "/uv.lock"),
+    "lockfile": (None, "../uv.lock", "./uv.lock", "/uv.lock", "*.*"),
     "manifests": ((), "shop.wishes", ("../shop.wishes",)),
     "beside": (("../*",), "x"),
     "argv": ("pins resolve", ("pins", None)),
@@ -48,9 +48,12 @@ WRONG = {
     "caches": (("PINS_*",),),
     "fence": (("x", b""), {"./x": b""}, {"x": ""}),
     "searches": (("./stop",),),
-    "offline": ("stale",),
+    "failures": ((), {"stale": "x"}, {b"stale": ""}),
     "format": ("",),
-    "mark": ("pip",),
+    "mark": ("pip", b"("),
+    "others": ((), {"../x": b""}, {"x": b"["}),
+    "options": (("",), "x"),
+    "start": ("a", "/", "../a"),
     "needs": ("",),
     "upgrade": ("pins\nupgrade", "\x1b[31mpins"),
     "details": (None,),
@@ -118,8 +121,10 @@ class TestBuiltIn:
         """
         for name, recipe in RECIPES.items():
             assert recipe is checks.recipe_named(name)
-            assert recipe.lockfile == checks.recipe_for(recipe.lockfile).lockfile
-            assert lockfiles.format_of(recipe.lockfile) is not None
+            lockfile = recipe.lockfile.replace("*", "x")
+            assert checks.recipe_for(lockfile).fits(lockfile)
+            known = recipe.format or lockfiles.format_of(lockfile)
+            assert known in lockfiles.FORMATS
         assert RECIPES["uv"] is checks.recipe_for("uv.lock")
         assert RECIPES["uv"].in_sandbox() == checks.recipe_named("uv+sandbox")
         assert checks.recipe_for("custom.lock") is None
@@ -136,11 +141,7 @@ class TestBuiltIn:
             project.upgrade,
             project.manifests,
         )
-        assert (pip.changes, pip.mark, pip.needs) == (
-            project.changes,
-            project.mark,
-            project.needs,
-        )
+        assert (pip.changes, pip.needs) == (project.changes, project.needs)
         assert "src" == pip.changes["PIP_SRC"] == RECIPES["pipenv"].changes["PIP_SRC"]
         assert None is pip.changes["PIP_GROUP"]
         assert {"UV_*", "PYENV_ROOT", "GIT_ASKPASS"} < set(RECIPES["uv"].passes)

@@ -68,16 +68,17 @@ class TestRecipeFor:
         ("content", "name"),
         [
             (None, "pip-project"),
-            ('created-by = "pip"', "pip-project"),
+            ('created-by = "pip"\npath = "."', "pip-project"),
+            ('created-by = "pip"\npath = "./lib"', "pip"),
             ('created-by = "uv"', None),
-            ("too large to be read", "pip-project"),  # the check reports it
+            ("too large to be read" * 3, "pip-project"),  # the check reports it
         ],
     )
     def test_mark(self, directory, fill, monkeypatch, content, name):
         """
         A recipe with a mark is not for a lockfile of another tool.
         """
-        monkeypatch.setattr("upgrade_state._lockfile.MAX_SIZE", 18)
+        monkeypatch.setattr("upgrade_state._lockfile.MAX_SIZE", 40)
         fill(directory, {"pyproject.toml": PROJECT})
         if content is not None:
             fill(directory, {"pylock.toml": content})
@@ -101,6 +102,31 @@ class TestRecipeFor:
         fill(directory, {manifest: ""})
 
         assert name == checks.recipe_for("pylock.toml", str(directory)).name
+
+    @pytest.mark.parametrize(
+        ("name", "settings"),
+        [
+            ("pyproject.toml", "[tool.hatch]\nlock-envs = true\n"),
+            ("pyproject.toml", "[tool.hatch.envs.default]\nlocked = true\n"),
+            ("hatch.toml", "[envs]\ndefault = { locked=true }\n"),
+        ],
+    )
+    def test_hatch(self, directory, fill, name, settings):
+        """
+        A lockfile that Hatch lets pip write has no recipe.
+        """
+        fill(
+            directory,
+            {
+                "requirements.in": "",
+                "pylock.toml": 'created-by = "pip"',
+                name: settings,
+            },
+        )
+
+        assert None is checks.recipe_for("pylock.toml", str(directory))
+        reason = checks.why_no_recipe("pylock.toml", str(directory))
+        assert f"by {name}, another tool makes it" == reason
 
 
 class TestStandIn:
@@ -148,7 +174,8 @@ class TestStandIn:
             environment, resolver, consent=Consent("uv")
         )
         assert (directory / "seen").read_text().split() == [
-            *("lock", "--upgrade", "--no-progress", "UV_INDEX", "UV_PYTHON_DOWNLOADS"),
+            *("lock", "--upgrade", "--no-progress"),
+            *("UV_INDEX", "UV_NO_PROGRESS", "UV_PYTHON_DOWNLOADS"),
             *("pyproject.toml", "uv.lock", "uv.toml", "x.py", "y"),
         ]
         assert ["24.3.0"] == [v for u in environment.upgrades() for v in u.new]

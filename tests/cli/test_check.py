@@ -117,7 +117,10 @@ class TestCheck:
         result = run("check")
 
         assert 2 == result.status
-        assert "no recipe for pylock.toml that was not made by pip; gi" in result.err
+        assert (
+            "pylock.toml: it was not made by a known command of uv or pip; gi"
+            in result.err
+        )
 
     @pytest.mark.parametrize("words", [(), ("--", "true")])
     def test_member(self, shop, run, words):
@@ -320,7 +323,7 @@ class TestCheck:
                 "neither package-lock.json nor package.json is in '/",
             ),
             (["two", "--", "true"], "manifest.lock, uv.lock; pick one (--lockfile)"),
-            (["two"], "manifest.lock and uv.lock without pyproject.toml; give a"),
+            (["two"], "manifest.lock and uv.lock: there is no pyproject.toml; give a"),
             (["--cache-dir=/proc/none", "--", "true"], "'/proc/none"),
         ],
     )

@@ -19,7 +19,7 @@ from attrs import validators
 from upgrade_state.exceptions import ResolverError
 
 from ._containment import LIMITS, Limits, size, supervised
-from ._diagnosis import NO_NETWORK, advice, last_lines, last_words, one_line
+from ._diagnosis import advice, last_lines, last_words, one_line
 from ._environ import selected
 from ._project import Project
 from ._sandbox import is_hidden, refusal, sandboxed
@@ -144,8 +144,15 @@ class Program:
     searches: tuple[str, ...] = attrs.field(
         default=(), kw_only=True, converter=as_tuple, validator=list_of(is_path)
     )
-    offline: bytes = attrs.field(
-        default=b"", kw_only=True, validator=validators.instance_of(bytes)
+    failures: Mapping[bytes, str] = attrs.field(
+        factory=dict,
+        kw_only=True,
+        validator=validators.deep_mapping(
+            validators.instance_of(bytes), TEXT, validators.instance_of(dict)
+        ),
+    )
+    start: str = attrs.field(
+        default=".", kw_only=True, validator=_matching(r"\.|\.\.(?:/\.\.)*")
     )
     needs: str | None = attrs.field(
         default=None, kw_only=True, validator=validators.optional(TEXT)
@@ -195,9 +202,13 @@ class Command(Program):
             above. If one exists there, nothing is run: any user may have put it
             into a shared directory for temporary files.
 
-        offline: Text in the last 32 KiB of output by which the tool admits that
-            it was offline and used its cache. The check then fails even on exit
-            status 0. Empty: the tool does not do this.
+        failures: Text in the last MiB of output by which the tool admits that its
+            lockfile is not the one it was asked for, such as after an answer from
+            its cache; and for each the end of the message, with the advice. The
+            check then fails even on exit status 0.
+
+        start: The working directory, from the copy of the environment's directory:
+            ``..`` for the one above. It is in the project.
 
         needs: The advice if the command is missing or does not know its
             arguments. None: general advice, only if it is missing.
@@ -284,8 +295,12 @@ class Command(Program):
             place.write(os.path.join(place.above, name), content)
 
     def _run(self, place: Scratch, supervisor: Supervisor) -> Ended:
-        env = self._env(place)
-        path = self._program_path(place.path)
+        cwd = os.path.normpath(os.path.join(place.path, self.start))
+        if not f"{cwd}/".startswith(f"{place.project}/"):
+            message = f"{self._name} starts outside of the project, in {self.start!r}"
+            raise ResolverError(message, place.environment)
+        env = self._env(place) | {"PWD": cwd}
+        path = self._program_path(cwd)
         argv: Sequence[str] = self.argv
         try:
             if self.sandbox:
@@ -293,7 +308,7 @@ class Command(Program):
                     raise self._not_started(None, place.environment)
                 argv = sandboxed(argv, path, place, env)
             timeout = self.timeout.total_seconds()
-            return supervisor.run(argv, cwd=place.path, env=env, timeout=timeout)
+            return supervisor.run(argv, cwd=cwd, env=env, timeout=timeout)
         except OSError as error:
             # Not by errno: a directory of PATH without access makes it EACCES.
             cause = None if path is None else error
@@ -325,7 +340,7 @@ class Command(Program):
             env.pop(name, None)
             if value is not None:
                 env[name] = value
-        return env | {ENVIRONMENT_VARIABLE: place.environment, "PWD": place.path}
+        return env | {ENVIRONMENT_VARIABLE: place.environment}
 
     def _program_path(self, directory: str) -> str | None:
         name = self.argv[0]
@@ -341,9 +356,10 @@ class Command(Program):
         """
         status = ended.status
         if status == 0:
-            if self.offline and self.offline in ended.output:
-                message = f"{self._name} was offline and answered from its cache"
-                raise ResolverError(f"{message}; {NO_NETWORK}", place.environment)
+            for text, reason in self.failures.items():
+                if text in ended.output:
+                    message = f"{self._name} {reason}"
+                    raise ResolverError(message, place.environment)
             return
         if self.sandbox:
             if (problem := refusal(ended.output)) is not None:

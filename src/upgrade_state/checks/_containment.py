@@ -36,8 +36,9 @@ if TYPE_CHECKING:
     from importlib.abc import InspectLoader
     from typing import Final
 
-# Of the output only the end is kept: there tools say why they failed.
-TAIL: Final = 32 << 10
+# Of the output only the end is kept. pip-compile prints the whole new lockfile after
+# its warnings.
+TAIL: Final = 1 << 20
 
 _LATE: Final = "did not end within"
 

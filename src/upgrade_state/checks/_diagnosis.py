@@ -28,6 +28,9 @@ _LINE_LENGTH: Final = 500
 # A short reason is shown with the lines before it, up to this number of lines.
 _CONTEXT: Final = 12
 
+# Tools say at the end why they failed.
+_TAIL: Final = 32 << 10
+
 # Styles, titles of windows and links.
 _STYLE: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\))")
 
@@ -158,7 +161,7 @@ def last_lines(output: bytes) -> tuple[str, ...]:
 
 
 def _plain(output: bytes) -> list[str]:
-    text = _STYLE.sub("", output.decode(errors="backslashreplace"))
+    text = _STYLE.sub("", output[-_TAIL:].decode(errors="backslashreplace"))
     text = _FOLDED.sub(r"\1", text)
     # A progress display overwrites its line after each carriage return.
     lines = (

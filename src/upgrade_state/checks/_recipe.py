@@ -5,11 +5,17 @@ A recipe: the facts of how one environment manager writes a new lockfile.
 from __future__ import annotations
 
 import os
+import re
+import shlex
+from collections.abc import Mapping  # noqa: TC003 -- cattrs resolves annotations
 from typing import TYPE_CHECKING, Any
 
 import attrs
 from attrs import validators
 
+from upgrade_state.exceptions import ResolverError
+
+from . import _git, _requirements
 from ._command import (
     DEFAULT_TIMEOUT,
     TEXT,
@@ -23,7 +29,7 @@ from ._scratch import read_file
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import Final
 
     from upgrade_state import EnvironmentState
@@ -34,6 +40,25 @@ IN_SANDBOX: Final = "+sandbox"
 # A record has room for 64 characters, this ending included.
 _NAME: Final = r"[A-Za-z0-9][A-Za-z0-9._-]{0,55}(?:\+sandbox)?"
 
+_PLACEHOLDER: Final = re.compile(r"\{(?:lockfile|\*)\}")
+
+
+def _is_pattern(self: object, field: attrs.Attribute[Any], value: Any) -> None:
+    is_path(self, field, value)
+    if value.count("*") > 1:
+        raise ValueError(f"{field.name!r} must have at most one *: {value!r}")
+
+
+def _is_expression(_self: object, field: attrs.Attribute[Any], value: Any) -> None:
+    try:
+        re.compile(value)
+    except re.error as error:
+        message = f"{field.name!r} must be a regular expression: {value!r} ({error})"
+        raise ValueError(message) from error
+
+
+_EXPRESSION: Final = [validators.instance_of(bytes), _is_expression]
+
 
 @attrs.frozen(kw_only=True)
 class Recipe(Program):
@@ -42,10 +67,14 @@ class Recipe(Program):
 
     The other attributes are those of `Command`.
 
+    In *argv*, *manifests*, *upgrade* and *details*, ``{lockfile}`` stands for the
+    lockfile's name, and ``{*}`` for the text that the ``*`` in *lockfile* matches.
+
     Attributes:
         name: The name in a record, and the argument of ``--recipe``.
 
-        lockfile: The lockfile's path below the environment's directory.
+        lockfile: The lockfile's path below the environment's directory. One ``*``
+            matches any text.
 
         manifests: Names of the files that state the requirements. The first
             must exist.
@@ -54,10 +83,19 @@ class Recipe(Program):
 
         format: The lockfile's format. None: the lockfile's name tells.
 
-        mark: Bytes in each lockfile of this tool, if other tools write
-            lockfiles of the same name. Empty: no other tool does.
+        mark: A regular expression that is found in each lockfile of this tool, if
+            other tools write lockfiles of the same name. Empty: no other tool does.
 
-        upgrade: The command that upgrades, for the user.
+        others: Files by name, and for each a regular expression. If it is found
+            there, the lockfile is another tool's in spite of the mark.
+
+        options: The lockfile names the command that made it, in a comment after
+            the mark. These are the options of that command that may be repeated,
+            without dashes; if they have a value, with ``=`` at the end. *argv* is
+            the beginning of the command. Empty: *argv* is the whole command.
+
+        upgrade: The command that upgrades, for the user. Of no effect if there are
+            *options*.
 
         details: The command that lists what an upgrade would do, for the user.
 
@@ -69,7 +107,7 @@ class Recipe(Program):
     name: str = attrs.field(
         validator=[validators.instance_of(str), validators.matches_re(_NAME)]
     )
-    lockfile: str = attrs.field(validator=is_path)
+    lockfile: str = attrs.field(validator=_is_pattern)
     manifests: tuple[str, ...] = attrs.field(
         converter=as_tuple, validator=[list_of(is_path), validators.min_len(1)]
     )
@@ -77,18 +115,95 @@ class Recipe(Program):
         default=(), converter=as_tuple, validator=list_of(is_path)
     )
     format: str | None = attrs.field(default=None, validator=validators.optional(TEXT))
-    mark: bytes = attrs.field(default=b"", validator=validators.instance_of(bytes))
+    mark: bytes = attrs.field(default=b"", validator=_EXPRESSION)
+    others: Mapping[str, bytes] = attrs.field(
+        factory=dict,
+        validator=validators.deep_mapping(
+            is_path, validators.and_(*_EXPRESSION), validators.instance_of(dict)
+        ),
+    )
+    options: tuple[str, ...] = attrs.field(
+        default=(), converter=as_tuple, validator=list_of(TEXT)
+    )
     upgrade: str = attrs.field(validator=TEXT)
     details: str = attrs.field(default="upgrade-state show --all", validator=TEXT)
 
-    def may_be_for(self, directory: str) -> bool:
+    def fits(self, lockfile: str | None) -> bool:
+        """
+        Return whether the recipe is for lockfiles of this name.
+        """
+        first, star, last = self.lockfile.partition("*")
+        if lockfile is None or not star:
+            return lockfile == self.lockfile
+        is_long = len(lockfile) >= len(first) + len(last)
+        return is_long and lockfile.startswith(first) and lockfile.endswith(last)
+
+    def may_be_for(self, directory: str, lockfile: str) -> bool:
         """
         Return whether this tool may have written the lockfile in *directory*.
         """
-        if not self.mark:
-            return True
-        content = read_file(os.path.join(directory, self.lockfile))
-        return content is None or self.mark in content
+        content = read_file(os.path.join(directory, lockfile))
+        return content is None or re.search(self.mark, content) is not None
+
+    def obstacle(self, directory: str, lockfile: str) -> str | None:
+        """
+        Return why the recipe cannot be used for a lockfile of its tool; None: it can.
+        """
+        for name, mark in self.others.items():
+            content = read_file(os.path.join(directory, name))
+            if content is not None and re.search(mark, content):
+                return f"by {name}, another tool makes it"
+        try:
+            self.bound(directory, lockfile)
+        except ResolverError as error:
+            return error.message
+        return None
+
+    def bound(self, directory: str, lockfile: str) -> Recipe:
+        """
+        Return the recipe for one lockfile, with its name and its command filled in.
+
+        Raises:
+            ResolverError: The lockfile names no command that can be repeated, or
+                its name has control characters.
+        """
+        first, _, last = self.lockfile.partition("*")
+        end = len(lockfile) - len(last)
+        names = {"{lockfile}": lockfile, "{*}": lockfile[len(first) : end]}
+
+        def filled(text: str, quoted: Callable[[str], str] = str) -> str:
+            return _PLACEHOLDER.sub(lambda found: quoted(names[found[0]]), text)
+
+        fields: dict[str, Any] = {
+            "lockfile": lockfile,
+            "argv": map(filled, self.argv),
+            "manifests": map(filled, self.manifests),
+            "upgrade": filled(self.upgrade, shlex.quote),
+            "details": filled(self.details, shlex.quote),
+        }
+        if self.options:
+            fields |= self._repeated(directory, lockfile)
+        try:
+            bound = attrs.evolve(self, **fields)
+        except ValueError as error:
+            message = "its name or its command has control characters"
+            raise ResolverError(message, directory) from error
+        return self if bound == self else bound
+
+    def _repeated(self, directory: str, lockfile: str) -> dict[str, Any]:
+        path = os.path.join(directory, lockfile)
+        content = read_file(path) or b""
+        mark = re.search(self.mark, content)
+        header = content[mark.start() if mark else len(content) :]
+        argv, start = _requirements.repeated(
+            header, self.argv, self.options, path, _git.top_of(directory) or directory
+        )
+        command = shlex.join(argv)
+        if "://" in command:  # with a password, perhaps
+            command = f"the command in {shlex.quote(lockfile)}, with --upgrade"
+        if start != ".":
+            command = f"cd {shlex.quote(start)} && {command}"
+        return {"argv": argv, "start": start, "options": (), "upgrade": command}
 
     def in_sandbox(self) -> Recipe:
         """
@@ -103,7 +218,7 @@ class Recipe(Program):
 
     def resolver(
         self,
-        environment: EnvironmentState,  # noqa: ARG002 - a recipe may need it one day
+        environment: EnvironmentState,
         *,
         copies: Iterable[str] = (),
         passes: Iterable[str] = (),
@@ -121,17 +236,19 @@ class Recipe(Program):
             timeout: See `Command`.
 
         Raises:
+            ResolverError: See `bound`.
             ValueError: One of *copies* is no relative path, or one of *passes*
                 cannot be a variable's name.
         """
+        bound = self.bound(environment.path or "", environment.lockfile_name or "")
         program: dict[str, Any] = {
-            field.name: getattr(self, field.name) for field in attrs.fields(Program)
+            field.name: getattr(bound, field.name) for field in attrs.fields(Program)
         }
         program["passes"] = (*self.passes, *passes)
         return Command(
             **program,
-            manifests=self.manifests,
-            beside=self.beside,
+            manifests=bound.manifests,
+            beside=bound.beside,
             copies=tuple(copies),
             timeout=timeout,
         )

@@ -21,7 +21,7 @@ from upgrade_state.exceptions import ResolverError
 from ._recipe import IN_SANDBOX, Recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from typing import Any, Final
 
 GROUP: Final = "upgrade_state.recipes"
@@ -70,23 +70,38 @@ def recipe_for(lockfile: str | None, directory: str | None = None) -> Recipe | N
     Args:
         directory: The lockfile's directory. It decides between several recipes
             for one name: the first whose manifest exists there, else the first.
-            A recipe whose mark is not in the lockfile is ignored. None: the
-            first recipe.
+            A recipe of another tool, or that cannot be used for this lockfile, is
+            ignored. The recipe is `Recipe.bound` to the lockfile. None: the first
+            recipe.
     """
-    mine = _choose(built_in().values(), lockfile, directory)
-    return mine or _choose(_others().values(), lockfile, directory)
+    for recipes in (built_in, _others):
+        found = [recipe for recipe in recipes().values() if recipe.fits(lockfile)]
+        if directory is not None and lockfile is not None:
+            found = [
+                recipe.bound(directory, lockfile)
+                for recipe in found
+                if recipe.may_be_for(directory, lockfile)
+                and recipe.obstacle(directory, lockfile) is None
+            ]
+            for recipe in found:
+                if os.path.isfile(os.path.join(directory, recipe.manifests[0])):
+                    return recipe
+        if found:
+            return found[0]
+    return None
 
 
-def _choose(
-    recipes: Iterable[Recipe], lockfile: str | None, directory: str | None
-) -> Recipe | None:
-    found = [recipe for recipe in recipes if recipe.lockfile == lockfile]
-    if directory is not None:
-        found = [recipe for recipe in found if recipe.may_be_for(directory)]
-        for recipe in found:
-            if os.path.isfile(os.path.join(directory, recipe.manifests[0])):
-                return recipe
-    return found[0] if found else None
+def why_no_recipe(lockfile: str, directory: str) -> str | None:
+    """
+    Return why `recipe_for` gives no recipe; None: none is for this lockfile's name.
+    """
+    known = [*built_in().values(), *_others().values()]
+    found = [recipe for recipe in known if recipe.fits(lockfile)]
+    for recipe in found:
+        if recipe.may_be_for(directory, lockfile):
+            return recipe.obstacle(directory, lockfile)
+    tools = " or ".join(dict.fromkeys(recipe.argv[0] for recipe in found))
+    return f"it was not made by a known command of {tools}" if tools else None
 
 
 def recipe_named(name: str) -> Recipe:

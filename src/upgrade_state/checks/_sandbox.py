@@ -84,7 +84,7 @@ def sandboxed(
         *_hide(place.temporary),
         *_show(readable),
         *("--bind", place.above, place.above),
-        *("--chdir", place.path, "--", *argv),
+        *("--chdir", env["PWD"], "--", *argv),
     ]
 
 

@@ -88,7 +88,7 @@ def notify(
 
 def recipe_of(look: "Look") -> "Recipe | None":
     """
-    Return the recipe that made the last check; None: none that is installed.
+    Return the recipe that made the last check, for its lockfile; None: there is none.
     """
     checker = look.record and look.record["checker"]
     if not checker:
@@ -97,7 +97,9 @@ def recipe_of(look: "Look") -> "Recipe | None":
     from upgrade_state.exceptions import ResolverError
 
     try:
-        return checks.recipe_named(checker)
+        recipe = checks.recipe_named(checker)
+        environment = look.environment
+        return recipe.bound(environment.path or "", environment.lockfile_name or "")
     except ResolverError:
         return None
 

@@ -184,28 +184,32 @@ def _with_recipes(target: Target, resolving: ResolverOptions) -> list[Planned]:
             named = checks.recipe_named(resolving.recipe)
         except ResolverError as error:
             raise UsageError(error.message) from error
-        environments = [_for_recipe(target, named)]
+        environments = _for_recipe(target, named)
     plan: list[Planned] = []
     lacking = []
     for environment in environments:
         path, name = environment.path or "", environment.lockfile_name or ""
-        chosen = named or checks.recipe_for(name, path)
+        chosen: checks.Recipe | None = None
+        try:
+            chosen = named.bound(path, name) if named else checks.recipe_for(name, path)
+            reason = None if chosen else checks.why_no_recipe(name, path)
+        except ResolverError as error:
+            reason = error.message
         # A file with a lockfile's name may be a list of requirements.
-        if chosen is not None and os.path.isfile(f"{path}/{chosen.manifests[0]}"):
-            chosen = chosen.in_sandbox() if resolving.sandbox else chosen
-            resolver = chosen.resolver(
-                environment,
-                copies=resolving.copies,
-                passes=resolving.passes,
-                timeout=resolving.timeout,
-            )
-            plan.append((environment, resolver, chosen))
-        elif (recipe := checks.recipe_for(name)) is None:
-            lacking.append(name)
-        elif recipe.may_be_for(path):
-            lacking.append(f"{name} without {recipe.manifests[0]}")
-        else:
-            lacking.append(f"{name} that was not made by {recipe.argv[0]}")
+        if chosen and not os.path.isfile(f"{path}/{chosen.manifests[0]}"):
+            reason = f"there is no {chosen.manifests[0]}"
+            chosen = None
+        if chosen is None:
+            lacking.append(f"{name}: {reason}" if reason else name)
+            continue
+        chosen = chosen.in_sandbox() if resolving.sandbox else chosen
+        resolver = chosen.resolver(
+            environment,
+            copies=resolving.copies,
+            passes=resolving.passes,
+            timeout=resolving.timeout,
+        )
+        plan.append((environment, resolver, chosen))
     if plan and not lacking:
         return plan
     for broken in checks.broken_recipes():
@@ -220,22 +224,31 @@ def _with_recipes(target: Target, resolving: ResolverOptions) -> list[Planned]:
     return plan
 
 
-def _for_recipe(target: Target, recipe: checks.Recipe) -> EnvironmentState:
+def _for_recipe(target: Target, recipe: checks.Recipe) -> list[EnvironmentState]:
     """
-    Return the one environment that a named recipe is for.
+    Return the environments that a named recipe is for.
 
     Raises:
         UsageError: It has another lockfile, or neither lockfile nor manifest:
             that is a mistake, and no failure to record.
     """
     if target.lockfile is None and os.path.isdir(target.env or ""):
+        if "*" in recipe.lockfile:
+            present = target.present()
+            found = [e for e in present if recipe.fits(e.lockfile_name)]
+            if not found:
+                raise UsageError(f"no {recipe.lockfile} is in {target.env!r}")
+            return found
         target = Target(target.store, target.env, recipe.lockfile)
     environment = target.the_one()
-    name, files = environment.lockfile_name, (recipe.lockfile, recipe.manifests[0])
-    if name != recipe.lockfile:
+    name = environment.lockfile_name or ""
+    if not recipe.fits(name):
         message = f"the recipe {recipe.name} is for {recipe.lockfile}, not for {name}"
         raise UsageError(message)
-    if not any(os.path.isfile(f"{environment.path}/{file}") for file in files):
+    files = (name, recipe.manifests[0])
+    if "*" not in recipe.lockfile and not any(
+        os.path.isfile(f"{environment.path}/{file}") for file in files
+    ):
         message = f"neither {files[0]} nor {files[1]} is in {environment.path!r}"
         raise UsageError(message)
-    return environment
+    return [environment]
