@@ -186,7 +186,7 @@ def _with_recipes(target: Target, resolving: ResolverOptions) -> list[Planned]:
             raise UsageError(error.message) from error
         environments = _for_recipe(target, named)
     plan: list[Planned] = []
-    lacking = []
+    lacking: dict[str, str | None] = {}
     for environment in environments:
         path, name = environment.path or "", environment.lockfile_name or ""
         chosen: checks.Recipe | None = None
@@ -200,7 +200,7 @@ def _with_recipes(target: Target, resolving: ResolverOptions) -> list[Planned]:
             reason = f"there is no {chosen.manifests[0]}"
             chosen = None
         if chosen is None:
-            lacking.append(f"{name}: {reason}" if reason else name)
+            lacking[name] = reason
             continue
         chosen = chosen.in_sandbox() if resolving.sandbox else chosen
         resolver = chosen.resolver(
@@ -214,10 +214,13 @@ def _with_recipes(target: Target, resolving: ResolverOptions) -> list[Planned]:
         return plan
     for broken in checks.broken_recipes():
         err(broken)
-    line = f"no recipe for {' and '.join(lacking)}; "
+    parts = (f"{name}: {why}" if why else name for name, why in lacking.items())
+    line = f"no recipe for {'; none for '.join(parts)}; "
     if not lacking:
         line = f"{target.no_lockfile()}; make one, or pick a recipe (--recipe), or "
-    line += f"give a COMMAND after --; recipes: {', '.join(checks.recipe_names())}"
+    line += "give a COMMAND after --"
+    if None in lacking.values() or not lacking:
+        line += f"; recipes: {', '.join(checks.recipe_names())}"
     if not plan:
         raise UsageError(line)
     err(line)
