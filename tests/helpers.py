@@ -35,6 +35,7 @@ HOUR = dt.timedelta(hours=1)
 DAY = dt.timedelta(days=1)
 WEEK = dt.timedelta(days=7)
 NOON = dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)
+LONG_AGO = dt.datetime(2001, 1, 1, tzinfo=dt.UTC)
 
 # One row for a check of a lockfile that no format is known for.
 ROWS = (Upgrade("x", "version"),)

@@ -94,9 +94,10 @@ class CheckFailure:
 
 
 def _texts(value: Iterable[str]) -> tuple[str, ...]:
-    if isinstance(value, str):
-        raise TypeError(f"a list of texts is needed, not one text: {value!r}")
-    return tuple(value)
+    texts = tuple(value)
+    if isinstance(value, str) or not all(isinstance(text, str) for text in texts):
+        raise TypeError(f"a list of texts is needed, not {value!r}")
+    return texts
 
 
 @attrs.frozen
@@ -114,8 +115,8 @@ class Consent:
     Raises:
         TypeError: *copy* or *env* is one text, or contains something else.
         ValueError: *recipe* is empty or longer than 64 characters; an option is
-            empty or contains a NUL character; or all options together take more
-            than 1000 bytes in a record.
+            empty or contains a NUL character; or all of them are longer than 1000
+            characters, of which those that are not ASCII count as their escapes.
     """
 
     recipe: str
@@ -128,7 +129,7 @@ class Consent:
         options = (*self.copy, *self.env)
         if not _record.are_options(_record.path_text(os.fsencode(o)) for o in options):
             limit = _record.OPTIONS_LENGTH
-            message = f"options of a check must be texts, together up to {limit} bytes"
+            message = f"options must be texts of {limit} characters in all at most"
             raise ValueError(message)
 
 

@@ -12,9 +12,25 @@ import pytest
 
 import helpers
 import upgrade_state
-from helpers import DAY, fail, refuse_path
+from helpers import DAY, LONG_AGO, fail, log_after_end, refuse_path
 from upgrade_state import StateStore
 from upgrade_state.cli import main
+
+# Stands in for uv: says that it runs, waits until it may end, and upgrades.
+UV = """\
+#!/bin/sh
+echo ran >> '{runs}'
+while [ -e '{hold}' ]; do sleep 0.01; done
+sed -i.bak s/3.9/3.10/ uv.lock
+"""
+
+# Says in a file that this check has been started.
+SITE = """\
+import sys
+if "_background" in sys.orig_argv:
+    with open({starts!r}, "a") as file:
+        print(*sys.orig_argv[1:], file=file)
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -111,6 +127,53 @@ def commit(environment, new, **more):
 @pytest.fixture(name="commit")
 def _commit():
     return commit
+
+
+class Desk:
+    """
+    An environment whose user has run the recipe, and whose check is due.
+    """
+
+    def __init__(self, environment, place):
+        self.environment = environment
+        self.runs, self.hold = place / "runs", place / "hold"
+        self.starts = place / "starts"
+        self.log = Path(environment.log_path)
+
+    def ended(self):
+        """
+        Wait for the end of what was started, and return its log.
+        """
+        self.hold.unlink(missing_ok=True)
+        return log_after_end(self.environment)
+
+    def is_running(self):
+        return self.runs.exists()
+
+    @property
+    def generation(self):
+        return self.environment.look().information.generation
+
+
+@pytest.fixture
+def desk(environment, commit, lock_of, tmp_path, monkeypatch):
+    desk = Desk(environment, tmp_path)
+    commands, site = tmp_path / "bin", tmp_path / "site"
+    commands.mkdir()
+    site.mkdir()
+    (commands / "uv").write_text(UV.format(runs=desk.runs, hold=desk.hold))
+    (commands / "uv").chmod(0o755)
+    (site / "sitecustomize.py").write_text(SITE.format(starts=str(desk.starts)))
+    modules = (str(site), os.environ["PYTHONPATH"])
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(modules))
+    monkeypatch.setenv("PATH", f"{commands}{os.pathsep}{os.environ['PATH']}")
+    Path(environment.path, "pyproject.toml").write_text("[project]\nname = 'shop'\n")
+    old = lock_of(attrs="24.2.0", idna="3.9")
+    commit(environment, old, by="uv", now=LONG_AGO)
+    yield desk
+    desk.hold.unlink(missing_ok=True)
+    if desk.log.exists():
+        desk.ended()
 
 
 @pytest.fixture

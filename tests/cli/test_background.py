@@ -3,7 +3,6 @@ Checks that start automatically: `notify --check`, and `_background`.
 """
 
 import contextlib
-import datetime as dt
 import json
 import os
 import pty
@@ -15,78 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from helpers import log_after_end, wait_until
+from helpers import LONG_AGO, wait_until
 from upgrade_state import Consent
 
 LINE = (
     "1 version change available in 'shop'."
     " Run 'uv lock --upgrade --dry-run' for details.\n"
 )
-
-LONG_AGO = dt.datetime(2001, 1, 1, tzinfo=dt.UTC)
-
-# Stands in for uv: says that it runs, waits until it may end, and upgrades.
-UV = """\
-#!/bin/sh
-echo ran >> '{runs}'
-while [ -e '{hold}' ]; do sleep 0.01; done
-sed -i.bak s/3.9/3.10/ uv.lock
-"""
-
-# Says in a file that this check has been started.
-SITE = """\
-import sys
-if "_background" in sys.orig_argv:
-    with open({starts!r}, "a") as file:
-        print(*sys.orig_argv[1:], file=file)
-"""
-
-
-class Desk:
-    """
-    An environment whose user has run the recipe, and whose check is due.
-    """
-
-    def __init__(self, environment, place):
-        self.environment = environment
-        self.runs, self.hold = place / "runs", place / "hold"
-        self.starts = place / "starts"
-        self.log = Path(environment.log_path)
-
-    def ended(self):
-        """
-        Wait for the end of what was started, and return its log.
-        """
-        self.hold.unlink(missing_ok=True)
-        return log_after_end(self.environment)
-
-    def is_running(self):
-        return self.runs.exists()
-
-    @property
-    def generation(self):
-        return self.environment.look().information.generation
-
-
-@pytest.fixture
-def desk(environment, commit, lock_of, tmp_path, monkeypatch):
-    desk = Desk(environment, tmp_path)
-    commands, site = tmp_path / "bin", tmp_path / "site"
-    commands.mkdir()
-    site.mkdir()
-    (commands / "uv").write_text(UV.format(runs=desk.runs, hold=desk.hold))
-    (commands / "uv").chmod(0o755)
-    (site / "sitecustomize.py").write_text(SITE.format(starts=str(desk.starts)))
-    modules = (str(site), os.environ["PYTHONPATH"])
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(modules))
-    monkeypatch.setenv("PATH", f"{commands}{os.pathsep}{os.environ['PATH']}")
-    Path(environment.path, "pyproject.toml").write_text("[project]\nname = 'shop'\n")
-    old = lock_of(attrs="24.2.0", idna="3.9")
-    commit(environment, old, by="uv", now=LONG_AGO)
-    yield desk
-    desk.hold.unlink(missing_ok=True)
-    if desk.log.exists():
-        desk.ended()
 
 
 class TestNotify:

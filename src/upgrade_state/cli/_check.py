@@ -96,7 +96,7 @@ def run(
             try:
                 consent = Consent(by.name, resolving.copies, resolving.passes)
             except ValueError as error:
-                err(f"{name_of(environment)}: this check is not repeated: {error}")
+                err(f"{name_of(environment)}: consent cannot be recorded: {error}")
         before = environment.look().consent
         with (
             cancel_on_signals(*ENDING) as cancellation,

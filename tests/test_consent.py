@@ -1,0 +1,351 @@
+"""
+Consent to automatic checks, and the directory for which it holds.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import attrs
+import pytest
+
+from helpers import commit, fail, read_record, refuse, root_of
+from upgrade_state import Consent
+from upgrade_state._identity import identity
+
+UV = Consent("uv")
+
+
+class TestConsent:
+    def test_options(self):
+        """
+        Options are any lists of texts, and equal as tuples.
+        """
+        consent = Consent("uv", copy=["a", "b"], env=iter(["UV_*"]))
+
+        assert Consent("uv", ("a", "b"), ("UV_*",)) == consent
+        with pytest.raises(attrs.exceptions.FrozenInstanceError):
+            consent.recipe = "pip"
+
+    @pytest.mark.parametrize(
+        ("fields", "error"),
+        [
+            ({"recipe": ""}, ValueError),
+            ({"recipe": "x" * 65}, ValueError),
+            ({"copy": "setup.py"}, TypeError),
+            ({"copy": [b"setup.py"]}, TypeError),
+            ({"copy": [3]}, TypeError),
+            ({"copy": [""]}, ValueError),
+            ({"copy": ["a\0"]}, ValueError),
+            ({"copy": ["\ud800"]}, ValueError),
+            ({"env": ["x" * 1001]}, ValueError),
+            ({"copy": ["x" * 500], "env": ["x" * 501]}, ValueError),
+            ({"copy": ["\u65e5" * 167]}, ValueError),
+        ],
+    )
+    def test_mistakes(self, fields, error):
+        """
+        A record has room for short names, and for 1000 characters of options.
+        """
+        with pytest.raises(error):
+            Consent(**({"recipe": "uv"} | fields))
+
+    def test_limit(self):
+        """
+        Other characters count as their escapes.
+        """
+        assert Consent("x" * 64, ["\u65e5" * 83, "\udce9" * 83], ["x" * 4])
+
+
+class TestRecorded:
+    @pytest.mark.parametrize(
+        "copy", ["src/shop.py", "caf\udce9", "\u65e5\n", "a/../b", "--x", "\x1b[31m"]
+    )
+    def test_round_trip(self, shop, copy):
+        """
+        Names of any bytes are recorded as they are.
+        """
+        consent = Consent("uv+sandbox", [copy], ["PIP_INDEX_URL", "UV_*"])
+        commit(shop, consent=consent)
+
+        look = shop.look()
+        assert consent == look.consent == look.information.consent
+        with shop.try_check() as check:
+            assert consent == check.consent == check.look().consent
+
+    def test_kept(self, shop):
+        """
+        A check without consent, and a failure, leave the consent as it is.
+        """
+        commit(shop, checker="uv", consent=UV)
+        commit(shop, checker="my manager")
+        fail(shop)
+
+        information = shop.look().information
+        assert ("my manager", UV) == (information.checker, information.consent)
+
+    def test_none(self, checked):
+        """
+        Without a recipe that the user ran there is none.
+        """
+        with checked.try_check() as check:
+            nothing = (check.consent, checked.look().consent)
+
+        assert (None, None) == nothing
+
+    def test_no_directory(self, store):
+        """
+        No consent is recorded for a directory that cannot be examined.
+        """
+        desk = store.environment("/none", "uv.lock")
+        assert commit(desk, consent=UV)
+
+        assert read_record(desk)["consent"] is None
+
+    @pytest.mark.parametrize(
+        ("checker", "expected"),
+        [
+            ("my manager", "my manager"),
+            ("a\x1b]0;x", r"a\x1b]0;x"),
+            ("\n", r"\x0a"),
+            ("https://u:p@index.example/x", "<URL>"),
+            ("\x1b" * 64, r"\x1b" * 16),
+        ],
+    )
+    def test_checker(self, shop, checker, expected):
+        """
+        A checker's name is recorded without control characters and URLs.
+        """
+        commit(shop, checker=checker)
+
+        assert expected == shop.look().information.checker
+
+
+class TestWithdraw:
+    def test_kept(self, shop):
+        """
+        Withdrawing changes nothing but the consent.
+        """
+        commit(shop, consent=UV)
+        before = read_record(shop)
+
+        assert shop.withdraw_consent()
+
+        assert shop.look().consent is None
+        assert before | {"consent": None} == read_record(shop)
+
+    def test_nothing_known(self, shop):
+        """
+        Without a record there is nothing to withdraw, and nothing is written.
+        """
+        assert not shop.withdraw_consent()
+        assert not root_of(shop).exists()
+
+    def test_during_a_check(self, shop):
+        """
+        A check that repeats the recipe does not give the consent again.
+        """
+        commit(shop, consent=UV)
+        with shop.try_check() as check:
+            shop.withdraw_consent()
+            check.commit(b"newer", checker="uv")
+
+        assert shop.look().consent is None
+
+
+def other_tmpfs(path):
+    """
+    Mount an empty file system over *path*; skip if that is not permitted.
+    """
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "none", path], check=False, capture_output=True
+    )
+    if done.returncode:
+        pytest.skip(f"no tmpfs can be mounted here: {done.stderr.decode()}")
+
+
+@pytest.fixture
+def mounted(place):
+    """
+    Mount a tmpfs over a place, as often as it is called.
+    """
+    mounts = []
+
+    def mount():
+        other_tmpfs(place)
+        mounts.append(place)
+        return place
+
+    yield mount
+    for path in mounts:
+        subprocess.run(["umount", path], check=True)
+
+
+class TestIdentity:
+    def test_same(self, place, tmp_path):
+        """
+        Content, mode, owner and a rename away and back are no other directory.
+        """
+        before = identity(place)
+        subprocess.run(["git", "init", "-q", place], check=True)
+        subprocess.run(["git", "-C", place, "gc", "-q"], check=True)
+        (place / "uv.lock").touch()
+        place.chmod(0o755)
+        place.rename(tmp_path / "away")
+        (tmp_path / "away").rename(place)
+        (tmp_path / "link").symlink_to(place)
+
+        assert before == identity(place) == identity(os.fsencode(tmp_path / "link"))
+
+    def test_recreated(self, place):
+        """
+        A new directory is another one, even if it gets the same inode number.
+        """
+        seen = set()
+        for _ in range(50):
+            seen.add(tuple(identity(place).values()))
+            shutil.rmtree(place)
+            place.mkdir()
+
+        # Else no number was used again, or the file system has no generations.
+        assert len(seen) == 50 or len({number for number, _ in seen}) == len(seen)
+
+    def test_mounted(self, mounted):
+        """
+        Two mounts are two directories, although their inodes have one number.
+        """
+        first, second = identity(mounted()), identity(mounted())
+
+        assert first["directory"] == second["directory"]
+        assert first["file_system"] != second["file_system"]
+
+    @pytest.mark.parametrize(
+        "number",
+        [errno.ENOTTY, errno.EINVAL, errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP],
+    )
+    def test_no_generation(self, place, monkeypatch, number):
+        """
+        On a file system without generations the others tell directories apart.
+        """
+        monkeypatch.setattr(fcntl, "ioctl", refuse(number))
+
+        system = f"{os.statvfs(place).f_fsid:x}"
+        here = {"directory": place.stat().st_ino, "file_system": system}
+        assert here == identity(place)
+
+    def test_generation(self, place, monkeypatch):
+        """
+        The kernel writes the generation as an int into the first four bytes.
+        """
+        asked = []
+
+        def ioctl(fd, number, buffer):
+            asked.append((number, len(buffer)))
+            return (0xABCD).to_bytes(4, "little") + b"more"
+
+        monkeypatch.setattr(fcntl, "ioctl", ioctl)
+        monkeypatch.setattr("sys.byteorder", "little")
+
+        assert identity(place)["file_system"].endswith("-abcd")
+        assert [(0x80087601, 8)] == asked
+
+    def test_unreadable(self, place, monkeypatch):
+        """
+        A directory that may be entered, but not read, has no generation.
+        """
+        monkeypatch.setattr(os, "open", refuse())
+
+        assert "-" not in identity(place)["file_system"]
+
+    def test_time_of_birth(self, place, monkeypatch):
+        """
+        Where the system has it, the time of birth replaces the rest.
+        """
+
+        class Status:
+            st_ino = 2**64 - 1
+            st_birthtime = 1795148280.25
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "stat", lambda _: Status)
+            found = identity(place)
+
+        assert {"directory": 2**53 - 1, "file_system": "1795148280.250000"} == found
+
+    def test_missing(self, place):
+        """
+        A directory that does not exist has none.
+        """
+        assert identity(place / "none") is None
+
+
+class TestOtherDirectory:
+    def renamed(self, path, tmp_path):
+        (tmp_path / "other").mkdir()
+        path.rename(tmp_path / "away")
+        (tmp_path / "other").rename(path)
+
+    def recreated(self, path, _):
+        shutil.rmtree(path)
+        path.mkdir()
+
+    @pytest.mark.parametrize("change", [renamed, recreated])
+    def test_has_none(self, shop, tmp_path, change):
+        """
+        Another directory at the path has no consent; the record keeps the first one's.
+        """
+        commit(shop, consent=UV)
+        change(self, Path(shop.path), tmp_path)
+
+        look = shop.look()
+        with shop.try_check() as check:
+            assert (None, None) == (look.consent, check.consent)
+        assert UV == look.information.consent
+
+    def test_back(self, shop, tmp_path):
+        """
+        Once the first directory is back, its consent holds again.
+        """
+        commit(shop, consent=UV)
+        self.renamed(Path(shop.path), tmp_path)
+        assert shop.look().consent is None
+        commit(shop)
+
+        shutil.rmtree(shop.path)
+        (tmp_path / "away").rename(shop.path)
+
+        assert UV == shop.look().consent
+
+    def test_during_a_check(self, shop, tmp_path):
+        """
+        Consent is for the directory at the beginning of the check.
+        """
+        with shop.try_check() as check:
+            self.renamed(Path(shop.path), tmp_path)
+            check.commit(b"new", consent=UV)
+            assert check.look().consent is None
+
+        shutil.rmtree(shop.path)
+        (tmp_path / "away").rename(shop.path)
+        assert UV == shop.look().consent
+
+    def test_before_the_lockfile(self, shop, tmp_path, monkeypatch):
+        """
+        The directory is examined before its lockfile is read.
+        """
+        read = "upgrade_state._lockfile.read"
+
+        def replace_and_read(path):
+            monkeypatch.undo()
+            self.renamed(Path(shop.path), tmp_path)
+            return b"of the other"
+
+        monkeypatch.setattr(read, replace_and_read)
+        commit(shop, consent=UV)
+
+        assert shop.look().consent is None
