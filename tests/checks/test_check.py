@@ -223,6 +223,16 @@ class TestConsent:
         assert not uv.exists()
         assert environment.look().information is None
 
+    def test_not_the_callers(self, environment, uv):
+        """
+        A repeated check gives no other consent.
+        """
+        record(environment, "uv", env=["UV_INDEX"])
+
+        checks.check(environment, consent=Consent("uv"))
+
+        assert Consent("uv", env=["UV_INDEX"]) == environment.look().consent
+
     def test_none_recorded(self, environment, uv):
         """
         After a check by a command nothing is run: it is not repeated automatically.

@@ -264,7 +264,7 @@ class TestOptions:
         assert "uv" == environment.look().information.checker
 
 
-class TestOnce:
+class TestGiven:
     @pytest.fixture
     def project(self, shop, fake_uv):
         (shop / "pyproject.toml").touch()
@@ -300,6 +300,20 @@ class TestOnce:
         assert 1 == result.status
         assert 1 == len(result.err.splitlines())
         assert environment.look().information.consent is None
+
+    def test_two_lockfiles(self, project, shop, run):
+        """
+        Consent to several recipes in one directory is one line.
+        """
+        (shop.parent / "bin" / "npm").write_text("#!/bin/sh\n")
+        (shop.parent / "bin" / "npm").chmod(0o755)
+        (shop / "package.json").write_text("{}")
+        (shop / "package-lock.json").write_text('{"lockfileVersion": 3}')
+
+        result = run("check")
+
+        assert (0, CONSENT.format(shop)) == (result.status, result.err)
+        assert 2 == result.out.count("): no upgrades\n")
 
     def test_quoted(self, project, shop, run, monkeypatch):
         """

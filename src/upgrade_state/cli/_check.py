@@ -119,11 +119,16 @@ def run(
             out(f"{view.name}: {view.found}")
             print_upgrades(view, every=False)
         _report(view.name, outcome)
-        if is_checked and consent is not None and view.consent not in (None, before):
-            err(f"{CONSENT} {shlex.quote(environment.path or '')}")
+        if is_checked and view.consent not in (None, before):
+            given.add(shlex.quote(environment.path or ""))
         return 0 if is_checked else 1
 
-    return max(for_each(plan, check))
+    given: set[str] = set()
+    try:
+        return max(for_each(plan, check))
+    finally:  # once for all lockfiles of a directory
+        for place in given:
+            err(f"{CONSENT} {place}")
 
 
 def _report(name: str, outcome: checks.Outcome) -> None:
