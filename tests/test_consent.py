@@ -14,7 +14,7 @@ from pathlib import Path
 import attrs
 import pytest
 
-from helpers import commit, fail, read_record, refuse, root_of
+from helpers import commit, fail, read_record, refuse, root_of, write_record
 from upgrade_state import Consent
 from upgrade_state._identity import identity
 
@@ -124,6 +124,23 @@ class TestRecorded:
         commit(shop, checker=checker)
 
         assert expected == shop.look().information.checker
+
+
+class TestRecordOfOthers:
+    @pytest.mark.parametrize(
+        ("inode", "holds"), [(0, True), (1, False)], ids=["same", "other"]
+    )
+    def test_inode_alone(self, shop, inode, holds):
+        """
+        A consent that another program recorded without a file system is checked, too.
+        """
+        commit(shop, consent=UV)
+        record = read_record(shop)
+        del record["consent"]["file_system"]
+        record["consent"]["directory"] += inode
+        write_record(shop, record)
+
+        assert holds == (shop.look().consent is not None)
 
 
 class TestWithdraw:

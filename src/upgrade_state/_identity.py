@@ -67,5 +67,9 @@ def _generation(path: "str | bytes") -> str:
 def holds(consent: "Record", here: "Record | None") -> bool:
     """
     Return whether a record's *consent* is for the directory with the identity *here*.
+
+    A consent without a file system is for the inode alone.
     """
-    return here is not None and here.items() <= consent.items()
+    return here is not None and all(
+        consent.get(field) in (None, value) for field, value in here.items()
+    )
