@@ -150,8 +150,10 @@ class TestOptions:
     @pytest.fixture
     def needy(self, desk, shop, monkeypatch):
         """
-        An environment whose check needs a file and a variable.
+        An environment whose check needs a file that git ignores, and a variable.
         """
+        subprocess.run(["git", "init", "-q", shop], check=True)
+        (shop / ".gitignore").write_text("extra\n")
         tool = desk.runs.parent / "bin" / "uv"
         tool.write_text(NEEDY.format(runs=desk.runs))
         (shop / "extra").mkdir()
@@ -233,7 +235,7 @@ class TestOptions:
 
         run("notify", "--check")
 
-        assert "There is no file 'notes' to copy" in desk.ended()
+        assert "There is no file or directory 'notes' to copy" in desk.ended()
 
     def test_unusable(self, desk, run):
         """
