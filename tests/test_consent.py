@@ -4,12 +4,15 @@ Consent to automatic checks, and the directory for which it holds.
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import fcntl
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import attrs
 import pytest
@@ -175,15 +178,14 @@ class TestWithdraw:
         assert shop.look().consent is None
 
 
-def other_tmpfs(path):
+def mount(*words):
     """
-    Mount an empty file system over *path*; skip if that is not permitted.
+    Mount a file system; skip if that is not permitted.
     """
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "none", path], check=False, capture_output=True
-    )
+    command = ["mount", *words]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode:
-        pytest.skip(f"no tmpfs can be mounted here: {done.stderr.decode()}")
+        pytest.skip(f"no file system can be mounted here: {done.stderr}")
 
 
 @pytest.fixture
@@ -193,12 +195,12 @@ def mounted(place):
     """
     mounts = []
 
-    def mount():
-        other_tmpfs(place)
+    def mount_():
+        mount("-t", "tmpfs", "none", place)
         mounts.append(place)
         return place
 
-    yield mount
+    yield mount_
     for path in mounts:
         subprocess.run(["umount", path], check=True)
 
@@ -241,15 +243,57 @@ class TestIdentity:
         assert first["directory"] == second["directory"]
         assert first["file_system"] != second["file_system"]
 
+    def test_recreated_in_a_container(self, place, tmp_path):
+        """
+        So is a new directory on overlayfs, which has no generations.
+        """
+        for name in ("lower", "upper", "work"):
+            (tmp_path / name).mkdir()
+        options = f"lowerdir={tmp_path}/lower,upperdir={tmp_path}/upper"
+        options += f",workdir={tmp_path}/work"
+        mount("-t", "overlay", "-o", options, "overlay", place)
+        try:
+            seen = []
+            for _ in range(20):
+                (place / "d").mkdir()
+                seen.append(identity(place / "d"))
+                (place / "d").rmdir()
+        finally:
+            subprocess.run(["umount", place], check=True)
+
+        assert 20 == len({here["file_system"] for here in seen})
+
     @pytest.mark.parametrize(
         "number",
         [errno.ENOTTY, errno.EINVAL, errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP],
     )
     def test_no_generation(self, place, monkeypatch, number):
         """
-        On a file system without generations the others tell directories apart.
+        On a file system without generations the time of birth is used.
         """
         monkeypatch.setattr(fcntl, "ioctl", refuse(number))
+        command = ["stat", "-c", "%W", place]
+        born = subprocess.run(command, check=True, capture_output=True, text=True)
+
+        system, _, time = identity(place)["file_system"].partition("@")
+        assert f"{os.statvfs(place).f_fsid:x}" == system
+        assert re.fullmatch(rf"{born.stdout.strip()}\.\d{{9}}", time)
+
+    @pytest.mark.parametrize(
+        "libc",
+        [
+            SimpleNamespace(),
+            SimpleNamespace(statx=lambda *_: -1),
+            SimpleNamespace(statx=lambda *_: 0),
+        ],
+        ids=["no statx", "refused", "no time of birth"],
+    )
+    def test_neither(self, place, monkeypatch, libc):
+        """
+        If there is neither, the file system and the inode's number are left.
+        """
+        monkeypatch.setattr(fcntl, "ioctl", refuse(errno.ENOTTY))
+        monkeypatch.setattr(ctypes, "CDLL", lambda _: libc)
 
         system = f"{os.statvfs(place).f_fsid:x}"
         here = {"directory": place.stat().st_ino, "file_system": system}
@@ -277,7 +321,7 @@ class TestIdentity:
         """
         monkeypatch.setattr(os, "open", refuse())
 
-        assert "-" not in identity(place)["file_system"]
+        assert "@" in identity(place)["file_system"]
 
     def test_time_of_birth(self, place, monkeypatch):
         """

@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 # FS_IOC_GETVERSION of linux/fs.h, whose number contains the size of a C long.
 _GET_GENERATION = 0x80087601 if sys.maxsize > 1 << 32 else 0x80047601
 
+# Of linux/stat.h and linux/fcntl.h.
+_HAS_BIRTH = 0x800  # STATX_BTIME
+_STATX_SIZE, _BIRTH_OFFSET = 256, 80
+_AT_FDCWD = -100
+
 
 def identity(path: "str | bytes") -> "Record | None":
     """
@@ -37,7 +42,8 @@ def identity(path: "str | bytes") -> "Record | None":
         if born is not None:  # macOS, whose file system identifiers may change
             system = f"{born:.6f}"
         else:
-            system = f"{os.statvfs(path).f_fsid:x}{_generation(path)}"
+            age = _generation(path) or _birth(path)
+            system = f"{os.statvfs(path).f_fsid:x}{age}"
     except OSError:
         return None
     return {"directory": status.st_ino & _record.MAX_INTEGER, "file_system": system}
@@ -62,6 +68,27 @@ def _generation(path: "str | bytes") -> str:
     except OSError:
         return ""
     return f"-{int.from_bytes(generation, sys.byteorder):x}"
+
+
+def _birth(path: "str | bytes") -> str:
+    """
+    Return the time of birth of a directory; empty if the system does not tell.
+
+    Python has no statx(2) before 3.15, and a libc of before 2018 has none.
+    """
+    try:
+        import ctypes
+        import struct
+
+        statx = ctypes.CDLL(None).statx
+    except (ImportError, AttributeError):
+        return ""
+    answer = ctypes.create_string_buffer(_STATX_SIZE)
+    if statx(_AT_FDCWD, os.fsencode(path), 0, _HAS_BIRTH, answer):
+        return ""
+    (known,) = struct.unpack_from("=I", answer)
+    seconds, nanoseconds = struct.unpack_from("=qI", answer, _BIRTH_OFFSET)
+    return f"@{seconds}.{nanoseconds:09}" if known & _HAS_BIRTH else ""
 
 
 def holds(consent: "Record", here: "Record | None") -> bool:

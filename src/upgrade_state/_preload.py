@@ -11,6 +11,7 @@ import pkgutil
 
 # Modules that the standard library and our dependencies load on first use.
 _ELSEWHERE = (
+    "ctypes",
     "encodings.ascii",
     "json.decoder",
     "platformdirs",
