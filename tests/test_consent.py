@@ -5,8 +5,6 @@ Consent to automatic checks, and the directory for which it holds.
 from __future__ import annotations
 
 import ctypes
-import errno
-import fcntl
 import os
 import re
 import shutil
@@ -17,7 +15,7 @@ from types import SimpleNamespace
 import attrs
 import pytest
 
-from helpers import commit, fail, read_record, refuse, root_of, write_record
+from helpers import commit, fail, read_record, root_of, write_record
 from upgrade_state import Consent
 from upgrade_state._identity import identity
 
@@ -231,8 +229,7 @@ class TestIdentity:
             shutil.rmtree(place)
             place.mkdir()
 
-        # Else no number was used again, or the file system has no generations.
-        assert len(seen) == 50 or len({number for number, _ in seen}) == len(seen)
+        assert len(seen) == 50
 
     def test_mounted(self, mounted):
         """
@@ -245,7 +242,7 @@ class TestIdentity:
 
     def test_recreated_in_a_container(self, place, tmp_path):
         """
-        So is a new directory on overlayfs, which has no generations.
+        So is a new directory on overlayfs.
         """
         for name in ("lower", "upper", "work"):
             (tmp_path / name).mkdir()
@@ -263,15 +260,10 @@ class TestIdentity:
 
         assert 20 == len({here["file_system"] for here in seen})
 
-    @pytest.mark.parametrize(
-        "number",
-        [errno.ENOTTY, errno.EINVAL, errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP],
-    )
-    def test_no_generation(self, place, monkeypatch, number):
+    def test_birth(self, place):
         """
-        On a file system without generations the time of birth is used.
+        The time of birth tells new directories with one inode number apart.
         """
-        monkeypatch.setattr(fcntl, "ioctl", refuse(number))
         command = ["stat", "-c", "%W", place]
         born = subprocess.run(command, check=True, capture_output=True, text=True)
 
@@ -288,40 +280,15 @@ class TestIdentity:
         ],
         ids=["no statx", "refused", "no time of birth"],
     )
-    def test_neither(self, place, monkeypatch, libc):
+    def test_no_birth(self, place, monkeypatch, libc):
         """
-        If there is neither, the file system and the inode's number are left.
+        Without one, the file system and the inode's number are left.
         """
-        monkeypatch.setattr(fcntl, "ioctl", refuse(errno.ENOTTY))
         monkeypatch.setattr(ctypes, "CDLL", lambda _: libc)
 
         system = f"{os.statvfs(place).f_fsid:x}"
         here = {"directory": place.stat().st_ino, "file_system": system}
         assert here == identity(place)
-
-    def test_generation(self, place, monkeypatch):
-        """
-        The kernel writes the generation as an int into the first four bytes.
-        """
-        asked = []
-
-        def ioctl(fd, number, buffer):
-            asked.append((number, len(buffer)))
-            return (0xABCD).to_bytes(4, "little") + b"more"
-
-        monkeypatch.setattr(fcntl, "ioctl", ioctl)
-        monkeypatch.setattr("sys.byteorder", "little")
-
-        assert identity(place)["file_system"].endswith("-abcd")
-        assert [(0x80087601, 8)] == asked
-
-    def test_unreadable(self, place, monkeypatch):
-        """
-        A directory that may be entered, but not read, has no generation.
-        """
-        monkeypatch.setattr(os, "open", refuse())
-
-        assert "@" in identity(place)["file_system"]
 
     def test_time_of_birth(self, place, monkeypatch):
         """

@@ -10,16 +10,12 @@ modules that a bare interpreter has loaded.
 """
 
 import os
-import sys
 
 from upgrade_state import _record
 
 TYPE_CHECKING = False  # typing takes longer to load than this whole module
 if TYPE_CHECKING:
     from upgrade_state._record import Record
-
-# FS_IOC_GETVERSION of linux/fs.h, whose number contains the size of a C long.
-_GET_GENERATION = 0x80087601 if sys.maxsize > 1 << 32 else 0x80047601
 
 # Of linux/stat.h and linux/fcntl.h.
 _HAS_BIRTH = 0x800  # STATX_BTIME
@@ -42,32 +38,10 @@ def identity(path: "str | bytes") -> "Record | None":
         if born is not None:  # macOS, whose file system identifiers may change
             system = f"{born:.6f}"
         else:
-            age = _generation(path) or _birth(path)
-            system = f"{os.statvfs(path).f_fsid:x}{age}"
+            system = f"{os.statvfs(path).f_fsid:x}{_birth(path)}"
     except OSError:
         return None
     return {"directory": status.st_ino & _record.MAX_INTEGER, "file_system": system}
-
-
-def _generation(path: "str | bytes") -> str:
-    """
-    Return the generation of an inode, which differs if its number is used again.
-
-    Empty if the directory cannot be opened, and on a file system without
-    generations: tmpfs and overlayfs answer ENOTTY, others EINVAL or EPERM.
-    """
-    import fcntl
-
-    try:
-        fd = os.open(path, _record.READ | os.O_DIRECTORY)
-        try:
-            # The kernel writes an int, whatever the size in the ioctl's number.
-            generation = fcntl.ioctl(fd, _GET_GENERATION, bytes(8))[:4]
-        finally:
-            os.close(fd)
-    except OSError:
-        return ""
-    return f"-{int.from_bytes(generation, sys.byteorder):x}"
 
 
 def _birth(path: "str | bytes") -> str:
