@@ -26,8 +26,7 @@ def cargo(document: Any) -> Iterator[Package]:
     entries = tables(document.get("package", []))
     if "root" in document:  # the project itself; Cargo wrote this until 2017
         entries.append(table(document["root"]))
-    # Only a workspace without members has no package, and nothing else.
-    if not entries and document.keys() != {"version"}:
+    if not entries:
         raise LookupError("no package")
     # NAME, or NAME VERSION if there are several versions, and a source.
     direct = {
