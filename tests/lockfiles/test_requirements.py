@@ -140,7 +140,9 @@ class TestArchive:
         """
         assert [expected] == pins(f"https://files.example/{file}")
 
-    @pytest.mark.parametrize("file", ["v1.0.zip", "y-1.0.zip", "x", "x-.whl", "x.whl"])
+    @pytest.mark.parametrize(
+        "file", ["v1.0.zip", "y-1.0.zip", "x", "x-.whl", "x.whl", "x-main.zip"]
+    )
     def test_no_version(self, file):
         """
         A file called otherwise says nothing about the version.

@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 from ._model import Package
 from ._parse import commit_of, demand_version, optional_text, table, tables, text
+from ._requirements import name_and_version
 
 # The characters of names, versions and builds. Any other character in a file
 # name belongs to something else, such as the password of a URL without a path.
@@ -20,8 +21,6 @@ _ARCHIVE = re.compile(
 )
 _SUBDIR = re.compile(r"(?:emscripten|freebsd|linux|osx|wasi|win|zos)-\w+")
 _HASH = re.compile(r"(?:[0-9a-f]{32}|(?:sha256:)?[0-9a-f]{64})?")
-
-_PIP_VERSION = re.compile(r"\d[\w.!+]*", flags=re.ASCII)
 
 # By manager. conda also reads files in which pip is called by its index.
 _ECOSYSTEMS = {"conda": "conda", "pip": "pypi", "pypi": "pypi"}
@@ -76,7 +75,7 @@ def conda_explicit(document: str) -> Iterator[Package]:
         if at and line.startswith("# pip "):
             yield Package(
                 text(name.strip()),
-                _pip_version(_file_name(url)),
+                name_and_version(url.partition("#")[0])[1],
                 ecosystem="pypi",
                 platform=platform,
                 build=git_commit(url),
@@ -150,15 +149,3 @@ def _platform(lines: list[str], urls: list[str]) -> str | None:
     subdirs = {url.rpartition("/")[0].rpartition("/")[2] for url in urls}
     platforms = list(filter(_SUBDIR.fullmatch, subdirs))
     return platforms[0] if len(platforms) == 1 else None
-
-
-def _pip_version(file_name: str) -> str | None:
-    """
-    Return the version in the name of a wheel or a source archive.
-    """
-    if file_name.endswith(".whl"):
-        version = file_name.partition("-")[2].partition("-")[0]
-    else:
-        stem = file_name.removesuffix(".zip").removesuffix(".tar.gz")
-        version = "" if stem == file_name else stem.rpartition("-")[2]
-    return version if _PIP_VERSION.fullmatch(version) else None

@@ -108,7 +108,7 @@ def _package_at(name: str | None, location: str, line: str) -> Package | None:
             return None
         is_local = True
     else:
-        stated, version = _name_and_version(path)
+        stated, version = name_and_version(path)
         name = name or stated
         if stated and normalize_name(stated) != normalize_name(name):
             version = None
@@ -121,7 +121,7 @@ def _package_at(name: str | None, location: str, line: str) -> Package | None:
     )
 
 
-def _name_and_version(path: str) -> tuple[str, str] | tuple[None, None]:
+def name_and_version(path: str) -> tuple[str, str] | tuple[None, None]:
     """
     Return name and version in the file name of a wheel or source distribution.
     """
@@ -133,6 +133,7 @@ def _name_and_version(path: str) -> tuple[str, str] | tuple[None, None]:
         version = rest.partition("-")[0]
     else:
         name, _, version = stem.rpartition("-")
-    if _NAME.fullmatch(name) and _VERSION.fullmatch(version):
+    # "main" and the like are branches.
+    if _NAME.fullmatch(name) and _VERSION.fullmatch(version) and version[0].isdigit():
         return name, version
     return None, None
