@@ -670,7 +670,7 @@ class TestSupervisor:
 PROGRAM = """
 import datetime as dt, os, sys, tempfile, threading, time
 from upgrade_state import StateStore, checks
-from upgrade_state.checks import _scratch
+from upgrade_state.checks import _git, _project, _scratch
 grace = 2.0
 place, tempfile.tempdir, code, limit = sys.argv[1:]
 environment = StateStore().environment(place, "uv.lock")
@@ -842,18 +842,28 @@ class TestParent:
         assert 0 == process.wait(LONG)
         assert not scratch.exists()
 
-    @pytest.mark.parametrize("name", ["write", "take"])
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "_git.files_of",
+            "_project._Copy._write_file",
+            "_git.share",
+            "_scratch.Scratch.write",
+            "_scratch.Scratch.take",
+        ],
+    )
     @pytest.mark.parametrize("is_forked", [False, True])
-    def test_killed_beside(self, start, demand_gone, name, is_forked):
+    def test_killed_beside(self, start, directory, demand_gone, name, is_forked):
         """
         Nor does SIGKILL before the command starts, and after it has ended.
         """
+        subprocess.run(["git", "init", "-q", directory], check=True)
         kill = (
             "def kill(*_):\n"
             f"    while {is_forked} and not os.path.exists(place + '/forked'):\n"
             "        time.sleep(0.01)\n"
             "    os.kill(os.getpid(), 9)\n"
-            f"_scratch.Scratch.{name} = kill\n"
+            f"{name} = kill\n"
         )
         fork = FORKING.replace("/ready", "/uv.lock") if is_forked else ""
 

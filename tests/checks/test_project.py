@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers import refuse_path
+from helpers import meanwhile, refuse_path
 from upgrade_state import StateStore, _lockfile
 from upgrade_state.checks import Cancellation, Command, _cancellation, _project
 from upgrade_state.checks._scratch import Scratch, scratch
@@ -884,17 +884,54 @@ class TestLimits:
 
         assert "has more than 10 files" in failure(Command(["sh"], copies=["many"]))
 
-    def test_cancelled(self, large, environment, monkeypatch):
+    @pytest.mark.parametrize("ends", ["cancel", "time"])
+    def test_git_hangs(self, repository, tool, wait_for, is_gone, ends, monkeypatch):
+        """
+        A git that hangs is killed when the check is cancelled, or at the limit.
+        """
+        pid = repository.parent / "pid"
+        tool("git", f"echo $$ > {pid}; exec sleep 600")
+        cancellation = Cancellation()
+        environment = StateStore().environment(repository / "services/shop", "uv.lock")
+        expected = ResolverError
+        if ends == "cancel":
+            expected = _cancellation.Cancelled
+        else:
+            monkeypatch.setattr(_project, "MAX_SECONDS", 1)
+
+        def end():
+            number = int(wait_for(pid))
+            if ends == "cancel":
+                cancellation.cancel()
+            assert is_gone(number)
+
+        with (
+            meanwhile(end),
+            _cancellation.cancelling(cancellation),
+            pytest.raises(expected),
+        ):
+            Command(["true"])(environment, b"")
+
+    def test_cancelled(self, large, environment, scratches, monkeypatch):
         """
         A cancelled check copies nothing any more.
         """
         cancellation = Cancellation()
-        cancellation.cancel()
+        utime, copied = os.utime, []
+
+        def cancel(*arguments, **options):
+            cancellation.cancel()
+            copied.append(1)
+            utime(*arguments, **options)
+
+        monkeypatch.setattr(os, "utime", cancel)
         with (
             _cancellation.cancelling(cancellation),
             pytest.raises(_cancellation.Cancelled),
         ):
             Command(["true"])(environment, b"")
+        assert [1] == copied
+        assert [] == list(scratches.iterdir())
 
 
 STATES = {
