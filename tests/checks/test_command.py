@@ -174,8 +174,10 @@ class TestCommand:
         [
             ({"manifests": ["x"]}, "There is no file 'x' to copy"),
             ({"manifests": ["link"]}, "There is no file 'link' to copy"),
-            ({"copies": ["link"]}, "There is no file or directory 'link' to copy in "),
-            ({"copies": ["../secret"]}, "There is no file or directory '../secret' to"),
+            *(
+                ({"copies": [name]}, f"Could not copy {name!r}: it is no file or dir")
+                for name in ("link", "../secret", "../x", "fifo", ".git", "../shop/..")
+            ),
         ],
     )
     def test_not_copied(self, failure, directory, tmp_path, options, message):
@@ -184,6 +186,8 @@ class TestCommand:
         """
         (tmp_path / "secret").write_text("x")
         (directory / "link").symlink_to(tmp_path / "secret")
+        (directory / ".git").mkdir()
+        os.mkfifo(directory / "fifo")
 
         assert failure(Command(["true"], **options)).startswith(message)
 

@@ -273,6 +273,17 @@ class TestElsewhere:
             copied(directory, manifests=["package.json"])[1]
         )
 
+    @pytest.mark.parametrize("is_repository", [True, False])
+    def test_once(self, directory, reason, fill, is_repository):
+        """
+        A project within the limits is copied once, also if more files are named.
+        """
+        fill(directory, {".gitignore": "b", "a": "", "b": ""})
+        if is_repository:
+            git(directory, "init", "-q")
+
+        assert "" == reason(directory, copies=["a", "b"])
+
     def test_below_home(self, repository, reason, copied, monkeypatch):
         """
         A repository of the home directory is not copied for a directory below it.
@@ -875,6 +886,24 @@ class TestLimits:
         monkeypatch.setattr("time.monotonic", lambda: clock() + shift[0])
 
         assert {"uv.lock", "own/x"} == set(copied(large, copies=["own"])[1])
+
+    def test_hint(self, large, reason, monkeypatch):
+        """
+        The failure of a command that lacks the other files says so.
+        """
+        monkeypatch.setattr(_project, "MAX_FILES", 10)
+
+        hint = "only named files were copied: add others with --copy"
+        assert hint == reason(large, copies=["own"])
+
+    def test_version_control(self, large, output, monkeypatch):
+        """
+        Version control works nevertheless.
+        """
+        commit(large) if (large / ".git").exists() else pytest.skip("no repository")
+        monkeypatch.setattr(_project, "MAX_FILES", 10)
+
+        assert git(large, "log") == output(large, "git log", copies=["own"])
 
     def test_too_many_copies(self, large, failure, monkeypatch):
         """

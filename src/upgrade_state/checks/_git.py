@@ -77,8 +77,7 @@ def files_of(
     """
     Return the files that git tracks or would add, by their paths below *top*.
 
-    A repository in the work tree is one path, which may end in a slash. A file with
-    a conflict is listed once.
+    A repository in the work tree is one path. A file with a conflict is listed once.
 
     Args:
         ignored: Names of files and directories that are left out unless tracked.
@@ -93,7 +92,7 @@ def files_of(
     argv += [f"--exclude={name}" for name in ignored]
     # Without GIT_DIR and its like, which name another repository.
     env = selected(os.environ, ["GIT_CONFIG_*"])
-    env |= {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+    env |= {"GIT_OPTIONAL_LOCKS": "0", "GIT_NO_LAZY_FETCH": "1", "LC_ALL": "C"}
     env["GIT_CEILING_DIRECTORIES"] = os.path.dirname(top)
     try:
         process = subprocess.Popen(  # noqa: S603 - no foreign word
@@ -129,7 +128,7 @@ def files_of(
         line = (fatal or ["git ls-files failed"])[0]
         raise GitError(one_line(line.partition(": ")[2] or line))
     names = os.fsdecode(bytes(output[process.stdout])).split("\0")[:-1]
-    return list(dict.fromkeys(names))
+    return list(dict.fromkeys(name.rstrip("/") for name in names))
 
 
 def share(top: str, target: str, pause: Callable[[int], None]) -> list[str]:

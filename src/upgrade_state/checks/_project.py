@@ -85,6 +85,8 @@ _REFUSED: Final = frozenset(
     {errno.EILSEQ, errno.EINVAL, errno.ENAMETOOLONG, errno.EEXIST}
 )
 
+# Hints.
+_NAMED: Final = "only named files were copied: add others with --copy"
 _NO_GIT: Final = "there was no version control"
 
 # So many of the files that were not copied are named.
@@ -136,32 +138,24 @@ class Project:
         self.top = directory
         self._directory: Final = directory
         self._tracked: list[str] | None = None
+        self._is_repository = False
         self._limit: _LimitError | None = None
         self._hints: list[str] = []
-        home = os.path.realpath(os.path.expanduser("~"))
-        # Nothing but the files that are named is of use in a directory of installed
-        # packages, and in a home directory.
-        self._is_whole = not _is_inside(home, directory) and not any(
+        # Of a home directory, and of installed packages, only what is named is of use.
+        self._is_whole = not _is_inside(_home(), directory) and not any(
             os.path.exists(os.path.join(directory, name)) for name in _INSTALLED
         )
         top = _git.top_of(directory)
         if top is None:
             return
-        if _is_inside(home, top):
-            self._hints.append(f"{_NO_GIT} (the home directory is a repository)")
-            return
         try:
-            tracked = _tracked(top, _Budget())
+            self._tracked = _tracked_around(directory, top)
         except _git.GitError as error:
             self._hints.append(f"{_NO_GIT} ({error})")
+            return
         except _LimitError as error:
-            self.top, self._limit = top, error
-        else:
-            below = os.path.join(os.path.relpath(directory, top), "")
-            if below == "./" or any(path.startswith(below) for path in tracked):
-                self.top, self._tracked = top, tracked
-            else:
-                self._hints.append(f"{_NO_GIT} (git ignores the directory)")
+            self._limit = error
+        self.top, self._is_repository = top, True
 
     def copy(
         self,
@@ -198,6 +192,8 @@ class Project:
         ways = [True, False] if self._is_whole and copies else [self._is_whole]
         for is_whole in ways:
             copy = _Copy(self.top, self._directory, but)
+            if self._is_repository:
+                copy.repositories.append("")
             try:
                 if is_whole:
                     if self._limit is not None:
@@ -213,7 +209,10 @@ class Project:
                 message = f"{self.top!r} {limit}"
                 todo = f"name those that {tool} needs with --copy"
                 raise ResolverError(f"{message}; {todo}", self._directory) from limit
+            if not is_whole:
+                self._hints.append(_NAMED)
             self._hints = [*copy.hints(), *self._hints]
+            return
 
     @property
     def hint(self) -> str | None:
@@ -228,6 +227,9 @@ class _Copy:
     The files that are copied, and the copying.
 
     All paths are below *top*, without detours. The top itself is "".
+
+    Attributes:
+        repositories: Directories in whose copies version control works.
     """
 
     def __init__(self, top: str, directory: str, but: str) -> None:
@@ -243,7 +245,7 @@ class _Copy:
         # The directories of the copy, and whether each could be made.
         self._directories: Final[dict[str, bool]] = {"": True}
         self._folders: Final[list[str]] = []
-        self._repositories: Final[list[str]] = []
+        self.repositories: Final[list[str]] = []
         self._skipped: Final[list[str]] = []
         self._outside: str | None = None
         self._problem: str | None = None
@@ -258,12 +260,9 @@ class _Copy:
         waiting = [start]
         while waiting:
             directory = waiting.pop()
-            names = tracked
-            tracked = None
-            if names is None:
-                names = self._names(directory, is_start=directory == start)
-            else:
-                self._repositories.append(directory)
+            if tracked is None:
+                tracked = self._names(directory, is_start=directory == start)
+            names, tracked = tracked, None
             for name in names:
                 path = f"{directory}/{name}" if directory else name
                 if self._add(path):
@@ -280,7 +279,7 @@ class _Copy:
             except _git.GitError:  # as it is, then
                 pass
             else:
-                self._repositories.append(directory)
+                self.repositories.append(directory)
                 return tracked
         if not is_start and not _GENERATED.isdisjoint(names):
             return []
@@ -334,8 +333,8 @@ class _Copy:
         for name in copies:
             path = self._inside(self._here + name)
             if path is None:
-                message = f"There is no file or directory {name!r} to copy"
-                raise self._error(f"{message} in {self._top!r}")
+                lack = f"it is no file or directory inside of {self._top!r}"
+                raise self._error(f"Could not copy {name!r}: {lack}")
             if not self._add_file(self._here + name):
                 self.add_tree(path)
         found = itertools.chain.from_iterable(
@@ -433,8 +432,9 @@ class _Copy:
                 if self._make(place.project, os.path.dirname(path)):
                     write = self._write_link if is_link else self._write_file
                     write(path, os.path.join(place.project, path))
-            for path in self._repositories:
-                self._share(place, path)
+            for directory in self.repositories:
+                path = os.path.join(directory, ".git")
+                self._share(place, directory)
             os.makedirs(place.path, mode=0o700, exist_ok=True)
         except OSError as error:
             raise place.error(path, error) from error
@@ -538,7 +538,7 @@ class _Copy:
         """
         hints = []
         if self._outside is not None:
-            kind = "repository" if "" in self._repositories else "directory"
+            kind = "repository" if "" in self.repositories else "directory"
             place = f"outside of the {kind}"
             hints.append(f"{self._outside!r} is {place} and is not copied")
         if self._skipped:
@@ -570,6 +570,26 @@ def _tracked(top: str, budget: _Budget) -> list[str]:
     roots = {path.partition(m)[0] for path in paths for m in marks if path.endswith(m)}
     installed = tuple(f"{root}/" for root in roots)
     return [path for path in paths if not path.startswith(installed)]
+
+
+def _tracked_around(directory: str, top: str) -> list[str]:
+    """
+    Return the files of the repository that an environment's directory is in.
+
+    Raises:
+        GitError: It is no repository of the environment's project.
+    """
+    if _is_inside(_home(), top):
+        raise _git.GitError("the home directory is a repository")
+    tracked = _tracked(top, _Budget())
+    below = os.path.join(os.path.relpath(directory, top), "")
+    if below != "./" and not any(path.startswith(below) for path in tracked):
+        raise _git.GitError("git ignores the directory")
+    return tracked
+
+
+def _home() -> str:
+    return os.path.realpath(os.path.expanduser("~"))
 
 
 def _is_inside(path: str, directory: str) -> bool:
