@@ -108,6 +108,7 @@ TOOLS = {
     "devbox": ("update --no-install", "devbox.json", DEVBOX),
     "mise": ("lock --bump", "mise.toml", MISE),
     "mise-dot": ("lock --bump", ".mise.toml", MISE),
+    "mise-env": ("--env=dev lock --bump", "mise.dev.toml", MISE),
     "spack": ("--env-dir . concretize --force --fresh", "spack.yaml", SPACK),
     "nix": (
         "--extra-experimental-features nix-command flakes flake update --flake path:.",
@@ -124,6 +125,7 @@ LOCKFILES = {
     "uv-pip-lock": "requirements.lock",
     "uv-pylock": "pylock.toml",
     "pdm-named": "pdm.dev.lock",
+    "mise-env": "mise.dev.lock",
     "pip-tools": "requirements.txt",
     "pip-tools-lock": "requirements.lock",
 }

@@ -323,10 +323,7 @@ class TestCheck:
                 "neither package-lock.json nor package.json is in '/",
             ),
             (["two", "--", "true"], "manifest.lock, uv.lock; pick one (--lockfile)"),
-            (
-                ["two"],
-                "for manifest.lock; none for uv.lock: there is no pyproject.toml; give",
-            ),
+            (["two"], "manifest.lock; none for uv.lock: there is no pyproject.toml"),
             (["--cache-dir=/proc/none", "--", "true"], "'/proc/none"),
         ],
     )
