@@ -53,7 +53,7 @@ WRONG = {
     "mark": ("pip", b"("),
     "others": ((), {"../x": b""}, {"x": b"["}),
     "options": (("",), "x"),
-    "start": ("a", "/", "../a"),
+    "start": (None, "", "/x"),
     "needs": ("",),
     "upgrade": ("pins\nupgrade", "\x1b[31mpins"),
     "details": (None,),

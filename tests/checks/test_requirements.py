@@ -351,6 +351,31 @@ class TestAbove:
         assert f"{before}{argv}" == recipe.upgrade
 
     @pytest.mark.parametrize(
+        ("command", "argv", "start"),
+        [
+            (
+                "pip-compile --output-file=in/base.txt in/base.in",
+                "pip-compile --upgrade --output-file=in/base.txt in/base.in",
+                ".",
+            ),
+            (
+                "pip-compile base.in",
+                "pip-compile --upgrade --output-file=base.txt base.in",
+                "in",
+            ),
+        ],
+    )
+    def test_below(self, directory, fill, command, argv, start):
+        """
+        The same holds for a lockfile below the environment's directory.
+        """
+        shutil.rmtree(directory / ".git")
+        fill(directory, {"a/in/base.txt": PIP_TOOLS.format(command)})
+        recipe = checks.recipe_for("in/base.txt", str(directory / "a"))
+
+        assert (argv.split(), start) == (list(recipe.argv), recipe.start)
+
+    @pytest.mark.parametrize(
         ("command", "reason"),
         [
             ("uv pip compile pyproject.toml", "there is no 'pyproject.toml'"),

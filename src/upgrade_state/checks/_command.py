@@ -64,9 +64,9 @@ def is_path(_self: object, field: attrs.Attribute[Any], value: Any) -> None:
     raise ValueError(f"{field.name!r} must be below a directory: {value!r}")
 
 
-def _is_copy(_self: object, _field: object, path: str) -> None:
+def _is_relative(_self: object, field: attrs.Attribute[Any], path: str) -> None:
     if not path or os.path.isabs(path) or "\0" in path:
-        raise ValueError(f"not a path below a directory: {path!r} (copies)")
+        raise ValueError(f"not a path below a directory: {path!r} ({field.name})")
 
 
 def _is_variable(_self: object, field: attrs.Attribute[Any], name: str) -> None:
@@ -152,7 +152,9 @@ class Program:
         ),
     )
     start: str = attrs.field(
-        default=".", kw_only=True, validator=_matching(r"\.|\.\.(?:/\.\.)*")
+        default=".",
+        kw_only=True,
+        validator=validators.and_(validators.instance_of(str), _is_relative),
     )
     needs: str | None = attrs.field(
         default=None, kw_only=True, validator=validators.optional(TEXT)
@@ -207,8 +209,8 @@ class Command(Program):
             its cache; and for each the end of the message, with the advice. The
             check then fails even on exit status 0.
 
-        start: The working directory, from the copy of the environment's directory:
-            ``..`` for the one above. It is in the project.
+        start: The working directory, by its path from the environment's directory.
+            It is inside the project.
 
         needs: The advice if the command is missing or does not know its
             arguments. None: general advice, only if it is missing.
@@ -233,7 +235,7 @@ class Command(Program):
         default=(),
         kw_only=True,
         converter=as_tuple,
-        validator=list_of(validators.and_(validators.instance_of(str), _is_copy)),
+        validator=list_of(validators.and_(validators.instance_of(str), _is_relative)),
     )
     timeout: dt.timedelta = attrs.field(
         default=DEFAULT_TIMEOUT, kw_only=True, validator=_is_timeout

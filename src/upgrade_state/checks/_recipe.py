@@ -195,12 +195,13 @@ class Recipe(Program):
         content = read_file(path) or b""
         mark = re.search(self.mark, content)
         header = content[mark.start() if mark else len(content) :]
-        argv, start = _requirements.repeated(
+        argv, place = _requirements.repeated(
             header, self.argv, self.options, path, _git.top_of(directory) or directory
         )
         command = shlex.join(argv)
         if "://" in command:  # with a password, perhaps
             command = f"the command in {shlex.quote(lockfile)}, with --upgrade"
+        start = os.path.relpath(place, directory)
         if start != ".":
             command = f"cd {shlex.quote(start)} && {command}"
         return {"argv": argv, "start": start, "options": (), "upgrade": command}

@@ -43,8 +43,8 @@ def repeated(
     """
     Return the command that makes a requirements file again, and its directory.
 
-    The directory is given relative to that of the file. It is the nearest one from
-    which the command's paths lead to the file and to the inputs.
+    The directory is the nearest one, from that of the file upward, from which the
+    command's paths lead to the file and to the inputs.
 
     Args:
         header: The content of the file, from the line that names the tool.
@@ -103,7 +103,7 @@ def repeated(
         ]
         if not missing:
             output = f"--output-file={os.path.relpath(path, place)}"
-            return (*argv, *kept, output, *inputs), os.path.relpath(place, directory)
+            return (*argv, *kept, output, *inputs), place
         problems.append(f"there is no {one_line(missing[0])!r}")
     problems.append(f"its command writes {one_line(''.join(outputs[-1:]))!r}")
     raise ResolverError(problems[0], path)
