@@ -179,7 +179,7 @@ def _with_recipes(target: Target, resolving: ResolverOptions) -> list[Planned]:
     Return the environments that have a recipe, and print which have none.
 
     Raises:
-        UsageError: None has one, or the named recipe is for another lockfile.
+        UsageError: None has one, or the named recipe is for other lockfiles.
     """
     named = None
     if resolving.recipe is None:
@@ -234,29 +234,18 @@ def _with_recipes(target: Target, resolving: ResolverOptions) -> list[Planned]:
 
 def _for_recipe(target: Target, recipe: checks.Recipe) -> list[EnvironmentState]:
     """
-    Return the environments that a named recipe is for.
+    Return the environments that a named recipe is for; at least one.
 
     Raises:
-        UsageError: It has another lockfile, or neither lockfile nor manifest:
-            that is a mistake, and no failure to record.
+        UsageError: It is for other lockfiles.
     """
-    if target.lockfile is None and os.path.isdir(target.env or ""):
-        if "*" in recipe.lockfile:
-            present = target.present()
-            found = [e for e in present if recipe.fits(e.lockfile_name)]
-            if not found:
-                raise UsageError(f"no {recipe.lockfile} is in {target.env!r}")
-            return found
+    is_directory = target.lockfile is None and os.path.isdir(target.env or "")
+    if is_directory and "*" not in recipe.lockfile:
         target = Target(target.store, target.env, recipe.lockfile)
-    environment = target.the_one()
-    name = environment.lockfile_name or ""
-    if not recipe.fits(name):
-        message = f"the recipe {recipe.name} is for {recipe.lockfile}, not for {name}"
+    found = {e.lockfile_name or "": e for e in target.present()}
+    fitting = [e for name, e in found.items() if recipe.fits(name)]
+    if not fitting:
+        names = ", ".join(found) or "a directory without one"
+        message = f"the recipe {recipe.name} is for {recipe.lockfile}, not for {names}"
         raise UsageError(message)
-    files = (name, recipe.manifests[0])
-    if "*" not in recipe.lockfile and not any(
-        os.path.isfile(f"{environment.path}/{file}") for file in files
-    ):
-        message = f"neither {files[0]} nor {files[1]} is in {environment.path!r}"
-        raise UsageError(message)
-    return [environment]
+    return fitting
