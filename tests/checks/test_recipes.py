@@ -104,6 +104,27 @@ class TestRecipeFor:
         assert name == checks.recipe_for("pylock.toml", str(directory)).name
 
     @pytest.mark.parametrize(
+        ("wishes", "name"),
+        [
+            ("attrs\n-r ./x.in\n./lib\n.. # .\n", "pip-project"),
+            ("attrs\n-e .\n", None),
+            ("-e.[dev]  # the project\n", None),
+            ("--editable=.\n", None),
+            ("\n ./[dev]\n", None),
+        ],
+    )
+    def test_both_manifests(self, directory, fill, wishes, name):
+        """
+        If the requirements name the project, its lockfile may be made of either.
+        """
+        fill(directory, {"requirements.in": wishes, "pyproject.toml": ""})
+        fill(directory, {"pylock.toml": 'created-by = "pip"\npath = "."'})
+
+        recipe = checks.recipe_for("pylock.toml", str(directory))
+
+        assert name == (recipe and recipe.name)
+
+    @pytest.mark.parametrize(
         ("name", "settings"),
         [
             ("pyproject.toml", "[tool.hatch]\nlock-envs = true\n"),
@@ -126,7 +147,7 @@ class TestRecipeFor:
 
         assert None is checks.recipe_for("pylock.toml", str(directory))
         reason = checks.why_no_recipe("pylock.toml", str(directory))
-        assert f"by {name}, another tool makes it" == reason
+        assert f"{name} says that it was made in another way" == reason
 
 
 class TestStandIn:

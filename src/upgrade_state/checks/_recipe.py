@@ -87,7 +87,7 @@ class Recipe(Program):
             other tools write lockfiles of the same name. Empty: no other tool does.
 
         others: Files by name, and for each a regular expression. If it is found
-            there, the lockfile is another tool's in spite of the mark.
+            there, the lockfile was made in another way in spite of the mark.
 
         options: The lockfile names the command that made it, in a comment after
             the mark. These are the options of that command that may be repeated,
@@ -152,7 +152,7 @@ class Recipe(Program):
         for name, mark in self.others.items():
             content = read_file(os.path.join(directory, name))
             if content is not None and re.search(mark, content):
-                return f"by {name}, another tool makes it"
+                return f"{name} says that it was made in another way"
         try:
             self.bound(directory, lockfile)
         except ResolverError as error:
