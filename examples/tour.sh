@@ -38,8 +38,9 @@ else
     run upgrade-state record shop --old shop/uv.lock --new shop/recorded/new.lock
 fi
 
-# A shell hook or an environment manager runs this on every activation.
-activate() { run upgrade-state notify shop 2>notice; cat notice; }
+# A shell hook or an environment manager runs this on every activation. Here stderr is
+# a file, which --always is for.
+activate() { run upgrade-state notify --always shop 2>notice; cat notice; }
 
 say "The first activation shows a notice"
 activate
@@ -60,7 +61,7 @@ from upgrade_state import StateStore
 shop = StateStore().environment("shop", "uv.lock")
 Path("shop/uv.lock").write_bytes(shop.kept_lockfile("new"))
 PYTHON
-run upgrade-state notify --interval 0 shop 2>notice
+run upgrade-state notify --always --interval 0 shop 2>notice
 cat notice
 [ ! -s notice ] || fail "there was a notice after the upgrade"
 run upgrade-state notify --interval 0 --explain shop

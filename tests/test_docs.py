@@ -13,10 +13,13 @@ import doctest
 import html
 import io
 import os
+import pty
 import re
+import select
 import shutil
 import subprocess
 import sys
+import tty
 from pathlib import Path
 from typing import NamedTuple
 
@@ -95,17 +98,25 @@ def same(expected: str, actual: str) -> bool:
 def run_console(text: str) -> None:
     for session in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
         command, _, expected = session.partition("\n")
+        # A notice is given at a terminal.
+        ours, theirs = pty.openpty()
+        tty.setraw(theirs)
         done = subprocess.run(
             ["sh", "-c", command],
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=theirs if "notify" in command else subprocess.STDOUT,
             text=True,
             check=False,
         )
-        assert done.returncode in {0, 1}, done.stdout
+        shown = done.stdout
+        if select.select([ours], [], [], 0)[0]:
+            shown += os.read(ours, 4096).decode()
+        os.close(ours)
+        os.close(theirs)
+        assert done.returncode in {0, 1}, shown
         # A page that shows no notice says that there is none.
         if expected or ("notify" in command and "--explain" not in command):
-            assert same(expected, done.stdout), done.stdout
+            assert same(expected, shown), shown
 
 
 class TestExamples:

@@ -83,7 +83,7 @@ class TestExample:
             return subprocess.run(command, check=False, capture_output=True, **options)
 
         checked = run("check", "--recipe", "pins")
-        notified = run("notify", "--lockfile", "shop.pins")
+        notified = run("notify", "--always", "--lockfile", "shop.pins")
 
         assert 0 == checked.returncode
         assert "the hook may repeat this check" in checked.stderr

@@ -29,7 +29,7 @@ class TestNotify:
         """
         A due check is made by the recipe that the user ran.
         """
-        result = run("notify", *words, "--check")
+        result = run("notify", "--always", *words, "--check")
         log = desk.ended()
 
         assert (0, "", "") == (result.status, result.out, result.err)
@@ -37,14 +37,14 @@ class TestNotify:
         assert 2 == desk.generation
         assert Consent("uv") == desk.environment.look().consent
         assert f"upgrade-state: {desk.environment.path} (uv.lock): checked\n" in log
-        assert LINE == run("notify").err
+        assert LINE == run("notify", "--always").err
 
     def test_max_age(self, desk, run, commit, lock_of):
         """
         For how long a check is good may be said; it holds for the check as well.
         """
         commit(desk.environment, lock_of(attrs="25"), by="uv")
-        words = ("notify", "--check", "--max-age")
+        words = ("notify", "--always", "--check", "--max-age")
 
         run(*words, "1h")
         assert not desk.log.exists()
@@ -59,7 +59,7 @@ class TestNotify:
         commit(desk.environment, b"new", by="uv", now=LONG_AGO)
         Path(desk.environment.path, "uv.lock").write_bytes(lock_of(idna="3.9"))
 
-        run("notify", "--check", "--max-age", "99999999d")
+        run("notify", "--always", "--check", "--max-age", "99999999d")
 
         assert "checked" in desk.ended()
 
@@ -72,7 +72,7 @@ class TestNotify:
         monkeypatch.chdir("/")
         words = ("--cache-dir", store, "--lockfile", "uv.lock", "--")
 
-        run("notify", "--check", *words, desk.environment.path)
+        run("notify", "--always", "--check", *words, desk.environment.path)
         desk.ended()
 
         assert 2 == desk.generation
@@ -129,7 +129,7 @@ class TestConsent:
         if change is not None:
             change(self, desk, commit, monkeypatch)
 
-        result = run("notify", *words)
+        result = run("notify", "--always", *words)
 
         assert 0 == result.status
         assert [] == os.listdir(desk.log.parent)
@@ -141,7 +141,7 @@ class TestConsent:
         (shop / "uv.lock").unlink()
         commit(desk.environment, b"x", by="uv", now=LONG_AGO)
 
-        run("notify", "--check", "--lockfile=uv.lock", shop)
+        run("notify", "--always", "--check", "--lockfile=uv.lock", shop)
 
         desk.ended()
         assert desk.starts.exists()
@@ -211,7 +211,7 @@ class TestConsent:
         shutil.copy(desk.environment.record_path, stranger.record_path)
         monkeypatch.chdir(other)
 
-        assert "" == run("notify", "--check").err
+        assert "" == run("notify", "--always", "--check").err
         assert [] == os.listdir(desk.log.parent)
         assert "before you have run" in run("_background", other, "uv.lock").err
         assert not desk.runs.exists()
@@ -224,7 +224,7 @@ class TestConsent:
         commit(desk.environment, old, by="uv+sandbox", now=LONG_AGO)
         monkeypatch.setenv("PATH", str(desk.runs.parent / "bin"))
 
-        run("notify", "--check")
+        run("notify", "--always", "--check")
 
         assert "There is no command 'bwrap'" in desk.ended()
         assert "'bwrap'" in desk.environment.look().information.failure.message
@@ -332,7 +332,7 @@ class TestCrowd:
             "    raise SystemExit(9)"
         )
         for _ in range(5):
-            run("notify", "--check")
+            run("notify", "--always", "--check")
             log = desk.ended()
 
         assert "it ended with exit status 1\n" in log
@@ -470,7 +470,7 @@ class TestShow:
         """
         The path of the last log is shown.
         """
-        run("notify", "--check")
+        run("notify", "--always", "--check")
         desk.ended()
 
         assert f"  log:      {desk.log}\n" in run("show").out

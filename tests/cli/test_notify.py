@@ -34,10 +34,24 @@ class TestNotify:
         """
         The notice is printed on stderr, once per interval.
         """
-        first, second = run("notify", *words), run("notify", *words)
+        first, second = (
+            run("notify", "--always", *words),
+            run("notify", "--always", *words),
+        )
 
         assert (0, "", LINE) == (first.status, first.out, first.err)
         assert (0, "", "") == (second.status, second.out, second.err)
+
+    @pytest.mark.parametrize("words", [(), ("--interval=1d",)])
+    def test_at_a_terminal(self, checked, run, in_terminal, words):
+        """
+        If stderr is no terminal the notice is kept for one.
+        """
+        assert ["", ""] == [run("notify", *words).err, run("notify", *words).out]
+
+        shown = in_terminal(["-m", "upgrade_state", "notify", *words])
+        assert LINE == shown.decode().replace("\r", "")
+        assert "" == run("notify", "--always", *words).err
 
     def test_details(self, environment, commit, lock_of, run):
         """
@@ -46,7 +60,10 @@ class TestNotify:
         commit(environment, lock_of(attrs="25.1", idna="3.9"), by="uv")
         told = LINE.strip() + " Run 'uv lock --upgrade --dry-run' for details.\n"
 
-        assert [told, ""] == [run("notify").err, run("notify").err]
+        assert [told, ""] == [
+            run("notify", "--always").err,
+            run("notify", "--always").err,
+        ]
 
     @pytest.mark.parametrize("recipe", ["gone", "uv+sandbox"])
     def test_other_recipes(self, environment, commit, lock_of, run, recipe):
@@ -55,7 +72,7 @@ class TestNotify:
         """
         commit(environment, lock_of(attrs="25.1", idna="3.9"), by=recipe)
 
-        assert ("for details" in run("notify").err) == (recipe != "gone")
+        assert ("for details" in run("notify", "--always").err) == (recipe != "gone")
 
     @pytest.mark.parametrize("words", [(), ("--platform=a", "--platform=b")])
     def test_or_above(self, checked, shop, run, words):
@@ -65,7 +82,7 @@ class TestNotify:
         (shop / "docs").mkdir()
         (shop / "docs" / "requirements.txt").write_text("sphinx\n")
 
-        asked = ("notify", *words, str(shop / "docs"))
+        asked = ("notify", "--always", *words, str(shop / "docs"))
 
         assert ["", LINE, ""] == [
             run(*asked).err,
@@ -82,7 +99,7 @@ class TestNotify:
         (shop / "docs" / name).write_bytes(b"")
         commit(StateStore().environment(shop / "docs", name), b"")
 
-        assert "" == run("notify", "--or-above", str(shop / "docs")).err
+        assert "" == run("notify", "--always", "--or-above", str(shop / "docs")).err
 
     @pytest.mark.parametrize("env", ["docs", "docs/requirements.txt"])
     def test_explain_above(self, checked, shop, run, env):
@@ -91,7 +108,7 @@ class TestNotify:
         """
         (shop / "docs").mkdir()
         (shop / "docs" / "requirements.txt").write_text("sphinx\n")
-        asked = ("notify", "--or-above", str(shop / env))
+        asked = ("notify", "--always", "--or-above", str(shop / env))
 
         assert f"{shop} (uv.lock): notify: " in run(*asked, "--explain").out
         assert LINE == run(*asked).err
@@ -102,14 +119,14 @@ class TestNotify:
         """
         words = ("--or-above", "--explain", "--lockfile", "../x")
 
-        assert "not a lockfile's name" in run("notify", *words).err
+        assert "not a lockfile's name" in run("notify", "--always", *words).err
 
     @pytest.mark.parametrize("words", [("--interval", "0"), ("--interval=0",)])
     def test_interval(self, checked, run, words):
         """
         An interval of zero repeats the notice each time.
         """
-        assert [LINE, LINE] == [run("notify", *words).err for _ in range(2)]
+        assert [LINE, LINE] == [run("notify", "--always", *words).err for _ in range(2)]
 
     def test_platform(self, shop, commit, run):
         """
@@ -119,15 +136,15 @@ class TestNotify:
         commit(StateStore().environment(shop), b"", upgrades=rows)
         (shop / "uv.lock").unlink()
 
-        assert "" == run("notify", "--platform", "win-64").err
-        assert LINE == run("notify", "--platform", "linux-64").err
+        assert "" == run("notify", "--always", "--platform", "win-64").err
+        assert LINE == run("notify", "--always", "--platform", "linux-64").err
 
     def test_places(self, checked, run, cache, tmp_path):
         """
         Environment, lockfile and cache directory may be named.
         """
-        words = ("notify", "--interval=0", "--cache-dir")
-        hooked = ("notify", "--check", "--or-above", "--cache-dir")
+        words = ("notify", "--always", "--interval=0", "--cache-dir")
+        hooked = ("notify", "--always", "--check", "--or-above", "--cache-dir")
 
         assert "" == run(*hooked, tmp_path / "other", ".").err
         assert LINE == run(*hooked, cache, ".").err
@@ -139,11 +156,11 @@ class TestNotify:
         """
         An explanation is on stdout and claims nothing.
         """
-        explained = run("notify", "--explain")
+        explained = run("notify", "--always", "--explain")
 
         assert "uv.lock: notify: 1 version change available\n" == explained.out
         assert "" == explained.err
-        assert LINE == run("notify").err
+        assert LINE == run("notify", "--always").err
 
     def test_cannot_check_by_a_recipe(self, shop, environment, commit, failing, run):
         """
@@ -152,7 +169,7 @@ class TestNotify:
         commit(environment, (shop / "uv.lock").read_bytes(), by="uv")
         failing(0)
 
-        told = run("notify", "--could-not-check=0").err
+        told = run("notify", "--always", "--could-not-check=0").err
         assert TROUBLE.replace(" for 9 days", "") == told
 
     @pytest.mark.parametrize(
@@ -171,7 +188,7 @@ class TestNotify:
         """
         failing(*days)
 
-        assert [told, ""] == [run("notify", *words).err for _ in range(2)]
+        assert [told, ""] == [run("notify", "--always", *words).err for _ in range(2)]
 
     @pytest.mark.parametrize(
         ("days", "words", "expected"),
@@ -194,7 +211,7 @@ class TestNotify:
 
         texts = (": OSError: no route to host", "a notice follows after")
         assert [f"uv.lock: {line.format(*texts)}" for line in expected] == (
-            run("notify", "--explain", *words).out.splitlines()
+            run("notify", "--always", "--explain", *words).out.splitlines()
         )
 
     def test_explain_that_it_was_told(self, failing, run):
@@ -202,9 +219,9 @@ class TestNotify:
         After it, an explanation says when it was given, and when again.
         """
         failing(9, 0)
-        run("notify")
+        run("notify", "--always")
 
-        first, second = run("notify", "--explain").out.splitlines()
+        first, second = run("notify", "--always", "--explain").out.splitlines()
         assert first.startswith("uv.lock: nothing-known: ")
         assert "host; notified 2" in second
         assert second.endswith(" UTC, and again a week later if it goes on")
@@ -215,7 +232,7 @@ class TestNotify:
         """
         failing(9, 0).snooze(dt.datetime(2999, 1, 1, tzinfo=dt.UTC))
 
-        first, second = run("notify", "--explain").out.splitlines()
+        first, second = run("notify", "--always", "--explain").out.splitlines()
         assert first.startswith("uv.lock: snoozed: ")
         words = "could not check for 9 days: OSError: no route to host"
         assert f"uv.lock: {words}" == second
@@ -225,7 +242,7 @@ class TestNotify:
         Without a place for the state, an explanation is one line.
         """
         monkeypatch.setenv("UPGRADE_STATE_CACHE_DIR", "relative")
-        explained = run("notify", "--explain", "--lockfile", "uv.lock")
+        explained = run("notify", "--always", "--explain", "--lockfile", "uv.lock")
 
         assert "" == explained.err
         assert explained.out.startswith("uv.lock: unavailable: ")
@@ -237,7 +254,7 @@ class TestNotify:
         """
         monkeypatch.setattr("os.access", lambda *_: False)
 
-        lines = run("notify", "--explain").out.splitlines()
+        lines = run("notify", "--always", "--explain").out.splitlines()
 
         assert "uv.lock: notify: 1 version change available" == lines[0]
         assert "no notice is given, as it cannot be recorded: cannot be wr" in lines[1]
@@ -248,7 +265,7 @@ class TestNotify:
         """
         Path(checked.record_path).write_text("garbage")
 
-        assert "the record is corrupt: '" in run("notify", "--explain").out
+        assert "the record is corrupt: '" in run("notify", "--always", "--explain").out
 
     def test_closed_stderr(self, checked):
         """
@@ -279,7 +296,7 @@ class TestNotify:
         """
         A mistake in the arguments is one line, and no failure of the prompt.
         """
-        result = run("notify", *words)
+        result = run("notify", "--always", *words)
 
         assert (0, "") == (result.status, result.out)
         assert 1 == len(result.err.splitlines())
@@ -291,7 +308,7 @@ class TestNotify:
         """
         monkeypatch.setenv("UPGRADE_STATE_CACHE_DIR", "relative")
 
-        result = run("notify")
+        result = run("notify", "--always")
 
         assert (0, "", "") == (result.status, result.out, result.err)
 
@@ -300,7 +317,7 @@ class TestNotify:
         A stderr that cannot be written to is no failure.
         """
         with open("/dev/full", "w") as full:
-            process = start("notify", stderr=full)
+            process = start("notify", "--always", stderr=full)
 
         assert "" == process.communicate(timeout=60)[0]
         assert 0 == process.returncode
@@ -338,9 +355,9 @@ class TestWeight:
         A silent activation loads nothing but the modules that it needs.
         """
         failing(*days or ())
-        run("notify")
+        run("notify", "--always")
 
-        loaded = self.modules_after("notify")
+        loaded = self.modules_after("notify", "--always")
 
         assert LIGHT == {m for m in loaded if m.startswith("upgrade_state")}
         assert {

@@ -109,7 +109,7 @@ class TestShow:
         """
         environment = failing(9, 0)
         before = json.loads(run("show", "--json").out)
-        run("notify")
+        run("notify", "--always")
         after = json.loads(run("show", "--json").out)
 
         failure = environment.look().information.failure

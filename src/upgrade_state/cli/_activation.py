@@ -21,25 +21,26 @@ if TYPE_CHECKING:
 
 def try_run(arguments: "list[str]") -> bool:
     """
-    Run `notify` as the hook calls it, or with at most a directory.
+    Run `notify` if its options are those that an activation uses.
 
     Returns:
         False for other arguments: nothing was done.
     """
-    is_hook = arguments[:2] == ["--check", "--or-above"]
-    rest = arguments[2:] if is_hook else arguments
+    flags, rest = set(), list(arguments)
+    while rest and rest[0] in ("--always", "--check", "--or-above"):
+        flags.add(rest.pop(0))
     cache_dir = None
-    if is_hook and rest[:1] == ["--cache-dir"] and len(rest) > 1:
+    if rest[:1] == ["--cache-dir"] and len(rest) > 1:
         cache_dir, rest = rest[1], rest[2:]
     if len(rest) > 1 or (rest and rest[0].startswith("-")):
         return False
     try:
         target = Target(StateStore(cache_dir), rest[0] if rest else ".")
-        looks = target.to_notify_of(or_above=is_hook)
+        looks = target.to_notify_of(or_above="--or-above" in flags)
     except (ValueError, UsageError):
         return False
-    notify(looks)
-    if is_hook:
+    notify(looks, always="--always" in flags)
+    if "--check" in flags:
         start_checks(looks)
     return True
 
@@ -47,6 +48,7 @@ def try_run(arguments: "list[str]") -> bool:
 def notify(
     looks: "list[Look]",
     *,
+    always: bool = False,
     interval: int = _policy.DAY,
     platform: "str | None" = None,
     could_not_check: int = _policy.WEEK,
@@ -57,6 +59,8 @@ def notify(
     Args:
         looks: A look at each environment.
 
+        always: Claim them also if stderr is no terminal.
+
         interval: Minimum number of seconds between two notices. Seconds: a
             timedelta takes longer to load than a silent activation.
 
@@ -65,6 +69,8 @@ def notify(
         could_not_check: For how many seconds checks must have failed before
             the notice says so.
     """
+    if not always and not os.isatty(2):  # the notice might never be seen
+        return
     for look in looks:
         environment = look.environment
         question = _policy.Question(

@@ -16,6 +16,7 @@ EXAMPLE = "notify --explain"
 DESCRIPTION = """\
 Print a notice on stderr, once per interval; for activation scripts.
 
+If stderr is no terminal, a notice might not be seen, so none is claimed.
 The exit status is always 0: a mistake in the arguments is one line on stderr.
 """
 
@@ -31,10 +32,17 @@ def add_options(parser: Parser) -> None:
     parser.add("--check", words)
     words = "if nothing is known of ENV, use the nearest known directory above"
     parser.add("--or-above", words)
+    parser.add("--always", "claim the notice also if stderr is no terminal")
 
 
 def run(
-    target: Target, question: Question, *, explain: bool, check: bool, or_above: bool
+    target: Target,
+    question: Question,
+    *,
+    always: bool,
+    explain: bool,
+    check: bool,
+    or_above: bool,
 ) -> int:
     """
     Claim the notice, or explain the verdict and claim nothing.
@@ -51,6 +59,7 @@ def run(
     looks = target.to_notify_of(or_above=or_above)
     _activation.notify(
         looks,
+        always=always,
         interval=int(question.interval.total_seconds()),
         platform=question.platform,
         could_not_check=int(question.could_not_check.total_seconds()),
