@@ -5,11 +5,13 @@ import pty
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+import fuse
 import helpers
 import upgrade_state
 from helpers import DAY, LONG_AGO, fail, log_after_end, refuse_path
@@ -60,6 +62,46 @@ def required():
         return found
 
     return find
+
+
+@pytest.fixture
+def mounted():
+    """
+    Mount an empty file system on a directory, or skip.
+    """
+    paths = []
+
+    def mount(path):
+        path.mkdir(exist_ok=True)
+        try:
+            fuse.mount("tmpfs", path)
+        except OSError as error:
+            pytest.skip(f"nothing may be mounted here ({error.strerror})")
+        paths.append(path)
+
+    yield mount
+    for path in reversed(paths):
+        fuse.unmount(path)
+
+
+@pytest.fixture
+def automounter(tmp_path, mounted):
+    """
+    Mount a directory in which an unknown name takes 0.1 s. `host` is another device.
+    """
+    path = tmp_path / "net"
+    path.mkdir()
+    try:
+        directory = fuse.SlowDirectory(path, lambda: time.sleep(0.1))
+    except OSError as error:
+        pytest.skip(f"there is no FUSE here ({error.strerror})")
+    try:
+        mounted(path / "host")
+        (path / "host" / "project").mkdir()
+        yield directory
+    finally:
+        fuse.unmount(path / "host")
+        directory.close()
 
 
 @pytest.fixture

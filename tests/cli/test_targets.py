@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers import refuse_path
 from upgrade_state import StateStore
 
 FLOX = ".flox/env/manifest.lock"
@@ -199,10 +200,7 @@ class TestAbove:
         """
         (shop / "a").mkdir()
 
-        def refuse(*_):
-            raise PermissionError
-
-        monkeypatch.setattr("os.path.samefile", refuse)
+        refuse_path(monkeypatch, "stat", f"{shop}/a/..")
 
         assert explained(shop / "a").startswith(f"{shop}/a: nothing-known")
 

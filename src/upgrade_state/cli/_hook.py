@@ -6,6 +6,7 @@ Every starting shell runs it, so the plain form needs no parser. The code is in
 """
 
 import os
+import site
 import sys
 
 from upgrade_state.cli._targets import fixed_names
@@ -14,7 +15,14 @@ TYPE_CHECKING = False  # typing takes longer to load than this whole module
 if TYPE_CHECKING:
     from upgrade_state.cli._parser import Parser
 
-SHELLS = ("bash", "zsh", "fish")
+# Each with the text before a lockfile's name, after it, and between two tests.
+_IN_BRACKETS = ("[[ -f $__upgrade_state_up/", " ]]", " || ")
+_TESTS = {
+    "bash": _IN_BRACKETS,
+    "zsh": _IN_BRACKETS,
+    "fish": ("builtin test -f $up/", "", "; or "),
+}
+SHELLS = tuple(_TESTS)
 
 EXAMPLE = "hook bash"
 
@@ -27,11 +35,20 @@ Print code that gives notices at a shell's prompt, for its start-up file:
 
 On entering a directory with a lockfile of a known name, or one below it, the hook
 runs `notify`. It also starts a check in the background, if one is due and you have
-run `upgrade-state check` there. In other directories it runs nothing.
+run `upgrade-state check` there. In other directories it runs nothing. It looks no
+higher than your home directory, or below the directories in UPGRADE_STATE_CEILING.
 """
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _ROOT = os.path.dirname(os.path.dirname(_HERE))
+
+# Not the script that an installer wrote: some load `re` or go through /bin/sh. The
+# package may have been uninstalled since, or be incomplete during an upgrade. One line:
+# csh_junkie_quotes of zsh allows no more between quotes.
+_MAIN = (
+    r'exec("try:\n import sys\n from upgrade_state.cli import main\n'
+    r' sys.exit(main())\nexcept (ImportError, KeyboardInterrupt): pass")'
+)
 
 
 def add_options(parser: "Parser") -> None:
@@ -86,32 +103,30 @@ def code(shell: str, cache_dir: "str | None" = None) -> str:
     with open(f"{_HERE}/hook.{shell}", encoding="ascii") as file:
         lines = [line for line in file if line.strip()]
     text = "".join(line for line in lines if not line.lstrip().startswith("#"))
-    # bash and zsh repeat the test for every name, fish takes a list.
-    test = "-f $__upgrade_state_up/@NAME@"
-    tests = " || ".join(test.replace("@NAME@", name) for name in fixed_names())
-    text = text.replace(test, tests).replace("@NAMES@", ",".join(fixed_names()))
-    program = os.path.abspath(sys.argv[0])
-    roots = []
-    command = [program]
-    if program.endswith(".py") or not os.access(program, os.X_OK):
-        # Run as a module. -P: the directory that was entered provides no modules.
-        command = [sys.executable, "-P", "-m", "upgrade_state"]
-        roots = [_ROOT]
+    before, after, separator = _TESTS[shell]
+    names = (f"{before}{name}{after}" for name in fixed_names())
+    text = text.replace(f"{before}@NAME@{after}", separator.join(names))
     # Some managers, such as Spack, install by PYTHONPATH. Its relative entries
     # would mean another directory at every prompt.
-    roots += os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    path = os.pathsep.join(root for root in roots if os.path.isabs(root))
+    roots = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    roots = [root for root in roots if os.path.isabs(root)]
+    # -P: the directory that was entered provides no modules.
+    command = [sys.executable, "-P", "-c", _MAIN]
+    program = os.path.abspath(sys.argv[0])
+    if _ROOT not in (*roots, *site.getsitepackages(), site.getusersitepackages()):
+        # A script may say where the package is, as with Nix. Else it is a source tree.
+        if os.access(program, os.X_OK) and not program.endswith(".py"):
+            command = [program]
+        else:
+            roots.insert(0, _ROOT)
+    values = {"@PROGRAM@": command[0], "@PYTHON@": sys.executable}
     command += ["notify", "--check", "--or-above"]
     command += [] if cache_dir is None else ["--cache-dir", cache_dir]
+    values["@PYTHONPATH@"] = os.pathsep.join(roots)
     quote = _quoted_for_fish if shell == "fish" else _quoted
-    for name, value in (
-        ("@PROGRAM@", quote(command[0])),
-        ("@PYTHON@", quote(sys.executable)),
-        ("@PYTHONPATH@", quote(path)),
-        ("@COMMAND@", " ".join(map(quote, command))),
-    ):
-        text = text.replace(name, value)
-    return text
+    for name, value in values.items():
+        text = text.replace(name, quote(value))
+    return text.replace("@COMMAND@", " ".join(map(quote, command)))
 
 
 def _quoted(text: str) -> str:

@@ -198,16 +198,37 @@ def fixed_names() -> "tuple[str, ...]":
 def upward(directory: str) -> "Iterator[str]":
     """
     Stream *directory* and those above it, as paths that start at *directory*.
+
+    The last one is the home directory or, outside of it, the last one on the
+    device of *directory*. No step leads up to a directory that is listed in
+    `UPGRADE_STATE_CEILING`. The hook has the same rule.
     """
-    while True:
-        yield directory
-        parent = f"{directory}/.."
-        try:
-            if os.path.samefile(directory, parent):
-                return
-        except OSError:  # it may not be entered
+    yield directory
+    home = _identity(os.environ.get("HOME", ""))
+    above: list[tuple[str, tuple[int, ...]]] = []
+    path, first = directory, _identity(directory)
+    seen = first
+    # A directory without permission has none above it, and the root is its own.
+    while seen != home and (up := _identity(f"{path}/..")) not in ((), seen):
+        path, seen = f"{path}/..", up
+        above.append((path, seen))
+    ceilings = os.environ.get("UPGRADE_STATE_CEILING", "").split(os.pathsep)
+    stops = {_identity(ceiling) for ceiling in ceilings if os.path.isabs(ceiling)}
+    for path, identity in above:
+        if identity in stops or (seen != home and identity[0] != first[0]):
             return
-        directory = parent
+        yield path
+
+
+def _identity(path: str) -> tuple[int, ...]:
+    """
+    Return device and inode; empty: there is no such file, or it may not be seen.
+    """
+    try:
+        status = os.stat(path)
+    except OSError:
+        return ()
+    return status.st_dev, status.st_ino
 
 
 def split(where: str) -> "tuple[str, str | None]":

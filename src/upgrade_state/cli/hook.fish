@@ -16,11 +16,36 @@ end
 
 function __upgrade_state_look
     builtin test . -ef "$PWD"; or return 0
+    builtin set -l top .
+    while builtin test ! $top -ef "$HOME" -a -e $top/.. -a ! $top -ef $top/..
+        builtin set top $top/..
+    end
+    # Outside of home, the top of the mount that this directory is in. Nothing in
+    # parentheses is a process, but a thread waits for it: not in every directory.
+    if builtin test ! $top -ef "$HOME" -a -r /proc/self/mountinfo
+        builtin set top .
+        builtin set -l path ''
+        builtin set -l mounts (builtin string split -f 5 ' ' </proc/self/mountinfo |
+            builtin string replace -a '\\040' ' ')
+        for part in (builtin string split -n / -- (builtin path resolve -- .))
+            builtin set path $path/$part
+            builtin set top $top/..
+            builtin contains -- $path $mounts; and builtin set top .
+        end
+    end
+    builtin set -l ceilings
+    builtin set -q UPGRADE_STATE_CEILING
+    and builtin set ceilings (builtin string match -- '/*' \
+        (builtin string split : -- $UPGRADE_STATE_CEILING))
     builtin set -l up .
-    # One call for all names takes half the time of a loop.
-    while not builtin path filter -q -f -- $up/{@NAMES@}
-        builtin test -e $up/.. -a ! $up -ef $up/..; or return 0
+    while true
+        builtin test -f $up/@NAME@
+        and break
+        builtin test $up != $top; or return 0
         builtin set up $up/..
+        for ceiling in $ceilings
+            builtin test $up -ef $ceiling; and return 0
+        end
     end
     builtin test -x @PROGRAM@ -a -x @PYTHON@; or return 0
     PYTHONPATH=@PYTHONPATH@ @COMMAND@ $up </dev/null >/dev/null

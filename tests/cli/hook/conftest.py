@@ -53,15 +53,18 @@ fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 os.execv(sys.argv[1], sys.argv[1:])
 """
 
-# Gives the hook as the command does, and then writes down what a shell runs.
+# Gives the hook as the command does, with itself as the interpreter, and then writes
+# down what a shell runs.
 STAND_IN = """\
 #!{python}
 import json, os, sys
 if sys.argv[1:2] == ["hook"]:
+    sys.executable = os.path.abspath(sys.argv[0])
     from upgrade_state.cli import main
     sys.exit(main())
+assert sys.argv[1:3] == ["-P", "-c"]
 call = {{
-    "argv": sys.argv[1:-1],
+    "argv": sys.argv[4:-1],
     "directory": os.path.realpath(sys.argv[-1]),
     "input": sys.stdin.read(),
     "is_terminal": [os.isatty(fd) for fd in (0, 1, 2)],
@@ -238,7 +241,7 @@ def zsh(shell_of):
 
 class StandIn:
     """
-    In place of `upgrade-state`: prints TOLD, and records its arguments.
+    In place of `upgrade-state` and of Python: prints TOLD, and records its arguments.
     """
 
     def __init__(self, directory: Path, log: Path) -> None:
@@ -264,7 +267,7 @@ class StandIn:
 @pytest.fixture
 def stand_in(tmp_path):
     """
-    The command, as it is installed.
+    The command, as it is installed, and the interpreter that the hook starts.
     """
     return StandIn(tmp_path / "installed here", tmp_path / "log")
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-import upgrade_state
 from upgrade_state import cli, lockfiles
 
 FILES = Path(cli.__file__).parent
+ROOT = FILES.parents[1]
 SHELLS = ("bash", "zsh", "fish")
 NAMES = lockfiles.names()
 LINE = "1 version change available in 'shop'."
@@ -127,25 +127,52 @@ class TestCommand:
         """
         Run as a module, it is found again, and not in the current directory.
         """
-        root = str(Path(upgrade_state.__file__).parents[1])
         monkeypatch.setattr(sys, "argv", [f"{FILES.parent}/__main__.py", "hook"])
         monkeypatch.setenv("PYTHONPATH", "/a:relative::/b")
+        monkeypatch.setattr("site.getsitepackages", list)
 
         code = run("hook", "bash").out
-        assert f"PYTHONPATH='{root}:/a:/b' '{sys.executable}' '-P' '-m'" in code
+        assert f"PYTHONPATH='{ROOT}:/a:/b' '{sys.executable}' '-P' '-c'" in code
 
-    def test_as_installed(self, run, monkeypatch, tmp_path):
+    @pytest.fixture
+    def script(self, monkeypatch, tmp_path):
         """
-        Installed, it is called by where it is, and Python looks nowhere else.
+        The script that runs.
         """
-        command = tmp_path / "upgrade-state"
-        command.touch(0o755)
+        path = tmp_path / "upgrade-state"
+        path.touch(0o755)
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(sys, "argv", ["./upgrade-state", "hook"])
+        return path
+
+    def test_as_installed(self, run, script, monkeypatch):
+        """
+        Installed, the interpreter is called, and Python looks nowhere else.
+        """
+        monkeypatch.setattr("site.getsitepackages", lambda: [str(ROOT)])
         monkeypatch.setenv("PYTHONPATH", ":")
 
         code = run("hook", "bash").out
-        assert f"PYTHONPATH='' '{command}' 'notify'" in code
+        assert f"PYTHONPATH='' '{sys.executable}' '-P' '-c'" in code
+
+    def test_on_the_path(self, run, script, monkeypatch):
+        """
+        A manager may install by PYTHONPATH.
+        """
+        monkeypatch.setenv("PYTHONPATH", f"/a:{ROOT}")
+
+        code = run("hook", "bash").out
+        assert f"PYTHONPATH='/a:{ROOT}' '{sys.executable}' '-P' '-c'" in code
+
+    def test_where_only_a_script_finds_it(self, run, script, monkeypatch):
+        """
+        If the interpreter would not find the package, the script is called.
+        """
+        monkeypatch.setattr("site.getsitepackages", list)
+        monkeypatch.setenv("PYTHONPATH", "")
+
+        code = run("hook", "bash").out
+        assert f"PYTHONPATH='' '{script}' 'notify'" in code
 
 
 class TestFiles:
@@ -209,6 +236,34 @@ class TestReal:
         shown = [tty.run(line) for tty in (one, other) for line in lines]
 
         assert [1, *[0] * 7] == [text.count(LINE) for text in shown]
+
+    def test_other_script(self, shell, terminal, checked, stand_in, tmp_path):
+        """
+        The script that an installer wrote does not run.
+        """
+        tty = terminal(shell, cwd=tmp_path)
+        stand_in.make("sys.exit(3)")
+        shown = tty.run("cd shop")
+
+        assert LINE in shown
+        assert "TOLD" not in shown
+
+    def test_incomplete(self, shell, terminal, checked, tmp_path):
+        """
+        If the package is gone, or is being replaced, nothing is printed.
+        """
+        place = tmp_path / "packages"
+        place.mkdir()
+        (place / "upgrade_state").symlink_to(FILES.parent)
+        tty = terminal(shell, cwd=tmp_path, env={"PYTHONPATH": str(place)})
+        (place / "upgrade_state").unlink()
+        (place / "upgrade_state").mkdir()
+        (place / "upgrade_state" / "__init__.py").touch()
+        shown = tty.run("cd shop")
+
+        assert "[0|0]" in shown
+        assert "Error" not in shown
+        assert LINE not in shown
 
     def test_below(self, shell, terminal, checked, shop):
         """
