@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import by_hand
 from upgrade_state import StateStore
 from upgrade_state.checks import _supervisor
 from upgrade_state.exceptions import ResolverError
@@ -212,6 +213,15 @@ def tool(tmp_path, monkeypatch):
         path.chmod(0o755)
 
     return write
+
+
+@pytest.fixture
+def use_recipe(monkeypatch, tmp_path_factory):
+    """
+    Put the real tool of a recipe in front of the PATH, or skip the test.
+    """
+    caches = tmp_path_factory.getbasetemp() / "caches"
+    return lambda name: by_hand.use_recipe(monkeypatch, name, caches)
 
 
 @pytest.fixture

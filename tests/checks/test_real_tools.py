@@ -6,20 +6,18 @@ index is set at run time. `nox -s network` installs the tools.
 """
 
 import datetime as dt
-import hashlib
 import json
-import os
 import re
 import shutil
 import socket
 import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+from by_hand import contents, index, output_of, use_tool
 from upgrade_state import Consent, StateStore, checks
 from upgrade_state.checks import _sandbox
 
@@ -46,14 +44,6 @@ CACHES = (
     ".rustup/",
     ".local/share/mise/migrations/",
 )
-
-
-def index():
-    """
-    Return the index that pip is configured for, or its default.
-    """
-    default = import_module("pip._internal.models.index").PyPI.simple_url
-    return os.environ.get("PIP_INDEX_URL", default).rstrip("/")
 
 
 # Files above the scratch directory that the tools would read.
@@ -94,17 +84,7 @@ def _tool(monkeypatch):
     """
     Put a tool in front of the PATH and return its path, or skip the test.
     """
-
-    def find(command):
-        places = os.environ.get("UPGRADE_STATE_TOOLS", "")
-        # The session does not install npm and mise.
-        found = shutil.which(command, path=places) or shutil.which(command)
-        if found is None:
-            pytest.skip(f"no {command} here")
-        monkeypatch.setenv("PATH", os.path.dirname(found), prepend=os.pathsep)
-        return found
-
-    return find
+    return lambda command: use_tool(monkeypatch, command)
 
 
 @pytest.fixture(name="dated")
@@ -122,37 +102,6 @@ def _dated(tmp_path):
         return target
 
     return copy
-
-
-def contents(directory):
-    return {
-        str(path.relative_to(directory)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in directory.rglob("*")
-        if path.is_file()
-    }
-
-
-def output_of(directory, *argv, **variables):
-    """
-    Run a tool, and return its output and errors.
-    """
-    environment = {
-        name: value
-        for name, value in (os.environ | {"NO_COLOR": "1"} | variables).items()
-        if name not in {"VIRTUAL_ENV", "FORCE_COLOR"}
-    }
-    done = subprocess.run(
-        argv,
-        cwd=directory,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    return done.stdout
 
 
 # The reports of the tools for a copy, as (name, old version, new version).
