@@ -79,8 +79,8 @@ def _platforms(*snapshots: Snapshot) -> tuple[str, ...]:
 
 
 def _upgrades(
-    before: Iterable[Package],
-    after: Iterable[Package],
+    before: tuple[Package, ...],
+    after: tuple[Package, ...],
     flags: list[str],
     names: frozenset[str] | None,
 ) -> tuple[Upgrade, ...]:
@@ -101,11 +101,9 @@ def _upgrades(
     return tuple(rows)
 
 
-def _firsts(packages: Iterable[Package]) -> list[Package]:
-    firsts: dict[_Key, Package] = {}
-    for p in packages:
-        firsts.setdefault(_key(p), p)
-    return list(firsts.values())
+def _firsts(packages: tuple[Package, ...]) -> tuple[Package, ...]:
+    # The last of equal keys wins, which is the first of the packages.
+    return tuple({_key(p): p for p in packages[::-1]}.values())
 
 
 def _groups(packages: Iterable[Package], names: set[str]) -> _Groups:

@@ -74,10 +74,9 @@ def load_json(content: bytes) -> Any:
     Parse JSON strictly: NaN and Infinity are refused, as RFC 8259 demands.
     """
     _refuse_at_once(content)
+    document = _decode(content)
     try:
-        return _json_decoder().decode(_decode(content))
-    except UnreadableError:
-        raise
+        return _json_decoder().decode(document)
     except ValueError:  # also for a number of more than 4300 digits
         # Only here: the search takes time, and no valid JSON has conflicts.
         _refuse_conflicts(content)
