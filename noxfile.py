@@ -127,12 +127,13 @@ def oracles(session: nox.Session, tool: str) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """
-    Measure an activation, a prompt, many checks and the reading of lockfiles.
+    Measure an activation, a prompt, many checks, a copy and the reading of lockfiles.
     """
     session.install("pip>=25.2")
     session.install(".", "--force-reinstall", env={"PYTHONDONTWRITEBYTECODE": ""})
     session.run("python", "benchmarks/run.py", *session.posargs)
     session.run("python", "benchmarks/many.py")
+    session.run("python", "benchmarks/project.py")
     session.run("python", "benchmarks/hook.py", *session.posargs)
     session.install("PyYAML>=6.0.1")
     session.run("python", "benchmarks/lockfiles.py", *session.posargs)

@@ -5,6 +5,7 @@ Cargo itself, with packages by path, which need no registry.
 import os
 import pwd
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,24 @@ class TestCargo:
 
         assert checks.Outcome("checked") == check(shop)
 
+    def test_repository(self, shop, tmp_path, monkeypatch, tmp_path_factory):
+        """
+        A package by path may be anywhere in the repository.
+        """
+        # Not in the repository, which would be one of the home directory then.
+        monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+        libs = tmp_path / "libs"
+        (Path(shop.path) / "libs").rename(libs)
+        (Path(shop.path) / "Cargo.toml").write_text(SHOP.replace("libs", "../libs"))
+        hint = "'../libs/till' is outside of the directory and is not copied"
+        assert hint in check(shop).error.message
+        subprocess.run(["git", "init", "-q", tmp_path], check=True)
+
+        assert checks.Outcome("checked") == check(shop)
+        assert [("till", ("0.1.0",), ("0.2.0",))] == [
+            (u.name, u.old, u.new) for u in shop.upgrades()
+        ]
+
     @pytest.mark.parametrize("name", checks.RECIPES["cargo"].searches)
     def test_planted(self, shop, scratches, name):
         """
@@ -120,7 +139,6 @@ class TestCargo:
         command = checks.Command(
             ["cargo", "update", "--nonsense"],
             needs="install Rust 99",
-            copies=["Cargo.toml"],
             passes=["RUSTUP_HOME"],
         )
 

@@ -19,7 +19,13 @@ from hypothesis import strategies as st
 
 from helpers import meanwhile, refuse_path
 from upgrade_state import StateStore, _lockfile
-from upgrade_state.checks import Cancellation, Command, _cancellation, _project
+from upgrade_state.checks import (
+    Cancellation,
+    Command,
+    _cancellation,
+    _git,
+    _project,
+)
 from upgrade_state.checks._scratch import Scratch, scratch
 from upgrade_state.exceptions import ResolverError
 
@@ -1112,21 +1118,52 @@ class TestVersionControl:
         )
         assert before == seen(repository)
 
-    @pytest.mark.parametrize(
-        ("damage", "words"),
-        [
-            ("rm .git/info/exclude; ln -s /proc/self/mem .git/info/exclude", "Input/"),
-        ],
-    )
-    def test_unknown(self, repository, output, reason, damage, words):
+    def test_unreadable(self, repository, output, reason):
         """
-        If a repository is not understood, the check goes on without it, and says so.
+        If a repository cannot be read, the check goes on without it, and says so.
         """
-        subprocess.run(["sh", "-ec", damage], cwd=repository, check=True)
+        (repository / ".git/info/exclude").unlink()
+        (repository / ".git/info/exclude").symlink_to("/proc/self/mem")
         shop = repository / "services/shop"
 
         assert "fatal: not a git repository" in output(shop, "git status")
-        assert words in reason(shop)
+        hint = reason(shop)
+        assert hint.startswith("there was no version control ('")
+        assert hint.endswith(".git/info/exclude': Input/output error)")
+
+    @pytest.mark.parametrize("change", ["objects", "line break", "table"])
+    def test_changed(self, repository, output, reason, monkeypatch, tmp_path, change):
+        """
+        So it is if the repository is one that cannot be shared.
+        """
+        top, words = (
+            repository,
+            {
+                "objects": "its objects are missing",
+                "line break": "its path has a line break",
+                "table": "a linked work tree with a table of references",
+            },
+        )
+        if change == "line break":
+            top = repository.rename(tmp_path / "a\nb")
+        elif change == "table":
+            git(repository, "worktree", "add", "-q", tmp_path / "other", "-b", "y")
+            top = tmp_path / "other"
+        files_of = _git.files_of
+
+        def list_and_change(*arguments):
+            files = files_of(*arguments)
+            if change == "objects":
+                (top / ".git/objects").rename(tmp_path / "objects")
+            elif change == "table":
+                (repository / ".git/reftable").mkdir()
+            return files
+
+        monkeypatch.setattr(_git, "files_of", list_and_change)
+
+        assert f"there was no version control ({words[change]})" == (
+            reason(top / "services/shop")
+        )
 
     @needs_sandbox
     def test_sandbox(self, repository, output):

@@ -243,6 +243,7 @@ class TestFailures:
         ("argv", "message"),
         [
             (["no-such-tool"], "There is no command 'no-such-tool'; install it"),
+            (["./no-such-tool"], "There is no command './no-such-tool'; install it"),
             (["./uv.lock"], "Could not start the command in a sandbox (execvp"),
             (["sh", "-c", "kill -11 $$"], "'sh' was killed by SIGSEGV"),
             (["sh", "-c", "printf 'bwrap: '; exit 1"], "Could not make a sandbox ();"),

@@ -301,7 +301,7 @@ class _Copy:
         """
         self._budget.check(len(self._files))
         try:
-            status = os.lstat(os.path.join(self._top, path))
+            status = os.lstat(f"{self._top}/{path}")
         except (FileNotFoundError, NotADirectoryError):  # deleted, but tracked
             return False
         except OSError:
@@ -429,9 +429,9 @@ class _Copy:
                 self._make(place.project, path)
             for path, is_link in self._files.items():
                 self._budget.check()
-                if self._make(place.project, os.path.dirname(path)):
+                if self._make(place.project, path.rpartition("/")[0]):
                     write = self._write_link if is_link else self._write_file
-                    write(path, os.path.join(place.project, path))
+                    write(path, f"{place.project}/{path}")
             for directory in self.repositories:
                 path = os.path.join(directory, ".git")
                 self._share(place, directory)
@@ -495,27 +495,34 @@ class _Copy:
         Copy a file with its time, and writable by its owner.
         """
         try:
-            reader = os.open(os.path.join(self._top, path), _READ)
+            reader = os.open(f"{self._top}/{path}", _READ)
         except FileNotFoundError:
             return
         except OSError:
             self._skipped.append(path)
             return
-        with os.fdopen(reader, "rb", 0) as file:
+        try:
             before = os.fstat(reader)
+            mode = 0o600 | before.st_mode & stat.S_IXUSR
             try:
-                writer = os.open(target, _WRITE, 0o600 | before.st_mode & stat.S_IXUSR)
+                writer = os.open(target, _WRITE, mode)
             except OSError as error:
                 self._skip(path, error)
                 return
-            with os.fdopen(writer, "wb", 0) as copy:
+            try:
                 rest = before.st_size
-                while rest > 0 and (data := file.read(min(rest, 1 << 20))):
-                    rest -= copy.write(data)
+                while rest > 0 and (data := os.read(reader, min(rest, 1 << 20))):
+                    rest -= len(data)
+                    while data:
+                        data = data[os.write(writer, data) :]
                 os.utime(writer, ns=(before.st_mtime_ns, before.st_mtime_ns))
+            finally:
+                os.close(writer)
             after = os.fstat(reader)
-        marks = [(s.st_size, s.st_mtime_ns) for s in (before, after)]
-        if rest or marks[0] != marks[1]:
+        finally:
+            os.close(reader)
+        is_same = before.st_mtime_ns == after.st_mtime_ns
+        if rest or not is_same or before.st_size != after.st_size:
             raise self._changed(path)
 
     def _share(self, place: Scratch, path: str) -> None:

@@ -25,7 +25,7 @@ CONSENT: Final = (
     "the hook may repeat this check from now on; to stop it: upgrade-state forget"
 )
 
-EXAMPLE = "check --copy Makefile -- make relock"
+EXAMPLE = "check -- make relock"
 
 DESCRIPTION = """\
 Make a check now: find out which upgrades there are, and remember them. The
@@ -36,9 +36,12 @@ then on, the hook and `notify --check` may repeat the check in this directory, w
 the same --copy, --env and --sandbox. `show` says whether they do. `check --once`
 gives no consent, and `forget` withdraws it. A check with a COMMAND is never repeated.
 
-COMMAND runs without a shell in a scratch directory, with a copy of the lockfile and
-of every --copy FILE. The lockfile that it leaves there is the new lockfile.
-UPGRADE_STATE_ENV names the environment's directory.
+Both run in a copy of the project: the files that git tracks or would add, or else
+the directory without virtual environments and caches. --copy adds a file or directory
+that git ignores; if the project is too large for a copy, only what it names is copied.
+
+COMMAND runs without a shell. The lockfile that it leaves in the copy is the new
+lockfile. UPGRADE_STATE_ENV names the environment's directory.
 """
 
 
