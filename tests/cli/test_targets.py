@@ -188,6 +188,59 @@ class TestAbove:
         commit(store.environment(place / "a", "uv.lock"), b"new")
         assert explained().startswith(f"{place}/a (uv.lock): notify")
 
+    @pytest.mark.parametrize(
+        ("home", "ceilings", "found"),
+        [
+            ("", "", True),
+            ("a", "", True),
+            ("a/b", "", False),
+            ("link", "", False),
+            ("", "{}/a/b", True),
+            ("", "/nowhere:{}/a", False),
+            ("", "{}/link/..", False),
+            ("", "a:../..:::{}/a/", False),
+            ("", "..:.::{}/a/b/c", True),
+        ],
+    )
+    def test_ceilings(
+        self, place, explained, commit, monkeypatch, home, ceilings, found
+    ):
+        """
+        The search ends at the home directory, and below a directory that is listed.
+        """
+        write(place / "a/uv.lock")
+        (place / "a/b/c").mkdir(parents=True)
+        (place / "link").symlink_to("a/b")
+        commit(StateStore().environment(place / "a", "uv.lock"), b"new")
+        monkeypatch.chdir(place / "a/b")
+        monkeypatch.setenv("HOME", str(place / home) if home else "")
+        monkeypatch.setenv("UPGRADE_STATE_CEILING", ceilings.format(place))
+
+        where = "c" if home in ("a/b", "link") else "."
+        start = f"{place}/a (uv.lock): notify"
+        assert found == explained(where).startswith(start)
+
+    @pytest.mark.parametrize(("home", "found"), [("a", True), ("b", False)])
+    def test_border(self, place, explained, commit, monkeypatch, mounted, home, found):
+        """
+        Outside of home, it ends at the border of the file system.
+        """
+        write(place / "a/uv.lock")
+        mounted(place / "a/b")
+        (place / "a/b/c").mkdir()
+        commit(StateStore().environment(place / "a", "uv.lock"), b"new")
+        monkeypatch.setenv("HOME", str(place / home))
+
+        start = f"{place}/a (uv.lock): notify"
+        assert found == explained(place / "a/b/c").startswith(start)
+
+    def test_automounter(self, explained, tmp_path, automounter):
+        """
+        At most two names are looked up in a directory where that takes time.
+        """
+        assert "nothing-known" in explained(tmp_path / "net/host/project")
+        assert 2 >= len(automounter.unknown)
+
     def test_top(self, explained):
         """
         The search ends at the root directory.

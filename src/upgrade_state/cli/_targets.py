@@ -158,12 +158,13 @@ class Target:
         """
         try:
             os.listdir(self._where)
-            above = path = os.path.abspath(self._where)
+            path = os.path.abspath(self._where)
         except OSError as error:  # also if the working directory was removed
             message = f"could not look into {self._where!r} ({error.strerror})"
             raise UsageError(message) from error
-        while above != (above := os.path.dirname(above)):
-            if _lockfiles_in(above):
+        for place in [*upward(self._where)][1:]:
+            if _lockfiles_in(place):
+                above = os.path.realpath(place)
                 return f"no known lockfile is in {path!r}, but one is in {above!r}"
         return f"no known lockfile is in {path!r}"
 

@@ -25,9 +25,9 @@ function __upgrade_state_look
     if builtin test ! $top -ef "$HOME" -a -r /proc/self/mountinfo
         builtin set top .
         builtin set -l path ''
-        builtin set -l mounts (builtin string split -f 5 ' ' </proc/self/mountinfo |
-            builtin string replace -a '\\040' ' ')
-        for part in (builtin string split -n / -- (builtin path resolve -- .))
+        builtin set -l mounts (builtin string split -f 5 ' ' </proc/self/mountinfo)
+        for part in (builtin path resolve -- . |
+            builtin string replace -a ' ' '\\040' | builtin string split -n /)
             builtin set path $path/$part
             builtin set top $top/..
             builtin contains -- $path $mounts; and builtin set top .

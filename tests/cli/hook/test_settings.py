@@ -136,6 +136,69 @@ class TestBash:
         assert [str(desk / "shop"), str(desk / "SHOP")] == stand_in.directories
 
 
+class TestRestricted:
+    @pytest.mark.parametrize(
+        ("name", "setting"), [("bash", "set -r"), ("zsh", "setopt restricted")]
+    )
+    def test_restricted(self, shell_of, terminal, stand_in, desk, name, setting):
+        """
+        A restricted shell may not run the command, and the hook is silent.
+        """
+        shell = shell_of(name)
+        hook = shell.hook().replace('"$HOOKED"', "upgrade-state")
+        where = f"PATH='{stand_in.path.parent}':$PATH; {setting}; {hook}"
+        tty = terminal(shell, after=where, cwd=desk / "shop")
+        shown = tty.first + tty.run("(exit 3)")
+
+        assert "[3|3]" in shown
+        assert "restricted" not in shown
+        assert f"{name}:" not in shown
+        assert [] == stand_in.calls
+
+
+class TestPreexec:
+    """
+    bash-preexec replaces `PROMPT_COMMAND` and calls functions of its own.
+    """
+
+    # As far as the hook can see it. What is added later is lost.
+    PREEXEC = """
+__bp_precmd_invoke_cmd() {
+    local status=$? function
+    for function in "${precmd_functions[@]}"; do (exit $status); "$function"; done
+    return $status
+}
+__bp_install() { PROMPT_COMMAND=(__bp_precmd_invoke_cmd "${others[@]}"); }
+others=("${PROMPT_COMMAND[@]}")
+PROMPT_COMMAND=__bp_install
+"""
+
+    @pytest.mark.parametrize("own", [":", "PROMPT_COMMAND=users"])
+    @pytest.mark.parametrize("is_first", [True, False])
+    def test_order(self, bash, terminal, stand_in, own, is_first):
+        """
+        The hook runs once for a directory, whichever of the two is loaded first.
+        """
+        own = f"users() {{ seen=$?; }}; {own}"
+        texts = (f"{own}\n{self.PREEXEC}", "") if is_first else (own, self.PREEXEC)
+        tty = terminal(bash, *texts)
+        shown = tty.run("", "cd shop", "(exit 7)")
+
+        assert "[7|7]" in shown
+        assert 1 == len(stand_in.calls)
+        functions = tty.run("echo ${precmd_functions[@]}")
+        assert is_first == ("__upgrade_state_prompt" in functions)
+
+    def test_twice(self, bash, terminal, stand_in):
+        """
+        It contains the hook once, however often the start-up file is read.
+        """
+        tty = terminal(bash, self.PREEXEC, f"{bash.hook()}\n{bash.hook()}")
+
+        shown = tty.run("echo ${precmd_functions[@]}")
+        assert 1 == shown.count("__upgrade_state_prompt")
+
+
 class TestPromptCommand:
     """
     The user's own `PROMPT_COMMAND` stays.
