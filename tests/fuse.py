@@ -12,6 +12,7 @@ import errno
 import os
 import stat
 import struct
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -125,6 +126,8 @@ def mount(kind: str, path: Path, options: str = "") -> None:
     Raises:
         OSError: It was refused.
     """
+    if sys.platform != "linux":  # it takes other arguments elsewhere
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), path)
     names = (kind.encode(), os.fsencode(path), kind.encode())
     if _LIBC.mount(*names, 0, options.encode()):
         number = ctypes.get_errno()
