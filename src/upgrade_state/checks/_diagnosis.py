@@ -59,7 +59,7 @@ _END_OF_BUILD: Final = "[end of output]"
 _NOISE: Final = re.compile(
     r"Version: \d|Run with --verbose|hint: (?:Build|This usually)|\[end of output\]$"
     r"|note: This error originates|You can also run|For more information"
-    r"|Caused by:$|Usage: |ERROR: Exception:$|at .+:\d+|File\b|[\^~ ]+$"
+    r"|Caused by:$|Usage: |ERROR: Exception:$|File\b|[\^~ ]+$"
     r"|syscall |errno |(?:address|code|errno|port|requiredBy|syscall|type): "
 )
 
