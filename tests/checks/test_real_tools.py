@@ -255,7 +255,8 @@ def _check(tool, dated, scratches):
         tool(recipe.argv[0])
         shop = dated(recipe.name.removesuffix("+sandbox"), place)
         before = contents(shop)
-        environment = StateStore().environment(shop, recipe.lockfile)
+        lockfile = recipe.lockfile.replace("*", "requirements")
+        environment = StateStore().environment(shop, lockfile)
 
         resolver = recipe.resolver(environment, **options)
         outcome = checks.check(environment, resolver, consent=Consent(recipe.name))
