@@ -54,6 +54,7 @@ WRONG = {
     "others": ((), {"../x": b""}, {"x": b"["}),
     "options": (("",), "x"),
     "start": (None, "", "/x"),
+    "venv": ("",),
     "needs": ("",),
     "upgrade": ("pins\nupgrade", "\x1b[31mpins"),
     "details": (None,),

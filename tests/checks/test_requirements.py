@@ -426,6 +426,42 @@ class TestAbove:
         assert message == outcome.error.message
 
 
+class TestVirtualEnvironment:
+    @pytest.mark.parametrize("given", [None, "3.12"])
+    def test_uv(self, made, directory, fill, monkeypatch, given):
+        """
+        uv gets the interpreter that it would find in the project.
+        """
+        monkeypatch.delenv("UV_PYTHON", raising=False)
+        if given is not None:
+            monkeypatch.setenv("UV_PYTHON", given)
+        name, place = made("uv pip compile requirements.in")
+        assert "UV_PYTHON" not in checks.recipe_for(name, place).changes
+        fill(directory, {".venv/pyvenv.cfg": ""})
+        changes = checks.recipe_for(name, place).changes
+
+        venv = None if given else str(directory / ".venv")
+        assert (venv, "manual") == (
+            changes.get("UV_PYTHON"),
+            changes["UV_PYTHON_DOWNLOADS"],
+        )
+        name, place = made("pip-compile requirements.in")
+        assert "UV_PYTHON" not in checks.recipe_for(name, place).changes
+
+    def test_above(self, directory, fill):
+        """
+        That is the nearest one in or above the directory where the command starts.
+        """
+        subprocess.run(["git", "init", "-q", directory], check=True)
+        text = UV.format("uv pip compile in/x.in")
+        files = (".venv/pyvenv.cfg", "a/in/.venv/pyvenv.cfg", "a/in/x.in")
+        fill(directory, dict.fromkeys(files, "") | {"a/in/x.txt": text})
+
+        changes = checks.recipe_for("x.txt", str(directory / "a/in")).changes
+
+        assert str(directory / ".venv") == changes["UV_PYTHON"]
+
+
 class TestCheck:
     def test_changed(self, made, tool):
         """

@@ -94,6 +94,10 @@ class Recipe(Program):
             without dashes; if they have a value, with ``=`` at the end. *argv* is
             the beginning of the command. Empty: *argv* is the whole command.
 
+        venv: With *options*: the environment variable that tells the tool which
+            virtual environment it would find in the project, as the copy has none.
+            None: it looks for none.
+
         upgrade: The command that upgrades, for the user. Of no effect if there are
             *options*.
 
@@ -125,6 +129,7 @@ class Recipe(Program):
     options: tuple[str, ...] = attrs.field(
         default=(), converter=as_tuple, validator=list_of(TEXT)
     )
+    venv: str | None = attrs.field(default=None, validator=validators.optional(TEXT))
     upgrade: str = attrs.field(validator=TEXT)
     details: str = attrs.field(default="upgrade-state show --all", validator=TEXT)
 
@@ -195,16 +200,21 @@ class Recipe(Program):
         content = read_file(path) or b""
         mark = re.search(self.mark, content)
         header = content[mark.start() if mark else len(content) :]
-        argv, place = _requirements.repeated(
-            header, self.argv, self.options, path, _git.top_of(directory) or directory
-        )
+        top = _git.top_of(directory) or directory
+        argv, place = _requirements.repeated(header, self.argv, self.options, path, top)
+        changes = dict(self.changes)
+        if self.venv is not None and self.venv not in os.environ:
+            for above in reversed(_requirements.upward(place, top)):
+                if os.path.isfile(f"{above}/.venv/pyvenv.cfg"):
+                    changes[self.venv] = f"{above}/.venv"
         command = shlex.join(argv)
         if "://" in command:  # with a password, perhaps
             command = f"the command in {shlex.quote(lockfile)}, with --upgrade"
         start = os.path.relpath(place, directory)
         if start != ".":
             command = f"cd {shlex.quote(start)} && {command}"
-        return {"argv": argv, "start": start, "options": (), "upgrade": command}
+        fields = {"argv": argv, "start": start, "changes": changes, "upgrade": command}
+        return {**fields, "options": ()}
 
     def in_sandbox(self) -> Recipe:
         """

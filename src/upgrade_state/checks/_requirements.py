@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from typing import Final
 
-# The comments before the first requirement are shorter than this.
-_HEADER: Final = 1 << 16
-
 _COMMAND: Final = re.compile(r"#    (\S.*)")
 
 _OUTPUT: Final = ("-o", "--output-file")
@@ -86,7 +83,7 @@ def repeated(
         else:
             kept += [f"{name}={value}"] if name.startswith("--") else [name, value]
     directory, problems = os.path.dirname(path), []
-    for place in _upward(directory, top):
+    for place in upward(directory, top):
         inputs_here = [os.path.normpath(os.path.join(place, name)) for name in inputs]
         if outputs:
             is_made_here = os.path.normpath(os.path.join(place, outputs[-1])) == path
@@ -105,15 +102,16 @@ def repeated(
             output = f"--output-file={os.path.relpath(path, place)}"
             return (*argv, *kept, output, *inputs), place
         problems.append(f"there is no {one_line(missing[0])!r}")
-    problems.append(f"its command writes {one_line(''.join(outputs[-1:]))!r}")
-    raise ResolverError(problems[0], path)
+    # Without an output, the file's own directory is one.
+    written = problems or [f"its command writes {one_line(outputs[-1])!r}"]
+    raise ResolverError(written[0], path)
 
 
 def _words(header: bytes) -> list[str]:
     """
     Return the command in the first comment that is indented; empty: there is none.
     """
-    for line in header[:_HEADER].decode(errors="surrogateescape").splitlines():
+    for line in header.decode(errors="surrogateescape").splitlines():
         if line.strip() and line[0] != "#":
             break
         if (found := _COMMAND.match(line)) is not None:
@@ -124,7 +122,7 @@ def _words(header: bytes) -> list[str]:
     return []
 
 
-def _upward(directory: str, top: str) -> list[str]:
+def upward(directory: str, top: str) -> list[str]:
     """
     Return *directory* and those above it up to *top*.
     """
