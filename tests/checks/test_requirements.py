@@ -95,6 +95,11 @@ REPEATED = {
         "uv pip compile --upgrade -p 3.12 --python-platform=linux"
         " --exclude-newer=2025-01-01 --output-file=requirements.txt requirements.in"
     ),
+    # Options of pip-compile that uv accepts.
+    "uv pip compile --no-emit-index-url --strip-extras requirements.in": (
+        "uv pip compile --upgrade --no-emit-index-url --strip-extras"
+        " --output-file=requirements.txt requirements.in"
+    ),
     "uv pip compile --generate-hashes -- requirements.in a' 'b.in": (
         "uv pip compile --upgrade --generate-hashes --output-file=requirements.txt"
         " requirements.in 'a b.in'"
