@@ -33,6 +33,7 @@ COMMAND = {
     "fence": {"stop": b""},
     "searches": ("stop",),
     "failures": {b"offline": "was offline"},
+    "requires": b"/(.*)",
     "needs": "install pins",
     "sandbox": True,
 }
@@ -54,6 +55,7 @@ WRONG = {
     "others": ((), {"../x": b""}, {"x": b"["}),
     "options": (("",), "x"),
     "start": (None, "", "/x"),
+    "requires": ("x", b"("),
     "venv": ("",),
     "needs": ("",),
     "upgrade": ("pins\nupgrade", "\x1b[31mpins"),

@@ -9,7 +9,8 @@ import subprocess
 
 import pytest
 
-from upgrade_state import Consent, checks
+from upgrade_state import Consent, StateStore, checks
+from upgrade_state.checks import RECIPES
 
 PROJECT = """\
 [project]
@@ -148,6 +149,37 @@ class TestRecipeFor:
         assert None is checks.recipe_for("pylock.toml", str(directory))
         reason = checks.why_no_recipe("pylock.toml", str(directory))
         assert f"{name} says that it was made in another way" == reason
+
+
+class TestWheels:
+    @pytest.mark.parametrize(
+        ("path", "problem"),
+        [
+            ("wheels", None),
+            ("../wheels", "pyproject.toml names '../wheels', which is not in the"),
+            ("link", "pyproject.toml names 'link', which is not in the project or"),
+            ("gone", "pyproject.toml names 'gone', which is not in the project or"),
+        ],
+    )
+    def test_pdm(self, directory, fill, tool, path, problem):
+        """
+        PDM is not run without the wheels, for which it would take other ones.
+        """
+        source = 'type = "find_links"\nurl = "file:///${{PROJECT_ROOT}}/{}"\n'
+        source = "[[tool.pdm.source]]\n" + source.format(path)
+        (directory / ".gitignore").write_text("wheels")
+        wheels = {f"{place}/x-1.whl": "" for place in ("wheels", "../wheels")}
+        fill(directory, {**wheels, "pyproject.toml": source, "pdm.lock": ""})
+        (directory / "link").symlink_to("../wheels")
+        tool("pdm", "ls wheels/x-1.whl >> pdm.lock")
+        environment = StateStore().environment(directory, "pdm.lock")
+
+        outcome = checks.check(environment, RECIPES["pdm"].resolver(environment))
+
+        if problem is None:
+            assert checks.Outcome("checked") == outcome
+        else:
+            assert outcome.error.message.startswith(problem)
 
 
 class TestStandIn:

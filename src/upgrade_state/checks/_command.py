@@ -8,6 +8,7 @@ import contextlib
 import datetime as dt
 import errno
 import os
+import re
 import shutil
 import signal
 from collections.abc import Iterable, Mapping
@@ -23,7 +24,7 @@ from ._diagnosis import advice, last_lines, last_words, one_line
 from ._environ import selected
 from ._project import Project
 from ._sandbox import is_hidden, refusal, sandboxed
-from ._scratch import copied_name, scratch, scratch_name
+from ._scratch import copied_name, read_file, scratch, scratch_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,6 +87,14 @@ def _is_timeout(_self: object, _field: object, timeout: dt.timedelta) -> None:
         raise ValueError(f"timeout must be a timedelta above zero: {timeout!r}")
 
 
+def _is_expression(_self: object, field: attrs.Attribute[Any], value: Any) -> None:
+    try:
+        re.compile(value)
+    except re.error as error:
+        message = f"{field.name!r} must be a regular expression: {value!r} ({error})"
+        raise ValueError(message) from error
+
+
 def _matching(pattern: str) -> Any:
     return validators.and_(validators.instance_of(str), validators.matches_re(pattern))
 
@@ -98,6 +107,7 @@ def list_of(validator: Any) -> Any:
 
 
 TEXT: Final = _matching(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+EXPRESSION: Final = validators.and_(validators.instance_of(bytes), _is_expression)
 _VARIABLE: Final = validators.and_(validators.instance_of(str), _is_variable)
 
 
@@ -151,6 +161,7 @@ class Program:
             validators.instance_of(bytes), TEXT, validators.instance_of(dict)
         ),
     )
+    requires: bytes = attrs.field(default=b"", kw_only=True, validator=EXPRESSION)
     start: str = attrs.field(
         default=".",
         kw_only=True,
@@ -208,6 +219,10 @@ class Command(Program):
             lockfile is not the one it was asked for, such as after an answer from
             its cache; and for each the end of the message, with the advice. The
             check then fails even on exit status 0.
+
+        requires: A regular expression for the first manifest. What its group matches
+            is a path without which the tool would resolve something else in
+            silence. The check fails if the copy lacks it. Empty: no path.
 
         start: The working directory, by its path from the environment's directory.
             It is inside the project.
@@ -274,6 +289,7 @@ class Command(Program):
                 copies=self.copies,
                 but=name,
             )
+            self._demand_paths(place)
             if old_lockfile is not None:
                 place.write(name, old_lockfile)
             ended = self._run(place, supervisor)
@@ -295,6 +311,18 @@ class Command(Program):
                 raise ResolverError(f"{message}; {todo}", place.environment)
         for name, content in self.fence.items():
             place.write(os.path.join(place.above, name), content)
+
+    def _demand_paths(self, place: Scratch) -> None:
+        """
+        Raise an error if the copy lacks a path that *requires* finds.
+        """
+        for manifest in self.manifests[:1] if self.requires else ():
+            content = read_file(os.path.join(place.path, manifest)) or b""
+            for path in map(os.fsdecode, re.findall(self.requires, content)):
+                if not os.path.exists(os.path.join(place.path, path)):
+                    message = f"{manifest} names {one_line(path)!r}"
+                    message += ", which is not in the project or not copied"
+                    raise ResolverError(message, place.environment)
 
     def _run(self, place: Scratch, supervisor: Supervisor) -> Ended:
         cwd = os.path.normpath(os.path.join(place.path, self.start))

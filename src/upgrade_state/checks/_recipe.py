@@ -18,6 +18,7 @@ from upgrade_state.exceptions import ResolverError
 from . import _git, _requirements
 from ._command import (
     DEFAULT_TIMEOUT,
+    EXPRESSION,
     TEXT,
     Command,
     Program,
@@ -47,17 +48,6 @@ def _is_pattern(self: object, field: attrs.Attribute[Any], value: Any) -> None:
     is_path(self, field, value)
     if value.count("*") > 1:
         raise ValueError(f"{field.name!r} must have at most one *: {value!r}")
-
-
-def _is_expression(_self: object, field: attrs.Attribute[Any], value: Any) -> None:
-    try:
-        re.compile(value)
-    except re.error as error:
-        message = f"{field.name!r} must be a regular expression: {value!r} ({error})"
-        raise ValueError(message) from error
-
-
-_EXPRESSION: Final = [validators.instance_of(bytes), _is_expression]
 
 
 @attrs.frozen(kw_only=True)
@@ -119,11 +109,11 @@ class Recipe(Program):
         default=(), converter=as_tuple, validator=list_of(is_path)
     )
     format: str | None = attrs.field(default=None, validator=validators.optional(TEXT))
-    mark: bytes = attrs.field(default=b"", validator=_EXPRESSION)
+    mark: bytes = attrs.field(default=b"", validator=EXPRESSION)
     others: Mapping[str, bytes] = attrs.field(
         factory=dict,
         validator=validators.deep_mapping(
-            is_path, validators.and_(*_EXPRESSION), validators.instance_of(dict)
+            is_path, EXPRESSION, validators.instance_of(dict)
         ),
     )
     options: tuple[str, ...] = attrs.field(
