@@ -2,6 +2,7 @@ import ast
 import contextlib
 import datetime as dt
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -566,6 +567,14 @@ class TestFullDisk:
         said = failure(Command(python(code)))
         assert said.endswith(message.format(small_disk))
         assert [] == os.listdir(small_disk)
+
+    def test_lockfile(self, environment, small_disk):
+        """
+        So does that of a lockfile which does not fit.
+        """
+        message = "Could not copy 'uv.lock' (No space left on device); no space is left"
+        with pytest.raises(ResolverError, match=re.escape(message)):
+            Command(["true"])(environment, bytes(2 << 20))
 
     def test_no_directory(self, failure, small_disk):
         """

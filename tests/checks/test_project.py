@@ -727,6 +727,7 @@ class TestOddFiles:
         A name that the file system of the copy refuses is skipped, and named.
         """
         fill(directory, {"a": "", "b/c": ""})
+        git(directory / "b", "init", "-q")
         (directory / "link").symlink_to("a")
         for function in ("open", "mkdir", "symlink"):
             refuse_names(

@@ -189,30 +189,31 @@ class Project:
                 meanwhile, or cannot be written.
             Cancelled: The check was cancelled.
         """
-        ways = [True, False] if self._is_whole and copies else [self._is_whole]
-        for is_whole in ways:
+        while True:
             copy = _Copy(self.top, self._directory, but)
             if self._is_repository:
                 copy.repositories.append("")
             try:
-                if is_whole:
+                if self._is_whole:
                     if self._limit is not None:
                         raise self._limit
                     copy.add_tree("", self._tracked)
+                else:
+                    self._hints.append(_NAMED)
                 copy.add_named(manifests, beside, copies)
                 copy.write(place)
             except _LimitError as limit:
-                if is_whole != ways[-1]:
-                    _supervisor.remove(place.project)
-                    place.directory("project")
-                    continue
-                message = f"{self.top!r} {limit}"
-                todo = f"name those that {tool} needs with --copy"
-                raise ResolverError(f"{message}; {todo}", self._directory) from limit
-            if not is_whole:
-                self._hints.append(_NAMED)
-            self._hints = [*copy.hints(), *self._hints]
-            return
+                if not copies or not self._is_whole:
+                    message = f"{self.top!r} {limit}"
+                    todo = f"name those that {tool} needs with --copy"
+                    error = f"{message}; {todo}"
+                    raise ResolverError(error, self._directory) from limit
+                self._is_whole = False
+                _supervisor.remove(place.project)
+                place.directory("project")
+            else:
+                self._hints = [*copy.hints(), *self._hints]
+                return
 
     @property
     def hint(self) -> str | None:
@@ -361,6 +362,7 @@ class _Copy:
         parents = {path.rpartition("/")[0] for path in self._files}
         seen = set()
         for manifest in unread:  # which grows
+            self._budget.check()
             below = manifest.rpartition("/")[0]
             words = _words(os.path.join(self._top, manifest))
             for word in itertools.islice(words, MAX_WORDS):
