@@ -26,7 +26,7 @@ from upgrade_state.exceptions import ResolverError
 from . import _git, _supervisor
 from ._cancellation import current_cancellation
 from ._containment import size
-from ._scratch import read_file
+from ._scratch import READ, read_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,9 +75,6 @@ _BEFORE: Final = re.compile(
     r"(?:-[ercf]|(?:file|path|link):)?(?:/*\$\{PROJECT_ROOT\}/?)?"
 )
 _AFTER: Final = re.compile(r"[?#].*")
-
-_READ: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC
-_WRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 # The file system of the scratch directory refuses a name: not UTF-8, too long, or equal
 # to another one if case does not count.
@@ -244,7 +241,7 @@ class _Copy:
         # The files, and whether each is a symlink.
         self._files: Final[dict[str, bool]] = {}
         # The directories of the copy, and whether each could be made.
-        self._directories: Final[dict[str, bool]] = {"": True}
+        self._directories: Final[dict[str, bool]] = {}
         self._folders: Final[list[str]] = []
         self.repositories: Final[list[str]] = []
         self._skipped: Final[list[str]] = []
@@ -443,30 +440,20 @@ class _Copy:
 
     def _make(self, project: str, path: str) -> bool:
         """
-        Make a directory of the copy; False: the original is none, or a symlink.
+        Make a directory of the copy; False: it is refused, or below a symlink.
         """
-        part, is_made = "", True
-        if path in self._directories:
-            return self._directories[path]
-        for name in path.split("/"):
-            part = os.path.join(part, name)
-            if part not in self._directories:
-                self._directories[part] = is_made and self._mkdir(project, part)
-            is_made = self._directories[part]
-        return is_made
-
-    def _mkdir(self, project: str, path: str) -> bool:
-        try:
-            if not stat.S_ISDIR(os.lstat(os.path.join(self._top, path)).st_mode):
-                return False
-        except FileNotFoundError as error:
-            raise self._changed(path) from error
-        try:
-            os.mkdir(os.path.join(project, path), 0o700)
-        except OSError as error:
-            self._skip(path, error)
-            return False
-        return True
+        if path not in self._directories:
+            source = os.path.normpath(f"{self._top}/{path}")
+            if is_made := os.path.realpath(source) == source:
+                if not os.path.isdir(source):
+                    raise self._changed(path)
+                try:
+                    os.makedirs(f"{project}/{path}", exist_ok=True)
+                except OSError as error:
+                    self._skip(path, error)
+                    is_made = False
+            self._directories[path] = is_made
+        return self._directories[path]
 
     def _write_link(self, path: str, target: str) -> None:
         """
@@ -497,7 +484,7 @@ class _Copy:
         Copy a file with its time, and writable by its owner.
         """
         try:
-            reader = os.open(f"{self._top}/{path}", _READ)
+            reader = os.open(f"{self._top}/{path}", READ)
         except FileNotFoundError:
             return
         except OSError:
@@ -507,7 +494,7 @@ class _Copy:
             before = os.fstat(reader)
             mode = 0o600 | before.st_mode & stat.S_IXUSR
             try:
-                writer = os.open(target, _WRITE, mode)
+                writer = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
             except OSError as error:
                 self._skip(path, error)
                 return

@@ -9,14 +9,16 @@ import errno
 import os
 import stat
 import tempfile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from upgrade_state import _files, _lockfile, _record
 from upgrade_state.exceptions import ResolverError, StateReadError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from typing import Final
+
+# The file itself, without waiting for the writer of a FIFO.
+READ: Final = _record.READ | _record.NO_LINKS
 
 
 class Scratch:
