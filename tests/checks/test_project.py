@@ -619,14 +619,10 @@ class TestNamed:
             with pytest.MonkeyPatch.context() as patch:
                 listdir = os.listdir
                 patch.setattr(os, "listdir", lambda p: listed.append(p) or listdir(p))
-                _project.Project(str(shop)).copy(
-                    place,
-                    "tool",
-                    manifests=("package.json",),
-                    beside=("*.toml", "y*/*"),
-                    copies=(),
-                    but="uv.lock",
+                command = Command(
+                    ["true"], manifests=["package.json"], beside=["*.toml", "y*/*"]
                 )
+                _project.Project(str(shop)).copy(place, command, "uv.lock")
 
             copy = Path(place.project)
             assert (copy / "package.json").is_file()

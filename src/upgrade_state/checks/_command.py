@@ -281,14 +281,7 @@ class Command(Program):
             project = Project(directory)
             place = scratch(above, directory, project.top)
             self._guard(place)
-            project.copy(
-                place,
-                self._name,
-                manifests=self.manifests,
-                beside=self.beside,
-                copies=self.copies,
-                but=name,
-            )
+            project.copy(place, self, name)
             self._demand_paths(place)
             if old_lockfile is not None:
                 place.write(name, old_lockfile)
@@ -327,7 +320,7 @@ class Command(Program):
     def _run(self, place: Scratch, supervisor: Supervisor) -> Ended:
         cwd = os.path.normpath(os.path.join(place.path, self.start))
         if not f"{cwd}/".startswith(f"{place.project}/"):
-            message = f"{self._name} starts outside of the project, in {self.start!r}"
+            message = f"{self.tool} starts outside of the project, in {self.start!r}"
             raise ResolverError(message, place.environment)
         env = self._env(place) | {"PWD": cwd}
         path = self._program_path(cwd)
@@ -388,7 +381,7 @@ class Command(Program):
         if status == 0:
             for text, reason in self.failures.items():
                 if text in ended.output:
-                    message = f"{self._name} {reason}"
+                    message = f"{self.tool} {reason}"
                     raise ResolverError(message, place.environment)
             return
         if self.sandbox:
@@ -409,7 +402,7 @@ class Command(Program):
     def _failed(
         self, fate: str, hint: str | None, ended: Ended, place: Scratch
     ) -> ResolverError:
-        summary = f"{self._name} {fate}"
+        summary = f"{self.tool} {fate}"
         words = last_words(ended.output)
         message = f"{summary}: {words}" if words else summary
         return ResolverError(
@@ -421,7 +414,10 @@ class Command(Program):
         )
 
     @property
-    def _name(self) -> str:
+    def tool(self) -> str:
+        """
+        The name of the command in a message, in quotes.
+        """
         return repr(one_line(os.path.basename(self.argv[0])))
 
     def _fate(self, status: int | None, ended: Ended) -> str:

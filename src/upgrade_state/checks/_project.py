@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Final
 
+    from ._command import Command
     from ._scratch import Scratch
 
 # Limits of a copy.
@@ -154,32 +155,16 @@ class Project:
             self._limit = error
         self.top, self._is_repository = top, True
 
-    def copy(
-        self,
-        place: Scratch,
-        tool: str,
-        *,
-        manifests: tuple[str, ...],
-        beside: tuple[str, ...],
-        copies: tuple[str, ...],
-        but: str,
-    ) -> None:
+    def copy(self, place: Scratch, command: Command, but: str) -> None:
         """
-        Copy the project.
+        Copy the project for a command, whose fields name more files.
+
+        If the project exceeds a limit, only the files are copied that are named, if
+        the *copies* name some.
 
         Args:
-            tool: The name of the tool, for a message.
-
-            manifests: Names of files in the environment's directory. The first must
-                exist.
-
-            beside: Glob patterns of other files there.
-
-            copies: Paths of more files and directories, from there. If the project
-                exceeds a limit, only these are copied, besides the files of the
-                other arguments and those that a manifest names.
-
-            but: The path, from there, of a file that is not copied.
+            but: The path, from the environment's directory, of a file that is not
+                copied.
 
         Raises:
             ResolverError: A limit is exceeded, a file is missing, has changed
@@ -197,13 +182,12 @@ class Project:
                     copy.add_tree("", self._tracked)
                 else:
                     self._hints.append(_NAMED)
-                copy.add_named(manifests, beside, copies)
+                copy.add_named(command)
                 copy.write(place)
             except _LimitError as limit:
-                if not copies or not self._is_whole:
-                    message = f"{self.top!r} {limit}"
-                    todo = f"name those that {tool} needs with --copy"
-                    error = f"{message}; {todo}"
+                if not command.copies or not self._is_whole:
+                    todo = f"name those that {command.tool} needs with --copy"
+                    error = f"{self.top!r} {limit}; {todo}"
                     raise ResolverError(error, self._directory) from limit
                 self._is_whole = False
                 _supervisor.remove(place.project)
@@ -317,18 +301,14 @@ class _Copy:
                 raise _LimitError(f"is larger than {size(MAX_BYTES)}")
         return False
 
-    def add_named(
-        self,
-        manifests: tuple[str, ...],
-        beside: tuple[str, ...],
-        copies: tuple[str, ...],
-    ) -> None:
+    def add_named(self, command: Command) -> None:
         """
-        Add the files that are named: by arguments, and by manifests.
+        Add the files that are named: by the command, and by manifests.
         """
+        manifests = command.manifests
         if manifests and not self._add_file(self._here + manifests[0]):
             raise self._error(f"There is no file {manifests[0]!r} to copy")
-        for name in copies:
+        for name in command.copies:
             path = self._inside(self._here + name)
             if path is None:
                 lack = f"it is no file or directory inside of {self._top!r}"
@@ -336,7 +316,7 @@ class _Copy:
             if not self._add_file(self._here + name):
                 self.add_tree(path)
         found = itertools.chain.from_iterable(
-            glob.iglob(pattern, root_dir=self._directory) for pattern in beside
+            glob.iglob(pattern, root_dir=self._directory) for pattern in command.beside
         )
         unread = [self._here + name for name in (*manifests, *found)]
         unread = list(filter(self._add_file, unread))
