@@ -36,7 +36,7 @@ Print code that gives notices at a shell's prompt, for its start-up file:
 On entering a directory with a lockfile of a known name, or one below it, the hook
 runs `notify`. It also starts a check in the background, if one is due and you have
 run `upgrade-state check` there. In other directories it runs nothing. It looks no
-higher than your home directory, or below the directories in UPGRADE_STATE_CEILING.
+higher than your home directory, and below directories in UPGRADE_STATE_CEILING.
 """
 
 _HERE = os.path.dirname(os.path.abspath(__file__))

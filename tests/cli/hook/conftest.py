@@ -41,9 +41,9 @@ end
 }
 
 HOOKS = {
-    "bash": 'eval "$({} hook bash)"',
-    "zsh": 'eval "$({} hook zsh)"',
-    "fish": "{} hook fish | source",
+    "bash": """eval "$({} hook bash | sed '{}')\"""",
+    "zsh": """eval "$({} hook zsh | sed '{}')\"""",
+    "fish": "{} hook fish | sed '{}' | source",
 }
 
 # Makes its input the terminal that Ctrl-C comes from, and becomes the shell.
@@ -173,8 +173,7 @@ class Shell:
         """
         Return the line of the start-up file.
         """
-        hook = HOOKS[self.name].format('"$HOOKED"')
-        return hook.replace(')"', f" | sed '{self.rewrite}')\"")
+        return HOOKS[self.name].format('"$HOOKED"', self.rewrite)
 
     def argv(self, before: str = "", after: str = "") -> list[str]:
         """

@@ -95,6 +95,24 @@ class TestBorder:
         tty.run('touch "$PLACE/uv.lock"', "cd ..", 'cd "$PLACE"', "cd ..")
         assert [place, place, place.parent] == list(map(Path, stand_in.directories))
 
+    @pytest.mark.parametrize(
+        ("name", "source"),
+        [("bash", "/proc/self/fdinfo"), ("zsh", "zsh/stat"), ("fish", "/proc/self")],
+    )
+    @pytest.mark.parametrize("setting", ["", "set -eu; set -o posix"])
+    def test_unknown(self, shell_of, terminal, stand_in, name, source, setting):
+        """
+        Where the border cannot be known, the search goes on to the root.
+        """
+        shell = shell_of(name)
+        shell.rewrite = f"s:{source}:/nowhere:"
+        tty = terminal(shell, after=setting if name == "bash" else "")
+        shown = tty.first + tty.run("cd shop/sub")
+
+        assert 1 == len(stand_in.calls)
+        assert "nowhere" not in shown
+        assert "[0|0]" in shown
+
     def test_inside(self, shell, terminal, stand_in, desk, mounted):
         """
         In the home directory it does not, whatever the shell calls the directory.
