@@ -15,14 +15,7 @@ TYPE_CHECKING = False  # typing takes longer to load than this whole module
 if TYPE_CHECKING:
     from upgrade_state.cli._parser import Parser
 
-# Each with the text before a lockfile's name, after it, and between two tests.
-_IN_BRACKETS = ("[[ -f $__upgrade_state_up/", " ]]", " || ")
-_TESTS = {
-    "bash": _IN_BRACKETS,
-    "zsh": _IN_BRACKETS,
-    "fish": ("builtin test -f $up/", "", "; or "),
-}
-SHELLS = tuple(_TESTS)
+SHELLS = ("bash", "zsh", "fish")
 
 EXAMPLE = "hook bash"
 
@@ -103,9 +96,10 @@ def code(shell: str, cache_dir: "str | None" = None) -> str:
     with open(f"{_HERE}/hook.{shell}", encoding="ascii") as file:
         lines = [line for line in file if line.strip()]
     text = "".join(line for line in lines if not line.lstrip().startswith("#"))
-    before, after, separator = _TESTS[shell]
-    names = (f"{before}{name}{after}" for name in fixed_names())
-    text = text.replace(f"{before}@NAME@{after}", separator.join(names))
+    # A line of its own, that the shell repeats for every name.
+    (test,) = (line.strip() for line in lines if "@NAME@" in line)
+    tests = (test.replace("@NAME@", name) for name in fixed_names())
+    text = text.replace(test, " || ".join(tests))
     # Some managers, such as Spack, install by PYTHONPATH. Its relative entries
     # would mean another directory at every prompt.
     roots = os.environ.get("PYTHONPATH", "").split(os.pathsep)

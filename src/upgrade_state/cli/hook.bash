@@ -51,7 +51,9 @@ __upgrade_state_prompt() {
             fi
             __upgrade_state_up=.
             # A command for each name: Ctrl-C does not end a condition.
-            until [[ -f $__upgrade_state_up/@NAME@ ]]; do
+            until
+                [[ -f $__upgrade_state_up/@NAME@ ]]
+            do
                 [[ $__upgrade_state_up != "$__upgrade_state_top" ]] ||
                     \builtin return "${1-0}"
                 __upgrade_state_up=$__upgrade_state_up/..

@@ -33,7 +33,9 @@ __upgrade_state_prompt() {
                 __upgrade_state_top=${__upgrade_state_top%/..}
             done
         fi
-        until [[ -f $__upgrade_state_up/@NAME@ ]]; do
+        until
+            [[ -f $__upgrade_state_up/@NAME@ ]]
+        do
             [[ $__upgrade_state_up != $__upgrade_state_top ]] || \builtin return 0
             __upgrade_state_up=$__upgrade_state_up/..
             for __upgrade_state_ceiling in ${(s.:.)UPGRADE_STATE_CEILING-}; do
