@@ -36,11 +36,12 @@ _HERE = os.path.dirname(os.path.abspath(__file__))
 _ROOT = os.path.dirname(os.path.dirname(_HERE))
 
 # Not the script that an installer wrote: some load `re` or go through /bin/sh. The
-# package may have been uninstalled since, or be incomplete during an upgrade. One line:
-# csh_junkie_quotes of zsh allows no more between quotes.
+# package may have been uninstalled since, or be incomplete during an upgrade. The end
+# of an interpreter takes as long as our imports, and everything is written by then. One
+# line: csh_junkie_quotes of zsh allows no more between quotes.
 _MAIN = (
-    r'exec("try:\n import sys\n from upgrade_state.cli import main\n'
-    r' sys.exit(main())\nexcept (ImportError, KeyboardInterrupt): pass")'
+    r'exec("try:\n import os\n from upgrade_state.cli import main\n'
+    r' os._exit(main())\nexcept (ImportError, KeyboardInterrupt): pass")'
 )
 
 
