@@ -160,13 +160,19 @@ def fuzz(session: nox.Session) -> None:
 @nox.session
 def network(session: nox.Session) -> None:
     """
-    The recipes with real tools and registries; npm and mise if they are installed.
+    The recipes with real tools and registries; npm and mise if npm is installed.
     """
     _install(session, "tests")
     paths = [
         _tool(session, requirement)
         for requirement in nox.project.dependency_groups(PROJECT, "tools")
     ]
+    if shutil.which("npm"):
+        place = os.path.join(os.path.abspath(session.create_tmp()), "mise")
+        # Its package has the program itself.
+        argv = ["npm", "install", "--silent", "--prefix", place, "@jdxcode/mise"]
+        session.run(*argv, external=True)
+        paths.append(os.path.join(place, "node_modules", ".bin"))
     found = {"UPGRADE_STATE_TOOLS": os.pathsep.join(paths)}
     session.run("pytest", "-m", "network", *session.posargs, env=found)
 

@@ -57,6 +57,13 @@ def index():
     return os.environ.get("PIP_INDEX_URL", default).rstrip("/")
 
 
+def poetry_source():
+    """
+    Return the table that names the index to Poetry, which has no variable for it.
+    """
+    return f'\n[[tool.poetry.source]]\nname = "index"\nurl = "{index()}/"\n'
+
+
 def use_tool(monkeypatch, command):
     """
     Put a tool in front of the PATH and return its path, or skip the test.
@@ -82,7 +89,7 @@ def use_recipe(monkeypatch, name, caches):
     home = Path(os.environ["HOME"])
     home.mkdir(exist_ok=True)
     rust = Path(pwd.getpwuid(os.getuid()).pw_dir) / ".rustup"
-    if rust.is_dir():
+    if rust.is_dir() and not (home / ".rustup").exists():
         (home / ".rustup").symlink_to(rust)
 
 
@@ -157,9 +164,8 @@ def make(top, files, name, below=".", tag="v1.0"):
     """
     ignored = ".venv/\n*.egg-info/\n__pycache__/\n"
     manifest = os.path.join(below, "pyproject.toml").removeprefix("./")
-    if name == "poetry":  # has no variable for the index
-        source = f'[[tool.poetry.source]]\nname = "index"\nurl = "{index()}/"\n'
-        files = files | {manifest: files[manifest] + source}
+    if name == "poetry":
+        files = files | {manifest: files[manifest] + poetry_source()}
     old, new = (
         {path: re.sub(_CHOICE, side, text) for path, text in files.items()}
         for side in (r"\1", r"\2")
@@ -175,12 +181,12 @@ def make(top, files, name, below=".", tag="v1.0"):
     return done
 
 
-def lock(directory, name):
+def lock(directory, name, **variables):
     """
     Upgrade a lockfile by the tool of the recipe *name*, or make it.
     """
-    command, variables = COMMANDS[name]
-    return run(directory, *command.split(), **variables)
+    command, usual = COMMANDS[name]
+    return run(directory, *command.split(), **(usual | variables))
 
 
 def upgrades(before, after, name):
