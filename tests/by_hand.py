@@ -10,6 +10,7 @@ import pwd
 import re
 import shutil
 import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -39,6 +40,11 @@ COMMANDS = {
     "uv": ("uv lock --upgrade", {}),
     "pip": ("pip lock -r requirements.in", {}),
     "pip-project": ("pip lock .", {}),
+    "pip-tools": ("pip-compile --upgrade pyproject.toml", {}),
+    "uv-pip": (
+        "uv pip compile --upgrade --universal pyproject.toml -o requirements.txt",
+        {},
+    ),
     "pipenv": ("pipenv lock", {"PIPENV_VENV_IN_PROJECT": "1"}),
     "pdm": ("pdm lock", {"PDM_USE_VENV": "0", "PDM_CHECK_UPDATE": "0"}),
     "poetry": (
@@ -142,6 +148,13 @@ def commit(directory, tag=None):
         run(directory, "git", "tag", tag, check=True)
 
 
+def lockfile_of(name):
+    """
+    Return the name of the lockfile of the recipe *name*.
+    """
+    return checks.RECIPES[name].lockfile.replace("*", "requirements")
+
+
 def write(directory, files):
     """
     Write files by their paths below *directory*.
@@ -193,8 +206,7 @@ def upgrades(before, after, name):
     """
     Return the upgrades from one lockfile to another, read by this library.
     """
-    recipe = checks.RECIPES[name]
-    as_ = recipe.format or lockfiles.format_of(recipe.lockfile)
+    as_ = checks.RECIPES[name].format or lockfiles.format_of(lockfile_of(name))
     old, new = (lockfiles.read(content, format=as_) for content in (before, after))
     diff = lockfiles.diff(old, new)
     assert diff.comparable
@@ -207,23 +219,24 @@ def upgrades_by_hand(top, name, below="."):
     """
     copy = top.with_name(f"{top.name}-by-hand")
     shutil.copytree(top, copy, symlinks=True)
-    lockfile = copy / below / checks.RECIPES[name].lockfile
+    lockfile = copy / below / lockfile_of(name)
     before = lockfile.read_bytes()
     done = lock(copy / below, name)
     assert 0 == done.returncode, done.stdout
     return upgrades(before, lockfile.read_bytes(), name)
 
 
-def upgrades_of_check(top, name, below=".", **options):
+def upgrades_of_check(top, name, below=".", *options):
     """
     Return the upgrades that a check finds. Nothing in the directory *top* changes.
+
+    The recipe is the one that the command line takes by itself.
     """
-    recipe = checks.RECIPES[name]
-    environment = StateStore().environment(top / below, recipe.lockfile)
     before = contents(top)
-    outcome = checks.check(
-        environment, recipe.resolver(environment, **options), checker=name
-    )
+    command = (sys.executable, "-m", "upgrade_state", "check")
+    done = run(top / below, *command, "--lockfile", lockfile_of(name), *options)
+    assert 0 == done.returncode, done.stdout
     assert before == contents(top)
-    assert "checked" == outcome.state, outcome.error
+    environment = StateStore().environment(top / below, lockfile_of(name))
+    assert name == environment.look().information.checker
     return environment.upgrades()

@@ -11,7 +11,6 @@ import os
 import pytest
 
 import by_hand
-from upgrade_state import checks
 
 pytestmark = pytest.mark.network
 
@@ -140,6 +139,8 @@ RECIPES = {
     "uv": ({}, "."),
     "pip-project": ({}, "."),
     "pip": ({"requirements.in": "-e .\n"}, "."),
+    "pip-tools": ({}, "."),
+    "uv-pip": ({}, "."),
     "pipenv": (
         {"Pipfile": '[packages]\nshop = { path = ".", editable = true }\n'},
         ".",
@@ -155,6 +156,9 @@ RECIPES = {
         "libs/shop",
     ),
 }
+
+# A pylock.toml does not say whether pip locked the project or a list that names it.
+OPTIONS = {"pip": ("--recipe=pip",)}
 
 # Pairs that the tool itself cannot lock, with its words; "" if it says nothing, and
 # locks no package.
@@ -291,10 +295,11 @@ class TestBackEnds:
             assert 0 == done.returncode, done.stdout
             expected = by_hand.upgrades_by_hand(top, name)
             assert [("idna", ("3.4",))] == [(u.name, u.old) for u in expected]
-            assert expected == by_hand.upgrades_of_check(top, name)
+            options = OPTIONS.get(recipe, ())
+            assert expected == by_hand.upgrades_of_check(top, name, ".", *options)
         else:
             assert reason in done.stdout
-            locked = top / checks.RECIPES[name].lockfile
+            locked = top / by_hand.lockfile_of(name)
             assert done.returncode if reason else "idna" not in locked.read_text()
 
     @pytest.mark.parametrize("layout", LAYOUTS)

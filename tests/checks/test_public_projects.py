@@ -11,7 +11,6 @@ import tarfile
 import pytest
 
 import by_hand
-from upgrade_state import checks
 
 pytestmark = pytest.mark.network
 
@@ -64,7 +63,7 @@ def _project(use_recipe, tmp_path):
         with tarfile.open(archive) as file:
             file.extractall(tmp_path / "archive", filter="data")
         (top,) = (tmp_path / "archive").iterdir()
-        if not (top / checks.RECIPES[recipe].lockfile).exists():
+        if not (top / by_hand.lockfile_of(recipe)).exists():
             lock_in_the_past(top, recipe)
         return top
 
