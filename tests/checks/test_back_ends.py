@@ -174,6 +174,40 @@ IMPOSSIBLE = {
 
 PAIRS = [(back_end, recipe) for back_end in BACK_ENDS for recipe in RECIPES]
 
+# More ways to the version of a tag, each with one recipe.
+VERSIONS = {
+    "uv-dynamic-versioning": DYNAMIC
+    + built_by("hatchling.build", "hatchling", "uv-dynamic-versioning")
+    + '[tool.hatch.version]\nsource = "uv-dynamic-versioning"\n',
+    "versioningit": DYNAMIC
+    + built_by("setuptools.build_meta", "setuptools", "versioningit")
+    + "[tool.versioningit]\n",
+    "setuptools-git-versioning": DYNAMIC
+    + built_by("setuptools.build_meta", "setuptools", "setuptools-git-versioning")
+    + "[tool.setuptools-git-versioning]\nenabled = true\n",
+    "poetry-dynamic-versioning": DYNAMIC
+    + built_by(
+        "poetry_dynamic_versioning.backend", "poetry-core", "poetry-dynamic-versioning"
+    )
+    + '[tool.poetry]\nversion = "0.0.0"\n'
+    "[tool.poetry-dynamic-versioning]\nenable = true\n",
+    "meson-python": DYNAMIC + built_by("mesonpy", "meson-python"),
+}
+
+# Commands that make another work tree of the repository `shop`, and its path.
+WORK_TREES = {
+    "worktree": ("git -C shop worktree add --quiet --detach ../x", "x"),
+    "clone": ("git clone --quiet shop x", "x"),
+    "shared": ("git clone --quiet --shared shop x", "x"),
+    "shallow": ('git clone --quiet --depth=1 "file://$PWD/shop" x', "x"),
+    "partial": ('git clone --quiet --filter=blob:none "file://$PWD/shop" x', "x"),
+    "submodule": (
+        "git init --quiet y; cd y; git -c protocol.file.allow=always"
+        + " submodule --quiet add ../shop x",
+        "y/x",
+    ),
+}
+
 
 # Packages elsewhere in the repository: recipe, the environment's directory, and files.
 LAYOUTS = {
@@ -301,6 +335,43 @@ class TestBackEnds:
             assert reason in done.stdout
             locked = top / by_hand.lockfile_of(name)
             assert done.returncode if reason else "idna" not in locked.read_text()
+
+    @pytest.mark.parametrize("plugin", VERSIONS)
+    def test_version(self, plugin, use_recipe, tmp_path):
+        """
+        A package that requires the version of the tag is resolved.
+        """
+        use_recipe("uv")
+        meson = "project('shop', version: run_command('git', 'describe', '--tags',"
+        files = {
+            "pyproject.toml": plain("app", "shop>=1.0")
+            + '[tool.uv.sources]\nshop = { path = "shop" }\n',
+            **below("shop", {"pyproject.toml": VERSIONS[plugin]}),
+            "shop/meson.build": f"{meson} check: true).stdout().strip().strip('v'))\n",
+        }
+        top = tmp_path / "shop"
+        done = by_hand.make(top, files, "uv")
+        assert 0 == done.returncode, done.stdout
+
+        expected = by_hand.upgrades_by_hand(top, "uv")
+
+        assert expected
+        assert expected == by_hand.upgrades_of_check(top, "uv")
+
+    @pytest.mark.parametrize("kind", WORK_TREES)
+    def test_work_trees(self, kind, use_recipe, tmp_path):
+        """
+        The version of the tag is found in every kind of work tree.
+        """
+        use_recipe("uv")
+        by_hand.make(tmp_path / "shop", below(".", BACK_ENDS["hatch-vcs"]), "uv")
+        command, place = WORK_TREES[kind]
+        by_hand.run(tmp_path, "sh", "-c", command, check=True)
+        top = tmp_path / place
+        expected = by_hand.upgrades_by_hand(top, "uv")
+
+        assert expected
+        assert expected == by_hand.upgrades_of_check(top, "uv")
 
     @pytest.mark.parametrize("layout", LAYOUTS)
     def test_layouts(self, layout, use_recipe, tmp_path):
