@@ -689,23 +689,33 @@ class TestLinks:
 
 
 class TestOddFiles:
-    def test_skipped(self, directory, copied, reason, monkeypatch, fill):
+    @pytest.mark.parametrize("is_repository", [True, False])
+    def test_special(self, directory, copied, reason, fill, is_repository):
         """
-        FIFOs, sockets, devices and unreadable files are skipped, and named.
+        FIFOs, sockets and devices are skipped, and named.
         """
-        os.mkfifo(directory / "fifo")
+        (directory / "b").mkdir()
+        os.mkfifo(directory / "b/fifo")
         os.mknod(directory / "socket", stat.S_IFSOCK | 0o600)
-        fill(directory, {"closed": "", "shut/x": "", "far/x": "", "a": ""})
-        for name, function in (
-            ("closed", "open"),
-            ("shut", "listdir"),
-            ("far", "lstat"),
-        ):
+        fill(directory, {"a": "", "b/c": ""})
+        if is_repository:
+            git(directory, "init", "-q")
+
+        assert {"uv.lock", "a", "b/c"} == set(copied(directory)[1])
+        assert "not copied: 'socket', 'b/fifo'" == reason(directory)
+
+    def test_unreadable(self, directory, copied, reason, monkeypatch, fill):
+        """
+        So are files and directories that cannot be read.
+        """
+        fill(directory, {"closed": "", "shut/x": "", "far/x": "", "a": "", "more": ""})
+        closed = {"closed": "open", "more": "open", "shut": "listdir", "far": "lstat"}
+        for name, function in closed.items():
             refuse_path(monkeypatch, function, directory / name)
 
         assert {"uv.lock", "a"} == set(copied(directory)[1])
         assert reason(directory).startswith("not copied: '")
-        assert reason(directory).endswith("' and 2 more")
+        assert reason(directory).endswith("' and 1 more")
 
     def test_names(self, environment, directory):
         """

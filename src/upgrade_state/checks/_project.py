@@ -12,6 +12,7 @@ A copy contains regular files, directories, and the symlinks that stay inside.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import glob
 import itertools
@@ -138,7 +139,8 @@ class Project:
         self._tracked: list[str] | None = None
         self._is_repository = False
         self._limit: _LimitError | None = None
-        self._hints: list[str] = []
+        self._copied: _Copy | None = None
+        self._hints: Final[list[str]] = []
         # Of a home directory, and of installed packages, only what is named is of use.
         self._is_whole = not _is_inside(_home(), directory) and not any(
             os.path.exists(os.path.join(directory, name)) for name in _INSTALLED
@@ -193,7 +195,7 @@ class Project:
                 _supervisor.remove(place.project)
                 place.directory("project")
             else:
-                self._hints = [*copy.hints(), *self._hints]
+                self._copied = copy
                 return
 
     @property
@@ -201,7 +203,8 @@ class Project:
         """
         The ways in which the copy lacks something; None: it has all.
         """
-        return "; ".join(self._hints) or None
+        hints = [] if self._copied is None else self._copied.hints()
+        return "; ".join([*hints, *self._hints]) or None
 
 
 class _Copy:
@@ -292,9 +295,8 @@ class _Copy:
         if stat.S_ISDIR(status.st_mode):
             return True
         is_link = stat.S_ISLNK(status.st_mode)
-        if not is_link and not stat.S_ISREG(status.st_mode):
-            self._skipped.append(path)
-        elif path not in self._files and path != self._but:
+        is_file = is_link or stat.S_ISREG(status.st_mode)
+        if is_file and path not in self._files and path != self._but:
             self._files[path] = is_link
             self._bytes += status.st_size
             if self._bytes > MAX_BYTES:
@@ -517,13 +519,26 @@ class _Copy:
             kind = "repository" if "" in self.repositories else "directory"
             place = f"outside of the {kind}"
             hints.append(f"{self._outside!r} is {place} and is not copied")
-        if self._skipped:
-            names = ", ".join(map(repr, self._skipped[:_EXAMPLES]))
-            rest = len(self._skipped) - _EXAMPLES
+        if skipped := [*self._skipped, *self._special()]:
+            names = ", ".join(map(repr, skipped[:_EXAMPLES]))
+            rest = len(skipped) - _EXAMPLES
             hints.append(f"not copied: {names}" + f" and {rest} more" * (rest > 0))
         if self._problem is not None:
             hints.append(f"{_NO_GIT} ({self._problem})")
         return hints
+
+    def _special(self) -> Iterator[str]:
+        """
+        Find FIFOs, sockets and devices, which git does not list.
+        """
+        for directory in self._directories:
+            with (
+                contextlib.suppress(OSError),
+                os.scandir(os.path.join(self._top, directory)) as entries,
+            ):
+                for entry in entries:
+                    if not (entry.is_file() or entry.is_dir() or entry.is_symlink()):
+                        yield os.path.join(directory, entry.name)
 
     def _skip(self, path: str, error: OSError) -> None:
         if error.errno not in _REFUSED:
