@@ -19,8 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from upgrade_state.checks import Command
-from upgrade_state.checks._project import Project
+from upgrade_state.checks import Command, _project
 from upgrade_state.checks._scratch import scratch
 
 _WANTED = 1.5
@@ -49,7 +48,7 @@ def copied(top: Path, place: Path) -> float:
     Copy the project; return the seconds that took.
     """
     start = time.perf_counter()
-    project = Project(str(top / "src"))
+    project = _project.Project(str(top / "src"))
     above = scratch(str(place), str(top / "src"), project.top)
     project.copy(above, Command(["true"]), "uv.lock")
     return time.perf_counter() - start
@@ -74,6 +73,7 @@ def main() -> int:
         "--check", action="store_true", help="exit with 1 if the limit is missed"
     )
     args = parser.parse_args()
+    _project.MAX_SECONDS = 3_600  # also on a busy machine
     is_missed = False
     print(f"medians of {args.pairs} pairs, on the wall")
     for count in args.files:
