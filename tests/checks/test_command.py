@@ -361,6 +361,16 @@ class TestFailures:
             Command(["no-such-tool"], **options)
         )
 
+    @pytest.mark.parametrize("name", ["no-such-tool", "/no/such/tool"])
+    def test_not_found_first(self, failure, monkeypatch, name):
+        """
+        Nothing is copied for a missing command.
+        """
+        monkeypatch.setattr("upgrade_state.checks._project.MAX_FILES", -1)
+
+        assert failure(Command([name])).startswith(f"There is no command {name!r}")
+        assert "has more than -1 files" in failure(Command(["./no-such-tool"]))
+
     @pytest.mark.parametrize(
         ("name", "reason"),
         [

@@ -275,8 +275,9 @@ class Command(Program):
             raise ResolverError("The environment's directory is gone", directory)
         above = scratch_name()
         with supervised(above, self.limits) as supervisor:  # removes it at the end
-            # Before anything is copied.
-            if "/" not in self.argv[0] and self._program_path("") is None:
+            # Before anything is copied; a relative path is one in the copy.
+            is_relative = "/" in self.argv[0] and not os.path.isabs(self.argv[0])
+            if not is_relative and self._program_path("") is None:
                 raise self._not_started(None, directory)
             project = Project(directory)
             place = scratch(above, directory, project.top)
