@@ -858,6 +858,7 @@ class TestParent:
         Nor does SIGKILL before the command starts, and after it has ended.
         """
         subprocess.run(["git", "init", "-q", directory], check=True)
+        (directory / "pyproject.toml").touch()
         kill = (
             "def kill(*_):\n"
             f"    while {is_forked} and not os.path.exists(place + '/forked'):\n"

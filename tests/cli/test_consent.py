@@ -235,7 +235,7 @@ class TestOptions:
 
         run("notify", "--check")
 
-        assert "There is no file or directory 'notes' to copy" in desk.ended()
+        assert "Could not copy 'notes': it is no file or directory" in desk.ended()
 
     def test_unusable(self, desk, run):
         """
