@@ -343,8 +343,12 @@ class _Copy:
         for manifest in unread:  # which grows
             self._budget.check()
             below = manifest.rpartition("/")[0]
+            # Few words cost more than a look at this set.
+            entries = {".", "..", *self._listed(below)}
             words = _words(os.path.join(self._top, manifest))
             for word in itertools.islice(words, MAX_WORDS):
+                if word.partition("/")[0] not in entries:
+                    continue
                 path = os.path.normpath(os.path.join(below, word))
                 if path in seen or not _HEAVY.isdisjoint(path.split("/")):
                     continue
@@ -596,5 +600,5 @@ def _words(manifest: str) -> Iterator[str]:
         for word in itertools.chain(_STRING.findall(line), _WORD.findall(line)):
             name = _AFTER.sub("", _BEFORE.sub("", word, count=1))
             # An absolute path is an interpreter's, for example.
-            if name and not os.path.isabs(name):
+            if name and name[0] != "/":
                 yield name
