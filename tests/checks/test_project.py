@@ -25,6 +25,7 @@ from upgrade_state.checks import (
     _cancellation,
     _git,
     _project,
+    _sandbox,
 )
 from upgrade_state.checks._scratch import Scratch, scratch
 from upgrade_state.exceptions import ResolverError
@@ -1175,12 +1176,17 @@ class TestVersionControl:
         )
 
     @needs_sandbox
-    def test_sandbox(self, repository, output):
+    @pytest.mark.parametrize("kind", ["shared", "work tree"])
+    def test_sandbox(self, repository, output, tmp_path, monkeypatch, kind):
         """
-        Version control works in a sandbox as well.
+        Version control works in a sandbox that hides the repository, too.
         """
+        monkeypatch.setattr(_sandbox, "_HIDDEN", (str(tmp_path),))
+        argv = ["sh", "-ec", KINDS[kind], "sh", repository, tmp_path / "other"]
+        subprocess.run(argv, check=True)
+
         assert "v1.0" == output(
-            repository / "services/shop", "git describe --tags", sandbox=True
+            tmp_path / "other/services/shop", "git describe --tags", sandbox=True
         )
 
     def test_cost(self, repository, output):

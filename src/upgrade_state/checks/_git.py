@@ -136,7 +136,7 @@ def share(top: str, target: str, pause: Callable[[int], None]) -> list[str]:
     Make the repository of the work tree *top* work in its copy, *target*.
 
     Returns:
-        The directories of objects that the copy reads.
+        The directories of objects that the copy reads, for a sandbox.
 
     Raises:
         GitError: The repository is made in an unknown way.
@@ -164,7 +164,8 @@ def share(top: str, target: str, pause: Callable[[int], None]) -> list[str]:
         for path in (f"{common}/config", f"{own}/config.worktree"):
             file.write((_read(path) or b"") + b"\n")
         file.write(_CONFIG)
-    return [objects]
+    borrowed = os.fsdecode(_read(os.path.join(objects, "info", "alternates")) or b"")
+    return [objects, *(os.path.join(objects, line) for line in borrowed.splitlines())]
 
 
 def _directories(top: str) -> tuple[str, str]:
