@@ -32,6 +32,13 @@ _CACHES = (
     "npm_config_cache",
 )
 
+# A lockfile for each pattern.
+_LOCKFILES = {
+    "*.txt": "requirements.txt",
+    "*.py.lock": "shop.py.lock",
+    "pylock*.toml": "pylock.toml",
+}
+
 # In a file of a project: its text at first, and later.
 _CHOICE = r"<([^<>|]*)\|([^<>|]*)>"
 
@@ -45,6 +52,8 @@ COMMANDS = {
         "uv pip compile --upgrade --universal pyproject.toml -o requirements.txt",
         {},
     ),
+    "uv-script": ("uv lock --upgrade --script shop.py", {}),
+    "uv-pylock": ("uv pip compile --upgrade pyproject.toml -o pylock.toml", {}),
     "pipenv": ("pipenv lock", {"PIPENV_VENV_IN_PROJECT": "1"}),
     "pdm": ("pdm lock", {"PDM_USE_VENV": "0", "PDM_CHECK_UPDATE": "0"}),
     "poetry": (
@@ -152,7 +161,8 @@ def lockfile_of(name):
     """
     Return the name of the lockfile of the recipe *name*.
     """
-    return checks.RECIPES[name].lockfile.replace("*", "requirements")
+    pattern = checks.RECIPES[name].lockfile
+    return _LOCKFILES.get(pattern, pattern)
 
 
 def write(directory, files):
@@ -175,7 +185,7 @@ def make(top, files, name, below=".", tag="v1.0"):
     Returns:
         The finished process of the tool, which may have failed.
     """
-    ignored = ".venv/\n*.egg-info/\n__pycache__/\n"
+    ignored = ".venv/\n*.egg-info/\n__pycache__/\n_version.py\n"
     manifest = os.path.join(below, "pyproject.toml").removeprefix("./")
     if name == "poetry":
         files = files | {manifest: files[manifest] + poetry_source()}

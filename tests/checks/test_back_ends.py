@@ -85,6 +85,7 @@ BACK_ENDS = {
         "pyproject.toml": DYNAMIC
         + built_by("setuptools.build_meta", "setuptools>=77", "setuptools-scm>=8")
         + "[tool.setuptools_scm]\nsearch_parent_directories = true\n"
+        'version_file = "src/shop/_version.py"\n'
     },
     "hatchling": {"pyproject.toml": STATIC + HATCHLING},
     "hatch-vcs": {
@@ -202,8 +203,7 @@ WORK_TREES = {
     "shallow": ('git clone --quiet --depth=1 "file://$PWD/shop" x', "x"),
     "partial": ('git clone --quiet --filter=blob:none "file://$PWD/shop" x', "x"),
     "submodule": (
-        "git init --quiet y; cd y; git -c protocol.file.allow=always"
-        + " submodule --quiet add ../shop x",
+        "git init --quiet y; git -C y submodule --quiet add ../shop x",
         "y/x",
     ),
 }
@@ -229,6 +229,25 @@ LAYOUTS = {
             "services/app/pyproject.toml": plain("app", "shop") + "[tool.uv.sources]\n"
             'shop = { path = "../../libs/shop", editable = true }\n',
             **below("libs/shop", BACK_ENDS["flit"]),
+        },
+    ),
+    "uv script": (
+        "uv-script",
+        ".",
+        {
+            "shop.py": '# /// script\n# requires-python = ">=3.11"\n'
+            '# dependencies = ["shop"]\n'
+            '# [tool.uv.sources]\n# shop = { path = "libs/shop" }\n# ///\n',
+            **below("libs/shop", BACK_ENDS["flit"]),
+        },
+    ),
+    "uv pylock": (
+        "uv-pylock",
+        "services/app",
+        {
+            "services/app/pyproject.toml": plain("app", "shop")
+            + '[tool.uv.sources]\nshop = { path = "../../libs/shop" }\n',
+            **below("libs/shop", BACK_ENDS["hatch-vcs"]),
         },
     ),
     "pdm path": (
@@ -366,7 +385,9 @@ class TestBackEnds:
         use_recipe("uv")
         by_hand.make(tmp_path / "shop", below(".", BACK_ENDS["hatch-vcs"]), "uv")
         command, place = WORK_TREES[kind]
-        by_hand.run(tmp_path, "sh", "-c", command, check=True)
+        # Git refuses a submodule from a directory by default.
+        allowed = {"GIT_ALLOW_PROTOCOL": "file"}
+        by_hand.run(tmp_path, "sh", "-c", command, check=True, **allowed)
         top = tmp_path / place
         expected = by_hand.upgrades_by_hand(top, "uv")
 

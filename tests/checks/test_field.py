@@ -102,6 +102,22 @@ class TestField:
 
         assert [] == check(place, "pylock.toml") == expected(place)["rows"]
 
+    @pytest.mark.parametrize(
+        ("recipe", "command"),
+        [
+            ("pip-tools", "pip-compile requirements.in"),
+            ("uv-pip", "uv pip compile requirements.in -o requirements.txt"),
+        ],
+    )
+    def test_wheels_for_requirements(self, recipe, command, case, use_recipe):
+        use_recipe(recipe)
+        place = case("find-links")
+        done = run(place, *command.split())
+        lockfile = "requirements.txt"
+        assert "99.0+ours" in (place / lockfile).read_text(), done.stdout
+
+        assert [] == check(place, lockfile) == expected(place)["rows"]
+
     @pytest.mark.parametrize("tool", ["uv", "pdm"])
     def test_wheels(self, tool, case, use_recipe):
         """
