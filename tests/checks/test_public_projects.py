@@ -20,6 +20,7 @@ DAY = "2026-03-01"
 PAST = {
     "uv": {"UV_EXCLUDE_NEWER": f"{DAY}T00:00:00Z"},
     "pip-project": {"PIP_UPLOADED_PRIOR_TO": DAY},
+    "uv-pip": {"UV_EXCLUDE_NEWER": f"{DAY}T00:00:00Z"},
     "npm": {"npm_config_before": DAY},
 }
 
@@ -34,7 +35,7 @@ PROJECTS = [
     ("uv", "pydantic==2.12.0"),  # hatchling with a plugin for the README
     ("uv", "scikit-build-core==0.11.6"),  # hatch-vcs; many groups
     ("pip-project", "black==26.1.0"),  # hatch-vcs
-    ("pip-project", "httpx==0.28.1"),  # hatchling with a plugin for the README
+    ("uv-pip", "httpx==0.28.1"),  # hatchling with a plugin for the README
     ("pdm", "unearth==0.18.0"),  # pdm-backend with the version of git
     ("poetry", "rich==14.3.0"),  # poetry-core
     ("npm", "nodemon@3.1.10"),
