@@ -146,7 +146,7 @@ class TestField:
 
         for argv in (
             ("check", "--copy", "src/shop/__init__.py", "."),
-            ("_background", "--max-age", "0", ".", "pylock.toml"),
+            ("check", "--if-due", "--max-age", "0", "."),
         ):
             done = run(place, *COMMAND, *argv)
             assert expected(place)["second_exit"] == done.returncode, done.stdout

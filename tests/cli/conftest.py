@@ -29,7 +29,7 @@ sed -i.bak s/3.9/3.10/ uv.lock
 # Says in a file that this check has been started.
 SITE = """\
 import sys
-if "_background" in sys.orig_argv:
+if "--if-due" in sys.orig_argv:
     with open({starts!r}, "a") as file:
         print(*sys.orig_argv[1:], file=file)
 """

@@ -33,7 +33,7 @@ class TestNotify:
         log = desk.ended()
 
         assert (0, "", "") == (result.status, result.out, result.err)
-        assert desk.starts.read_text().startswith("-P -m upgrade_state _background ")
+        assert desk.starts.read_text().startswith("-P -m upgrade_state check --if-due ")
         assert 2 == desk.generation
         assert Consent("uv") == desk.environment.look().consent
         assert f"upgrade-state: {desk.environment.path} (uv.lock): checked\n" in log
@@ -152,7 +152,7 @@ class TestConsent:
         """
         desk.environment.forget()
 
-        result = run("_background", desk.environment.path, "uv.lock")
+        result = run("check", "--if-due", desk.environment.path)
 
         assert 1 == result.status
         assert "no check starts automatically before you have run" in result.err
@@ -213,7 +213,7 @@ class TestConsent:
 
         assert "" == run("notify", "--always", "--check").err
         assert [] == os.listdir(desk.log.parent)
-        assert "before you have run" in run("_background", other, "uv.lock").err
+        assert "before you have run" in run("check", "--if-due", other).err
         assert not desk.runs.exists()
 
     def test_sandbox(self, desk, run, commit, lock_of, monkeypatch):
@@ -232,16 +232,14 @@ class TestConsent:
         assert not desk.runs.exists()
 
 
-class TestBackground:
+class TestIfDue:
     """
-    The hidden command that `notify --check` starts.
+    The command that `notify --check` starts.
     """
 
     @pytest.fixture
     def background(self, desk, run):
-        return lambda *words: run(
-            "_background", *words, desk.environment.path, "uv.lock"
-        )
+        return lambda *words: run("check", "--if-due", *words, desk.environment.path)
 
     def test_fresh(self, desk, background, commit, lock_of):
         """
@@ -280,16 +278,22 @@ class TestBackground:
     @pytest.mark.parametrize(
         ("words", "message"),
         [
-            (["/", "x", "--", "true"], "unrecognized arguments"),
-            (["/", "x", "--max-age", "soon"], "not a duration"),
-            (["/", "../x"], "not a lockfile's name"),
+            (
+                [".", "--", "true"],
+                "repeats a recipe and takes no COMMAND",
+            ),
+            ([".", "--recipe=uv"], "unrecognized arguments: --recipe=uv"),
+            ([".", "--all"], "unrecognized arguments: --if-due"),
+            ([".", "--max-age", "soon"], "not a duration"),
+            ([".", "--lockfile=../x"], "not a lockfile's name"),
+            (["nowhere"], "could not look into 'nowhere'"),
         ],
     )
     def test_mistakes(self, run, words, message):
         """
-        Other arguments than those of `notify --check` are refused.
+        Its way of checking is that of the consent: it takes few options.
         """
-        result = run("_background", *words)
+        result = run("check", "--if-due", *words)
 
         assert (2, "") == (result.status, result.out)
         assert message in result.err
@@ -327,7 +331,7 @@ class TestCrowd:
         A check that breaks at its start is not started by every activation.
         """
         Path(desk.starts.parent, "site", "sitecustomize.py").write_text(
-            "import sys\nif '_background' in sys.orig_argv:\n"
+            "import sys\nif '--if-due' in sys.orig_argv:\n"
             f"    open({str(desk.runs)!r}, 'a').write('ran\\n')\n"
             "    raise SystemExit(9)"
         )
@@ -442,7 +446,7 @@ class TestGone:
         (shop / "uv.lock").unlink()
         before = Path(environment.record_path).read_bytes()
 
-        due = run("_background", "--max-age=0", shop, "uv.lock")
+        due = run("check", "--if-due", "--max-age=0", "--lockfile=uv.lock", shop)
         every = run("check", "--all", "--max-age=0")
         shown = run("show").out
 

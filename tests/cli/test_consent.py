@@ -91,7 +91,7 @@ class TestOtherDirectory:
         is_due(desk)
         assert 0 == run("notify", "--check").status
         assert 0 == run("notify", "--check", "--or-above").status
-        due = run("_background", elsewhere, "uv.lock")
+        due = run("check", "--if-due", "--lockfile=uv.lock", elsewhere)
         every = run("check", "--all")
 
         assert not desk.log.exists()
@@ -419,7 +419,7 @@ class TestJustChecked:
         (shop / "uv.lock").write_bytes(lock_of(attrs="1"))
 
         run("notify", "--check")
-        due = run("_background", shop, "uv.lock")
+        due = run("check", "--if-due", shop)
         every = run("check", "--all")
         shown = run("show").out
 

@@ -128,8 +128,9 @@ def start_checks(looks: "list[Look]", *, max_age: "dt.timedelta | None" = None) 
         if not look.freshness(max_age=max_age).due or not look.consent or look.missing:
             continue
         # -P: no module is imported from the directory that was entered.
-        argv = [sys.executable or "python3", "-P", "-m", "upgrade_state", "_background"]
+        argv = [sys.executable or "python3", "-P", "-m", "upgrade_state"]
+        argv += ["check", "--if-due", f"--lockfile={name}"]
         if max_age is not None:
             argv.append(f"--max-age={int(max_age.total_seconds())}s")
-        command = [os.fsencode(argument) for argument in (*argv, "--", path, name)]
+        command = [os.fsencode(argument) for argument in (*argv, path)]
         look.environment._start(look, command, max_age=max_age)

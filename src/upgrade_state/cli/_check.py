@@ -29,7 +29,8 @@ EXAMPLE = "check -- make relock"
 
 DESCRIPTION = """\
 Make a check now: find out which upgrades there are, and remember them. The
-environment itself is not touched. `check --all` checks every known environment.
+environment itself is not touched. `check --if-due` repeats a check if one is due,
+`check --all` does so in every known environment.
 
 Without COMMAND, the recipe for the lockfile is used. This is your consent: from
 then on, the hook and `notify --check` may repeat the check in this directory, with
@@ -50,6 +51,7 @@ def add_options(parser: Parser) -> None:
     Add the arguments of the command.
     """
     parser.usage = """%(prog)s [options] [ENV] [-- COMMAND ...]
+       %(prog)s --if-due [options] [ENV]
        %(prog)s --all [options] [-- COMMAND ...]"""
     parser.add_target(".")
     words = "use this recipe (default: by the lockfile and the manifest beside it)"

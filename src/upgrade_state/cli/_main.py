@@ -10,7 +10,7 @@ from upgrade_state.cli import _output
 from upgrade_state.cli._parser import Parser, requests_of
 from upgrade_state.cli._targets import UsageError
 
-# A command's module has its name. `_background` is for `notify --check` alone.
+# A command's module has its name.
 _COMMANDS: Final = {
     "show": "Show the state of an environment, and why you were (not) notified.",
     "list": "List the environments of which something is known.",
@@ -85,7 +85,7 @@ def _run(argv: list[str]) -> int:
     if name.startswith("-"):
         message = f"the COMMAND comes first, and then its options: {name}"
         raise UsageError(message)
-    if name not in _COMMANDS and name != "_background":
+    if name not in _COMMANDS:
         message = f"no such command: {name!r}" if name else "a COMMAND is needed"
         raise UsageError(f"{message} (see upgrade-state --help)")
     options, command = argv[1:], None
@@ -94,13 +94,17 @@ def _run(argv: list[str]) -> int:
         options, command = options[:at], options[at + 1 :]
         if not command:
             raise UsageError("there is no COMMAND after --")
-    summary, title = _COMMANDS.get(name, ""), name
-    if name == "check" and "--all" in options:
-        options.remove("--all")
-        name, title = "check_all", "check --all"
-    module: Any = importlib.import_module(f"upgrade_state.cli._{name.lstrip('_')}")
-    parsed, unknown = Parser(title, summary, module).parse_known_args(options)
-    is_check = title.startswith("check")
+    title = name
+    for mode in ("--all", "--if-due") if name == "check" else ():
+        if title == name and mode in options:
+            options.remove(mode)
+            title = f"check {mode}"
+    is_check = title in ("check", "check --all")
+    if command is not None and not is_check:
+        raise UsageError(f"{title} repeats a recipe and takes no COMMAND")
+    place = title.replace(" --", "_").replace("-", "_")
+    module: Any = importlib.import_module(f"upgrade_state.cli._{place}")
+    parsed, unknown = Parser(title, _COMMANDS[name], module).parse_known_args(options)
     if unknown:
         after = "a COMMAND comes after --; " if is_check else ""
         raise UsageError(
