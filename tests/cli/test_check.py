@@ -310,6 +310,26 @@ class TestCheck:
         ) == result.err
 
     @pytest.mark.parametrize(
+        ("letters", "names"),
+        [
+            ("ab", "requirements-a.txt, requirements-b.txt"),
+            ("abcd", "requirements-a.txt, requirements-b.txt and 2 more"),
+        ],
+    )
+    def test_same_reason(self, shop, run, fake_uv, letters, names):
+        """
+        Lockfiles that lack a recipe for the same reason are named together.
+        """
+        for letter in letters:
+            (shop / f"requirements-{letter}.txt").write_text("attrs==24.2.0\n")
+
+        result = run("check")
+
+        assert 0 == result.status
+        assert f"no recipe for {names}: it was not made by" in result.err
+        assert "none for" not in result.err
+
+    @pytest.mark.parametrize(
         ("words", "message"),
         [
             (["--lockfile", "x.lock"], "no recipe for x.lock; give a COMMAND"),

@@ -196,7 +196,7 @@ def _with_recipes(target: Target, resolving: ResolverOptions) -> list[Planned]:
             raise UsageError(error.message) from error
         environments = _for_recipe(target, named)
     plan: list[Planned] = []
-    lacking: dict[str, str | None] = {}
+    lacking: dict[str | None, list[str]] = {}
     for environment in environments:
         path, name = environment.path or "", environment.lockfile_name or ""
         chosen: checks.Recipe | None = None
@@ -210,7 +210,7 @@ def _with_recipes(target: Target, resolving: ResolverOptions) -> list[Planned]:
             reason = f"there is no {chosen.manifests[0]}"
             chosen = None
         if chosen is None:
-            lacking[name] = reason
+            lacking.setdefault(reason, []).append(name)
             continue
         chosen = chosen.in_sandbox() if resolving.sandbox else chosen
         resolver = chosen.resolver(
@@ -224,12 +224,17 @@ def _with_recipes(target: Target, resolving: ResolverOptions) -> list[Planned]:
         return plan
     for broken in checks.broken_recipes():
         err(broken)
-    parts = (f"{name}: {why}" if why else name for name, why in lacking.items())
+    parts = (
+        ", ".join(names[:2])
+        + f" and {len(names) - 2} more" * (len(names) > 2)
+        + (f": {why}" if why else "")
+        for why, names in lacking.items()
+    )
     line = f"no recipe for {'; none for '.join(parts)}; "
     if not lacking:
         line = f"{target.no_lockfile()}; make one, or pick a recipe (--recipe), or "
     line += "give a COMMAND after --"
-    if None in lacking.values() or not lacking:
+    if None in lacking or not lacking:
         line += f"; recipes: {', '.join(checks.recipe_names())}"
     if not plan:
         raise UsageError(line)
