@@ -571,6 +571,25 @@ class TestInterrupt:
         assert 0 == started[0].wait(60)
         assert set() == left()
 
+    def test_poll(self, run, left, monkeypatch):
+        """
+        So does one that leaves a lock of the standard library behind.
+        """
+        poll = subprocess.Popen.poll
+
+        def interrupted(process):
+            monkeypatch.setattr(subprocess.Popen, "poll", poll)
+            process._waitpid_lock.acquire()
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(subprocess.Popen, "poll", interrupted)
+
+        begin = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            run(["sleep", "600"])
+        assert time.monotonic() - begin < PATIENT["patience"]
+        assert set() == left()
+
     def test_second(self, run, place, wait_for, left):
         """
         A second Ctrl-C kills at once, and leaves nothing either.

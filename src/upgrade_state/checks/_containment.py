@@ -17,6 +17,7 @@ import selectors
 import signal
 import subprocess
 import sys
+import threading
 import time
 from io import FileIO
 from socket import SHUT_WR, socketpair  # connected to each other, not to a network
@@ -276,6 +277,10 @@ class Supervisor:
         # supervisor whose process ID is unknown.
         self._stdin.close()
         self._stderr.close()
+        if self._process is not None:
+            # Popen.poll() leaves it locked if Ctrl-C comes after acquire() and before
+            # its try statement. Then wait() would not end.
+            vars(self._process)["_waitpid_lock"] = threading.Lock()
         _supervisor.remove(self._scratch)  # faster than the supervisor would
         with contextlib.suppress(OSError):
             self._channel.shutdown(SHUT_WR)
