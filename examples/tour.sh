@@ -75,5 +75,5 @@ if command -v bash >/dev/null; then
     mkdir -p play/src
     cp before.lock play/uv.lock
     run upgrade-state record play --old before.lock --new shop/uv.lock
-    run bash -c 'eval "$(upgrade-state hook bash)"; cd play/src; __upgrade_state_look' || :
+    run bash -c 'eval "$(upgrade-state hook bash)"; cd play/src; __upgrade_state_prompt' || :
 fi
