@@ -99,9 +99,16 @@ def floor(session: nox.Session) -> None:
     """
     _install(session, "tests", extras="")
     session.install(*FLOOR)
-    # The tests of shells are slow and do not depend on the libraries' versions.
-    skip = "--ignore=tests/cli/hook"
-    session.run("pytest", "-n", "auto", skip, *session.posargs)
+    # These are slow and do not depend on the libraries' versions: shells, processes,
+    # copies, other tools.
+    slow = (
+        "cli/hook",
+        "checks/test_containment.py",
+        "checks/test_project.py",
+        "oracles",
+    )
+    skip = (f"--ignore=tests/{path}" for path in slow)
+    session.run("pytest", "-n", "auto", *skip, *session.posargs)
 
 
 @nox.session
