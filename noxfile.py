@@ -181,7 +181,8 @@ def network(session: nox.Session) -> None:
         session.run(*argv, external=True)
         paths.append(os.path.join(place, "node_modules", ".bin"))
     found = {"UPGRADE_STATE_TOOLS": os.pathsep.join(paths)}
-    session.run("pytest", "-m", "network", *session.posargs, env=found)
+    argv = ["pytest", "-m", "network", "-n", "2", *session.posargs]
+    session.run(*argv, env=found)
 
 
 def _tool(session: nox.Session, requirement: str) -> str:
