@@ -1093,6 +1093,17 @@ class TestVersionControl:
 
         assert answers(shop) == output(os.path.realpath(shop), ASK)
 
+    def test_special_files(self, repository, output):
+        """
+        So it does beside FIFOs and devices, for which no check waits.
+        """
+        shop = repository / "services/shop"
+        here = answers(shop)
+        os.mkfifo(repository / ".git/refs/heads/fifo")
+        (repository / ".git/info/endless").symlink_to("/dev/zero")
+
+        assert here == output(shop, ASK)
+
     def test_submodules(self, repository, output, tmp_path):
         """
         So it does in submodules.

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import os
 import selectors
+import stat
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -212,12 +213,15 @@ def _copy(directory: str, path: str, place: str) -> None:
 
 def _read(path: str) -> bytes | None:
     """
-    Read a file of the repository; None: there is none, or it is a directory.
+    Read a file of the repository; None: there is none, or it is no regular file.
     """
     try:
+        # Opening a FIFO would wait for its writer, and a device may have no end.
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            return None
         with open(path, "rb") as file:
             return file.read()
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise GitError(f"{path!r}: {error.strerror}") from error
