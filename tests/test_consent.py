@@ -47,6 +47,8 @@ class TestConsent:
             ({"env": ["x" * 1001]}, ValueError),
             ({"copy": ["x" * 500], "env": ["x" * 501]}, ValueError),
             ({"copy": ["\u65e5" * 167]}, ValueError),
+            ({"copy": ["\x01" * 167]}, ValueError),
+            ({"env": ["x"] * 251}, ValueError),
         ],
     )
     def test_mistakes(self, fields, error):
@@ -58,9 +60,9 @@ class TestConsent:
 
     def test_limit(self):
         """
-        Other characters count as their escapes.
+        Options count as in JSON, with quotes and a comma each.
         """
-        assert Consent("x" * 64, ["\u65e5" * 83, "\udce9" * 83], ["x" * 4])
+        assert Consent("x" * 64, ["\u65e5" * 83, "\udce9" * 82], ["x"])
 
 
 class TestRecorded:

@@ -115,8 +115,8 @@ class Consent:
     Raises:
         TypeError: *copy* or *env* is one text, or contains something else.
         ValueError: *recipe* is empty or longer than 64 characters; an option is
-            empty or contains a NUL character; or all of them are longer than 1000
-            characters, of which those that are not ASCII count as their escapes.
+            empty or contains a NUL character; or all of them have more than 1000
+            characters in JSON, with quotes and a comma each.
     """
 
     recipe: str

@@ -288,9 +288,13 @@ def are_options(texts: "Iterable[object]") -> bool:
     """
     Return whether *texts* can be the options of a consent.
 
-    Each is text as `path_text` makes it. Together they have at most
-    `OPTIONS_LENGTH` ASCII characters; other characters count as their escapes.
+    Each is text as `path_text` makes it. In JSON, with quotes and a comma each, they
+    have at most `OPTIONS_LENGTH` characters together.
     """
+    try:
+        from _json import encode_basestring_ascii
+    except ImportError:  # private to CPython
+        from json.encoder import encode_basestring_ascii
     length = 0
     for text in texts:
         if type(text) is not str or not text or "\0" in text:
@@ -299,7 +303,7 @@ def are_options(texts: "Iterable[object]") -> bool:
             path_bytes(text)
         except UnicodeEncodeError:  # a surrogate that escapes no byte
             return False
-        length += len(text.encode("ascii", "backslashreplace"))
+        length += len(encode_basestring_ascii(text)) + 1
     return length <= OPTIONS_LENGTH
 
 
