@@ -565,7 +565,11 @@ class TestFullDisk:
                 f"OSError: [Errno 28] No space left on device; {FULL}",
             ),
             ("for i in range(99): open(str(i), 'w')", 0, FULL),
-            ("", 2 << 20, f"Could not copy 'big' (No space left on device); {FULL}"),
+            (
+                "",
+                2 << 20,
+                f"'big' (No space left on device), 2 MiB in all; {FULL}",
+            ),
         ],
     )
     def test_advice(self, failure, directory, python, small_disk, code, size, message):

@@ -112,7 +112,7 @@ def size(number: int) -> str:
     """
     for shift, unit in ((30, "GiB"), (20, "MiB"), (10, "KiB")):
         if number >> shift:
-            return f"{number / (1 << shift):g} {unit}"
+            return f"{number / (1 << shift):.4g} {unit}"
     return f"{number} bytes"
 
 

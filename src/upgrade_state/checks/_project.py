@@ -422,7 +422,7 @@ class _Copy:
                 self._share(place, directory)
             os.makedirs(place.path, mode=0o700, exist_ok=True)
         except OSError as error:
-            raise place.error(path, error) from error
+            raise place.error(path, error, size(self._bytes)) from error
 
     def _make(self, project: str, path: str) -> bool:
         """

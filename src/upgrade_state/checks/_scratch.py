@@ -125,12 +125,18 @@ class Scratch:
         where = os.path.dirname(self.above)
         return f"no space is left in {where!r}: free some, or set TMPDIR"
 
-    def error(self, name: str, error: OSError) -> ResolverError:
+    def error(
+        self, name: str, error: OSError, total: str | None = None
+    ) -> ResolverError:
         """
         Return the failure for a file that could not be copied.
+
+        Args:
+            total: The size of all files that are copied; None: of this one alone.
         """
         message = f"Could not copy {name!r} ({error.strerror})"
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            message += f", {total} in all" if total else ""
             message += f"; {self.remedy}"
         return ResolverError(message, self.environment)
 
