@@ -3,7 +3,8 @@ from contextlib import nullcontext
 
 import pytest
 
-from upgrade_state import Consent, checks
+from helpers import commit
+from upgrade_state import Consent, StateStore, checks
 from upgrade_state.exceptions import ResolverError
 
 
@@ -256,6 +257,28 @@ class TestConsent:
         assert "There is no recipe 'zuv'; recipes:" in outcome.error.message
         assert outcome.error.message == environment.look().information.failure.message
         assert Consent("zuv") == environment.look().consent
+
+    @pytest.mark.parametrize(
+        ("content", "hatch", "problem"),
+        [
+            ('created-by = "uv"', "", "it was not made by the tool of the recipe pip"),
+            (
+                'created-by = "pip"',
+                "[envs]\ndefault = { locked = true }\n",
+                "hatch.toml says that it was made in another way",
+            ),
+        ],
+    )
+    def test_another_way(self, tmp_path, content, hatch, problem):
+        """
+        A lockfile that another tool has written since is not checked.
+        """
+        environment = StateStore().environment(tmp_path, "pylock.toml")
+        (tmp_path / "pylock.toml").write_text(content)
+        commit(environment, content.encode(), consent=Consent("pip"))
+        (tmp_path / "hatch.toml").write_text(hatch)
+
+        assert problem == checks.check(environment).error.message
 
     def test_withdrawn(self, environment, uv):
         """

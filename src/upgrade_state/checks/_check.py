@@ -210,9 +210,16 @@ def _repeated(
     Return the resolver that a consent is for, and the format of its lockfile.
 
     Raises:
-        ResolverError: There is no such recipe any more, or an option is not usable.
+        ResolverError: There is no such recipe any more, an option is not usable, or
+            the lockfile was made in another way since.
     """
     recipe = recipe_named(consent.recipe)
+    place = environment.path or "", environment.lockfile_name or ""
+    problem = recipe.obstacle(*place)
+    if not recipe.may_be_for(*place):
+        problem = f"it was not made by the tool of the recipe {recipe.name}"
+    if problem is not None:
+        raise ResolverError(problem, environment.path)
     try:
         lockfiles.read(b"", format=recipe.format)
         resolver = recipe.resolver(environment, copies=consent.copy, passes=consent.env)
