@@ -123,6 +123,12 @@ class Program:
         converter=as_tuple,
         validator=[list_of(validators.instance_of(str)), _is_command],
     )
+    manifests: tuple[str, ...] = attrs.field(
+        default=(), kw_only=True, converter=as_tuple, validator=list_of(is_path)
+    )
+    beside: tuple[str, ...] = attrs.field(
+        default=(), kw_only=True, converter=as_tuple, validator=list_of(is_path)
+    )
     changes: Mapping[str, str | None] = attrs.field(
         factory=dict,
         kw_only=True,
@@ -133,16 +139,10 @@ class Program:
         ),
     )
     passes: tuple[str, ...] = attrs.field(
-        default=(),
-        kw_only=True,
-        converter=as_tuple,
-        validator=list_of(_VARIABLE),
+        default=(), kw_only=True, converter=as_tuple, validator=list_of(_VARIABLE)
     )
     caches: tuple[str, ...] = attrs.field(
-        default=(),
-        kw_only=True,
-        converter=as_tuple,
-        validator=list_of(_VARIABLE),
+        default=(), kw_only=True, converter=as_tuple, validator=list_of(_VARIABLE)
     )
     fence: Mapping[str, bytes] = attrs.field(
         factory=dict,
@@ -240,12 +240,6 @@ class Command(Program):
             the directory, an empty command, or a timeout of zero.
     """
 
-    manifests: tuple[str, ...] = attrs.field(
-        default=(), kw_only=True, converter=as_tuple, validator=list_of(is_path)
-    )
-    beside: tuple[str, ...] = attrs.field(
-        default=(), kw_only=True, converter=as_tuple, validator=list_of(is_path)
-    )
     copies: tuple[str, ...] = attrs.field(
         default=(),
         kw_only=True,

@@ -105,9 +105,6 @@ class Recipe(Program):
     manifests: tuple[str, ...] = attrs.field(
         converter=as_tuple, validator=[list_of(is_path), validators.min_len(1)]
     )
-    beside: tuple[str, ...] = attrs.field(
-        default=(), converter=as_tuple, validator=list_of(is_path)
-    )
     format: str | None = attrs.field(default=None, validator=validators.optional(TEXT))
     mark: bytes = attrs.field(default=b"", validator=EXPRESSION)
     others: Mapping[str, bytes] = attrs.field(
@@ -246,10 +243,4 @@ class Recipe(Program):
             field.name: getattr(bound, field.name) for field in attrs.fields(Program)
         }
         program["passes"] = (*self.passes, *passes)
-        return Command(
-            **program,
-            manifests=bound.manifests,
-            beside=bound.beside,
-            copies=tuple(copies),
-            timeout=timeout,
-        )
+        return Command(**program, copies=tuple(copies), timeout=timeout)
