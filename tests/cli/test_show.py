@@ -40,13 +40,13 @@ class TestShow:
             "checked",
             "found",
             "attrs",
-            "told",
+            "notified",
             "notice",
             "check",
             "checks",
         ] == lines[1:]
         assert "    attrs: 24.2.0 -> 24.3.0\n" in result.out
-        assert "told:     never\n" in result.out
+        assert "notified: never\n" in result.out
         assert "UTC (just now)\n" in result.out
 
     def test_everything(self, environment, commit, run):

@@ -9,7 +9,7 @@ import os
 import site
 import sys
 
-from upgrade_state.cli._targets import fixed_names
+from upgrade_state import lockfiles
 
 TYPE_CHECKING = False  # typing takes longer to load than this whole module
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def code(shell: str, cache_dir: "str | None" = None) -> str:
     text = "".join(line for line in lines if not line.lstrip().startswith("#"))
     # A line of its own, that the shell repeats for every name.
     (test,) = (line.strip() for line in lines if "@NAME@" in line)
-    tests = (test.replace("@NAME@", name) for name in fixed_names())
+    tests = (test.replace("@NAME@", name) for name in lockfiles.names())
     text = text.replace(test, " || ".join(tests))
     # Some managers, such as Spack, install by PYTHONPATH. Its relative entries
     # would mean another directory at every prompt.

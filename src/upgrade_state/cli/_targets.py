@@ -82,7 +82,7 @@ class Target:
         directory, name = split(self._where)
         looks = [environment.look() for environment in self.present()]
         if or_above and not any(look.record for look in looks):
-            names = fixed_names() if self.lockfile is None else (self.lockfile,)
+            names = lockfiles.names() if self.lockfile is None else (self.lockfile,)
             places = upward(directory)
             if name is None:
                 next(places)
@@ -187,13 +187,6 @@ def name_of(environment: "EnvironmentState | Result") -> str:
         return environment.key
     name = environment.lockfile_name
     return environment.path if name is None else f"{environment.path} ({name})"
-
-
-def fixed_names() -> "tuple[str, ...]":
-    """
-    Return the lockfile names without a pattern, for which the hook looks.
-    """
-    return lockfiles.names()
 
 
 def upward(directory: str) -> "Iterator[str]":

@@ -191,7 +191,7 @@ def print_view(view: View, *, every: bool) -> None:
                 print_upgrades(view, every=every)
             except UpgradeStateError as error:  # a file is gone, or damaged
                 out(f"    {error}")
-        _print_fact("told", _when(record["last_notified"]))
+        _print_fact("notified", _when(record["last_notified"]))
         if record["snoozed_until"] is not None:
             _print_fact("snoozed", f"until {moment(time_of(record['snoozed_until']))}")
         if record["failure"] is not None:
