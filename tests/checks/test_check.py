@@ -274,10 +274,13 @@ class TestConsent:
         A lockfile that another tool has written since is not checked.
         """
         environment = StateStore().environment(tmp_path, "pylock.toml")
-        (tmp_path / "pylock.toml").write_text(content)
-        commit(environment, content.encode(), consent=Consent("pip"))
+        (tmp_path / "pylock.toml").write_text("")
+        commit(environment, b"new", consent=Consent("pip"))
         (tmp_path / "hatch.toml").write_text(hatch)
 
+        # The lockfile for which the user has run the recipe is checked.
+        assert problem != checks.check(environment).error.message
+        (tmp_path / "pylock.toml").write_text(content)
         assert problem == checks.check(environment).error.message
 
     def test_withdrawn(self, environment, uv):

@@ -179,7 +179,7 @@ def check(  # noqa: PLR0912, PLR0913 - the public door
                 if guard.consent is None:
                     return Outcome("no-consent", None, freshness, look)
                 consent, checker = None, guard.consent.recipe
-                resolver, format = _repeated(environment, guard.consent)  # noqa: A001
+                resolver, format = _repeated(guard.consent, look)  # noqa: A001
             other = look.record and look.record["consent"]
             try:
                 new = _resolve(
@@ -203,9 +203,7 @@ def check(  # noqa: PLR0912, PLR0913 - the public door
     return Outcome(state, error, freshness, None if guard is None else guard.look())
 
 
-def _repeated(
-    environment: EnvironmentState, consent: Consent
-) -> tuple[Resolver, str | None]:
+def _repeated(consent: Consent, look: Look) -> tuple[Resolver, str | None]:
     """
     Return the resolver that a consent is for, and the format of its lockfile.
 
@@ -213,13 +211,15 @@ def _repeated(
         ResolverError: There is no such recipe any more, an option is not usable, or
             the lockfile was made in another way since.
     """
-    recipe = recipe_named(consent.recipe)
-    place = environment.path or "", environment.lockfile_name or ""
-    problem = recipe.obstacle(*place)
-    if not recipe.may_be_for(*place):
-        problem = f"it was not made by the tool of the recipe {recipe.name}"
-    if problem is not None:
-        raise ResolverError(problem, environment.path)
+    recipe, environment = recipe_named(consent.recipe), look.environment
+    # The user may have named the recipe for the lockfile of the last check.
+    if look.lockfile_changed:
+        place = environment.path or "", environment.lockfile_name or ""
+        problem = recipe.obstacle(*place)
+        if not recipe.may_be_for(*place):
+            problem = f"it was not made by the tool of the recipe {recipe.name}"
+        if problem is not None:
+            raise ResolverError(problem, environment.path)
     try:
         lockfiles.read(b"", format=recipe.format)
         resolver = recipe.resolver(environment, copies=consent.copy, passes=consent.env)
