@@ -718,6 +718,35 @@ class TestOddFiles:
         assert reason(directory).startswith("not copied: '")
         assert reason(directory).endswith("' and 1 more")
 
+    @pytest.mark.parametrize("name", ["pyproject.toml", "uv.toml", "data"])
+    def test_needed(self, directory, environment, monkeypatch, fill, name):
+        """
+        Without a manifest or settings, a tool may find nothing and succeed.
+        """
+        fill(directory, {"pyproject.toml": "", "uv.toml": "", "data": ""})
+        refuse_path(monkeypatch, "open", directory / name)
+        command = Command(
+            ["true"],
+            manifests=["pyproject.toml"],
+            beside=["uv.toml"],
+            copies=["../shop/data"],
+        )
+
+        with pytest.raises(ResolverError, match=f"Could not copy '{name}' \\(Perm"):
+            command(environment, b"")
+
+    def test_two_spellings(self, environment, directory, reason, fill):
+        """
+        A file that is copied anyway may be named from another directory.
+        """
+        git(directory, "init", "-q")
+        fill(directory, {"a/b": "x"})
+        (directory / "c").symlink_to("a/b")
+        command = Command(["sh", "-c", "cat c > uv.lock"], copies=["../shop/a/b", "c"])
+
+        assert b"x" == command(environment, b"")
+        assert "" == reason(directory, copies=["../shop/a/b"])
+
     def test_names(self, environment, directory):
         """
         Names that are not UTF-8 are copied like all others.

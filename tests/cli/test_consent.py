@@ -98,7 +98,7 @@ class TestOtherDirectory:
         assert not desk.starts.exists()
         assert not desk.runs.exists()
         assert 1 == due.status
-        assert "before you have run a recipe here" in due.err
+        assert "another directory than the one in which you ran it" in due.err
         assert (0, "upgrade-state: 1 without consent\n") == (every.status, every.err)
         assert f"  checks:   {ELSEWHERE}" in run("show").out
         assert "its directory is another one now" in run("list").out

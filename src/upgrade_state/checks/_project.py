@@ -231,6 +231,8 @@ class _Copy:
         self._directories: Final[dict[str, bool]] = {}
         self._folders: Final[list[str]] = []
         self.repositories: Final[list[str]] = []
+        # Without one of these, a tool may use other settings and succeed.
+        self._needed: Final[set[str]] = set()
         self._skipped: Final[list[str]] = []
         self._outside: str | None = None
         self._problem: str | None = None
@@ -309,19 +311,27 @@ class _Copy:
         """
         manifests = command.manifests
         if manifests and not self._add_file(self._here + manifests[0]):
-            raise self._error(f"There is no file {manifests[0]!r} to copy")
+            message = f"There is no file {manifests[0]!r} to copy"
+            if os.path.lexists(os.path.join(self._directory, manifests[0])):
+                message += f": it is none, or outside of {self._top!r}"
+            raise self._error(message)
         for name in command.copies:
             path = self._inside(self._here + name)
             if path is None:
                 lack = f"it is no file or directory inside of {self._top!r}"
                 raise self._error(f"Could not copy {name!r}: {lack}")
-            if not self._add_file(self._here + name):
+            # Its own name, if that is one of the copy: it may be a symlink.
+            spelling = os.path.normpath(self._here + name)
+            if self._add_file(path if spelling.startswith("../") else spelling):
+                self._needed.add(path)
+            else:
                 self.add_tree(path)
         found = itertools.chain.from_iterable(
             glob.iglob(pattern, root_dir=self._directory) for pattern in command.beside
         )
         unread = [self._here + name for name in (*manifests, *found)]
         unread = list(filter(self._add_file, unread))
+        self._needed.update(self._inside(path) or path for path in unread)
         # Those of other packages in the environment's directory.
         names = {os.path.basename(name) for name in manifests}
         unread += (
@@ -473,7 +483,10 @@ class _Copy:
             reader = os.open(f"{self._top}/{path}", READ)
         except FileNotFoundError:
             return
-        except OSError:
+        except OSError as error:
+            if path in self._needed:
+                message = f"Could not copy {path!r} ({error.strerror})"
+                raise self._error(message) from error
             self._skipped.append(path)
             return
         try:

@@ -10,9 +10,10 @@ import datetime as dt
 from upgrade_state import EnvironmentState, checks
 from upgrade_state.cli._check import problem_of
 from upgrade_state.cli._output import err, for_each
-from upgrade_state.cli._parser import Parser
+from upgrade_state.cli._parser import Parser, Question
 from upgrade_state.cli._signals import ENDING, cancel_on_signals
 from upgrade_state.cli._targets import Target, UsageError, name_of
+from upgrade_state.cli._view import View
 
 EXAMPLE = "check --if-due --max-age 12h ~/src/shop"
 
@@ -54,6 +55,9 @@ def run(target: Target, max_age: dt.timedelta | None) -> int:
         if outcome.freshness is not None and not outcome.freshness.due:
             line = str(outcome.freshness)
         line = _EXPLANATIONS.get(outcome.state, line)
+        look = outcome.look
+        if outcome.state == "no-consent" and look and look.record:
+            line = View(look, Question(None, max_age)).why_manual or line
         err(f"{name_of(environment)}: {line}")
         return 0 if outcome.state in ("checked", "fresh", "just-checked") else 1
 
