@@ -31,7 +31,7 @@ ADVICE = {
     None: None,
 }
 QUESTION = "it asked a question: run it once yourself, and answer"
-LATE = f"{NETWORK}, or give it more time"
+LATE = f"{NETWORK}, or give it more time (--timeout)"
 
 # npm repeats the first request; the failure has another reason.
 RETRY = (

@@ -39,6 +39,7 @@ FAILURES = {
     f"printf 'Password: '; {HANG}": f"did not end within 2 s: Password:; {QUESTION}",
     f"echo Resolving; {HANG}": (
         f"did not end within 2 s: Resolving; {NETWORK}, or give it more time"
+        " (--timeout)"
     ),
     "echo \"error: unexpected argument '--upgrade' found\"; exit 2": (
         f"failed with exit status 2: error: unexpected argument '--upgrade' found;"

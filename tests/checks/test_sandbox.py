@@ -296,7 +296,7 @@ class TestFailures:
             changes={"MARK": environment.path},
         )
 
-        advice = "check the network and the proxy, or give it more time"
+        advice = "check the network and the proxy, or give it more time (--timeout)"
         assert f"'sh' did not end within 1 s; {advice}" == failure(command)
         assert set() == marked(mark)
 

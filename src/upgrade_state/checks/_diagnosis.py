@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 LENGTH: Final = _redact.MESSAGE_LENGTH - 100
 
 NO_NETWORK: Final = "check the network and the proxy"
+_MORE_TIME: Final = f"{NO_NETWORK}, or give it more time (--timeout)"
 _ANSWER: Final = "it asked a question: run it once yourself, and answer"
 _CREDENTIALS: Final = "if an index needs credentials, pass them with --env NAME"
 _COPY: Final = "if it needs a file that is not copied, name it with --copy PATH"
@@ -220,7 +221,7 @@ def advice(
     reason = _reason(lines)[0]
     if is_late:
         is_prompt = bool(reason) and reason[-1].endswith(_PROMPT)
-        return _ANSWER if is_prompt else f"{NO_NETWORK}, or give it more time"
+        return _ANSWER if is_prompt else _MORE_TIME
     text, words = "\n".join(lines), "\n".join(reason)
     for pattern, place, todo in (
         (_QUESTION, text, _ANSWER),
