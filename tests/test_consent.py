@@ -49,6 +49,7 @@ class TestConsent:
             ({"copy": ["\u65e5" * 167]}, ValueError),
             ({"copy": ["\x01" * 167]}, ValueError),
             ({"env": ["x"] * 251}, ValueError),
+            ({"env": ["TOKEN=secret"]}, ValueError),
         ],
     )
     def test_mistakes(self, fields, error):

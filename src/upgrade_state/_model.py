@@ -115,8 +115,9 @@ class Consent:
     Raises:
         TypeError: *copy* or *env* is one text, or contains something else.
         ValueError: *recipe* is empty or longer than 64 characters; an option is
-            empty or contains a NUL character; or all of them have more than 1000
-            characters in JSON, with quotes and a comma each.
+            empty or contains a NUL character; one of *env* contains ``=``; or all
+            of them have more than 1000 characters in JSON, with quotes and a comma
+            each.
     """
 
     recipe: str
@@ -126,6 +127,8 @@ class Consent:
     def __attrs_post_init__(self) -> None:
         if not _record.is_short_name(self.recipe):
             raise ValueError(f"not a recipe's name: {self.recipe!r}")
+        if any("=" in name for name in self.env):
+            raise ValueError("env takes the names of variables, without values")
         options = (*self.copy, *self.env)
         if not _record.are_options(_record.path_text(os.fsencode(o)) for o in options):
             limit = _record.OPTIONS_LENGTH

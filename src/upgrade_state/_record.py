@@ -327,7 +327,8 @@ def _is_digest(value: object) -> bool:
 def _is_consent(value: object) -> bool:
     if type(value) is not dict or not _fits(value, _CONSENT):
         return False
-    return are_options([*(value.get("copy") or ()), *(value.get("env") or ())])
+    copy, env = value.get("copy") or (), value.get("env") or ()
+    return are_options([*copy, *env]) and not any("=" in name for name in env)
 
 
 def _is_counts(value: object) -> bool:

@@ -242,11 +242,11 @@ class TestOptions:
         An option that another program has recorded may be refused.
         """
         with desk.environment.try_check() as guard:
-            guard.commit(b"x", consent=Consent("uv", env=["A=B"]), now=LONG_AGO)
+            guard.commit(b"x", consent=Consent("uv", env=["A*B"]), now=LONG_AGO)
 
         run("notify", "--check")
 
-        assert "A=B" in desk.ended()
+        assert "A*B" in desk.ended()
         assert 1 == desk.environment.look().information.failure.attempts
 
     def test_too_many(self, environment, shop, run, fake_uv):
