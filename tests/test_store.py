@@ -156,7 +156,7 @@ class TestCommit:
             Upgrade("a", "version", old=("1",), new=("2",), platform=f"p{n}" * 9)
             for n in range(1000)
         ]
-        copies = ["\udce9" * 80, "\u65e5" * 80, "x" * 40]
+        copies = ["\udce9" * 80, "\u65e5" * 80, "x" * 31]
         more = {"checker": "x" * 64, "consent": Consent("x" * 64, copies)}
         commit(shop, b"y" * 5_000_000, upgrades=rows, **more)
         fail(shop, OSError("\x1b" * 10**6))

@@ -160,7 +160,7 @@ def check(  # noqa: PLR0912, PLR0913 - the public door
     if checker is None and consent is not None:
         checker = consent.recipe
     guard = freshness = error = unrecorded = None
-    state: OutcomeState
+    state: OutcomeState = "failed"
     try:
         if cancellation is not None:
             cancellation.raise_if_cancelled()
@@ -199,7 +199,7 @@ def check(  # noqa: PLR0912, PLR0913 - the public door
     except Cancelled:
         state = "cancelled"
     except ResolverError as failure:
-        state, error = "failed", failure
+        error = failure
     return Outcome(state, error, freshness, None if guard is None else guard.look())
 
 

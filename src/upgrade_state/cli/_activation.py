@@ -96,7 +96,7 @@ def recipe_of(look: "Look") -> "Recipe | None":
     """
     Return the recipe that made the last check, for its lockfile; None: there is none.
     """
-    checker = look.record and look.record["checker"]
+    checker: str | None = look.record["checker"] if look.record else None
     if not checker:
         return None
     from upgrade_state import checks
