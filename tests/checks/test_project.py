@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bubblewrap import needs_sandbox
 from helpers import meanwhile, refuse_path
 from upgrade_state import StateStore, _lockfile
 from upgrade_state.checks import (
@@ -29,14 +30,6 @@ from upgrade_state.checks import (
 )
 from upgrade_state.checks._scratch import Scratch, scratch
 from upgrade_state.exceptions import ResolverError
-
-needs_sandbox = pytest.mark.skipif(
-    not shutil.which("bwrap")
-    or subprocess.run(
-        ["bwrap", "--ro-bind", "/", "/", "--unshare-pid", "true"], check=False
-    ).returncode,
-    reason="no bwrap here, or it may not make namespaces",
-)
 
 # Lists the files of the copy, with the targets of symlinks.
 LIST = """

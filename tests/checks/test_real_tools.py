@@ -10,26 +10,18 @@ import json
 import re
 import shutil
 import socket
-import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+from bubblewrap import needs_sandbox
 from by_hand import contents, index, output_of, use_tool
 from upgrade_state import Consent, StateStore, checks
 from upgrade_state.checks import _sandbox
 
 pytestmark = pytest.mark.network
-
-needs_sandbox = pytest.mark.skipif(
-    not shutil.which("bwrap")
-    or subprocess.run(
-        ["bwrap", "--ro-bind", "/", "/", "--unshare-pid", "true"], check=False
-    ).returncode,
-    reason="no bwrap here, or it may not make namespaces",
-)
 
 NETWORK = "check the network and the proxy"
 

@@ -5,7 +5,6 @@ A command in a sandbox changes nothing outside of its scratch directory.
 import contextlib
 import datetime as dt
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -15,16 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from bubblewrap import needs_sandbox
 from upgrade_state import Consent, checks
 from upgrade_state.checks import Command, _sandbox, recipe_named
 
-pytestmark = pytest.mark.skipif(
-    not shutil.which("bwrap")
-    or subprocess.run(
-        ["bwrap", "--ro-bind", "/", "/", "--unshare-pid", "true"], check=False
-    ).returncode,
-    reason="no bwrap here, or it may not make namespaces",
-)
+pytestmark = needs_sandbox
 
 OLD = b"old\n"
 

@@ -24,7 +24,7 @@ from ._diagnosis import advice, last_lines, last_words, one_line
 from ._environ import selected
 from ._project import Project
 from ._sandbox import is_hidden, refusal, sandboxed
-from ._scratch import copied_name, read_file, scratch, scratch_name
+from ._scratch import copied_name, is_inside, read_file, scratch, scratch_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -314,7 +314,7 @@ class Command(Program):
 
     def _run(self, place: Scratch, supervisor: Supervisor) -> Ended:
         cwd = os.path.normpath(os.path.join(place.path, self.start))
-        if not f"{cwd}/".startswith(f"{place.project}/"):
+        if not is_inside(cwd, place.project):
             message = f"{self.tool} starts outside of the project, in {self.start!r}"
             raise ResolverError(message, place.environment)
         env = self._env(place) | {"PWD": cwd}

@@ -27,7 +27,7 @@ from upgrade_state.exceptions import ResolverError
 from . import _git, _supervisor
 from ._cancellation import current_cancellation
 from ._containment import size
-from ._scratch import READ, read_file
+from ._scratch import READ, is_inside, read_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -142,7 +142,7 @@ class Project:
         self._copied: _Copy | None = None
         self._hints: Final[list[str]] = []
         # Of a home directory, and of installed packages, only what is named is of use.
-        self._is_whole = not _is_inside(_home(), directory) and not any(
+        self._is_whole = not is_inside(_home(), directory) and not any(
             os.path.exists(os.path.join(directory, name)) for name in _INSTALLED
         )
         top = _git.top_of(directory)
@@ -406,7 +406,7 @@ class _Copy:
         if not (os.path.isfile(there) or os.path.isdir(there)):
             return None
         real = os.path.realpath(there)
-        if not _is_inside(real, self._top):
+        if not is_inside(real, self._top):
             self._outside = self._outside or os.path.relpath(there, self._directory)
             return None
         below = os.path.relpath(real, self._top)
@@ -464,7 +464,7 @@ class _Copy:
         except OSError as error:
             raise self._changed(path) from error
         real = os.path.realpath(source)
-        if not _is_inside(real, self._top):
+        if not is_inside(real, self._top):
             self._skipped.append(path)
             return
         place = os.path.normpath(os.path.join(os.path.dirname(path), leads_to))
@@ -587,7 +587,7 @@ def _tracked_around(directory: str, top: str) -> list[str]:
     Raises:
         GitError: It is no repository of the environment's project.
     """
-    if _is_inside(_home(), top):
+    if is_inside(_home(), top):
         raise _git.GitError("the home directory is a repository")
     tracked = _tracked(top, _Budget())
     below = os.path.join(os.path.relpath(directory, top), "")
@@ -598,10 +598,6 @@ def _tracked_around(directory: str, top: str) -> list[str]:
 
 def _home() -> str:
     return os.path.realpath(os.path.expanduser("~"))
-
-
-def _is_inside(path: str, directory: str) -> bool:
-    return os.path.join(path, "").startswith(os.path.join(directory, ""))
 
 
 def _words(manifest: str) -> Iterator[str]:

@@ -107,7 +107,7 @@ class Scratch:
         """
         directory = self.above
         while directory != (directory := os.path.dirname(directory)):
-            if not _is_below(self.environment, directory):
+            if not is_inside(os.path.dirname(self.environment), directory):
                 paths = (os.path.join(directory, name) for name in names)
                 yield from filter(os.path.lexists, paths)
 
@@ -166,8 +166,11 @@ def copied_name(name: str) -> str:
     return normal
 
 
-def _is_below(path: str, directory: str) -> bool:
-    return path.startswith(os.path.join(directory, ""))
+def is_inside(path: str, directory: str) -> bool:
+    """
+    Return whether *path* is *directory*, or below it, by their spellings.
+    """
+    return os.path.join(path, "").startswith(os.path.join(directory, ""))
 
 
 def scratch_name() -> str:
