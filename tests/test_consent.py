@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -64,6 +65,16 @@ class TestConsent:
         Options count as in JSON, with quotes and a comma each.
         """
         assert Consent("x" * 64, ["\u65e5" * 83, "\udce9" * 82], ["x"])
+
+    def test_limit_without_json(self, monkeypatch):
+        """
+        They do so also in a Python without the C module of json.
+        """
+        monkeypatch.setitem(sys.modules, "_json", None)
+
+        assert Consent("uv", ["\u65e5" * 166])
+        with pytest.raises(ValueError, match="1000 characters"):
+            Consent("uv", ["\u65e5" * 167])
 
 
 class TestRecorded:

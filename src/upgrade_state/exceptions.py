@@ -90,5 +90,5 @@ class ResolverError(UpgradeStateError):
     ) -> None:
         super().__init__(message, path)
         self.output = output
-        self.summary = message if summary is None else summary
+        self.summary: str = message if summary is None else summary
         self.hint = hint
