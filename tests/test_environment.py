@@ -366,6 +366,7 @@ class TestArguments:
         look = checked.look()
         for name, ask in {
             "interval": checked.claim_notice,
+            "reminder": checked.claim_notice,
             "could_not_check": checked.claim_notice,
             "max_age": look.freshness,
             "older_than": checked.store.prune,
@@ -389,7 +390,7 @@ class TestArguments:
         """
         checked.claim_notice(now=NOON)
 
-        verdict = checked.look(now=NOON).verdict(interval=interval)
+        verdict = checked.look(now=NOON).verdict(interval=interval, reminder=interval)
         assert NOON + seconds * SECOND == verdict.until
 
     @pytest.mark.parametrize(
@@ -441,16 +442,20 @@ class TestArguments:
 class TestClaimNotice:
     def test_once_per_interval(self, checked):
         """
-        A notice is given once, and again after the interval. It changes only its time.
+        A notice is given once, and again after the interval.
+
+        It changes only its time and the digest of its upgrades.
         """
         before = known(checked)
         last = NOON + DAY + dt.timedelta(microseconds=999_999)
         moments = [NOON, NOON + HOUR, NOON + DAY - SECOND, last]
 
         assert [True, False, False, True] == [
-            bool(checked.claim_notice(now=moment)) for moment in moments
+            bool(checked.claim_notice(reminder=DAY, now=moment)) for moment in moments
         ]
-        assert attrs.evolve(before, last_notified=NOON + DAY) == known(checked)
+        notified = before.result.upgrades.digest
+        after = attrs.evolve(before, last_notified=NOON + DAY, notified=notified)
+        assert after == known(checked)
 
     @pytest.mark.parametrize("value", ["1", "true", "yes", "anything"])
     @pytest.mark.parametrize(

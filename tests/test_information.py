@@ -36,9 +36,8 @@ counts = st.integers(0, MAX_INTEGER)
 times = st.datetimes(dt.datetime(1000, 1, 1), dt.datetime(9999, 12, 31)).map(  # noqa: DTZ001
     lambda moment: f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 )
-files = st.fixed_dictionaries(
-    {"digest": st.binary(max_size=9).map(digest_of), "size": counts}
-)
+digests = st.binary(max_size=9).map(digest_of)
+files = st.fixed_dictionaries({"digest": digests, "size": counts})
 pairs = st.fixed_dictionaries({"version": counts, "rebuild": counts})
 results = st.fixed_dictionaries(
     {
@@ -58,7 +57,9 @@ failures = st.fixed_dictionaries(
     {"at": times, "attempts": counts, "message": texts},
     optional={"since": null_or(times)},
 )
-options = null_or(st.lists(names.filter(lambda text: "\0" not in text), max_size=2))
+options = null_or(
+    st.lists(names.filter(lambda text: not set("\0=") & set(text)), max_size=2)
+)
 consents = st.fixed_dictionaries(
     {"recipe": names, "directory": counts},
     optional={"file_system": null_or(names), "copy": options, "env": options},
@@ -71,6 +72,7 @@ records = st.fixed_dictionaries(
         "checker": null_or(names),
         "result": null_or(results),
         "last_notified": null_or(times),
+        "notified": null_or(digests),
         "snoozed_until": null_or(times),
         "failure": null_or(failures),
         "consent": null_or(consents),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers import HOUR, NOON, commit, put_odd, refuse_path
+from helpers import DAY, HOUR, NOON, ROWS, commit, put_odd, refuse_path
 from upgrade_state.exceptions import StateReadError
 
 
@@ -114,14 +114,49 @@ class TestCurrent:
         """
         Other bytes of any size, or no file, are a change; the same bytes are none.
         """
-        assert not checked.look().lockfile_changed
+        assert "checked" == checked.look().lockfile_state
         lockfile.unlink()
         if other is not None:
             lockfile.write_bytes(other)
 
         look = checked.look(now=NOON + HOUR)
-        assert look.lockfile_changed
+        assert "changed" == look.lockfile_state
         assert "lockfile-changed" == look.verdict().reason == look.freshness().reason
+
+    @pytest.mark.parametrize("new", [b"new", b"newer", b""])
+    def test_upgraded(self, shop, lockfile, new):
+        """
+        The lockfile that the upgrade leads to needs neither a notice nor a check.
+        """
+        commit(shop, new, upgrades=ROWS)
+        lockfile.write_bytes(new)
+
+        look = shop.look(now=NOON + HOUR)
+        assert "upgraded" == look.lockfile_state == look.verdict().reason
+        freshness = look.freshness()
+        assert ("fresh", NOON + DAY) == (freshness.reason, freshness.until)
+        assert "expired" == shop.look(now=NOON + DAY).freshness().reason
+        assert str(look.verdict()).endswith("is the one that the upgrade leads to")
+
+    @pytest.mark.parametrize("current", [b"old", b"new", b"odd"])
+    def test_read_once(self, checked, lockfile, monkeypatch, current):
+        """
+        A comparison with two lockfiles of one size reads the file once.
+        """
+        lockfile.write_bytes(current)
+        opened = []
+        real = os.open
+
+        def count(path, *args):
+            opened.append(path)
+            return real(path, *args)
+
+        monkeypatch.setattr(os, "open", count)
+        look = checked.look(now=NOON)
+        states = look.lockfile_state, look.verdict().reason, look.freshness().reason
+
+        assert all(states)
+        assert 1 == opened.count(str(lockfile))
 
     def test_symlink(self, checked, lockfile, tmp_path):
         """
@@ -130,7 +165,7 @@ class TestCurrent:
         lockfile.rename(tmp_path / "elsewhere")
         lockfile.symlink_to(tmp_path / "elsewhere")
 
-        assert not checked.look().lockfile_changed
+        assert "checked" == checked.look().lockfile_state
 
     @pytest.mark.parametrize("kind", ODD)
     def test_odd(self, checked, lockfile, kind):
@@ -139,7 +174,7 @@ class TestCurrent:
         """
         make_odd(lockfile, kind)
 
-        assert checked.look().lockfile_changed
+        assert "changed" == checked.look().lockfile_state
 
     def test_still_missing(self, shop, lockfile):
         """
@@ -147,20 +182,21 @@ class TestCurrent:
         """
         lockfile.unlink()
         commit(shop)
-        assert not shop.look().lockfile_changed
+        assert "checked" == shop.look().lockfile_state
+        assert "fresh" == shop.look(now=NOON).freshness().reason
         lockfile.touch()
 
-        assert shop.look().lockfile_changed
+        assert "changed" == shop.look().lockfile_state
 
     def test_given(self, checked, lockfile):
         """
         Given bytes count instead of the file.
         """
-        assert not checked.look(b"old").lockfile_changed
-        assert checked.look(b"other").lockfile_changed
+        assert "checked" == checked.look(b"old").lockfile_state
+        assert "changed" == checked.look(b"other").lockfile_state
         lockfile.write_bytes(b"other")
 
-        assert not checked.look(b"old").lockfile_changed
+        assert "checked" == checked.look(b"old").lockfile_state
 
     def test_no_lockfile(self, store, tmp_path):
         """
@@ -170,7 +206,7 @@ class TestCurrent:
         commit(environment, b"")
 
         look = environment.look(now=NOON)
-        assert not look.lockfile_changed
+        assert look.lockfile_state is None
         assert "fresh" == look.freshness().reason
 
     def test_looked_at_once(self, checked, lockfile):
@@ -178,10 +214,10 @@ class TestCurrent:
         A look that has read the lockfile keeps its answer.
         """
         look = checked.look(now=NOON)
-        assert not look.lockfile_changed
+        assert "checked" == look.lockfile_state
         lockfile.unlink()
 
-        assert not look.lockfile_changed
+        assert "checked" == look.lockfile_state
         assert ("fresh", True) == (look.freshness().reason, bool(look.verdict()))
 
     def test_other_size_is_not_read(self, checked, lockfile, monkeypatch):
@@ -192,7 +228,7 @@ class TestCurrent:
         look = checked.look(now=NOON)
         refuse_path(monkeypatch, "open", lockfile)
 
-        assert look.lockfile_changed
+        assert "changed" == look.lockfile_state
 
     @pytest.mark.parametrize("then", [b"older", b"", None])
     def test_changing(self, checked, lockfile, monkeypatch, then):
@@ -207,7 +243,7 @@ class TestCurrent:
 
         after_stat(monkeypatch, lockfile, change)
 
-        assert checked.look().lockfile_changed
+        assert "changed" == checked.look().lockfile_state
 
     def test_refused(self, checked, lockfile, monkeypatch):
         """
@@ -217,7 +253,7 @@ class TestCurrent:
         refuse_path(monkeypatch, "stat", lockfile)
         freshness, verdict = look.freshness(), look.verdict()
 
-        assert not look.lockfile_changed
+        assert look.lockfile_state is None
         assert look.missing is None
         assert ("unavailable", False) == (freshness.reason, freshness.due)
         for answer in (freshness, verdict):

@@ -74,9 +74,9 @@ class TestAnswers:
             look.missing,
             look.kept_lockfile("new"),
         )
-        assert (False, False, ()) == (
+        assert (False, None, ()) == (
             look.is_corrupt,
-            look.lockfile_changed,
+            look.lockfile_state,
             look.upgrades(),
         )
 
@@ -336,12 +336,12 @@ class TestOpens:
             (
                 """[
                     (look.verdict().reason, look.freshness().reason, look.summary(),
-                     look.missing, look.consent, look.lockfile_changed,
+                     look.missing, look.consent, look.lockfile_state,
                      look.kept_lockfile("new"), len(look.upgrades()))
                     for look in [shop.look()]
                 ]""",
                 """\
-[('told-recently', 'fresh', '1 version change', None, None, False, b'new', 1)]""",
+[('told-recently', 'fresh', '1 version change', None, None, 'checked', b'new', 1)]""",
             ),
         ],
         ids=["claim", "start", "looks", "look"],

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers import digest_of, text_of, write_record
+from helpers import digest_of, refuse_path, text_of, write_record
 from upgrade_state import Freshness, StateStore, Verdict
 from upgrade_state.exceptions import StateReadError
 
@@ -117,13 +117,11 @@ def verdict(desk):
     """
 
     def ask(
-        it, lockfile=b"old", *, now=NOW, interval=None, platform=None, limit=None
+        it, lockfile=b"old", *, now=NOW, interval=None, reminder=None, **more
     ) -> Verdict:
-        v = look(desk, it, lockfile, now).verdict(
-            interval=duration(interval),
-            platform=platform,
-            could_not_check=duration(limit),
-        )
+        options = {"interval": duration(interval), "reminder": duration(reminder)}
+        options["could_not_check"] = duration(more.pop("limit", None))
+        v = look(desk, it, lockfile, now).verdict(**options, **more)
         assert str(v).startswith(f"{v.reason}: ")
         assert f"<Verdict {v}>" == repr(v)
         assert bool(v) == bool(v.message)
@@ -336,6 +334,52 @@ class TestVerdict:
         """
         assert verdict(record(last_notified=ago(age)), interval=interval)
 
+    @pytest.mark.parametrize(
+        ("interval", "reminder", "same", "other"),
+        [
+            (None, None, WEEK, DAY),
+            (HOUR, None, WEEK, HOUR),
+            (None, HOUR, DAY, DAY),  # a reminder is a notice: the interval holds
+            (None, 0, DAY, DAY),
+            (2 * WEEK, None, 2 * WEEK, 2 * WEEK),
+            (0, None, 0, 0),
+            (0, HOUR, HOUR, 0),
+            (0, 0, 0, 0),
+        ],
+    )
+    @pytest.mark.parametrize("found", [result(version=1), opaque(NEW)])
+    def test_reminder(self, verdict, interval, reminder, same, other, found):
+        """
+        The same upgrades are announced once per *reminder*, others per *interval*.
+
+        An opaque format has no list: its new lockfile counts.
+        """
+        subject = (found["upgrades"] if found["counts"] else found["new_lockfile"])[
+            "digest"
+        ]
+        found = found | {"upgrades": found["counts"] and found["upgrades"]}
+        options = {"interval": interval, "reminder": reminder}
+        for notified, pause in (
+            (subject, same),
+            (digest_of(b"others"), other),
+            (None, other),  # by a writer that does not record it
+        ):
+            it = record(result=found, last_notified=ago(0), notified=notified)
+            assert verdict(it, now=NOW + pause, **options)
+            if pause:
+                v = verdict(it, UNREAD, now=NOW + pause - 1, **options)
+                assert ("told-recently", moment(NOW + pause)) == (v.reason, v.until)
+
+    def test_reminder_and_clock(self, verdict):
+        """
+        A notice from the future was long ago, of the same upgrades as well.
+        """
+        it = record(last_notified=ago(-301), notified=OLD["digest"])
+        assert verdict(it)
+        it["last_notified"] = ago(-300)
+
+        assert moment(NOW + 300 + WEEK) == verdict(it, UNREAD).until
+
     def test_no_end(self, verdict):
         """
         A notice that is due after the year 9999 has no time.
@@ -353,6 +397,23 @@ class TestVerdict:
 
         assert ("lockfile-changed", "") == (v.reason, v.message)
         assert "1 version change" == v.summary
+
+    @pytest.mark.parametrize("found", [result(version=1), opaque(NEW)])
+    def test_upgraded(self, verdict, found):
+        """
+        Upgrades that were made are not announced.
+        """
+        v = verdict(record(result=found), b"new")
+
+        assert ("upgraded", "", None) == (v.reason, v.message, v.until)
+
+    def test_same_lockfile(self, verdict):
+        """
+        If the upgrade leads to the lockfile that was checked, none has been made.
+        """
+        it = record(result=result(version=1) | {"new_lockfile": OLD})
+
+        assert "notify" == verdict(it).reason
 
     @pytest.mark.parametrize(
         ("platform", "counts"),
@@ -426,6 +487,72 @@ class TestVerdict:
             assert "unavailable: Could not read the file (no): '/a'" == str(a)
             assert error is a.error
             assert "too many open files?" in str(answer("unavailable"))
+
+
+class TestReasons:
+    @pytest.fixture
+    def reasons(self, desk):
+        """
+        Return the reasons of a look; the first is that of its verdict.
+        """
+
+        def ask(it, lockfile=b"old", *, limit=None):
+            read = look(desk, it, lockfile, NOW)
+            answers = read.reasons(could_not_check=duration(limit))
+            (verdict,) = {str(read.verdict(could_not_check=duration(limit)))}
+            assert verdict == str(answers[0])
+            return [answer.reason for answer in answers]
+
+        return ask
+
+    def test_order(self, reasons, monkeypatch):
+        """
+        Every reason for silence is listed, in the order of the verdict.
+        """
+        it = record(result=result(), snoozed_until=ago(-1), last_notified=ago(1))
+        silences = ["no-upgrades", "snoozed", "told-recently"]
+
+        assert [*silences, "lockfile-changed"] == reasons(it, b"other")
+        assert [*silences, "upgraded"] == reasons(it, b"new")
+        assert silences == reasons(it)
+        assert [*silences, "unavailable"] == reasons(it, UNREAD)
+        assert ["nothing-known", *silences[1:]] == reasons(it | {"result": None})
+        monkeypatch.setenv("CI", "1")
+        assert ["switched-off", *silences] == reasons(it)
+        assert ["switched-off"] == reasons(record())
+        assert ["switched-off", "nothing-known"] == reasons(None)
+
+    def test_notice(self, reasons):
+        """
+        The notice is alone, and it is none if anything silences it.
+        """
+        assert ["notify"] == reasons(record())
+        assert ["cannot-check"] == reasons(failing(), UNREAD, limit=WEEK)
+        it = failing(snoozed_until=ago(-1), result=None)
+
+        assert ["snoozed"] == reasons(it, UNREAD, limit=WEEK)
+
+    def test_unreadable(self, desk):
+        """
+        A record that cannot be read is the only reason.
+        """
+        with pytest.MonkeyPatch.context() as patch:
+            refuse_path(patch, "lstat", os.path.dirname(desk.record_path))
+            (answer,) = desk.look().reasons()
+
+        assert ("unavailable", False) == (answer.reason, bool(answer))
+        with pytest.raises(ValueError, match="reminder"):
+            desk.look().reasons(reminder=-dt.timedelta(1))
+
+    @pytest.mark.parametrize("name", ["verdict", "reasons"])
+    def test_arguments(self, desk, name):
+        """
+        Both take the same arguments.
+        """
+        day = dt.timedelta(1)
+        ask = getattr(look(desk, record(), b"old", NOW), name)
+
+        assert ask(interval=day, reminder=day, platform="x", could_not_check=day)
 
 
 class TestCannotCheck:
@@ -511,6 +638,7 @@ class TestCannotCheck:
             ({"snoozed_until": ago(-1)}, "snoozed"),
             ({"last_notified": ago(DAY - 1)}, "told-recently"),
             ({"result": result(), "last_notified": ago(0)}, "told-recently"),
+            ({"last_notified": ago(0), "notified": OLD["digest"]}, "told-recently"),
         ],
     )
     def test_silenced(self, troubled, fields, reason):
@@ -520,6 +648,15 @@ class TestCannotCheck:
         v = troubled(failing(**({"result": None} | fields)))
 
         assert (reason, "") == (v.reason, v.message)
+
+    def test_interval_only(self, troubled):
+        """
+        A notice of the same upgrades delays it by the interval, not by the reminder.
+        """
+        it = failing(last_notified=ago(DAY), notified=OLD["digest"])
+
+        assert "told-recently" == troubled(it, limit=None).reason
+        assert "cannot-check" == troubled(it).reason
 
     @pytest.mark.parametrize(
         ("last", "more", "told", "limit", "reason"),

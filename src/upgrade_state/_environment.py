@@ -303,6 +303,7 @@ class EnvironmentState:
         lockfile: "bytes | None" = None,
         *,
         interval: "dt.timedelta | None" = None,
+        reminder: "dt.timedelta | None" = None,
         platform: "str | None" = None,
         could_not_check: "dt.timedelta | None" = None,
         now: "dt.datetime | None" = None,
@@ -312,8 +313,9 @@ class EnvironmentState:
 
         The claim is recorded, and on disk, before it is granted: of any number
         of concurrent activations at most one is granted per *interval*, and a
-        crash in between costs one notice, never a repeat. A running check does
-        not delay it. A silent answer takes no lock and writes nothing.
+        crash in between costs one notice, never a repeat. The same upgrades are
+        announced once per *reminder*. A running check does not delay a claim. A
+        silent answer takes no lock and writes nothing.
 
         Args:
             lockfile: The content of the current lockfile. None: read the file
@@ -321,6 +323,10 @@ class EnvironmentState:
 
             interval: Minimum time between two notices. None: a day. Zero: every
                 activation speaks.
+
+            reminder: Minimum time between two notices of the same upgrades, if
+                longer than *interval*. None: a week, or zero if *interval* is
+                zero. Zero: *interval* decides alone.
 
             platform: Count the upgrades for this platform, in the lockfile
                 format's own word. None: for all platforms.
@@ -339,12 +345,13 @@ class EnvironmentState:
 
         Raises:
             TypeError: *lockfile* is not bytes.
-            ValueError: *interval* or *could_not_check* is negative or no
-                timedelta, or *now* has no time zone.
+            ValueError: A duration is negative or no timedelta, or *now* has no
+                time zone.
         """
         look = self.look(lockfile, now=now)
         try:
-            question = _look.question_of(self, interval, platform, could_not_check)
+            options = interval, reminder, platform, could_not_check
+            question = _look.question_of(self, *options)
         except Exception as error:
             return _policy.Verdict("unavailable", error=_look.carried(error))
         return self._claim(look, question)

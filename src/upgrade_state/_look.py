@@ -13,13 +13,13 @@ from upgrade_state import _policy
 TYPE_CHECKING = False  # typing takes longer to load than this whole module
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Any, Final, Literal, TypeVar
 
     from upgrade_state import _lockfile
     from upgrade_state._environment import EnvironmentState
     from upgrade_state._model import Consent, UpgradeInformation
-    from upgrade_state._policy import Freshness, Verdict
+    from upgrade_state._policy import Freshness, LockfileState, Verdict
     from upgrade_state._record import Record
     from upgrade_state.exceptions import UpgradeStateError
     from upgrade_state.lockfiles import Upgrade
@@ -149,25 +149,28 @@ class Look:
             return None
 
     @property
-    def lockfile_changed(self) -> bool:
+    def lockfile_state(self) -> "LockfileState | None":
         """
-        Whether the lockfile is another one than that of the last check.
+        How the current lockfile compares with the last check.
 
-        False if there is no result, and if the lockfile cannot be read.
+        ``checked``: it is the one that was checked; ``upgraded``: the one that the
+        upgrade leads to; ``changed``: another one, or it was removed. None if there
+        is no result or no lockfile name, or if it cannot be read.
         """
         result = self.record and self.record["result"]
         if not result or self.environment.lockfile_name is None:
-            return False
+            return None
         try:
-            return not self._matches(result["old_lockfile"])
+            return _policy.lockfile_state(result, self._matches)
         except Exception as error:
             carried(error)
-            return False
+            return None
 
     def verdict(
         self,
         *,
         interval: "dt.timedelta | None" = None,
+        reminder: "dt.timedelta | None" = None,
         platform: "str | None" = None,
         could_not_check: "dt.timedelta | None" = None,
     ) -> "Verdict":
@@ -177,22 +180,41 @@ class Look:
         The arguments, answers and errors are the same. A caller that speaks on
         this answer may repeat the notice of another process.
         """
-        try:
-            question = question_of(
-                self.environment, interval, platform, could_not_check
-            )
-        except Exception as error:
-            return _policy.Verdict("unavailable", error=carried(error))
-        return self._verdict(question)
+        options = interval, reminder, platform, could_not_check
+        return next(self._reasons(lambda: question_of(self.environment, *options)))
+
+    def reasons(
+        self,
+        *,
+        interval: "dt.timedelta | None" = None,
+        reminder: "dt.timedelta | None" = None,
+        platform: "str | None" = None,
+        could_not_check: "dt.timedelta | None" = None,
+    ) -> "tuple[Verdict, ...]":
+        """
+        Return every reason for silence that holds now, the verdict first.
+
+        The arguments and errors are those of `EnvironmentState.claim_notice`.
+
+        Returns:
+            Silent verdicts, in the order in which they decide; the verdict that
+            the caller should speak, alone, if none of them holds.
+        """
+        options = interval, reminder, platform, could_not_check
+        return tuple(self._reasons(lambda: question_of(self.environment, *options)))
 
     def _verdict(self, question: "_policy.Question") -> "Verdict":
+        return next(self._reasons(lambda: question))
+
+    def _reasons(self, ask: "Callable[[], _policy.Question]") -> "Iterator[Verdict]":
         try:
+            question = ask()
             self._refuse_unread()
-            return _policy.verdict(
+            yield from _policy.reasons(
                 self.record, question, matches=self._matches, now=self._now
             )
         except Exception as error:
-            return _policy.Verdict("unavailable", error=carried(error))
+            yield _policy.Verdict("unavailable", error=carried(error))
 
     def freshness(self, *, max_age: "dt.timedelta | None" = None) -> "Freshness":
         """
@@ -314,6 +336,7 @@ def carried(error: Exception) -> "UpgradeStateError | None":
 def question_of(
     environment: "EnvironmentState",
     interval: "dt.timedelta | None",
+    reminder: "dt.timedelta | None",
     platform: "str | None",
     could_not_check: "dt.timedelta | None",
 ) -> "_policy.Question":
@@ -325,6 +348,7 @@ def question_of(
     """
     return _policy.Question(
         interval=whole_seconds(interval, _policy.DAY, "interval"),
+        reminder=whole_seconds(reminder, None, "reminder"),
         platform=platform,
         could_not_check=whole_seconds(could_not_check, None, "could_not_check"),
         switch=switch(),

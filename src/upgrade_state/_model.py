@@ -158,6 +158,10 @@ class UpgradeInformation:
 
         last_notified: Time of the last notice; None: none was given.
 
+        notified: Digest of the upgrades that the last notice about upgrades was
+            about: of their list or, for an opaque format, of the new lockfile.
+            None: none was given, or it is unknown.
+
         snoozed_until: No notice is given before this time; None: not snoozed.
 
         failure: The failure of the last check; None: it did not fail.
@@ -176,6 +180,7 @@ class UpgradeInformation:
     checker: str | None = None
     result: UpgradeResult | None = None
     last_notified: dt.datetime | None = None
+    notified: str | None = None
     snoozed_until: dt.datetime | None = None
     failure: CheckFailure | None = None
     consent: Consent | None = None

@@ -13,7 +13,7 @@ from upgrade_state import _record
 TYPE_CHECKING = False  # typing takes longer to load than this whole module
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Any, Final, Literal, NoReturn, TypeAlias
 
     from upgrade_state._record import Record
@@ -36,12 +36,14 @@ if TYPE_CHECKING:
         "no-upgrades",
         "snoozed",
         "told-recently",
+        "cannot-check",
+        "upgraded",
         "lockfile-changed",
         "busy",
         "notify",
-        "cannot-check",
         "unavailable",
     ]
+    LockfileState: TypeAlias = Literal["checked", "upgraded", "changed"]
     Matches: TypeAlias = Callable[[Mapping[str, Any] | None], bool]
 
 DAY = 86_400
@@ -261,6 +263,9 @@ class Question:
     Attributes:
         interval: Minimum number of seconds between two notices. Zero: none.
 
+        reminder: The same between two notices of the same upgrades, so at least
+            *interval*. None for the argument: a week, or zero if *interval* is zero.
+
         platform: The platform whose upgrades count; None: all platforms.
 
         could_not_check: For how many seconds checks must have failed before the
@@ -271,18 +276,29 @@ class Question:
         directory: The environment's directory; the notice names it.
     """
 
-    __slots__ = ("could_not_check", "directory", "interval", "platform", "switch")
+    __slots__ = (
+        "could_not_check",
+        "directory",
+        "interval",
+        "platform",
+        "reminder",
+        "switch",
+    )
 
     def __init__(
         self,
         *,
         interval: int = DAY,
+        reminder: "int | None" = None,
         platform: "str | None" = None,
         could_not_check: "int | None" = None,
         switch: "str | None" = None,
         directory: str = "",
     ) -> None:
+        if reminder is None:
+            reminder = WEEK if interval else 0
         self.interval: Final = interval
+        self.reminder: Final = max(interval, reminder)
         self.platform: Final = platform
         self.could_not_check: Final = could_not_check
         self.switch: Final = switch
@@ -298,8 +314,7 @@ def freshness(
     Args:
         record: The state of the environment; None: nothing is known.
 
-        matches: Returns whether the current lockfile is a recorded one. Called
-            last and at most once.
+        matches: Returns whether the current lockfile is a recorded one. Called last.
 
         max_age: How many seconds a check is good for. Zero: not at all.
 
@@ -319,50 +334,86 @@ def freshness(
         return Freshness("never-checked", due=True)
     if is_over(last_checked, max_age, now):
         return Freshness("expired", due=True)
-    if matches(result["old_lockfile"]):
+    if lockfile_state(result, matches) != "changed":
         return Freshness("fresh", since=last_checked, after=max_age)
     if not is_over(last_checked, _PAUSE, now):
         return Freshness("just-checked", since=last_checked, after=min(_PAUSE, max_age))
     return Freshness("lockfile-changed", due=True)
 
 
+def lockfile_state(result: "Mapping[str, Any]", matches: "Matches") -> "LockfileState":
+    """
+    Compare the current lockfile with both lockfiles of a *result*.
+
+    Returns:
+        ``checked``: it is the one that was checked; ``upgraded``: the one that the
+        upgrade leads to; ``changed``: another one.
+    """
+    if matches(result["old_lockfile"]):
+        return "checked"
+    return "upgraded" if matches(result["new_lockfile"]) else "changed"
+
+
 def verdict(
     record: "Record | None", question: "Question", *, matches: "Matches", now: int
 ) -> "Verdict":
     """
-    Decide whether the user should be notified now.
+    Decide whether the user should be notified now: the first of `reasons`.
+    """
+    return next(reasons(record, question, matches=matches, now=now))
+
+
+def reasons(
+    record: "Record | None", question: "Question", *, matches: "Matches", now: int
+) -> "Iterator[Verdict]":
+    """
+    Stream every reason for silence; the notice alone if there is none.
+
+    Nothing is decided before the caller asks for it.
 
     Args:
         record: The state of the environment; None: nothing is known.
 
         question: The circumstances and wishes of the caller.
 
-        matches: Returns whether the current lockfile is a recorded one. Called
-            last and at most once.
+        matches: Returns whether the current lockfile is a recorded one. Called last.
 
         now: Seconds since the epoch.
     """
-    if question.switch is not None:
-        return Verdict("switched-off", switch=question.switch)
+    silent = question.switch is not None
+    if silent:
+        yield Verdict("switched-off", switch=question.switch)
+    if record is None:
+        yield Verdict("nothing-known")
+        return
     failure = None
-    if question.could_not_check is not None and record is not None:
+    if question.could_not_check is not None:
         failure = _failure_to_report(record, question.could_not_check, now)
-    if record is None or (record["result"] is None and failure is None):
-        return Verdict("nothing-known")
     result, snoozed_until = record["result"], record["snoozed_until"]
     last_notified, directory = record["last_notified"], question.directory
     found = found_in(result, question.platform)
     if found == _NOTHING and failure is None:
-        return Verdict("no-upgrades", directory=directory)
+        silent = True
+        reason: VerdictReason = "nothing-known" if result is None else "no-upgrades"
+        yield Verdict(reason, directory=directory)
     # The user asked for this time: a clock that was set back does not change it.
     if snoozed_until is not None and _record.text_of(now) < snoozed_until:
-        return Verdict("snoozed", found, directory=directory, since=snoozed_until)
-    if last_notified is not None and not is_over(last_notified, question.interval, now):
-        return told_recently(found, question, last_notified)
-    reason: VerdictReason = "cannot-check"
+        silent = True
+        yield Verdict("snoozed", found, directory=directory, since=snoozed_until)
+    if last_notified is not None:
+        after = pause(record, question, of_failures=failure is not None)
+        if not is_over(last_notified, after, now):
+            silent = True
+            yield told_recently(found, question, last_notified, after)
     if failure is None and result is not None:
-        reason = "notify" if matches(result["old_lockfile"]) else "lockfile-changed"
-    return Verdict(reason, found, directory=directory, failure=failure)
+        state = lockfile_state(result, matches)
+        if state != "checked":
+            silent = True
+            reason = "upgraded" if state == "upgraded" else "lockfile-changed"
+            yield Verdict(reason, found, directory=directory)
+    if not silent:
+        reason = "notify" if failure is None else "cannot-check"
+        yield Verdict(reason, found, directory=directory, failure=failure)
 
 
 def _failure_to_report(
@@ -397,18 +448,41 @@ def failed_for(failure: "Mapping[str, Any]") -> int:
 
 
 def told_recently(
-    found: "tuple[int, int, bool]", question: "Question", last_notified: str
+    found: "tuple[int, int, bool]", question: "Question", last_notified: str, after: int
 ) -> "Verdict":
     """
     Return the verdict that the user was notified at *last_notified*.
+
+    Args:
+        after: The number of seconds until the next notice.
     """
     return Verdict(
         "told-recently",
         found,
         directory=question.directory,
         since=last_notified,
-        after=question.interval,
+        after=after,
     )
+
+
+def pause(record: "Record", question: "Question", *, of_failures: bool) -> int:
+    """
+    Return the seconds between the last notice and one about failures or upgrades.
+    """
+    result = record["result"]
+    if of_failures or result is None or record["notified"] != subject_of(result):
+        return question.interval
+    return question.reminder
+
+
+def subject_of(result: "Mapping[str, Any]") -> str:
+    """
+    Return the digest of the upgrades that a notice is about.
+
+    It is that of their list or, for an opaque format, of the new lockfile.
+    """
+    file: Mapping[str, str] = result["upgrades"] or result["new_lockfile"]
+    return file["digest"]
 
 
 def found_in(

@@ -373,6 +373,7 @@ _RECORD = {
     "checker": (None, is_short_name),
     "result": (None, _RESULT),
     "last_notified": (None, is_time),
+    "notified": (None, _is_digest),
     "snoozed_until": (None, is_time),
     "failure": (None, _FAILURE),
     "consent": (None, _is_consent),

@@ -27,7 +27,8 @@ other operation without a record answers that nothing is known, and writes nothi
     check commit    last_checked, checker, result, generation, failure (null);
                     consent only if the user ran a recipe on purpose
     check failure   failure
-    claim           last_notified; failure_notified if the notice is about failures
+    claim           last_notified, and notified; failure_notified instead of
+                    notified if the notice is about failures
     snooze          snoozed_until
     expire          last_checked (null), failure (null)
     withdraw        consent (null)
@@ -196,14 +197,19 @@ def claim(
             return _policy.Verdict("busy", _counts_of(verdict))
         if not verdict or record is None:
             return verdict
+        of_failures = verdict.reason == "cannot-check"
         last_notified = _notified_since(record_seen or {}, record)
         if last_notified is not None:
             counts = _counts_of(verdict)
-            return _policy.told_recently(counts, question, last_notified)
-        fields = ["last_notified"]
-        if verdict.reason == "cannot-check":
-            fields.append("failure_notified")
-        _replace(entry, record, dict.fromkeys(fields, _record.text_of(now)))
+            after = _policy.pause(record, question, of_failures=of_failures)
+            return _policy.told_recently(counts, question, last_notified, after)
+        at = _record.text_of(now)
+        field, value = (
+            ("failure_notified", at)
+            if of_failures
+            else ("notified", _policy.subject_of(record["result"]))
+        )
+        _replace(entry, record, {"last_notified": at, field: value})
     finally:
         _locks.release(lock)
     _files.sync_directory(entry.files.root)

@@ -213,7 +213,7 @@ def _repeated(consent: Consent, look: Look) -> tuple[Resolver, str | None]:
     """
     recipe, environment = recipe_named(consent.recipe), look.environment
     # The user may have named the recipe for the lockfile of the last check.
-    if look.lockfile_changed:
+    if look.lockfile_state == "changed":
         place = environment.path or "", environment.lockfile_name or ""
         problem = recipe.obstacle(*place)
         if not recipe.may_be_for(*place):

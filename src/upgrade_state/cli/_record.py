@@ -47,6 +47,6 @@ def run(target: Target, *, old: str, new: str, format: str | None) -> int:  # no
     if not is_stored:
         err(f"{name}: {OVERTAKEN}")
         return 1
-    if environment.look().lockfile_changed:
+    if environment.look().lockfile_state == "changed":
         err(f"{name}: its lockfile is another one than {old}")
     return 0

@@ -35,6 +35,7 @@ _FIELDS: Final = (
     "last_checked",
     "result",
     "last_notified",
+    "notified",
     "snoozed_until",
     "failure",
     "consent",
@@ -83,7 +84,12 @@ class View:
         """
         if self.gone or self.is_elsewhere:
             return self.gone or "its directory is another one now"
-        return "its lockfile has changed since" if self.look.lockfile_changed else None
+        state = self.look.lockfile_state or "checked"
+        return {
+            "checked": None,
+            "upgraded": "it was upgraded since",
+            "changed": "its lockfile has changed since",
+        }[state]
 
     @property
     def is_elsewhere(self) -> bool:
