@@ -39,6 +39,7 @@ LONG_AGO = dt.datetime(2001, 1, 1, tzinfo=dt.UTC)
 
 # One row for a check of a lockfile that no format is known for.
 ROWS = (Upgrade("x", "version"),)
+MORE_ROWS = (*ROWS, Upgrade("y", "version"))
 
 # Larger than any file that is read.
 LARGE = 1 << 30

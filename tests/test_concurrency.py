@@ -14,6 +14,8 @@ import pytest
 from helpers import (
     NOON,
     ROWS,
+    SECOND,
+    WEEK,
     commit,
     fail,
     holding,
@@ -141,6 +143,17 @@ class TestClaim:
 
         assert 1 == reasons["notify"]
         assert {"notify", "busy", "told-recently"} >= reasons.keys()
+
+    @pytest.mark.parametrize(("age", "count"), [(WEEK, 1), (WEEK - SECOND, 0)])
+    def test_one_reminds(self, checked, place, age, count):
+        """
+        Exactly one of 50 gives a reminder, once it is due.
+        """
+        assert checked.claim_notice(now=NOON - age)
+
+        reasons = Counter(run_at_once(50, "claim", *place))
+
+        assert count == reasons["notify"]
 
     @pytest.mark.parametrize("share", [1, 2])
     def test_one_reports_failures(self, failing, place, share):

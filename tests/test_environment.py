@@ -22,13 +22,19 @@ from hypothesis import strategies as st
 from helpers import (
     DAY,
     HOUR,
+    MORE_ROWS,
     NOON,
+    ROWS,
     SECOND,
+    WEEK,
     commit,
     fail,
+    read_record,
     refuse,
     root_of,
     run_python,
+    text_of,
+    write_record,
 )
 from upgrade_state import StateStore
 from upgrade_state.exceptions import StateReadError
@@ -456,6 +462,57 @@ class TestClaimNotice:
         notified = before.result.upgrades.digest
         after = attrs.evolve(before, last_notified=NOON + DAY, notified=notified)
         assert after == known(checked)
+
+    def test_other_upgrades(self, checked):
+        """
+        A check that finds the same changes nothing; one that finds others does.
+
+        Others are announced after the interval, an earlier list included.
+        """
+        seen = []
+        for days, found in enumerate([b"new"] * 8 + [b"newer", b"new", b"new"]):
+            at = NOON + days * DAY
+            rows = ROWS if found == b"new" else MORE_ROWS
+            commit(checked, found, upgrades=rows, now=at)
+            reasons = [
+                checked.claim_notice(now=at + hours * HOUR).reason for hours in (0, 1)
+            ]
+            assert "told-recently" == reasons[1]
+            seen.append(reasons[0] == "notify")
+
+        assert [0, 7, 8, 9] == [day for day, spoken in enumerate(seen) if spoken]
+
+    def test_other_upgrades_meanwhile(self, checked):
+        """
+        Others that are found within the interval wait for its end.
+        """
+        checked.claim_notice(now=NOON)
+        commit(checked, b"newer", upgrades=MORE_ROWS, now=NOON + HOUR)
+
+        verdict = checked.claim_notice(now=NOON + 2 * HOUR)
+        assert ("told-recently", NOON + DAY) == (verdict.reason, verdict.until)
+        assert "2 version changes" == checked.claim_notice(now=NOON + DAY).summary
+
+    def test_clock_set_back(self, checked):
+        """
+        A clock that was set back costs one more notice of the same upgrades.
+        """
+        moments = [NOON + 30 * DAY, NOON, NOON + DAY, NOON + WEEK]
+
+        assert [True, True, False, True] == [
+            bool(checked.claim_notice(now=moment)) for moment in moments
+        ]
+
+    def test_unknown_subject(self, checked):
+        """
+        A notice of a writer that does not record its upgrades counts for the interval.
+        """
+        record = read_record(checked) | {"last_notified": text_of(NOON)}
+        del record["notified"]
+        write_record(checked, record)
+
+        assert not checked.claim_notice(now=NOON + DAY - SECOND)
+        assert checked.claim_notice(now=NOON + DAY)
 
     @pytest.mark.parametrize("value", ["1", "true", "yes", "anything"])
     @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ Random histories of checks, notices and snoozes, against a model of a few lines.
 import datetime as dt
 import itertools
 import tempfile
+from collections import Counter
 from pathlib import Path
 from unittest import mock
 
@@ -40,6 +41,8 @@ def moment(seconds):
 class History(RuleBasedStateMachine):
     """
     The notices to a user: at most one a day, and one of failures a week.
+
+    Unless they are of failures, those that repeat the last one are a week apart.
     """
 
     @initialize()
@@ -58,8 +61,9 @@ class History(RuleBasedStateMachine):
         self.snoozed = 0
         self.told = []
         self.told_of_failures = []
+        self.announced = None  # what was found, at the last notice of upgrades
 
-    @rule(new=st.sampled_from([1, 2]), after=times)
+    @rule(new=st.sampled_from([1, 2, 3]), after=times)
     def check(self, new, after):
         self.now += after
         with self.shop.try_check() as guard:
@@ -78,12 +82,12 @@ class History(RuleBasedStateMachine):
             raise OSError("no route to host")
         self.failures.append(self.now)
 
-    @rule(wish=st.sampled_from(["upgrade", "go back", "snooze", "wake", "forget"]))
+    @rule(wish=st.sampled_from([1, 2, 3, "snooze", "wake", "forget"]))
     def wish(self, wish):
         if wish == "forget":
             self.forget()
-        elif wish in ("upgrade", "go back"):
-            self.upgrade(1 + (wish == "upgrade"))
+        elif wish in (1, 2, 3):
+            self.upgrade(wish)
         else:
             self.snooze(WEEK * (wish == "snooze"))
 
@@ -99,7 +103,7 @@ class History(RuleBasedStateMachine):
     def forget(self):
         assert self.shop.forget()
         self.found, self.failures, self.snoozed = None, [], 0
-        self.told, self.told_of_failures = [], []
+        self.told, self.told_of_failures, self.announced = [], [], None
 
     @rule(after=times, again=st.booleans())
     def enter(self, after, again):
@@ -116,6 +120,8 @@ class History(RuleBasedStateMachine):
         assert self._expected() == verdict.reason
         if verdict:
             self.told.append(self.now)
+        if verdict.reason == "notify":
+            self.announced = self.found
         if verdict.reason == "cannot-check":
             self.told_of_failures.append(self.now)
 
@@ -128,11 +134,13 @@ class History(RuleBasedStateMachine):
             return "no-upgrades"
         if self.now < self.snoozed:
             return "snoozed"
-        if self.told and self.now - self.told[-1] < DAY:
+        pause = DAY if is_news or self.found != self.announced else WEEK
+        if self.told and self.now - self.told[-1] < pause:
             return "told-recently"
         if is_news:
             return "cannot-check"
-        return "notify" if old == self.version else "lockfile-changed"
+        states = {new: "upgraded", old: "notify"}
+        return states.get(self.version, "lockfile-changed")
 
     def _has_news_of_failures(self):
         if not self.failures or self.failures[-1] - self.failures[0] < WEEK:
@@ -156,3 +164,57 @@ TestHistory.settings = settings(
     stateful_step_count=40,
     suppress_health_check=list(HealthCheck),
 )
+
+
+MORE = """
+[[package]]
+name = "package-{}"
+version = "{}"
+source = {{ registry = "https://index.example/simple" }}
+"""
+
+
+class TestYear:
+    @pytest.fixture
+    def shop(self, store, tmp_path):
+        shop = store.environment(tmp_path, "uv.lock")
+        (tmp_path / "uv.lock").write_bytes(self.lock([1] * 12))
+        return shop
+
+    def lock(self, versions):
+        rows = [MORE.format(n, version) for n, version in enumerate(versions)]
+        return (LOCK.format(1) + "".join(rows)).encode()
+
+    def enter(self, shop, now):
+        """
+        Enter the directory; return the kind of the notice.
+        """
+        before = shop.look().information.notified
+        if not shop.claim_notice(now=now):
+            return "silent"
+        is_same = before == shop.look().information.notified
+        return "reminder" if is_same else "first notice"
+
+    def test_notices(self, shop):
+        """
+        Upgrades that are never made are announced once each, then once a week.
+
+        One is there from the first day, and another one comes with each month. There
+        is a check a day, and three activations.
+        """
+        kinds = Counter()
+        midnight = dt.datetime(2027, 1, 1, tzinfo=dt.UTC)
+        while midnight.year == 2027:
+            six, month = midnight.replace(hour=6), midnight.month
+            assert shop.look(now=six).freshness().due
+            with shop.try_check() as check:
+                assert check.commit(
+                    self.lock([2] * month + [1] * (12 - month)), now=six
+                )
+            kinds.update(
+                self.enter(shop, midnight.replace(hour=hour)) for hour in (9, 13, 21)
+            )
+            midnight += dt.timedelta(days=1)
+
+        # At most 12 and 52; docs/concepts.md has the figures.
+        assert {"first notice": 12, "reminder": 47, "silent": 1036} == kinds

@@ -19,11 +19,14 @@ import pytest
 from helpers import (
     DAY,
     HOUR,
+    MORE_ROWS,
     NOON,
     ROWS,
     SECOND,
+    WEEK,
     before_lock,
     commit,
+    digest_of,
     fail,
     put_odd,
     read_record,
@@ -608,6 +611,52 @@ class TestClaim:
         assert "told-recently" == verdict.reason
         assert spoken == getattr(known(failing), field)
 
+    @pytest.mark.parametrize(
+        ("notified", "pause"), [("upgrades", WEEK), ("old_lockfile", DAY)]
+    )
+    def test_until_the_next(self, checked, monkeypatch, notified, pause):
+        """
+        The next notice is that far off which the other process has left.
+        """
+        result = read_record(checked)["result"]
+        notice = {"last_notified": text_of(NOON - SECOND)}
+        notice["notified"] = result[notified]["digest"]
+        before_lock(monkeypatch, lambda: change(checked, **notice))
+
+        assert NOON - SECOND + pause == checked.claim_notice(now=NOON).until
+
+    def test_other_upgrades(self, checked, monkeypatch):
+        """
+        The upgrades that are announced, and recorded as that, are those by then.
+        """
+        before_lock(monkeypatch, lambda: commit(checked, b"newer", upgrades=MORE_ROWS))
+
+        assert 2 == checked.claim_notice(now=NOON).version_changes
+        after = known(checked)
+        assert after.result.upgrades.digest == after.notified
+
+    def test_of_failures(self, checked):
+        """
+        A notice about failures does not change which upgrades were announced.
+        """
+        checked.claim_notice(now=NOON)
+        before = known(checked)
+        fail(checked, at=NOON + DAY)
+
+        options = {"could_not_check": 0 * DAY, "now": NOON + DAY}
+        assert "cannot-check" == checked.claim_notice(**options).reason
+        after = known(checked)
+        assert (NOON + DAY, before.notified) == (after.last_notified, after.notified)
+
+    def test_opaque(self, shop):
+        """
+        Without a list of upgrades, the new lockfile is recorded.
+        """
+        commit(shop)
+
+        assert shop.claim_notice(now=NOON)
+        assert digest_of(b"new") == known(shop).notified
+
     def test_decided_again(self, checked, monkeypatch):
         """
         A snooze since the first look counts.
@@ -654,7 +703,9 @@ class TestClaim:
 
         verdict = checked.claim_notice(could_not_check=0 * DAY, now=NOON)
         assert "cannot-check" == verdict.reason
-        assert NOON == known(checked).last_notified == known(checked).failure_notified
+        after = known(checked)
+        assert NOON == after.last_notified == after.failure_notified
+        assert after.notified is None
 
 
 class TestForget:
