@@ -41,8 +41,8 @@ HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 OTHERS = [v for v in ("3.11", "3.12", "3.13", "3.14") if v != HERE and _runs(v)]
 
 
-def _install(session: nox.Session, *groups: str, extras: str = "[cli]") -> None:
-    session.install(f".{extras}", *nox.project.dependency_groups(PROJECT, *groups))
+def _install(session: nox.Session, *groups: str) -> None:
+    session.install(".", *nox.project.dependency_groups(PROJECT, *groups))
 
 
 PROJECT = nox.project.load_toml("pyproject.toml")
@@ -97,7 +97,7 @@ def floor(session: nox.Session) -> None:
     """
     The tests again, with the oldest dependencies that are allowed.
     """
-    _install(session, "tests", extras="")
+    _install(session, "tests")
     session.install(*FLOOR)
     # These are slow and do not depend on the libraries' versions: shells, processes,
     # copies, other tools.

@@ -4,7 +4,7 @@ Draw `docs/terminal.svg`, the picture in the README: a session of bash.
 The commands run in a pseudo-terminal, on a copy of `examples/shop`. A stand-in
 for uv writes the recorded lockfile, so the picture needs no network.
 
-    python docs/terminal.py [FILE]    # needs bash and upgrade-state[cli]
+    python docs/terminal.py [FILE]    # needs bash and rich
 """
 
 from __future__ import annotations

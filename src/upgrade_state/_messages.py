@@ -5,6 +5,7 @@ Texts for users: the reasons of answers, counts and notices.
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING
 
 from upgrade_state._redact import MESSAGE_LENGTH, clean, message_of
@@ -45,11 +46,22 @@ VERDICTS: Final[Mapping[str, str]] = {
 NO_ERROR: Final = "unknown error (too many open files?)"
 
 
-def moment(when: dt.datetime) -> str:
+def moment(when: dt.datetime | float) -> str:
     """
-    Write a time in UTC: ``2026-11-20 04:18:00 UTC``.
+    Write a time for people, in the local zone: ``today 09:12``, ``24 Dec 09:12``.
+
+    Args:
+        when: An aware datetime, or seconds since the epoch.
     """
-    return f"{when:%Y-%m-%d %H:%M:%S} UTC"
+    then = time.localtime(when if isinstance(when, int | float) else when.timestamp())
+    now = time.localtime(time.time())
+    for shift, name in enumerate(("yesterday", "today", "tomorrow"), -1):
+        # At noon, because a day may have 23 hours; mktime knows the days of a month.
+        noon = (*now[:2], now.tm_mday + shift, 12, 0, 0, 0, 0, -1)
+        if time.localtime(time.mktime(noon))[:3] == then[:3]:
+            return time.strftime(f"{name} %H:%M", then)
+    year = "" if then.tm_year == now.tm_year else f" {then.tm_year}"
+    return time.strftime(f"{then.tm_mday} %b{year} %H:%M", then)
 
 
 def until(when: dt.datetime | None) -> str:

@@ -44,6 +44,8 @@ def cache(monkeypatch, tmp_path):
     monkeypatch.setenv("PYTHONPATH", str(Path(upgrade_state.__file__).parents[1]))
     path = tmp_path / "cache"
     monkeypatch.setenv("UPGRADE_STATE_CACHE_DIR", str(path))
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
     return path
 
 

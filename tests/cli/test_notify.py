@@ -223,8 +223,8 @@ class TestNotify:
 
         first, second = run("notify", "--always", "--explain").out.splitlines()
         assert first.startswith("uv.lock: nothing-known: ")
-        assert "host; notified 2" in second
-        assert second.endswith(" UTC, and again a week later if it goes on")
+        assert "host; notified today " in second
+        assert second.endswith(", and again a week later if it goes on")
 
     def test_explain_that_it_is_silenced(self, failing, run):
         """

@@ -301,15 +301,34 @@ class TestTerminal:
     @pytest.mark.parametrize("term", ["xterm", "dumb"])
     def test_progress(self, environment, python, in_terminal, term):
         """
-        At a terminal the running check is shown; a dumb one gets no escape sequences.
+        A terminal that can erase it shows the running check on one line.
         """
         words = ["-m", "upgrade_state", "check", *python("")]
-        seen = in_terminal(words, env={"TERM": term})
+        env = {"TERM": term, "COLUMNS": "30"}
+        seen = in_terminal(words, env=env, stdout="terminal").decode()
 
-        if term == "dumb":
-            assert b"\x1b" not in seen
-        else:
-            assert f"checking {environment.path} (uv.lock)".encode() in seen
+        shown = f"checking {environment.path}"[:28] + "…"
+        before = "" if term == "dumb" else f"{shown}\r{' ' * 29}\r"
+        assert seen.startswith(f"{before}{environment.path}"[: len(before) + 30])
+        assert "\x1b" not in seen
+
+    def test_interrupted(self, environment, python, in_terminal):
+        """
+        Ctrl-C removes the line of the running check.
+        """
+        line = (
+            "import os, signal, sys, threading, time\n"
+            "def interrupt():\n"
+            "    while not os.path.exists('pids'): time.sleep(.01)\n"
+            "    os.kill(os.getpid(), signal.SIGINT)\n"
+            "threading.Thread(target=interrupt).start()\n"
+            "from upgrade_state.cli import main\n"
+            "sys.exit(main() != 130)"
+        )
+        seen = in_terminal(["-c", line, "check", *python(SLOW)]).decode()
+
+        assert "checking" in seen
+        assert "" == seen.split("\r")[-1]
 
 
 class TestHelp:

@@ -47,7 +47,7 @@ class TestShow:
         ] == lines[1:]
         assert "    attrs: 24.2.0 -> 24.3.0\n" in result.out
         assert "notified: never\n" in result.out
-        assert "UTC (just now)\n" in result.out
+        assert " (just now)\n" in result.out
 
     def test_everything(self, environment, commit, run):
         """
@@ -63,9 +63,9 @@ class TestShow:
 
         assert "(just now), by uv\n" in out
         assert "found:    the lockfile would change\n" in out
-        assert "snoozed:  until 2999-01-02 03:04:05 UTC\n" in out
-        assert "failed:   2 times since 20" in out
-        assert " UTC, last 20" in out
+        assert "snoozed:  until 2 Jan 2999 03:04\n" in out
+        assert "failed:   2 times since today " in out
+        assert ", last today " in out
         assert r": no\x1b network" in out
 
     def test_failure_of_an_older_program(self, failing, run):
@@ -77,16 +77,16 @@ class TestShow:
         del record["failure"]["since"]
         path.write_text(json.dumps(record))
 
-        assert "failed:   2 times, last 2" in run("show").out
+        assert "failed:   2 times, last today " in run("show").out
         assert json.loads(run("show", "--json").out)["failure"]["since"] is None
 
     @pytest.mark.parametrize(
         ("days", "expected"),
         [
-            ((0,), ["checked:  never", "failed:   once, last 2"]),
+            ((0,), ["checked:  never", "failed:   once, last today "]),
             (
                 (9, 5, 0),
-                ["failed:   3 times since 2", "cannot-check: could not check "],
+                ["failed:   3 times since ", "cannot-check: could not check "],
             ),
         ],
     )

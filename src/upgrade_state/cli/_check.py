@@ -8,9 +8,17 @@ import sys
 from typing import Final
 
 from upgrade_state import Consent, EnvironmentState, checks, lockfiles
-from upgrade_state.cli._output import clean, err, for_each, out, print_line, print_raw
+from upgrade_state.cli._output import (
+    clean,
+    err,
+    for_each,
+    is_terminal,
+    out,
+    print_line,
+    print_raw,
+    progress,
+)
 from upgrade_state.cli._parser import Parser, Question, ResolverOptions
-from upgrade_state.cli._progress import Counter, is_terminal
 from upgrade_state.cli._signals import ENDING, cancel_on_signals
 from upgrade_state.cli._targets import Target, UsageError, name_of
 from upgrade_state.cli._view import View, print_upgrades
@@ -103,11 +111,9 @@ def run(
             except ValueError as error:
                 err(f"{name_of(environment)}: consent cannot be recorded: {error}")
         before = environment.look().consent
-        with (
-            cancel_on_signals(*ENDING) as cancellation,
-            Counter(1, json=json) as counter,
-        ):
-            counter.count(name_of(environment), is_over=False)
+        if not (json and is_terminal(sys.stdout)):
+            progress(f"checking {name_of(environment)}…")
+        with cancel_on_signals(*ENDING) as cancellation:
             outcome = checks.check(
                 environment,
                 resolver,
@@ -132,6 +138,7 @@ def run(
     try:
         return max(for_each(plan, check))
     finally:  # once for all lockfiles of a directory
+        progress("")
         for place in given:
             err(f"{CONSENT} {place}")
 

@@ -7,14 +7,23 @@ import collections
 import copy
 import datetime as dt
 import json as json_
+import os
 import signal
+import sys
 from typing import Any, Final
 
 from upgrade_state import EnvironmentState, StateStore, checks
 from upgrade_state.cli._check import command_of, problem_of
-from upgrade_state.cli._output import err, flush, give_up, out, print_raw
+from upgrade_state.cli._output import (
+    err,
+    flush,
+    give_up,
+    is_terminal,
+    out,
+    print_raw,
+    progress,
+)
 from upgrade_state.cli._parser import Parser, Question, ResolverOptions, limit
-from upgrade_state.cli._progress import Counter
 from upgrade_state.cli._signals import ENDING, cancel_on_signals
 from upgrade_state.cli._targets import UsageError, name_of
 from upgrade_state.cli._view import View
@@ -103,23 +112,32 @@ def run(
         raise UsageError("--copy, --env and --sandbox need a COMMAND with --all")
     environments = sorted(store, key=lambda e: (e.path or "", e.lockfile_name or ""))
 
+    running: dict[str, str] = {}  # the names, by key
+    ended = 0
+
     def observe(environment: EnvironmentState, result: checks.Result | None) -> None:
-        counter.count(name_of(environment), is_over=result is not None)
-        if result is not None:
+        nonlocal ended
+        if result is None:
+            running[environment.key] = os.path.basename(environment.path or "")
+        else:
+            ended += 1
+            running.pop(environment.key, None)
             _report(environment, result, question, json=json)
+        # A terminal must not mix JSON with anything.
+        if not (json and is_terminal(sys.stdout)):
+            progress(f"[{ended}/{len(environments)}] {', '.join(running.values())}")
 
     try:
         with cancel_on_signals(signal.SIGINT, *ENDING) as cancellation:
-            with Counter(len(environments), json=json) as counter:
-                results = checks.check_all(
-                    environments,
-                    resolver,
-                    timeout=deadline,
-                    max_age=question.max_age,
-                    cancellation=cancellation,
-                    observe=observe,
-                    **scope,
-                )
+            results = checks.check_all(
+                environments,
+                resolver,
+                timeout=deadline,
+                max_age=question.max_age,
+                cancellation=cancellation,
+                observe=observe,
+                **scope,
+            )
             states = collections.Counter[str](r.outcome.state for r in results)
             parts = [
                 f"{states[s]} {words}" for s, words in _COUNTED.items() if states[s]
@@ -128,6 +146,8 @@ def run(
     except BrokenPipeError:  # the reader has closed its end, and checks are left
         give_up()
         return 1
+    finally:
+        progress("")
     return 0 if states.keys() <= _DONE else 1
 
 

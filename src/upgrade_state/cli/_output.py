@@ -1,13 +1,19 @@
 """
-Print on stdout and stderr, and survive streams that cannot be written to.
+Print on stdout and stderr: columns, colours, and streams that cannot be written to.
+
+At a terminal no line is longer than its width: a sentence is folded between words, a
+row of a table is cut. A pipe gets whole lines.
 """
 
 import contextlib
 import io
+import itertools
 import os
+import re
+import stat
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from upgrade_state import UpgradeStateError, _messages, _redact
 
@@ -19,11 +25,48 @@ moment = _messages.moment
 T = TypeVar("T")
 Answer = TypeVar("Answer")
 
+_CODES: Final = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
+
+# Written in place of a character that the stream's encoding lacks.
+_PLAIN: Final = str.maketrans({"→": "->", "…": "...", "✓": "ok", "✗": "x"})
+
+# A column is not cut below this width.
+_NARROW: Final = 8
+
+
+class Styled(NamedTuple):
+    """
+    A text, and the parameters of the escape sequence that colours it.
+    """
+
+    text: str
+    code: str = ""
+
+
+Part: TypeAlias = str | Styled
+
+# The characters of a line, each with its code.
+_Line: TypeAlias = list[tuple[str, str]]
+
 
 class OutputError(Exception):
     """
     The answer cannot be written to stdout.
     """
+
+
+class _Terminal:
+    """
+    How this process writes to its terminal.
+
+    Attributes:
+        color: The option --color.
+
+        drawn: The width of the line that `progress` has drawn.
+    """
+
+    color = "auto"
+    drawn = 0
 
 
 @contextlib.contextmanager
@@ -44,47 +87,127 @@ def writing() -> Iterator[None]:
         raise OutputError(message) from error
 
 
-def prepare() -> None:
+def prepare(color: str = "auto") -> None:
     """
-    Print escapes on a terminal that lacks a character.
+    Print escapes on a terminal that lacks a character, and choose when to colour.
+
+    Args:
+        color: ``always``, ``never``, or ``auto``: if stdout or stderr is a terminal,
+            unless the variables of the process say otherwise.
     """
+    _Terminal.color = color
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
-def out(line: str = "") -> None:
+def styled(text: str, *styles: str) -> Styled:
+    """
+    Return *text* in bold, dim, red, green or yellow, where there are colours.
+    """
+    return Styled(text, ";".join(_CODES[style] for style in styles))
+
+
+def out(*parts: Part, hang: int = 0) -> None:
     """
     Print a line of the answer for people.
+
+    Args:
+        hang: How far a terminal that is too narrow indents the rest of the line.
     """
-    print_raw(clean(line))
+    for line in _folded(_line(parts, sys.stdout), width_of(sys.stdout), hang):
+        print_raw(_written(line, sys.stdout))
+
+
+def table(
+    rows: Iterable[Sequence[Part]], *, indent: int = 0, path: int | None = None
+) -> None:
+    """
+    Print rows in aligned columns, cut to the width of a terminal.
+
+    Args:
+        indent: The number of blanks before each row.
+
+        path: The column of paths, which are cut at their beginning.
+    """
+    limit, blank = width_of(sys.stdout), [(" ", "")]
+    cells = [[_line([part], sys.stdout) for part in row] for row in rows]
+    widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
+    while limit and max(widths, default=0) > _NARROW:
+        if indent + sum(widths) + 2 * len(widths) - 2 <= limit:
+            break
+        widths[widths.index(max(widths))] -= 1
+    for row in cells:
+        line = blank * indent
+        for number, (cell, width) in enumerate(zip(row, widths, strict=True)):
+            fitting = _cut(cell, width, at_start=number == path)
+            line += fitting + blank * (width - _width(fitting) + 2 * bool(width))
+        while line and line[-1][0] == " ":
+            line.pop()
+        print_raw(_written(_cut(line, limit) if limit else line, sys.stdout))
 
 
 def print_raw(text: str) -> None:
     """
     Print text for other programs, unchanged.
     """
+    progress("")
     with writing():
         print(text)  # noqa: T201 - answers go to stdout
 
 
-def print_line(line: str) -> None:
+def print_line(text: str, *styles: str) -> None:
     """
     Print a line on stderr; a stream that cannot be written to is no error.
     """
     if sys.stderr is None:  # closed: print() would use stdout instead
         return
-    try:
-        print(line, file=sys.stderr)  # noqa: T201 - notices go to stderr
-    except OSError:
-        # The interpreter would flush the stream at its end, and complain.
-        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - until the end
+    progress("")
+    line = _line([styled(text, *styles)], sys.stderr)
+    for folded in _folded(line, width_of(sys.stderr), 2):
+        _print_on_stderr(f"{_written(folded, sys.stderr)}\n")
 
 
 def err(line: str) -> None:
     """
     Print a message on stderr; a stream that cannot be written to is no error.
     """
-    print_line(f"upgrade-state: {clean(line)}")
+    print_line(f"upgrade-state: {line}")
+
+
+def progress(text: str) -> None:
+    """
+    Draw a line at the terminal that the next output replaces; "": remove it.
+    """
+    if _Terminal.drawn:
+        _print_on_stderr(f"\r{' ' * _Terminal.drawn}\r")
+        _Terminal.drawn = 0
+    if text and is_terminal(sys.stderr) and not _is_shared():
+        # A character in the last column would begin the next line.
+        line = _cut(_line([text], sys.stderr), (width_of(sys.stderr) or 80) - 1)
+        _print_on_stderr(_written(line, sys.stderr))
+        _Terminal.drawn = _width(line)
+
+
+def _is_shared() -> bool:
+    """
+    Return whether a line cannot be replaced: at a dumb terminal, or next to a pipe.
+
+    The reader of a pipe may print on the same terminal.
+    """
+    if os.environ.get("TERM") == "dumb" or sys.stdout is None:
+        return True
+    try:
+        return stat.S_ISFIFO(os.fstat(sys.stdout.fileno()).st_mode)
+    except OSError:  # the stream is no file
+        return True
+
+
+def _print_on_stderr(text: str) -> None:
+    try:
+        print(text, end="", file=sys.stderr, flush=True)  # noqa: T201 - notices go there
+    except OSError:
+        # The interpreter would flush the stream at its end, and complain.
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - until the end
 
 
 def flush() -> None:
@@ -101,6 +224,124 @@ def give_up() -> None:
     Discard all further output, at the end of the interpreter as well.
     """
     sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - until the end
+
+
+def is_terminal(stream: Any) -> bool:
+    """
+    Return whether *stream* is a terminal; None: it is closed.
+    """
+    return stream is not None and bool(stream.isatty())
+
+
+def width_of(stream: Any) -> int:
+    """
+    Return the number of columns of a terminal; 0: it has none, or it is unknown.
+    """
+    if not is_terminal(stream):
+        return 0
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isascii() and columns.isdigit():
+        return int(columns)
+    try:
+        return os.get_terminal_size(stream.fileno()).columns
+    except OSError:  # the stream is no file
+        return 0
+
+
+def _is_colored(stream: Any) -> bool:
+    if _Terminal.color != "auto":
+        return _Terminal.color == "always"
+    environ = os.environ
+    if environ.get("NO_COLOR"):
+        return False
+    if environ.get("FORCE_COLOR", "0") not in ("", "0"):
+        return True
+    return is_terminal(stream) and environ.get("TERM") != "dumb"
+
+
+def _line(parts: Iterable[Part], stream: Any) -> _Line:
+    """
+    Return the characters of *parts*: each is printable and in the stream's encoding.
+    """
+    line: _Line = []
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    for part in parts:
+        text, code = part if isinstance(part, Styled) else (part, "")
+        text = clean(text)
+        try:
+            text.encode(encoding)
+        except UnicodeEncodeError:
+            encoded = text.translate(_PLAIN).encode(encoding, "backslashreplace")
+            text = encoded.decode(encoding)
+        line += [(char, code) for char in text]
+    return line
+
+
+def _written(line: _Line, stream: Any) -> str:
+    if not _is_colored(stream):
+        return "".join(char for char, _ in line)
+    texts = ""
+    for code, chars in itertools.groupby(line, key=lambda pair: pair[1]):
+        text = "".join(char for char, _ in chars)
+        texts += f"\x1b[{code}m{text}\x1b[0m" if code else text
+    return texts
+
+
+def _width(line: _Line) -> int:
+    return sum(_columns(char) for char, _ in line)
+
+
+def _columns(char: str) -> int:
+    """
+    Return the number of columns that a terminal gives to a character.
+    """
+    if char.isascii():
+        return 1
+    import unicodedata
+
+    if unicodedata.category(char) in ("Mn", "Me"):  # combines with the one before
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+
+
+def _fitting(line: _Line, width: int) -> int:
+    """
+    Return how many characters from the beginning have room.
+    """
+    sums = itertools.accumulate(_columns(char) for char, _ in line)
+    return sum(1 for used in sums if used <= width)
+
+
+def _cut(line: _Line, width: int, *, at_start: bool = False) -> _Line:
+    """
+    Return what has room of a line, with "…" in place of the rest.
+    """
+    if _width(line) <= width:
+        return line
+    mark = _line(["…"], sys.stdout)[: max(width, 0)]
+    if at_start:
+        return mark + line[len(line) - _fitting(line[::-1], width - len(mark)) :]
+    return line[: _fitting(line, width - len(mark))] + mark
+
+
+def _folded(line: _Line, limit: int, hang: int) -> Iterator[_Line]:
+    """
+    Stream the lines of at most *limit* columns; 0: one line.
+
+    A command in quotes stays on one line if it can.
+    """
+    indent = [(" ", "")] * min(hang, limit // 3)
+    while limit and _width(line) > limit:
+        text = "".join(char for char, _ in line)
+        start = len(text) - len(text.lstrip())
+        end = max(_fitting(line, limit), start + 1)
+        whole = re.sub("'[^']*'", lambda quoted: "x" * len(quoted[0]), text)
+        blanks = (t.rfind(" ", start, end + 1) for t in (whole, text))
+        end = next((blank for blank in blanks if blank > 0), end)
+        yield line[:end]
+        rest = text[end:]
+        line = indent + line[end + len(rest) - len(rest.lstrip()) :]
+    yield line
 
 
 def for_each(things: Iterable[T], act: Callable[[T], Answer]) -> list[Answer]:
