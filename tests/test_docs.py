@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import doctest
 import html
+import importlib
 import io
 import os
 import pty
@@ -21,12 +22,15 @@ import subprocess
 import sys
 import tty
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from upgrade_state import checks, exceptions, lockfiles
+from upgrade_state import exceptions
 from upgrade_state.cli import main
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -52,9 +56,28 @@ sed -i.bak 's/"1.0"/"1.1"/' uv.lock
 OPTION = re.compile(r"^  (?:-\w.*, )?(--[\w-]+)(.*(?:\n {20,}.*)*)", re.MULTILINE)
 
 
+# The pages that are generated from the docstrings, and the modules.
+API = {
+    page: page.read_text().partition("\n")[0]
+    for page in (ROOT / "docs" / "api").glob("*.rst")
+}
+
+
 class Block(NamedTuple):
     language: str
     text: str
+
+
+def public_names(door: ModuleType) -> set[str]:
+    """
+    Return the public names of a module that it does not share with another one.
+    """
+    errors = {
+        name for name, value in vars(exceptions).items() if isinstance(value, type)
+    }
+    if door is exceptions:
+        return errors
+    return set(door.__all__) - errors - {"lockfiles"}
 
 
 def blocks(page: Path) -> list[Block]:
@@ -189,28 +212,17 @@ class TestReference:
 
         assert (set(), set()) == (missing, silent)
 
-    def test_errors(self, text):
+    @pytest.mark.parametrize("page", sorted(API), ids=lambda page: page.stem)
+    def test_public_names(self, page):
         """
-        So is every error.
+        The page of a module has an entry for each public name, and no other.
         """
-        names = {
-            name
-            for name, value in vars(exceptions).items()
-            if isinstance(value, type) and issubclass(value, Exception)
-        }
+        door = importlib.import_module(API[page])
+        entry = re.compile(r"^\.\. auto(?!module)\w+:: (\w+)", re.MULTILINE)
+        entries = entry.findall(page.read_text())
 
-        assert {name for name in names if name not in text} == set()
-
-    def test_public_names(self, text):
-        """
-        So is every public name.
-        """
-        import upgrade_state  # noqa: PLC0415 - only here
-
-        missing = {name for name in upgrade_state.__all__ if name not in text}
-        missing |= {name for name in lockfiles.__all__ if name not in text}
-        missing |= {name for name in checks.__all__ if name not in text}
-        assert set() == missing
+        assert sorted(public_names(door)) == sorted(entries)
+        assert [] == [name for name in entries if not getattr(door, name).__doc__]
 
     def test_reasons(self):
         """
@@ -226,7 +238,7 @@ class TestReference:
 
 def anchors(page: Path) -> set[str]:
     """
-    Return the anchors of a page's headings, as GitHub and mkdocs make them.
+    Return the anchors of a page's headings, as GitHub and Sphinx make them.
     """
     text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
     headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
@@ -242,7 +254,7 @@ class TestLinks:
     )
     def test_outside_of_the_site(self, page):
         """
-        Links of the pages that mkdocs does not see lead to a file and a heading.
+        Links of the pages that Sphinx does not see lead to a file and a heading.
         """
         links = re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", (ROOT / page).read_text())
         broken = [

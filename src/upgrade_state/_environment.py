@@ -42,7 +42,7 @@ class StateStore:
     Args:
         cache_dir: Absolute path of the manager's own cache directory. It wins
             over ``UPGRADE_STATE_CACHE_DIR``, and that over ``upgrade-state`` in
-            the user's cache directory. It need not exist; `~` is not expanded.
+            the user's cache directory. It need not exist; ``~`` is not expanded.
 
     Raises:
         ValueError: *cache_dir* is relative, empty or contains a NUL character.
@@ -76,7 +76,7 @@ class StateStore:
 
         The *directory* need not exist. It is identified by its canonical path
         (`os.path.realpath`) at this moment, so symlinks, trailing slashes and
-        ``..`` do not matter; `~` is not expanded. On macOS an existing directory
+        ``..`` do not matter; ``~`` is not expanded. On macOS an existing directory
         is opened to get its spelling on disk, so upper and lower case do not
         matter there.
 
@@ -563,8 +563,8 @@ class EnvironmentState:
         Delete the record and every file that belongs to it.
 
         Returns:
-            True if nothing is remembered any more; False if a check is running:
-            nothing was deleted.
+            True if nothing is remembered any more. False if a check is running;
+            nothing was deleted then.
 
         Raises:
             UpgradeStateError: A file could not be locked or deleted.

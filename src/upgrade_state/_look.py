@@ -101,7 +101,7 @@ class Look:
     @property
     def consent(self) -> "Consent | None":
         """
-        The user's permission to repeat a recipe here; None: no check may start.
+        The user's permission to repeat a recipe here; None if no check may start.
 
         None also if the directory at this path is another one than that in which
         the user gave it: `information` has the consent of that directory then.
@@ -122,7 +122,7 @@ class Look:
     @property
     def missing(self) -> 'Literal["directory", "lockfile"] | None':
         """
-        Which part of the environment was removed; None: none, or it is unknown.
+        Which part of the environment was removed; None if none, or if unknown.
 
         ``lockfile`` only if the last check had one. That is not a failed check:
         recording a failure would refresh the record's modification time, and
@@ -224,8 +224,8 @@ class Look:
             max_age: How long a check is good for. None: a day. Zero: not at all.
 
         Returns:
-            The answer, with the reason. Nothing on disk makes it raise:
-            ``unavailable`` carries the error, and no check is due then.
+            The answer, with the reason. Nothing on disk makes it raise. With
+            ``unavailable`` it carries the error, and no check is due.
 
         Raises:
             ValueError: *max_age* is negative or no timedelta.

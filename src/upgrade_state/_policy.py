@@ -236,7 +236,7 @@ class Verdict(_Answer):
     @property
     def message(self) -> str:
         """
-        The notice: one line, safe for a terminal; "" if the verdict is silent.
+        The notice in one line, safe for a terminal; "" if the verdict is silent.
 
         It contains the summary and the name of the environment's directory.
         """

@@ -70,7 +70,7 @@ class Result:
 
         outcome: How the check has ended. ``failed`` also if the record cannot be
             read, locked or stored, and if the resolver has a bug, which is the
-            error's `__cause__` then. Its *look* is only for the observer, so that
+            error's ``__cause__`` then. Its *look* is only for the observer, so that
             the results of 100 000 checks stay small.
 
         seconds: How long the check took. Zero: none was made.

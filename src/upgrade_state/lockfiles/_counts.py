@@ -15,7 +15,7 @@ def counts(
 
     A package counts once per platform: as a version change if any of its rows
     is one, else as a rebuild. Rows that are added, removed, local or internal
-    do not count. This is the rule of `flox upgrade`: a manifest that was
+    do not count. This is the rule of ``flox upgrade``: a manifest that was
     edited by hand adds and removes packages without any upgrade.
 
     Args:

@@ -1,0 +1,153 @@
+"""
+Settings of Sphinx: `nox -s docs` builds the site.
+
+The public names live in private modules and are loaded on first use. The three
+functions below let autodoc see their types, and lead every reference to the
+public name, so that no list of exceptions is necessary: `sphinx-build -n -W`
+fails for a name that does not exist.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import importlib
+import keyword
+import sys
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, get_type_hints
+
+import attrs
+
+if TYPE_CHECKING:
+    from docutils.nodes import Element
+    from sphinx.addnodes import pending_xref
+    from sphinx.application import Sphinx
+    from sphinx.environment import BuildEnvironment
+
+DOCS = Path(__file__).resolve().parent
+PROJECT = tomllib.loads((DOCS.parent / "pyproject.toml").read_text())["project"]
+
+DOORS = [
+    "upgrade_state",
+    "upgrade_state.lockfiles",
+    "upgrade_state.checks",
+    "upgrade_state.exceptions",
+]
+
+project = PROJECT["name"]
+version = release = PROJECT["version"]
+project_copyright = "the authors of upgrade-state"
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+exclude_patterns = ["decisions.md"]  # for maintainers, in the repository only
+nitpicky = True
+default_role = "py:obj"
+
+myst_enable_extensions = ["attrs_inline"]
+myst_heading_anchors = 4
+# A link of a page to another one is a path, as in the repository.
+myst_all_links_external = False
+
+autodoc_default_options = {"members": True}
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
+maximum_signature_line_length = 60
+python_use_unqualified_type_names = True
+napoleon_numpy_docstring = False
+napoleon_custom_sections = [("Raises", "params_style")]
+
+html_theme = "furo"
+html_title = project
+html_static_path = ["static"]
+html_css_files = ["site.css"]
+html_show_sphinx = False
+html_copy_source = False
+html_show_sourcelink = False
+
+
+def load_types() -> None:
+    """
+    Import the names that the modules import for type checkers only.
+
+    An activation does not load them. Without them an annotation is text.
+    """
+    for door in map(importlib.import_module, DOORS):
+        for name in door.__all__ if hasattr(door, "__all__") else ():
+            getattr(door, name)
+    for name, module in list(sys.modules.items()):
+        if not name.startswith("upgrade_state") or not module.__file__:
+            continue
+        tree = ast.parse(Path(module.__file__).read_text())
+        for node in tree.body:
+            if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+                body = ast.Module(node.body, [])
+                exec(compile(body, module.__file__, "exec"), vars(module))  # noqa: S102
+        for cls in vars(module).values():
+            if isinstance(cls, type) and attrs.has(cls):
+                hints = get_type_hints(cls)
+                init = cls.__init__.__annotations__
+                init.update((name, hints[name]) for name in init if name in hints)
+
+
+def public_name(target: str, names: set[str]) -> str | None:
+    """
+    Return the documented name that *target*, private or shortened, stands for.
+
+    None: there is none, or there are several.
+    """
+    parts = [part for part in target.split(".") if not part.startswith("_")]
+    end = ".".join(parts).removeprefix("upgrade_state.")
+    found = {
+        name for name in names if f".{name}".endswith(f".{end}") and "._" not in name
+    }
+    return found.pop() if len(found) == 1 else None
+
+
+def is_of_python(target: str) -> bool:
+    """
+    Return whether *target* is a keyword, a builtin or a name of the standard library.
+    """
+    first, *rest = target.split(".")
+    if keyword.iskeyword(target):
+        return True
+    if hasattr(builtins, first):
+        value = builtins
+        rest = [first, *rest]
+    elif first in sys.stdlib_module_names:
+        value = importlib.import_module(first)
+    else:
+        return False
+    for name in rest:
+        if not hasattr(value, name):
+            return False
+        value = getattr(value, name)
+    return True
+
+
+def resolve(
+    app: Sphinx, env: BuildEnvironment, node: pending_xref, contnode: Element
+) -> Element | None:
+    """
+    Resolve a reference that Sphinx does not find under the name in the text.
+    """
+    if node.get("refdomain") != "py":
+        return None
+    target = node["reftarget"]
+    domain = env.domains.python_domain
+    name = public_name(target, set(domain.objects))
+    if name is not None:
+        return domain.resolve_xref(
+            env, node["refdoc"], app.builder, "obj", name, node, contnode
+        )
+    return contnode if is_of_python(target) else None
+
+
+def setup(app: Sphinx) -> None:
+    """
+    Prepare the modules, and connect the resolver.
+    """
+    load_types()
+    app.connect("missing-reference", resolve)

@@ -1,0 +1,80 @@
+"""
+The built site stands alone, and its search finds every public name.
+
+`nox -s docs` builds it and names its directory in ``UPGRADE_STATE_SITE``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+import upgrade_state
+from upgrade_state import checks, exceptions, lockfiles
+
+SITE = Path(os.environ.get("UPGRADE_STATE_SITE", ""))
+
+pytestmark = pytest.mark.skipif(not SITE.name, reason="nox -s docs builds the site")
+
+PAGES = sorted(SITE.rglob("*.html")) if SITE.name else []
+
+DOORS = (upgrade_state, lockfiles, checks, exceptions)
+
+
+class Assets(HTMLParser):
+    """
+    Collect the addresses that a browser loads without a click.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag, attrs):
+        for name, value in attrs:
+            if name in {"src", "srcset", "data", "poster"} or (
+                name == "href" and tag in {"link", "use", "image"}
+            ):
+                self.found.append(value or "")
+
+
+class TestSite:
+    def test_stands_alone(self):
+        """
+        No page, style or script loads anything from another host.
+        """
+        foreign = set()
+        for page in PAGES:
+            assets = Assets()
+            assets.feed(page.read_text())
+            foreign |= {url for url in assets.found if re.match(r"\w+:|//", url)}
+        for style in SITE.rglob("*.css"):
+            loads = re.findall(
+                r"(?:url\(|@import)\s*['\"]?([^'\")]+)", style.read_text()
+            )
+            foreign |= {url for url in loads if re.match(r"https?:|//", url)}
+
+        assert PAGES
+        assert set() == foreign
+
+    def test_names_are_found(self):
+        """
+        The search finds the public names, and methods such as `claim_notice`.
+        """
+        index = (SITE / "searchindex.js").read_text()
+        names = {name for door in DOORS for name in getattr(door, "__all__", ())}
+
+        assert set() == {name for name in names if f'"{name}"' not in index}
+        assert '"claim_notice"' in index
+
+    def test_methods_have_anchors(self):
+        """
+        A method can be linked to under its public name.
+        """
+        page = (SITE / "api" / "state.html").read_text()
+
+        assert 'id="upgrade_state.EnvironmentState.claim_notice"' in page
