@@ -1,12 +1,14 @@
 """
 The errors of this library: one family, each with a message and a path.
 
-* UpgradeStateError: the one to catch
-    - StateReadError: something exists, but cannot be read or is not trusted
-    - StateWriteError: nothing was written; the previous content is in place
-    - StateLockError: a lock was held for too long, or the system refused it
-    - ResolverError: a resolver gave no new lockfile
+* `UpgradeStateError`: the one to catch
 
+  - `StateReadError`: something exists, but cannot be read or is not trusted
+  - `StateWriteError`: nothing was written; the previous content is in place
+  - `StateLockError`: a lock was held for too long, or the system refused it
+  - `ResolverError`: a resolver gave no new lockfile
+
+No OSError, and no error of filelock, cattrs or json, leaves the public modules.
 A busy lock is an answer, not an error. Errors of the caller are TypeError,
 ValueError and RuntimeError, as everywhere in Python.
 """
@@ -68,7 +70,8 @@ class ResolverError(UpgradeStateError):
     A resolver gave no new lockfile.
 
     *path* is the directory of the environment. The result of an earlier check
-    stays; the failure is recorded if this error leaves a check.
+    stays; the failure is recorded if this error leaves a check. A resolver of
+    your own may pass all three attributes.
 
     Attributes:
         output: The last lines of a tool that failed, as it wrote them, but safe
