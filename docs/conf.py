@@ -13,6 +13,7 @@ import ast
 import builtins
 import importlib
 import keyword
+import re
 import sys
 import tomllib
 from pathlib import Path
@@ -145,9 +146,20 @@ def resolve(
     return contnode if is_of_python(target) else None
 
 
+def lead_to_pages(_app: Sphinx, _path: Path, _parent: str, content: list[str]) -> None:
+    """
+    Replace the absolute links of the README by links between pages of the site.
+
+    The README is also shown where no other file of the repository is.
+    """
+    base = PROJECT["urls"]["Homepage"]
+    content[0] = re.sub(rf"{re.escape(base)}/\w+/main/docs/", "", content[0])
+
+
 def setup(app: Sphinx) -> None:
     """
-    Prepare the modules, and connect the resolver.
+    Prepare the modules, and connect the functions above.
     """
     load_types()
+    app.connect("include-read", lead_to_pages)
     app.connect("missing-reference", resolve)

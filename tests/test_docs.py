@@ -20,6 +20,7 @@ import select
 import shutil
 import subprocess
 import sys
+import tomllib
 import tty
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -249,22 +250,59 @@ def anchors(page: Path) -> set[str]:
 
 
 class TestLinks:
-    @pytest.mark.parametrize(
-        "page", ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"]
-    )
-    def test_outside_of_the_site(self, page):
+    PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    URLS = PYPROJECT["project"]["urls"]
+
+    def broken(self, links: list[tuple[str, str]]) -> list[tuple[str, str]]:
         """
-        Links of the pages that Sphinx does not see lead to a file and a heading.
+        Return those of *links* that lead to no file, or to no heading in it.
         """
-        links = re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", (ROOT / page).read_text())
-        broken = [
+        return [
             (path, anchor)
             for path, anchor in links
             if not (ROOT / path).exists()
             or (anchor and anchor not in anchors(ROOT / path))
         ]
 
-        assert [] == broken
+    @pytest.mark.parametrize("page", ["CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"])
+    def test_outside_of_the_site(self, page):
+        """
+        Links of the pages that Sphinx does not see lead to a file and a heading.
+        """
+        links = re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", (ROOT / page).read_text())
+
+        assert [] == self.broken(links)
+
+    @pytest.mark.parametrize(
+        "page", [*PAGES, ROOT / "pyproject.toml"], ids=lambda page: page.name
+    )
+    def test_absolute(self, page):
+        """
+        Links to the project's address lead to a file and a heading of this version.
+        """
+        base = re.escape(self.URLS["Homepage"])
+        link = re.compile(rf"{base}/(?:blob|raw)/main/([\w/.-]*\w)(?:#([\w-]+))?")
+
+        assert [] == self.broken(link.findall(page.read_text()))
+
+    def test_readme(self):
+        """
+        The README has only such links: an index shows it without the other files.
+        """
+        links = re.findall(r"\]\(([^)]*)\)", (ROOT / "README.md").read_text())
+
+        assert links
+        assert [] == [url for url in links if not url.startswith(self.URLS["Homepage"])]
+
+    def test_urls(self):
+        """
+        All addresses of the package begin with one base, which the docs use too.
+        """
+        base = self.URLS["Homepage"]
+        names = ["Homepage", "Documentation", "Source", "Changelog", "Issues"]
+
+        assert names == list(self.URLS)
+        assert all(url.startswith(base) for url in self.URLS.values())
 
 
 class TestPicture:
@@ -285,7 +323,7 @@ class TestPicture:
         _, _, after = (ROOT / "README.md").read_text().partition("\n\n")
         first, _, _ = after.partition("\n")
 
-        assert re.fullmatch(r"!\[[^\]]{20,}\]\(docs/terminal\.svg\)", first)
+        assert re.fullmatch(r"!\[[^\]]{20,}\]\(\S+/docs/terminal\.svg\)", first)
 
     def test_stands_alone(self):
         """
