@@ -17,7 +17,7 @@ import re
 import sys
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 import attrs
 
@@ -55,12 +55,14 @@ autodoc_default_options = {"members": True}
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
+toc_object_entries_show_parents = "hide"
 maximum_signature_line_length = 60
 python_use_unqualified_type_names = True
 napoleon_numpy_docstring = False
 napoleon_custom_sections = [("Raises", "params_style")]
 
 html_theme = "furo"
+pygments_dark_style = "github-dark"
 html_title = project
 html_static_path = ["static"]
 html_css_files = ["site.css"]
@@ -156,10 +158,36 @@ def lead_to_pages(_app: Sphinx, _path: Path, _parent: str, content: list[str]) -
     content[0] = re.sub(rf"{re.escape(base)}/\w+/main/docs/", "", content[0])
 
 
+def label_cells(
+    _app: Sphinx, _page: str, _template: str, context: dict[str, Any], _tree: object
+) -> None:
+    """
+    Give each cell of a table the name of its column, which a phone shows.
+    """
+
+    def labelled(table: re.Match[str]) -> str:
+        names = re.findall(r"<th\b[^>]*>(.*?)</th>", table[0], re.DOTALL)
+        texts = [re.sub(r"<[^>]*>", "", name) for name in names]
+
+        def row(cells: re.Match[str]) -> str:
+            columns = iter(texts)
+            return re.sub(
+                "<td>", lambda _: f'<td data-label="{next(columns)}">', cells[0]
+            )
+
+        return re.sub(r"<tr\b.*?</tr>", row, table[0], flags=re.DOTALL)
+
+    if "body" in context:
+        body = context["body"]
+        body = re.sub(r"<table\b.*?</table>", labelled, body, flags=re.DOTALL)
+        context["body"] = body.replace(' data-label=""', "")
+
+
 def setup(app: Sphinx) -> None:
     """
     Prepare the modules, and connect the functions above.
     """
     load_types()
     app.connect("include-read", lead_to_pages)
+    app.connect("html-page-context", label_cells)
     app.connect("missing-reference", resolve)
