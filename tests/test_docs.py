@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from upgrade_state import exceptions
+from upgrade_state import _messages, exceptions
 from upgrade_state.cli import main
 
 if TYPE_CHECKING:
@@ -229,8 +229,6 @@ class TestReference:
         """
         Every reason is explained in the concepts.
         """
-        from upgrade_state import _messages  # noqa: PLC0415 - only here
-
         text = (ROOT / "docs" / "concepts.md").read_text()
         reasons = {*_messages.FRESHNESS, *_messages.VERDICTS}
 
@@ -348,6 +346,49 @@ class TestPicture:
         actual, _, _ = self.text(self.PICTURE).partition("--explain")
         assert "4 version changes available in 'shop'." in expected
         assert expected == actual
+
+
+class TestPictures:
+    def test_are_current(self, tmp_path):
+        """
+        The script draws the pictures of the concepts as they are.
+        """
+        script = ROOT / "docs" / "pictures.py"
+        subprocess.run([sys.executable, script, tmp_path], check=True, timeout=60)
+
+        drawn = sorted(tmp_path.iterdir())
+        assert ["lanes.svg", "verdict.svg"] == [path.name for path in drawn]
+        kept = [(ROOT / "docs" / path.name).read_text() for path in drawn]
+        assert [path.read_text() for path in drawn] == kept
+
+    def test_reasons(self):
+        """
+        The flow chart has every reason of a verdict but an error.
+        """
+        source = (ROOT / "docs" / "verdict.svg").read_text()
+        drawn = set(re.findall(r'class="code[^"]*"[^>]*>([a-z-]+)<', source))
+
+        assert {*_messages.VERDICTS} - {"unavailable"} <= drawn
+
+    @pytest.mark.parametrize("name", ["lanes.svg", "verdict.svg"])
+    def test_legible_on_a_phone(self, name):
+        """
+        A phone shows the whole width, with letters of 11 pixels or more.
+        """
+        source = (ROOT / "docs" / name).read_text()
+        sizes = re.findall(r"font: ([\d.]+)px", source)
+
+        assert int(re.findall(r'width="(\d+)"', source)[0]) <= 370
+        assert sizes
+        assert all(float(size) >= 11 for size in sizes)
+
+    def test_have_words(self):
+        """
+        Each picture on a page has a text for readers that do not see it.
+        """
+        for page in PAGES:
+            for words in re.findall(r"!\[([^\]]*)\]", page.read_text()):
+                assert len(words) > 40, page.name
 
 
 class TestChangelog:
