@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     )
     from upgrade_state._policy import Freshness, Verdict
     from upgrade_state.exceptions import UpgradeStateError
+
+    __version__: str
 else:
     _HOMES = {
         "CheckFailure": "_model",
@@ -41,6 +43,8 @@ else:
 
     # Hidden from type checkers, so that a misspelt import is an error.
     def __getattr__(name):
+        if name == "__version__":
+            return _version()
         home = _HOMES.get(name)
         if home is None and name != "lockfiles":
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -51,6 +55,14 @@ else:
             value = getattr(module, name)
         globals()[name] = value
         return value
+
+    def _version():
+        from importlib import metadata
+
+        try:
+            return metadata.version("upgrade-state")
+        except metadata.PackageNotFoundError:  # in a source tree
+            return "unknown"
 
     def __dir__():
         return sorted({*globals(), *__all__})

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import upgrade_state
 from helpers import wait_until
 from upgrade_state import StateStore
 from upgrade_state.exceptions import UpgradeStateError
@@ -350,7 +351,7 @@ class TestHelp:
         words = "unrecognized arguments: --nope (see upgrade-state show --help)"
         assert (2, f"upgrade-state: {words}\n") == (result.status, result.err)
 
-    NAMES = "show list check record notify snooze forget prune hook path doctor"
+    NAMES = "show list check record notify snooze forget prune hook path recipes doctor"
 
     @pytest.mark.parametrize("name", NAMES.split())
     def test_command(self, run, name, monkeypatch):
@@ -394,6 +395,7 @@ class TestHelp:
 
         assert 0 == result.status
         assert f"upgrade-state {version or 'unknown'}\n" == result.out
+        assert (version or "unknown") == upgrade_state.__version__
 
     @pytest.mark.parametrize("words", [[], ["nonsense"], ["sho"], ["list", "--js"]])
     def test_mistake(self, run, words):

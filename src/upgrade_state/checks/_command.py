@@ -172,6 +172,20 @@ class Program:
     )
     sandbox: bool = attrs.field(default=False, kw_only=True)
 
+    def program_path(self, directory: str) -> str | None:
+        """
+        Return the path of the program that would run; None: there is none.
+
+        Args:
+            directory: The command's working directory.
+        """
+        name = self.argv[0]
+        if "/" in name:
+            path = os.path.join(directory, name)
+            return path if os.path.exists(path) else None
+        env = {**selected(os.environ, self.passes), **self.changes}
+        return shutil.which(name, path=env.get("PATH") or os.defpath)
+
 
 @attrs.frozen
 class Command(Program):
@@ -271,7 +285,7 @@ class Command(Program):
         with supervised(above, self.limits) as supervisor:  # removes it at the end
             # Before anything is copied; a relative path is one in the copy.
             is_relative = "/" in self.argv[0] and not os.path.isabs(self.argv[0])
-            if not is_relative and self._program_path("") is None:
+            if not is_relative and self.program_path("") is None:
                 raise self._not_started(None, directory)
             project = Project(directory)
             place = scratch(above, directory, project.top)
@@ -318,7 +332,7 @@ class Command(Program):
             message = f"{self.tool} starts outside of the project, in {self.start!r}"
             raise ResolverError(message, place.environment)
         env = self._env(place) | {"PWD": cwd}
-        path = self._program_path(cwd)
+        path = self.program_path(cwd)
         argv: Sequence[str] = self.argv
         try:
             if self.sandbox:
@@ -359,14 +373,6 @@ class Command(Program):
             if value is not None:
                 env[name] = value
         return env | {ENVIRONMENT_VARIABLE: place.environment}
-
-    def _program_path(self, directory: str) -> str | None:
-        name = self.argv[0]
-        if "/" in name:  # relative to the working directory of the command
-            path = os.path.join(directory, name)
-            return path if os.path.exists(path) else None
-        env = {**selected(os.environ, self.passes), **self.changes}
-        return shutil.which(name, path=env.get("PATH") or os.defpath)
 
     def _raise_for(self, ended: Ended, place: Scratch, hint: str | None) -> None:
         """

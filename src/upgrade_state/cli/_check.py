@@ -62,7 +62,7 @@ def add_options(parser: Parser) -> None:
        %(prog)s --if-due [options] [ENV]
        %(prog)s --all [options] [-- COMMAND ...]"""
     parser.add_target(".")
-    words = "use this recipe (default: by the lockfile and the manifest beside it)"
+    words = "use this recipe (default: by the lockfile; see upgrade-state recipes)"
     parser.add("--recipe", words, "NAME")
     parser.add("--once", "give no consent to repeat this check automatically")
     parser.add_shared("--timeout", "--format")

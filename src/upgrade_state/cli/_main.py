@@ -22,6 +22,7 @@ _COMMANDS: Final = {
     "prune": "Forget environments whose directories were removed.",
     "hook": "Print code that gives notices at a shell's prompt.",
     "path": "Print where the record is, or would be.",
+    "recipes": "List the recipes, and whether their tools are installed.",
     "doctor": "Look for problems of the state on disk, and change nothing.",
 }
 
@@ -74,13 +75,9 @@ def _run(argv: list[str]) -> int:
         _output.print_raw(_HELP.format(commands=commands))
         return 0
     if name == "--version":
-        from importlib import metadata
+        from upgrade_state import __version__
 
-        try:
-            version = metadata.version("upgrade-state")
-        except metadata.PackageNotFoundError:  # in a source tree
-            version = "unknown"
-        _output.out(f"upgrade-state {version}")
+        _output.out(f"upgrade-state {__version__}")
         return 0
     if name.startswith("-"):
         message = f"the COMMAND comes first, and then its options: {name}"

@@ -158,7 +158,8 @@ def requests_of(options: dict[str, Any]) -> dict[str, Any]:
     Raises:
         UsageError: The cache directory is no usable path.
     """
-    if "shell" not in options:  # `hook` passes the path on
+    # `hook` passes the path on, and some commands use no store.
+    if "cache_dir" in options and "shell" not in options:
         try:
             options["store"] = StateStore(options.pop("cache_dir"))
         except ValueError as error:

@@ -1,0 +1,53 @@
+"""
+The command `recipes`: how `check` can find upgrades, and with which tools.
+"""
+
+import json as json_
+
+from upgrade_state import checks
+from upgrade_state.cli._output import err, out, print_raw
+from upgrade_state.cli._parser import Parser
+from upgrade_state.exceptions import ResolverError
+
+EXAMPLE = "recipes"
+
+DESCRIPTION = """\
+List the recipes: the lockfile that each is for, the file that must be beside it,
+the tool that it runs, whether the tool is installed, and the version it needs.
+"""
+
+
+def add_options(parser: Parser) -> None:
+    """
+    Add the arguments of the command.
+    """
+    parser.add_shared("--json")
+
+
+def run(*, json: bool) -> int:
+    """
+    Print the built-in recipes in their order, then those of other distributions.
+    """
+    names = [*checks.RECIPES]
+    names += [name for name in checks.recipe_names() if name not in checks.RECIPES]
+    rows = [("RECIPE", "LOCKFILE", "MANIFEST", "TOOL", "FOUND", "NEEDS")]
+    for name in names:
+        try:
+            recipe = checks.recipe_named(name)
+        except ResolverError as error:
+            err(error.message)
+            continue
+        path = recipe.program_path("")
+        if json:
+            known = {"name": name, "lockfile": recipe.lockfile, "path": path}
+            more = {"manifests": recipe.manifests, "argv": recipe.argv}
+            print_raw(json_.dumps(known | more | {"needs": recipe.needs}))
+            continue
+        needs = (recipe.needs or "").removeprefix("install ")
+        files = recipe.lockfile, recipe.manifests[0]
+        found = "no" if path is None else "yes"
+        rows.append((name, *files, recipe.argv[0], found, needs))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows[json * len(rows) :]:
+        out("  ".join(map(str.ljust, row, widths)).rstrip())
+    return 0
