@@ -231,7 +231,12 @@ class Look:
             ValueError: *max_age* is negative or no timedelta.
         """
         try:
-            age = whole_seconds(max_age, _policy.DAY, "max_age")
+            return self._freshness(whole_seconds(max_age, _policy.DAY, "max_age"))
+        except Exception as error:
+            return _policy.Freshness("unavailable", error=carried(error))
+
+    def _freshness(self, age: int) -> "Freshness":
+        try:
             self._refuse_unread()
             return _policy.freshness(
                 self.record,

@@ -18,7 +18,7 @@ from helpers import LONG_AGO, wait_until
 from upgrade_state import Consent
 
 LINE = (
-    "1 version change available in 'shop'."
+    "upgrade-state: 1 version change available in 'shop'."
     " Run 'uv lock --upgrade --dry-run' for details.\n"
 )
 

@@ -90,7 +90,7 @@ class TestOtherDirectory:
         """
         is_due(desk)
         assert 0 == run("notify", "--check").status
-        assert 0 == run("notify", "--check", "--or-above").status
+        assert 0 == run("notify", "--check", ".").status
         due = run("check", "--if-due", "--lockfile=uv.lock", elsewhere)
         every = run("check", "--all")
 

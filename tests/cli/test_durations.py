@@ -15,6 +15,10 @@ from upgrade_state import StateStore
         ("7d", 604_800),
         ("2w", 1_209_600),
         ("0d", 0),
+        ("1w2d", 777_600),
+        ("7 days", 604_800),
+        ("90 min", 5400),
+        (" 1 week 2 days 3 hours 4 secs ", 788_404),
     ],
 )
 def test_read(run, monkeypatch, text, seconds):
@@ -31,13 +35,16 @@ def test_read(run, monkeypatch, text, seconds):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "7", "d", "-1d", "1.5h", "7 d", "7D", "٣d", "99999999999w", "1" * 99],
+    [
+        *("", "7", "d", "-1d", "1.5h", "7D", "7M", "7 months", "1d0", "1d 0", "7 7d"),
+        *("٣d", "99999999999w", "1" * 99),
+    ],
 )
 def test_refused(run, text):
     """
-    Anything else is refused, with the units that are allowed.
+    Anything else is refused in a short line with examples.
     """
     result = run("prune", f"--older-than={text}")
 
     assert 2 == result.status
-    assert "s, m, h, d, w (90s, 10m" in result.err
+    assert "(such as 90s, 12h, 7d, 1w2d)" in result.err

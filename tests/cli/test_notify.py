@@ -5,12 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from helpers import fail
 from upgrade_state import StateStore
 from upgrade_state.lockfiles import Upgrade
 
-LINE = "1 version change available in 'shop'.\n"
+SHOW = "Run 'upgrade-state show' for details.\n"
+LINE = f"upgrade-state: 1 version change available in 'shop'. {SHOW}"
 TROUBLE = (
-    "Could not check for upgrades of 'shop' for 9 days: OSError: no route to host.\n"
+    "upgrade-state: Could not check for upgrades of 'shop' for 9 days:"
+    f" OSError: no route to host. {SHOW}"
 )
 NOTHING = "nothing-known: no check has succeeded yet"
 
@@ -25,6 +28,11 @@ LIGHT = {
     "upgrade_state.cli._targets",
     "upgrade_state.lockfiles",
     "upgrade_state.lockfiles._names",
+}
+
+HEAVY = {
+    *("argparse", "attrs", "datetime", "enum", "filelock", "json", "logging"),
+    *("pathlib", "re", "typing"),
 }
 
 
@@ -58,7 +66,7 @@ class TestNotify:
         After a check by a recipe, the notice names the command for details.
         """
         commit(environment, lock_of(attrs="25.1", idna="3.9"), by="uv")
-        told = LINE.strip() + " Run 'uv lock --upgrade --dry-run' for details.\n"
+        told = LINE.replace("upgrade-state show", "uv lock --upgrade --dry-run")
 
         assert [told, ""] == [
             run("notify", "--always").err,
@@ -68,58 +76,54 @@ class TestNotify:
     @pytest.mark.parametrize("recipe", ["gone", "uv+sandbox"])
     def test_other_recipes(self, environment, commit, lock_of, run, recipe):
         """
-        A recipe that is not installed adds no details; a sandbox changes none.
+        Without the recipe there is no command for details; a sandbox changes none.
         """
         commit(environment, lock_of(attrs="25.1", idna="3.9"), by=recipe)
 
-        assert ("for details" in run("notify", "--always").err) == (recipe != "gone")
+        assert ("'uv lock" in run("notify", "--always").err) == (recipe != "gone")
 
-    @pytest.mark.parametrize("words", [(), ("--platform=a", "--platform=b")])
-    def test_or_above(self, checked, shop, run, words):
+    @pytest.fixture
+    def below(self, checked, shop, monkeypatch):
         """
-        If nothing is known here, the project around may be the subject.
+        The current directory, with a lockfile of its own, below a known one.
         """
-        (shop / "docs").mkdir()
-        (shop / "docs" / "requirements.txt").write_text("sphinx\n")
+        path = shop / "docs"
+        path.mkdir()
+        (path / "requirements.txt").write_text("sphinx\n")
+        monkeypatch.chdir(path)
+        return path
 
-        asked = ("notify", "--always", *words, str(shop / "docs"))
+    @pytest.mark.parametrize("words", [(), ("--platform=a", "--platform=*")])
+    def test_above(self, below, run, words):
+        """
+        If nothing is known here, it is about the project around; a name is exact.
+        """
+        asked = ("notify", "--always", *words)
 
-        assert ["", LINE, ""] == [
+        assert ["", "", LINE, ""] == [
+            run(*asked, ".").err,
+            run(*asked, "requirements.txt").err,
             run(*asked).err,
-            run(*asked, "--or-above").err,
-            run(*asked, "--or-above").err,
+            run(*asked).err,
         ]
 
     @pytest.mark.parametrize("name", ["uv.lock", "dev-requirements.txt"])
-    def test_not_above(self, checked, shop, commit, run, name):
+    def test_not_above(self, below, commit, run, name):
         """
         If a record here is silent, no other environment is the subject.
         """
-        (shop / "docs").mkdir()
-        (shop / "docs" / name).write_bytes(b"")
-        commit(StateStore().environment(shop / "docs", name), b"")
+        (below / name).write_bytes(b"")
+        commit(StateStore().environment(below, name), b"")
 
-        assert "" == run("notify", "--always", "--or-above", str(shop / "docs")).err
+        assert "" == run("notify", "--always").err
 
-    @pytest.mark.parametrize("env", ["docs", "docs/requirements.txt"])
-    def test_explain_above(self, checked, shop, run, env):
+    def test_explain_above(self, below, run):
         """
-        Which project would be spoken of is explained, of a lockfile as well.
+        The project whose notice would be given is explained.
         """
-        (shop / "docs").mkdir()
-        (shop / "docs" / "requirements.txt").write_text("sphinx\n")
-        asked = ("notify", "--always", "--or-above", str(shop / env))
+        explained = run("notify", "--explain").out
 
-        assert f"{shop} (uv.lock): notify: " in run(*asked, "--explain").out
-        assert LINE == run(*asked).err
-
-    def test_explain_mistake(self, shop, run):
-        """
-        A mistake is said also where it is only to be explained.
-        """
-        words = ("--or-above", "--explain", "--lockfile", "../x")
-
-        assert "not a lockfile's name" in run("notify", "--always", *words).err
+        assert explained.startswith(f"{below.parent} (uv.lock): notify: ")
 
     @pytest.mark.parametrize("words", [("--interval", "0"), ("--interval=0",)])
     def test_interval(self, checked, run, words):
@@ -144,7 +148,7 @@ class TestNotify:
         Environment, lockfile and cache directory may be named.
         """
         words = ("notify", "--always", "--interval=0", "--cache-dir")
-        hooked = ("notify", "--always", "--check", "--or-above", "--cache-dir")
+        hooked = ("notify", "--always", "--check", "--cache-dir")
 
         assert "" == run(*hooked, tmp_path / "other", ".").err
         assert LINE == run(*hooked, cache, ".").err
@@ -152,14 +156,25 @@ class TestNotify:
         assert LINE == run(*words, cache, "../shop", "--lockfile", "uv.lock").err
         assert LINE == run(*words, cache, "uv.lock").err
 
-    def test_explain(self, checked, run):
+    @pytest.fixture
+    def explained(self, shop, run):
+        """
+        Explain the verdict: the lines, without the environment that they begin with.
+        """
+
+        def explain(*words):
+            lines = run("notify", "--always", "--explain", *words).out.splitlines()
+            start = f"{shop} (uv.lock): "
+            assert [start] * len(lines) == [line[: len(start)] for line in lines]
+            return [line.removeprefix(start) for line in lines]
+
+        return explain
+
+    def test_explain(self, checked, explained, run):
         """
         An explanation is on stdout and claims nothing.
         """
-        explained = run("notify", "--always", "--explain")
-
-        assert "uv.lock: notify: 1 version change available\n" == explained.out
-        assert "" == explained.err
+        assert ["notify: 1 version change available"] == explained()
         assert LINE == run("notify", "--always").err
 
     def test_cannot_check_by_a_recipe(self, shop, environment, commit, failing, run):
@@ -203,60 +218,59 @@ class TestNotify:
             ),
         ],
     )
-    def test_explain_failures(self, failing, run, days, words, expected):
+    def test_explain_failures(self, failing, explained, days, words, expected):
         """
         An explanation names failures, and when a notice about them follows.
         """
         failing(*days)
 
         texts = (": OSError: no route to host", "a notice follows after")
-        assert [f"uv.lock: {line.format(*texts)}" for line in expected] == (
-            run("notify", "--always", "--explain", *words).out.splitlines()
-        )
+        assert [line.format(*texts) for line in expected] == explained(*words)
 
-    def test_explain_that_it_was_told(self, failing, run):
+    def test_explain_that_it_was_told(self, failing, explained, run):
         """
         After it, an explanation says when it was given, and when again.
         """
         failing(9, 0)
         run("notify", "--always")
 
-        first, second = run("notify", "--always", "--explain").out.splitlines()
-        assert first.startswith("uv.lock: nothing-known: ")
+        first, second = explained()
+        assert first.startswith("nothing-known: ")
         assert "host; notified today " in second
         assert second.endswith(", and again a week later if it goes on")
 
-    def test_explain_that_it_is_silenced(self, failing, run):
+    def test_explain_that_it_is_silenced(self, failing, explained):
         """
         If a snooze silences it, an explanation has both.
         """
         failing(9, 0).snooze(dt.datetime(2999, 1, 1, tzinfo=dt.UTC))
 
-        first, second = run("notify", "--always", "--explain").out.splitlines()
-        assert first.startswith("uv.lock: snoozed: ")
+        first, second = explained()
+        assert first.startswith("snoozed: ")
         words = "could not check for 9 days: OSError: no route to host"
-        assert f"uv.lock: {words}" == second
+        assert words == second
 
     def test_explain_without_a_home(self, shop, run, monkeypatch):
         """
         Without a place for the state, an explanation is one line.
         """
         monkeypatch.setenv("UPGRADE_STATE_CACHE_DIR", "relative")
-        explained = run("notify", "--always", "--explain", "--lockfile", "uv.lock")
+        named = run("notify", "--explain", "--lockfile", "uv.lock", ".").out
+        explained = run("notify", "--explain")
 
-        assert "" == explained.err
-        assert explained.out.startswith("uv.lock: unavailable: ")
-        assert 1 == len(explained.out.splitlines())
+        assert named.startswith(f"{shop} (uv.lock): unavailable: ")
+        assert 1 == len(named.splitlines()) == len(explained.err.splitlines())
+        assert (0, "") == (explained.status, explained.out)
 
-    def test_explain_what_cannot_be_recorded(self, checked, run, monkeypatch):
+    def test_explain_what_cannot_be_recorded(self, checked, explained, monkeypatch):
         """
         A notice that cannot be recorded is not given, and that is explained.
         """
         monkeypatch.setattr("os.access", lambda *_: False)
 
-        lines = run("notify", "--always", "--explain").out.splitlines()
+        lines = explained()
 
-        assert "uv.lock: notify: 1 version change available" == lines[0]
+        assert "notify: 1 version change available" == lines[0]
         assert "no notice is given, as it cannot be recorded: cannot be wr" in lines[1]
 
     def test_explain_a_corrupt_record(self, checked, run):
@@ -323,8 +337,184 @@ class TestNotify:
         assert 0 == process.returncode
 
 
-class TestWeight:
-    def modules_after(self, *words):
+class TestDurations:
+    """
+    Options, and variables for those that are not given.
+    """
+
+    NAMES = ("INTERVAL", "REMINDER", "MAX_AGE", "COULD_NOT_CHECK")
+
+    @pytest.mark.parametrize("words", [(), ("--platform=*",)])
+    def test_variable(self, checked, run, monkeypatch, words):
+        """
+        A variable is the default of an option; set to nothing, it counts as unset.
+        """
+        asked = ("notify", "--always", *words)
+
+        assert [LINE, ""] == [run(*asked).err for _ in range(2)]
+        monkeypatch.setenv("UPGRADE_STATE_INTERVAL", "0")
+        assert [LINE, LINE] == [run(*asked).err for _ in range(2)]
+        assert "" == run(*asked, "--interval", "1 day").err
+        monkeypatch.setenv("UPGRADE_STATE_INTERVAL", "")
+        assert "" == run(*asked).err
+
+    @pytest.mark.parametrize("words", [(), ("--platform=*",)])
+    def test_failures(self, failing, run, monkeypatch, words):
+        """
+        So it is for the notice about failed checks.
+        """
+        failing(6, 0)
+        monkeypatch.setenv("UPGRADE_STATE_COULD_NOT_CHECK", "5d")
+
+        assert TROUBLE.replace("9", "6") == run("notify", "--always", *words).err
+
+    @pytest.mark.parametrize("words", [(), ("--platform=*",)])
+    def test_max_age(self, desk, commit, lock_of, run, monkeypatch, words):
+        """
+        So it is for a check in the background.
+        """
+        commit(desk.environment, lock_of(attrs="25"), by="uv")
+        asked = ("notify", "--check", *words)
+
+        run(*asked)
+        assert not desk.starts.exists()
+        monkeypatch.setenv("UPGRADE_STATE_MAX_AGE", "0")
+        run(*asked)
+        desk.ended()
+        assert "--max-age=0s" in desk.starts.read_text()
+
+    @pytest.mark.parametrize("words", [(), ("--platform=*",)])
+    def test_bad_variables(self, checked, run, monkeypatch, words):
+        """
+        A bad value is one line on stderr, and the default holds.
+        """
+        for name in self.NAMES:
+            monkeypatch.setenv(f"UPGRADE_STATE_{name}", "\x1b3x")
+
+        *bad, line = run("notify", "--always", *words).err.splitlines(keepends=True)
+
+        words = "is ignored: not a duration: '\\x1b3x' (such as 90s, 12h, 7d, 1w2d)\n"
+        assert [f"upgrade-state: UPGRADE_STATE_{n} {words}" for n in self.NAMES] == bad
+        assert LINE == line
+
+    def test_others(self, checked, run, monkeypatch):
+        """
+        Every command that has the option has the default.
+        """
+        monkeypatch.setenv("UPGRADE_STATE_MAX_AGE", "0")
+
+        assert '"reason": "expired"' in run("show", "--json").out
+        assert '"reason": "expired"' in run("list", "--json").out
+        assert '"reason": "fresh"' in run("show", "--json", "--max-age=1d").out
+
+    def test_weight(self, checked, run, monkeypatch, modules_after):
+        """
+        They load a module that imports nothing, and only if one is given.
+        """
+        run("notify", "--always")
+        monkeypatch.setenv("UPGRADE_STATE_MAX_AGE", "12h")
+        loaded = modules_after("notify", "--always", "--check", "--reminder=1 week")
+
+        own = {module for module in loaded if module.startswith("upgrade_state")}
+        assert LIGHT | {"upgrade_state.cli._times"} == own
+        assert not HEAVY & loaded
+
+
+class TestPeek:
+    @pytest.mark.parametrize("words", [(), (".",), ("--platform=*",)])
+    def test_number(self, checked, commit, lock_of, run, words):
+        """
+        The number of upgrades is printed, without a terminal or a claim.
+        """
+        asked = ("notify", "--peek", *words)
+
+        assert "1\n" == run(*asked).out
+        commit(checked, lock_of(attrs="25.1", idna="3.10"))
+        run("notify", "--always")
+        result = run(*asked)
+        assert (0, "2\n", "") == (result.status, result.out, result.err)
+
+    @pytest.mark.parametrize(
+        "silence", ["nothing", "snoozed", "changed", "off", "unknown", "failing"]
+    )
+    def test_nothing(self, shop, checked, commit, run, monkeypatch, silence):
+        """
+        Nothing is printed if there is nothing to upgrade, or no notice would be right.
+        """
+        old = (shop / "uv.lock").read_bytes()
+        if silence == "nothing":
+            commit(checked, old)
+        elif silence == "snoozed":
+            run("snooze", "--for=1d")
+        elif silence == "changed":
+            (shop / "uv.lock").write_bytes(b"")
+        elif silence == "off":
+            monkeypatch.setenv("NO_UPDATE_NOTIFIER", "1")
+        elif silence == "failing":
+            commit(checked, old)
+            fail(checked, at=dt.datetime.now(dt.UTC))
+        else:
+            run("forget")
+
+        for words in ((), ("--platform=*",)):
+            result = run("notify", "--peek", *words)
+            assert (0, "", "") == (result.status, result.out, result.err)
+
+    def test_opaque(self, shop, commit, run):
+        """
+        A lockfile without a reader is a question mark; other numbers go first.
+        """
+        commit(StateStore().environment(shop, "uv.lock"), b"?", format=None)
+        assert "?\n" == run("notify", "--peek").out
+
+        (shop / "Cargo.lock").touch()
+        rows = [Upgrade("a", "rebuild")]
+        commit(StateStore().environment(shop, "Cargo.lock"), b"", upgrades=rows)
+        assert "1\n" == run("notify", "--peek").out
+
+    def test_above(self, checked, shop, run, monkeypatch):
+        """
+        It is about the nearest directory of which something is known.
+        """
+        (shop / "a").mkdir()
+        monkeypatch.chdir(shop / "a")
+
+        assert ["1\n", ""] == [run("notify", "--peek", *w).out for w in ((), (".",))]
+
+    @pytest.mark.parametrize("words", [(), ("--platform=*",)])
+    def test_full_stdout(self, checked, start, words):
+        """
+        A stdout that cannot be written to is a line on stderr; a closed one is none.
+        """
+        with open("/dev/full", "w") as full:
+            process = start("notify", "--peek", *words, stdout=full)
+        expected = "Could not write the output (No space left on device)"
+        assert expected in process.communicate(timeout=60)[1]
+        assert 0 == process.returncode
+
+        command = f"{sys.executable} -m upgrade_state notify --peek {' '.join(words)}"
+        command = ["sh", "-c", f"{command} >&-"]
+        closed = subprocess.run(command, check=False, capture_output=True)
+        assert (0, b"") == (closed.returncode, closed.stderr)
+
+    def test_weight(self, checked, modules_after):
+        """
+        It loads nothing but the modules that it needs.
+        """
+        loaded = modules_after("notify", "--peek", first="1\n")
+
+        own = {module for module in loaded if module.startswith("upgrade_state")}
+        assert LIGHT | {"upgrade_state._lockfile"} == own
+        assert not HEAVY & loaded
+
+
+@pytest.fixture
+def modules_after():
+    """
+    Run the command line in a process, and return the modules that it has loaded.
+    """
+
+    def run_(*words, first=""):
         code = (
             f"import sys; sys.path = {sys.path}; before = set(sys.modules);"
             "from upgrade_state.cli import main; main(sys.argv[1:]);"
@@ -337,38 +527,32 @@ class TestWeight:
             text=True,
             timeout=60,
         )
-        return set(result.stdout.split())
+        assert result.stdout.startswith(first)
+        return set(result.stdout.removeprefix(first).split())
 
+    return run_
+
+
+class TestWeight:
     @pytest.mark.parametrize("command", ["show", "list", "doctor"])
-    def test_looking(self, environment, command):
+    def test_looking(self, environment, modules_after, command):
         """
         A command that only looks does not load the package `checks`.
         """
-        modules = self.modules_after(command)
+        modules = modules_after(command)
 
         assert f"upgrade_state.cli._{command}" in modules
         assert "upgrade_state.checks" not in modules
 
     @pytest.mark.parametrize("days", [None, (6, 3, 0), (9, 0)])
-    def test_silent(self, checked, failing, run, days):
+    def test_silent(self, checked, failing, run, modules_after, days):
         """
         A silent activation loads nothing but the modules that it needs.
         """
         failing(*days or ())
         run("notify", "--always")
 
-        loaded = self.modules_after("notify", "--always")
+        loaded = modules_after("notify", "--always")
 
         assert LIGHT == {m for m in loaded if m.startswith("upgrade_state")}
-        assert {
-            "argparse",
-            "attrs",
-            "datetime",
-            "enum",
-            "filelock",
-            "json",
-            "logging",
-            "pathlib",
-            "re",
-            "typing",
-        }.isdisjoint(loaded)
+        assert not HEAVY & loaded

@@ -13,10 +13,21 @@ from upgrade_state.cli._targets import Target, UsageError
 
 TYPE_CHECKING = False  # typing takes longer to load than this whole module
 if TYPE_CHECKING:
-    import datetime as dt
-
     from upgrade_state import Look
     from upgrade_state.checks import Recipe
+
+
+_DURATIONS = ("interval", "reminder", "max_age", "could_not_check")
+
+# The options of an activation, and where the value of each belongs.
+_FLAGS = ("--always", "--check", "--peek")
+_VALUES = {
+    "--cache-dir": "cache_dir",
+    "--could-not-check": "could_not_check",
+    "--interval": "interval",
+    "--max-age": "max_age",
+    "--reminder": "reminder",
+}
 
 
 def try_run(arguments: "list[str]") -> bool:
@@ -26,32 +37,58 @@ def try_run(arguments: "list[str]") -> bool:
     Returns:
         False for other arguments: nothing was done.
     """
-    flags, rest = set(), list(arguments)
-    while rest and rest[0] in ("--always", "--check", "--or-above"):
-        flags.add(rest.pop(0))
-    cache_dir = None
-    if rest[:1] == ["--cache-dir"] and len(rest) > 1:
-        cache_dir, rest = rest[1], rest[2:]
-    if len(rest) > 1 or (rest and rest[0].startswith("-")):
+    flags: set[str] = set()
+    values: dict[str, str] = {}
+    places, rest = [], list(arguments)
+    while rest:
+        name, has_value, value = rest.pop(0).partition("=")
+        if name in _VALUES and (has_value or rest):
+            values[_VALUES[name]] = value if has_value else rest.pop(0)
+        elif name in _FLAGS and not has_value:
+            flags.add(name)
+        elif name.startswith("-"):
+            return False
+        else:
+            places.append(name + has_value + value)
+    if len(places) > 1:
         return False
     try:
-        target = Target(StateStore(cache_dir), rest[0] if rest else ".")
-        looks = target.to_notify_of(or_above="--or-above" in flags)
+        store = StateStore(values.pop("cache_dir", None))
+        given = _durations(values)
+        looks = Target(store, places[0] if places else None).to_notify_of()
     except (ValueError, UsageError):
         return False
-    notify(looks, always="--always" in flags)
+    if "--peek" in flags:
+        return _try_peek(looks)
+    max_age = given.pop("max_age", None)
+    notify(looks, given, always="--always" in flags)
     if "--check" in flags:
-        start_checks(looks)
+        start_checks(looks, max_age=max_age)
     return True
+
+
+def _durations(values: "dict[str, str]") -> "dict[str, int]":
+    """
+    Return the durations of options and variables in seconds.
+
+    Raises:
+        ValueError: The value of an option is no duration.
+    """
+    is_set = any("UPGRADE_STATE_" + name.upper() in os.environ for name in _DURATIONS)
+    if not values and not is_set:
+        return {}
+    from upgrade_state.cli import _times
+
+    given = {name: _times.seconds_of(text) for name, text in values.items()}
+    return _times.of_variables(name for name in _DURATIONS if name not in given) | given
 
 
 def notify(
     looks: "list[Look]",
+    durations: "dict[str, int]",
     *,
     always: bool = False,
-    interval: int = _policy.DAY,
     platform: "str | None" = None,
-    could_not_check: int = _policy.WEEK,
 ) -> None:
     """
     Claim the notices of environments, and print those that are granted.
@@ -59,24 +96,22 @@ def notify(
     Args:
         looks: A look at each environment.
 
+        durations: The arguments of `EnvironmentState.claim_notice` in seconds: a
+            timedelta takes longer to load than a silent activation. Checks must
+            have failed for a week before the notice says so, unless it is given.
+
         always: Claim them also if stderr is no terminal.
 
-        interval: Minimum number of seconds between two notices. Seconds: a
-            timedelta takes longer to load than a silent activation.
-
         platform: Count the upgrades for this platform; None: for all.
-
-        could_not_check: For how many seconds checks must have failed before
-            the notice says so.
     """
     if not always and not os.isatty(2):  # the notice might never be seen
         return
     for look in looks:
         environment = look.environment
         question = _policy.Question(
-            interval=interval,
+            interval=durations.get("interval", _policy.DAY),
             platform=platform,
-            could_not_check=could_not_check,
+            could_not_check=durations.get("could_not_check", _policy.WEEK),
             switch=_look.switch(),
             directory=environment.path or "",
         )
@@ -85,11 +120,47 @@ def notify(
             continue
         from upgrade_state.cli._output import print_line
 
-        message = verdict.message
         # If checks fail the tool may be missing: its command is no advice then.
-        if verdict.reason == "notify" and (recipe := recipe_of(look)) is not None:
-            message += f" Run '{recipe.details}' for details."
-        print_line(message)
+        recipe = recipe_of(look) if verdict.reason == "notify" else None
+        details = "upgrade-state show" if recipe is None else recipe.details
+        print_line(f"upgrade-state: {verdict.message} Run '{details}' for details.")
+
+
+def count(looks: "list[Look]", platform: "str | None" = None) -> str:
+    """
+    Return how many upgrades a notice would be about, were it not for earlier notices.
+
+    Returns:
+        A number. "?" if it is only known that a lockfile would change; "" if there is
+        nothing to upgrade, or nothing to be said about it.
+    """
+    number, is_opaque = 0, False
+    for look in looks:
+        question = _policy.Question(
+            interval=0, platform=platform, switch=_look.switch()
+        )
+        verdict = look._verdict(question)
+        if verdict:
+            number += verdict.version_changes + verdict.rebuilds
+            is_opaque |= verdict.opaque
+    return str(number) if number else "?" * is_opaque
+
+
+def _try_peek(looks: "list[Look]") -> bool:
+    """
+    Print the number of upgrades if there are any.
+
+    Returns:
+        False if stdout cannot be written to.
+    """
+    text = count(looks)
+    try:
+        if text and sys.stdout is not None:
+            sys.stdout.write(f"{text}\n")
+            sys.stdout.flush()
+    except OSError:
+        return False
+    return True
 
 
 def recipe_of(look: "Look") -> "Recipe | None":
@@ -110,27 +181,30 @@ def recipe_of(look: "Look") -> "Recipe | None":
         return None
 
 
-def start_checks(looks: "list[Look]", *, max_age: "dt.timedelta | None" = None) -> None:
+def start_checks(looks: "list[Look]", *, max_age: "int | None" = None) -> None:
     """
     Start a background check of each environment that is due and has consent.
 
     Args:
         looks: A look at each environment.
 
-        max_age: How long a check is good for. None: a day.
+        max_age: For how many seconds a check is good. None: for a day.
     """
+    seconds = _policy.DAY if max_age is None else max_age
     for look in looks:
         path, name = look.environment.path, look.environment.lockfile_name
         # Entering a directory is no consent: resolving can run code of the project.
         if not look.record or not look.record["consent"] or not path or name is None:
             continue
         # Examining the directory takes longer than the rest: once a check is due.
-        if not look.freshness(max_age=max_age).due or not look.consent or look.missing:
+        if not look._freshness(seconds).due or not look.consent or look.missing:
             continue
+        import datetime as dt
+
         # -P: no module is imported from the directory that was entered.
         argv = [sys.executable or "python3", "-P", "-m", "upgrade_state"]
         argv += ["check", "--if-due", f"--lockfile={name}"]
-        if max_age is not None:
-            argv.append(f"--max-age={int(max_age.total_seconds())}s")
+        argv.append(f"--max-age={seconds}s")
         command = [os.fsencode(argument) for argument in (*argv, path)]
-        look.environment._start(look, command, max_age=max_age)
+        age = dt.timedelta(seconds=seconds)
+        look.environment._start(look, command, max_age=age)

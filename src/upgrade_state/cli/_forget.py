@@ -15,7 +15,7 @@ def add_options(parser: Parser) -> None:
     """
     Add the arguments of the command.
     """
-    parser.add_target(".")
+    parser.add_target()
 
 
 def run(target: Target) -> int:

@@ -13,6 +13,9 @@ from upgrade_state import lockfiles
 
 TYPE_CHECKING = False  # typing takes longer to load than this whole module
 if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Sequence
+
     from upgrade_state.cli._parser import Parser
 
 SHELLS = ("bash", "zsh", "fish")
@@ -30,6 +33,8 @@ On entering a directory with a lockfile of a known name, or one below it, the ho
 runs `notify`. It also starts a check in the background, if one is due and you have
 run `upgrade-state check` there. In other directories it runs nothing. It looks no
 higher than your home directory, and below directories in UPGRADE_STATE_CEILING.
+
+`notify` gets the options given here, such as --interval 3d --reminder 30d.
 """
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
@@ -49,6 +54,7 @@ def add_options(parser: "Parser") -> None:
     """
     Add the arguments of the command.
     """
+    parser.add_shared("--interval", "--reminder", "--max-age", "--could-not-check")
     parser.add_shared("--cache-dir")
     parser.add_argument(
         "shell", metavar="|".join(SHELLS), choices=SHELLS, help="the shell"
@@ -68,13 +74,23 @@ def try_run(arguments: "list[str]") -> bool:
     return True
 
 
-def run(*, shell: str, cache_dir: "str | None") -> int:
+def run(
+    *, shell: str, cache_dir: "str | None", **durations: "dt.timedelta | None"
+) -> int:
     """
     Print the code for a shell's start-up file.
+
+    Args:
+        durations: Further options of `notify`, by the names of their attributes.
     """
     from upgrade_state.cli._output import writing
 
-    text = code(shell, cache_dir)
+    options = [] if cache_dir is None else ["--cache-dir", cache_dir]
+    for name, length in durations.items():
+        if length is not None:
+            option = f"--{name.replace('_', '-')}"
+            options.append(f"{option}={int(length.total_seconds())}s")
+    text = code(shell, options)
     with writing():
         _write(text)
     return 0
@@ -87,12 +103,12 @@ def _write(text: str) -> None:
         sys.stdout.buffer.flush()
 
 
-def code(shell: str, cache_dir: "str | None" = None) -> str:
+def code(shell: str, options: "Sequence[str]" = ()) -> str:
     """
     Return the code for *shell*, one of `SHELLS`.
 
     Args:
-        cache_dir: The cache directory that `notify` uses; None: the default.
+        options: Further options of `notify`.
     """
     with open(f"{_HERE}/hook.{shell}", encoding="ascii") as file:
         lines = [line for line in file if line.strip()]
@@ -115,8 +131,7 @@ def code(shell: str, cache_dir: "str | None" = None) -> str:
         else:
             roots.insert(0, _ROOT)
     values = {"@PROGRAM@": command[0], "@PYTHON@": sys.executable}
-    command += ["notify", "--check", "--or-above"]
-    command += [] if cache_dir is None else ["--cache-dir", cache_dir]
+    command += ["notify", "--check", *options]
     values["@PYTHONPATH@"] = os.pathsep.join(roots)
     quote = _quoted_for_fish if shell == "fish" else _quoted
     for name, value in values.items():

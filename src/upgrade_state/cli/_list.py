@@ -14,8 +14,8 @@ def add_options(parser: Parser) -> None:
     """
     Add the arguments of the command.
     """
-    parser.add_shared("--platform", "--interval", "--could-not-check", "--max-age")
-    parser.add_shared("--json", "--cache-dir")
+    parser.add_shared("--platform", "--interval", "--reminder", "--could-not-check")
+    parser.add_shared("--max-age", "--json", "--cache-dir")
 
 
 def run(store: StateStore, question: Question, *, json: bool) -> int:

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Iterator
 
 from upgrade_state import Look
-from upgrade_state.cli import _activation
+from upgrade_state.cli import _activation, _times
 from upgrade_state.cli._output import could_not_check, duration, moment, out
 from upgrade_state.cli._parser import Parser, Question
 from upgrade_state.cli._targets import Target, name_of
@@ -25,13 +25,14 @@ def add_options(parser: Parser) -> None:
     """
     Add the arguments of the command.
     """
-    parser.add_target(".")
-    parser.add_shared("--platform", "--interval", "--could-not-check", "--max-age")
+    parser.add_target()
+    parser.add_shared("--platform", "--interval", "--reminder", "--could-not-check")
+    parser.add_shared("--max-age")
     parser.add("--explain", "print why (not), and claim nothing")
+    words = "print the number of upgrades on stdout, if any, and claim nothing"
+    parser.add("--peek", words)
     words = "start a check in the background if one is due and you ran a recipe here"
     parser.add("--check", words)
-    words = "if nothing is known of ENV, use the nearest known directory above"
-    parser.add("--or-above", words)
     parser.add("--always", "claim the notice also if stderr is no terminal")
 
 
@@ -42,30 +43,30 @@ def run(
     always: bool,
     explain: bool,
     check: bool,
-    or_above: bool,
+    peek: bool,
 ) -> int:
     """
     Claim the notice, or explain the verdict and claim nothing.
     """
     if explain:
-        looks = target.to_notify_of(or_above=True) if or_above else target.known()
-        for look in looks:
-            name = name_of(look.environment)
-            if not or_above:  # the user named the directory
-                name = look.environment.lockfile_name or name
+        for look in target.known():
             for line in _explanation(look, question):
-                out(f"{name}: {line}")
+                out(f"{name_of(look.environment)}: {line}")
         return 0
-    looks = target.to_notify_of(or_above=or_above)
-    _activation.notify(
-        looks,
-        always=always,
-        interval=int(question.interval.total_seconds()),
-        platform=question.platform,
-        could_not_check=int(question.could_not_check.total_seconds()),
-    )
+    looks = target.to_notify_of()
+    if peek:
+        if text := _activation.count(looks, question.platform):
+            out(text)
+        return 0
+    durations = {
+        name: int(length.total_seconds())
+        for name in _times.NAMES
+        if (length := getattr(question, name)) is not None
+    }
+    max_age = durations.pop("max_age", None)
+    _activation.notify(looks, durations, always=always, platform=question.platform)
     if check:
-        _activation.start_checks(looks, max_age=question.max_age)
+        _activation.start_checks(looks, max_age=max_age)
     return 0
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple, NoReturn
 
 from upgrade_state import Look, StateStore, Verdict, lockfiles
+from upgrade_state.cli import _times
 from upgrade_state.cli._targets import Target, UsageError
 
 
@@ -24,12 +25,16 @@ class Question(NamedTuple):
         interval: Minimum time between two notices.
 
         could_not_check: How long checks must have failed before a notice says so.
+
+        reminder: Minimum time between two notices of the same upgrades; None: a week,
+            or zero if *interval* is zero.
     """
 
-    platform: str | None
-    max_age: dt.timedelta | None
+    platform: str | None = None
+    max_age: dt.timedelta | None = None
     interval: dt.timedelta = dt.timedelta(days=1)
     could_not_check: dt.timedelta = dt.timedelta(days=7)
+    reminder: dt.timedelta | None = None
 
     def verdict(self, look: Look) -> Verdict:
         """
@@ -47,23 +52,23 @@ class ResolverOptions(NamedTuple):
     How the resolver of a check runs.
 
     Attributes:
-        argv: The COMMAND and its arguments; None: a recipe.
-
         copies: Further files of the environment to copy.
 
         passes: Names of environment variables to pass on.
 
         sandbox: Whether it may write only in its scratch directory.
 
+        argv: The COMMAND and its arguments; None: a recipe.
+
         recipe: The name of the recipe; None: the one for the lockfile.
 
         timeout: How long it may run.
     """
 
-    argv: list[str] | None
     copies: list[str]
     passes: list[str]
     sandbox: bool
+    argv: list[str] | None = None
     recipe: str | None = None
     timeout: dt.timedelta = dt.timedelta(minutes=10)
 
@@ -164,6 +169,9 @@ def requests_of(options: dict[str, Any]) -> dict[str, Any]:
             options["store"] = StateStore(options.pop("cache_dir"))
         except ValueError as error:
             raise UsageError(str(error)) from error
+        unset = [n for n in _times.NAMES if n in options and options[n] is None]
+        for name, seconds in _times.of_variables(unset).items():
+            options[name] = dt.timedelta(seconds=seconds)
     requests: tuple[tuple[str, type[Any], tuple[str, ...]], ...] = (
         ("target", Target, ("env", "store", "lockfile")),
         ("question", Question, Question._fields),
@@ -171,32 +179,24 @@ def requests_of(options: dict[str, Any]) -> dict[str, Any]:
     )
     for name, request, fields in requests:
         if fields[0] in options:
-            known = options.keys() & set(fields)
-            options[name] = request(**{field: options.pop(field) for field in known})
+            known = {field: options.pop(field, None) for field in fields}
+            # The defaults are those of the request.
+            given = {field: v for field, v in known.items() if v is not None}
+            options[name] = request(**given)
     return options
-
-
-_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
 def duration(text: str) -> dt.timedelta:
     """
-    Return a duration: ``90s``, ``10m``, ``12h``, ``7d``, ``2w``, ``0``.
+    Return a duration: see `_times.seconds_of`.
 
     Raises:
-        ArgumentTypeError: *text* is no duration; the message lists the units.
+        ArgumentTypeError: *text* is no duration.
     """
-    number, unit = (text, "s") if text == "0" else (text[:-1], text[-1:])
-    # As many digits as the longest timedelta has seconds.
-    if unit in _UNITS and number.isascii() and number.isdigit() and len(number) < 15:
-        try:
-            return dt.timedelta(seconds=int(number) * _UNITS[unit])
-        except OverflowError:
-            pass
-    raise argparse.ArgumentTypeError(
-        f"not a duration: {text!r}; a whole number and one of s, m, h, d, w"
-        " (90s, 10m, 12h, 7d, 2w), or 0"
-    )
+    try:
+        return dt.timedelta(seconds=_times.seconds_of(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def limit(text: str) -> dt.timedelta:
@@ -224,6 +224,7 @@ def _format(name: str) -> str:
 
 
 _INTERVAL = "minimum time between two notices (default: 1d; 0: none)"
+_REMINDER = "the same for upgrades that you were notified of (default: 7d)"
 _FAILING = "also notify, weekly, if checks have failed for so long (default: 7d)"
 
 # Help, metavar (None: a switch), type and default of options of several commands.
@@ -233,8 +234,9 @@ _SHARED: Final[dict[str, tuple[Any, ...]]] = {
     "--json": ("print one JSON object per environment and line",),
     "--platform": ("count upgrades for this platform, in the lockfile's word", "NAME"),
     "--max-age": ("how long a check is good for (default: 1d)", "DURATION", duration),
-    "--interval": (_INTERVAL, "DURATION", duration, "1d"),
-    "--could-not-check": (_FAILING, "DURATION", duration, "7d"),
+    "--interval": (_INTERVAL, "DURATION", duration),
+    "--reminder": (_REMINDER, "DURATION", duration),
+    "--could-not-check": (_FAILING, "DURATION", duration),
     "--timeout": (
         "end a check after this time (default: 10m)",
         "DURATION",

@@ -16,8 +16,8 @@ def add_options(parser: Parser) -> None:
     Add the arguments of the command.
     """
     parser.add_target()
-    parser.add_shared("--platform", "--interval", "--could-not-check", "--max-age")
-    parser.add_shared("--json")
+    parser.add_shared("--platform", "--interval", "--reminder", "--could-not-check")
+    parser.add_shared("--max-age", "--json")
     parser.add("--all", "list every upgrade")
 
 

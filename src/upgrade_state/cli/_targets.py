@@ -23,7 +23,19 @@ _BELOW = tuple(name for name in lockfiles.names() if "/" in name)
 class UsageError(Exception):
     """
     The command line cannot be understood.
+
+    Attributes:
+        hint: The command that helps; None: there is none.
+
+        status: The exit status.
     """
+
+    def __init__(
+        self, message: str, hint: "str | None" = None, status: int = 2
+    ) -> None:
+        super().__init__(message)
+        self.hint = hint
+        self.status = status
 
 
 class Target:
@@ -41,7 +53,10 @@ class Target:
     """
 
     def __init__(
-        self, store: "StateStore", env: "str | None", lockfile: "str | None" = None
+        self,
+        store: "StateStore",
+        env: "str | None" = None,
+        lockfile: "str | None" = None,
     ) -> None:
         self.store = store
         self.env = env
@@ -69,32 +84,23 @@ class Target:
         except ValueError as error:
             raise UsageError(str(error)) from error
 
-    def to_notify_of(self, *, or_above: bool) -> "list[Look]":
+    def to_notify_of(self) -> "list[Look]":
         """
         Return looks at the environments that a notice may be about; at least one.
 
-        Args:
-            or_above: If nothing is known of them, return those of the nearest
-                directory above of which something is known. Above, only the
-                lockfile names without a pattern count: reading each directory
-                would delay an activation.
+        They are those of `known` whose lockfiles exist. Above the current directory,
+        one of them has a name without a pattern: reading each directory would delay
+        an activation.
         """
-        directory, name = split(self._where)
         looks = [environment.look() for environment in self.present()]
-        if or_above and not any(look.record for look in looks):
+        if self.env is None and not any(look.record for look in looks):
             names = lockfiles.names() if self.lockfile is None else (self.lockfile,)
-            places = upward(directory)
-            if name is None:
-                next(places)
-            for place in places:
-                found = [
-                    self.store.environment(place, name).look()
-                    for name in names
-                    if os.path.isfile(f"{place}/{name}")
-                ]
-                if any(look.record for look in found):
-                    return found
-        return looks or [self.store.environment(directory).look()]
+            for place in [*upward(".")][1:]:
+                if any(os.path.isfile(f"{place}/{name}") for name in names):
+                    found = [state.look() for state in self.present(place)]
+                    if any(look.record for look in found):
+                        return found
+        return looks or [self.store.environment(split(self._where)[0]).look()]
 
     def known(self) -> "list[Look]":
         """

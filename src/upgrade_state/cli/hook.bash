@@ -70,8 +70,7 @@ __upgrade_state_prompt() {
             # The command may have been uninstalled since. An empty part of PYTHONPATH
             # would import modules from the directory entered.
             [[ ! -x @PROGRAM@ || ! -x @PYTHON@ ]] ||
-                PYTHONPATH=@PYTHONPATH@ @COMMAND@ "$__upgrade_state_up" \
-                    </dev/null >/dev/null
+                PYTHONPATH=@PYTHONPATH@ @COMMAND@ </dev/null >/dev/null
         } || :
     fi
     # Later commands in the same string see the user's status.

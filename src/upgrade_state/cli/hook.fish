@@ -48,5 +48,5 @@ function __upgrade_state_look
         end
     end
     builtin test -x @PROGRAM@ -a -x @PYTHON@; or return 0
-    PYTHONPATH=@PYTHONPATH@ @COMMAND@ $up </dev/null >/dev/null
+    PYTHONPATH=@PYTHONPATH@ @COMMAND@ </dev/null >/dev/null
 end

@@ -45,7 +45,7 @@ __upgrade_state_prompt() {
             done
         done
         [[ ! -x @PROGRAM@ || ! -x @PYTHON@ ]] ||
-            PYTHONPATH=@PYTHONPATH@ @COMMAND@ "$__upgrade_state_up" </dev/null >/dev/null
+            PYTHONPATH=@PYTHONPATH@ @COMMAND@ </dev/null >/dev/null
     } || :
 }
 

@@ -64,8 +64,8 @@ if sys.argv[1:2] == ["hook"]:
     sys.exit(main())
 assert sys.argv[1:3] == ["-P", "-c"]
 call = {{
-    "argv": sys.argv[4:-1],
-    "directory": os.path.realpath(sys.argv[-1]),
+    "argv": sys.argv[4:],
+    "directory": os.getcwd(),
     "input": sys.stdin.read(),
     "is_terminal": [os.isatty(fd) for fd in (0, 1, 2)],
 }}

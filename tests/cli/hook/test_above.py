@@ -13,14 +13,14 @@ class TestCeilings:
         ("home", "lines", "expected"),
         [
             # A lockfile in the home directory counts.
-            ("shop", ["cd shop/sub/sub", "cd ../../../plain"], ["shop"]),
+            ("shop", ["cd shop/sub/sub", "cd ../../../plain"], ["shop/sub/sub"]),
             ("shop/sub", ["cd shop/sub/sub", "cd ..", "cd .."], ["shop"]),
             # Its name may be that of a symlink, and so may that of the directory.
             ("link", ["ln -s shop/sub link", "cd shop/sub/sub"], []),
             ("link", ["ln -s shop/sub link", "cd link/sub"], []),
             # Another home is no ceiling.
-            ("plain", ["cd shop/sub/sub"], ["shop"]),
-            ("nowhere", ["cd shop/sub/sub"], ["shop"]),
+            ("plain", ["cd shop/sub/sub"], ["shop/sub/sub"]),
+            ("nowhere", ["cd shop/sub/sub"], ["shop/sub/sub"]),
         ],
     )
     def test_home(self, shell, terminal, stand_in, desk, home, lines, expected):
@@ -48,11 +48,11 @@ class TestCeilings:
             ("/nowhere:{0}/shop:/tmp", ["shop"]),
             ("{0}/link", ["shop"]),
             # Not the directory that is entered, and none beside it or below it.
-            ("{0}/shop/sub/sub:{0}/shop/sub", ["shop", "shop"]),
-            ("{0}:{0}/plain:/", ["shop", "shop", "shop"]),
+            ("{0}/shop/sub/sub:{0}/shop/sub", ["shop/sub", "shop"]),
+            ("{0}:{0}/plain:/", ["shop/sub/sub", "shop/sub", "shop"]),
             # A relative path means no directory, and an empty one neither.
-            ("shop:sub::.:..", ["shop", "shop", "shop"]),
-            ("{0}/sh*p:{0}/shop#", ["shop", "shop", "shop"]),
+            ("shop:sub::.:..", ["shop/sub/sub", "shop/sub", "shop"]),
+            ("{0}/sh*p:{0}/shop#", ["shop/sub/sub", "shop/sub", "shop"]),
         ],
     )
     def test_list(self, shell, terminal, stand_in, desk, ceilings, expected):
@@ -93,7 +93,8 @@ class TestBorder:
         assert [] == stand_in.calls
 
         tty.run('touch "$PLACE/uv.lock"', "cd ..", 'cd "$PLACE"', "cd ..")
-        assert [place, place, place.parent] == list(map(Path, stand_in.directories))
+        expected = [place / "sub", place, place.parent]
+        assert expected == list(map(Path, stand_in.directories))
 
     @pytest.mark.parametrize(
         ("name", "source"),
@@ -123,7 +124,7 @@ class TestBorder:
         tty = terminal(shell, env={"HOME": str(desk / "shop")})
         tty.run("cd shop/mounted/sub", "cd ../../../link/sub")
 
-        assert [str(desk / "shop")] * 2 == stand_in.directories
+        assert [str(desk / "shop/mounted/sub")] * 2 == stand_in.directories
 
     def test_link_in_home(self, shell, terminal, stand_in, desk, mounted):
         """

@@ -53,6 +53,27 @@ class TestCommand:
 
         assert (0, "") == (done.returncode, done.stderr)
 
+    def test_durations(self, run, monkeypatch):
+        """
+        `notify` gets the options of the command, and no variable is fixed in the code.
+        """
+        monkeypatch.setenv("UPGRADE_STATE_INTERVAL", "5d")
+        monkeypatch.setenv("UPGRADE_STATE_MAX_AGE", "bad")
+        words = ("--could-not-check=3 days", "--reminder", "30d", "--max-age=12h")
+        result = run("hook", "bash", *words)
+
+        given = "'--reminder=2592000s' '--max-age=43200s' '--could-not-check=259200s'"
+        assert f"'notify' '--check' {given} </dev/null" in result.out
+        assert (0, "") == (result.status, result.err)
+
+    def test_bad_duration(self, run):
+        """
+        A bad duration is an error where the hook is made, not at every prompt.
+        """
+        result = run("hook", "bash", "--interval=3x")
+
+        assert (2, "") == (result.status, result.out)
+
     def test_incomplete(self, run, monkeypatch):
         """
         A missing file of the package is named.

@@ -19,7 +19,7 @@ class TestTelling:
         shown = terminal(shell).run("cd shop")
 
         (call,) = stand_in.calls
-        assert ["notify", "--check", "--or-above"] == call["argv"]
+        assert ["notify", "--check"] == call["argv"]
         assert str(desk / "shop") == call["directory"]
         assert ("", [False, False, True]) == (call["input"], call["is_terminal"])
         assert 1 == shown.count("TOLD")
@@ -33,21 +33,21 @@ class TestTelling:
             (["cd shop", "echo a", "", "cd .", "cd ../shop"], ["shop"]),
             (["cd shop", "cd ..", "cd shop"], ["shop", "shop"]),
             (["cd shop; cd ..; cd plain"], []),
-            (["cd shop/sub/sub"], ["shop"]),
-            (["touch shop/sub/flake.lock", "cd shop/sub/sub"], ["shop/sub"]),
-            ([f"mkdir -p shop/{DEEP}", f"cd shop/{DEEP}"], ["shop"]),
+            (["cd shop/sub/sub"], ["shop/sub/sub"]),
+            (["touch plain/flake.lock", "cd plain/sub"], ["plain/sub"]),
+            ([f"mkdir -p shop/{DEEP}", f"cd shop/{DEEP}"], [f"shop/{DEEP}"]),
             # A directory is no lockfile.
             (["cd plain", "mkdir uv.lock", "cd sub", "cd /"], []),
             # The directory above is the physical one, not the one in $PWD.
-            (["ln -s ../shop/sub plain/link", "cd plain/link"], ["shop"]),
+            (["ln -s ../shop/sub plain/link", "cd plain/link"], ["shop/sub"]),
             (["ln -s ../plain/sub shop/link", "cd plain", "cd ../shop/link"], []),
             # A directory need not be readable.
-            (["chmod 100 shop/sub", "cd shop/sub"], ["shop"]),
+            (["chmod 100 shop/sub", "cd shop/sub"], ["shop/sub"]),
         ],
     )
     def test_directories(self, shell, terminal, stand_in, desk, lines, expected):
         """
-        The command runs for each directory that is entered, or the nearest above.
+        The command runs in each directory with a lockfile there or above.
         """
         terminal(shell).run(*lines)
 
@@ -282,7 +282,7 @@ class TestPlaces:
         tty = terminal(shell, env={"ODD": str(place)})
         tty.run('cd -- "$ODD"', "cd ..", "echo")
 
-        assert [str(desk / name)] * 2 == stand_in.directories
+        assert [str(place), str(place.parent)] == stand_in.directories
         assert not list(desk.rglob("bad"))
 
     @pytest.mark.parametrize("name", ODD, ids=ascii)
@@ -327,7 +327,7 @@ class TestPlaces:
         terminal(shell, after=hook, env={"WHERE": where}).run("cd shop")
 
         (call,) = stand_in.calls
-        assert ["notify", "--check", "--or-above", "--cache-dir", where] == call["argv"]
+        assert ["notify", "--check", "--cache-dir", where] == call["argv"]
 
     def test_twice(self, shell, terminal, stand_in):
         """

@@ -1,0 +1,78 @@
+"""
+Durations and moments as people write them.
+
+A silent activation loads this module if an option or a variable has a duration, so
+it imports at module level only modules that a bare interpreter has loaded.
+"""
+
+import os
+
+TYPE_CHECKING = False  # typing takes longer to load than this whole module
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_UNITS = {
+    **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1),
+    **dict.fromkeys(("m", "min", "mins", "minute", "minutes"), 60),
+    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), 3600),
+    **dict.fromkeys(("d", "day", "days"), 86_400),
+    **dict.fromkeys(("w", "week", "weeks"), 604_800),
+}
+
+_DIGITS, _LETTERS = "0123456789", "abcdefghijklmnopqrstuvwxyz"
+
+# Of the longest timedelta.
+_LONGEST = 999_999_999 * 86_400
+
+# Options whose defaults are variables, as attributes and in the names of those.
+NAMES = ("interval", "reminder", "max_age", "could_not_check")
+
+
+def variable(name: str) -> str:
+    """
+    Return the variable that has the default of the option *name*.
+    """
+    return f"UPGRADE_STATE_{name.upper()}"
+
+
+def seconds_of(text: str) -> int:
+    """
+    Return a duration in seconds: ``90s``, ``7 days``, ``1w2d``, ``0``.
+
+    Raises:
+        ValueError: *text* is no duration; the message has examples.
+    """
+    total, rest = 0, text.strip(" ")
+    is_valid = rest != ""
+    rest = "" if rest == "0" else rest
+    while rest and is_valid:
+        after = rest.lstrip(_DIGITS)
+        number, after = rest[: len(rest) - len(after)], after.lstrip(" ")
+        rest = after.lstrip(_LETTERS)
+        unit, rest = after[: len(after) - len(rest)], rest.lstrip(" ")
+        # More digits than the longest timedelta has seconds would take long to read.
+        is_valid = unit in _UNITS and 0 < len(number) < 15
+        total += int(number) * _UNITS[unit] if is_valid else 0
+    if is_valid and total <= _LONGEST:
+        return total
+    shown = text if len(text) <= 20 else f"{text[:19]}…"
+    raise ValueError(f"not a duration: {shown!r} (such as 90s, 12h, 7d, 1w2d)")
+
+
+def of_variables(names: "Iterable[str]") -> "dict[str, int]":
+    """
+    Return the durations in seconds that variables give for options.
+
+    A bad value is one line on stderr, and counts as none.
+    """
+    found = {}
+    for name in names:
+        text = os.environ.get(variable(name))
+        try:
+            if text:
+                found[name] = seconds_of(text)
+        except ValueError as error:
+            from upgrade_state.cli._output import err
+
+            err(f"{variable(name)} is ignored: {error}")
+    return found
