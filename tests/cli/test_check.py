@@ -532,7 +532,8 @@ class TestRecord:
         """
         current = (shop / "uv.lock").read_text()
         (shop / "old").write_text(current.replace("24.2.0", "24.1.0"))
-        new = "old" if silent == "no-upgrades" else "uv.lock"
+        (shop / "new").write_text(current.replace("24.2.0", "24.3.0"))
+        new = "old" if silent == "no-upgrades" else "new"
         if silent == "snoozed":
             run("record", "--old", "uv.lock", "--new", "uv.lock")
             run("snooze", "--for", "1d")

@@ -9,7 +9,7 @@ class TestSnooze:
         A snooze silences notices until it is ended.
         """
         for words, text, reason in (
-            (["--for", "7d"], "is snoozed until 20", "snoozed"),
+            (["--for", "7d"], "is snoozed until ", "snoozed"),
             (["--off"], "is not snoozed\n", "notify"),
         ):
             result = run("snooze", *words)
