@@ -7,19 +7,17 @@ neither the order of entries nor a repeated entry matters.
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Collection, Iterable
 from itertools import zip_longest
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 
 from ._model import Diff, Kind, Package, Snapshot, Upgrade
 from ._names import READERS
 
-_Key = tuple[str | None, str, str | None, str | None]
-_Groups = dict[_Key, list[Package]]
-# The builds known of each part of a package; None is the package as a whole.
-_Parts = dict[str | None, set[str]]
-# The builds of each version.
-_Builds = dict[str | None, _Parts]
+_Groups = dict[tuple[str | None, ...], list[Package]]
+# The builds of each version and part; the part None is the package as a whole.
+_Builds = dict[tuple[str | None, str | None], set[str]]
 
 _DIGITS = re.compile("([0-9]+)")
 
@@ -62,84 +60,92 @@ def diff(
     before, after = old.packages, new.packages
     if before is None or after is None or old.format != new.format:
         return Diff(changed=changed, comparable=False, platforms=_platforms(old, new))
-    flags = READERS.get(old.format or "", "").split()
+    by_build = "builds" in READERS.get(old.format or "", "").split()
     names = None if direct is None else frozenset(direct)
     return Diff(
         changed=changed,
         comparable=True,
-        upgrades=_upgrades(before, after, flags, names) if changed else (),
+        upgrades=_upgrades(before, after, names, by_build=by_build) if changed else (),
         platforms=_platforms(old, new),
     )
 
 
 def _platforms(*snapshots: Snapshot) -> tuple[str, ...]:
-    platform = itemgetter(Package._fields.index("platform"))
-    sets = (set(map(platform, snapshot.packages or ())) for snapshot in snapshots)
-    return tuple(sorted(set().union(*sets) - {None}))
+    known = {p.platform for snapshot in snapshots for p in snapshot.packages or ()}
+    return tuple(sorted(platform for platform in known if platform is not None))
 
 
 def _upgrades(
     before: tuple[Package, ...],
     after: tuple[Package, ...],
-    flags: list[str],
     names: frozenset[str] | None,
+    *,
+    by_build: bool,
 ) -> tuple[Upgrade, ...]:
-    if "builds" in flags:
-        before, after = _firsts(before), _firsts(after)
     # Most packages are equal on both sides. To find the others by their
     # hashes takes less time than to look up each of them by its key.
     changed = {p.name for p in set(before).symmetric_difference(after)}
     old, new = _groups(before, changed), _groups(after, changed)
-    rows = [
-        row
-        for key in {**old, **new}
-        if old.get(key) != new.get(key)
-        and (row := _upgrade(old.get(key, []), new.get(key, []), flags, names))
-    ]
+    limit = 1 if by_build else None
+    rows = []
+    for key in {**old, **new}:
+        one, other = (groups.get(key, [])[:limit] for groups in (old, new))
+        row = _upgrade(one, other, names) if one != other else None
+        if row and (not by_build or _has_other_build(row)):
+            rows.append(row)
     fields = attrgetter("name", "platform", "environment", "ecosystem")
     rows.sort(key=lambda row: [part or "" for part in fields(row)])
     return tuple(rows)
 
 
-def _firsts(packages: tuple[Package, ...]) -> tuple[Package, ...]:
-    # The last of equal keys wins, which is the first of the packages.
-    return tuple({_key(p): p for p in packages[::-1]}.values())
+def _has_other_build(row: Upgrade) -> bool:
+    """
+    Return whether a package is on one side only, or has another known build.
+    """
+    builds = {row.old_build, row.new_build}
+    return row.kind in {"added", "removed"} or (len(builds) == 2 and None not in builds)
 
 
 def _groups(packages: Iterable[Package], names: set[str]) -> _Groups:
     groups: _Groups = {}
     for p in packages:
         if p.name in names:
-            groups.setdefault(_key(p), []).append(p)
+            key = (p.ecosystem, p.name, p.environment, p.platform)
+            groups.setdefault(key, []).append(p)
     return groups
 
 
-def _key(p: Package) -> _Key:
-    return p.ecosystem, p.name, p.environment, p.platform
-
-
 def _upgrade(
-    old: list[Package],
-    new: list[Package],
-    flags: list[str],
-    names: frozenset[str] | None,
+    old: list[Package], new: list[Package], names: frozenset[str] | None
 ) -> Upgrade | None:
     """
     Return the row of one package; None: nothing to report.
     """
-    before, after = _builds(old), _builds(new)
-    kind = _kind(before, after, flags)
-    if kind is None:
+    versions = _versions(old), _versions(new)
+    builds = _builds(old), _builds(new)
+    rebuilt = _rebuilt(*builds)
+    kind: Kind
+    if not (old and new):
+        kind = "removed" if old else "added"
+    elif versions[0] != versions[1]:
+        kind = "version"
+    elif rebuilt:
+        kind = "rebuild"
+    else:
         return None
+    shown = [{p.build for p in side if p.build is not None} for side in (old, new)]
+    if kind == "rebuild" and not (all(shown) and shown[0] != shown[1]):
+        # The builds of the whole do not show the rebuild; those of parts do.
+        shown = [set().union(*(side[key] for key in rebuilt)) for side in builds]
+    old_build, new_build = (", ".join(sorted(side)) or None for side in shown)
     both = [*old, *new]
-    old_build, new_build = _display_builds(before, after, kind)
     stated = {p.direct for p in both} - {None}
     from_caller = None if names is None else both[0].name in names
     return Upgrade(
         both[0].name,
         kind,
-        old=_versions(before),
-        new=_versions(after),
+        old=versions[0],
+        new=versions[1],
         ecosystem=both[0].ecosystem,
         platform=both[0].platform,
         environment=both[0].environment,
@@ -152,77 +158,38 @@ def _upgrade(
 
 
 def _builds(group: list[Package]) -> _Builds:
-    builds: _Builds = {}
+    builds: _Builds = defaultdict(set)
     for p in group:
-        known = builds.setdefault(p.version, {})
         if p.build is not None:
-            known.setdefault(None, set()).add(p.build)
+            builds[p.version, None].add(p.build)
         for part, build in p.builds:
-            known.setdefault(part, set()).add(build)
+            builds[p.version, part].add(build)
     return builds
 
 
-def _kind(old: _Builds, new: _Builds, flags: list[str]) -> Kind | None:
-    if not (old and new):
-        return "removed" if old else "added"
-    if "builds" in flags and not _changed_parts(
-        _merge_versions(old), _merge_versions(new)
-    ):
-        return None
-    # An entry without a version, beside one with a version, adds nothing that
-    # a notice could name.
-    if old.keys() - {None} != new.keys() - {None}:
-        return "version"
-    return "rebuild" if _rebuilt_parts(old, new) else None
-
-
-def _rebuilt_parts(old: _Builds, new: _Builds) -> list[tuple[str | None, str | None]]:
+def _rebuilt(old: _Builds, new: _Builds) -> list[tuple[str | None, str | None]]:
     """
-    Return the pairs of version and part whose builds differ.
-    """
-    both = old.keys() & new.keys()
-    return [(v, part) for v in both for part in _changed_parts(old[v], new[v])]
-
-
-def _changed_parts(old: _Parts, new: _Parts) -> set[str | None]:
-    """
-    Return the parts whose builds are known on both sides and differ.
+    Return the versions and parts whose builds are known on both sides and differ.
     """
     # A build that one side leaves out comes from the tool that wrote the
     # lockfile, not from another package.
-    common = old.keys() & new.keys()
+    both = old.keys() & new.keys()
     # Builds of parts are more precise than that of the whole.
-    parts = common - {None} or common
-    return {part for part in parts if old[part] != new[part]}
+    divided = {version for version, part in both if part is not None}
+    return [
+        (version, part)
+        for version, part in both
+        if old[version, part] != new[version, part]
+        and (part is not None or version not in divided)
+    ]
 
 
-def _merge_versions(builds: _Builds) -> _Parts:
-    merged: _Parts = {}
-    for parts in builds.values():
-        for part, known in parts.items():
-            merged.setdefault(part, set()).update(known)
-    return merged
-
-
-def _display_builds(old: _Builds, new: _Builds, kind: Kind) -> list[str | None]:
-    """
-    Return the builds of both sides for display.
-    """
-    sides = [_merge_versions(side).get(None, set()) for side in (old, new)]
-    if kind == "rebuild" and not (all(sides) and sides[0] != sides[1]):
-        # The builds of the whole do not show the rebuild; those of parts do.
-        changed = _rebuilt_parts(old, new)
-        sides = [
-            {build for v, part in changed for build in side[v][part]}
-            for side in (old, new)
-        ]
-    return [", ".join(sorted(side)) or None for side in sides]
-
-
-def _versions(builds: _Builds) -> tuple[str, ...]:
-    known = [version for version in builds if version is not None]
+def _versions(group: list[Package]) -> tuple[str, ...]:
+    # An entry without a version, beside one with a version, adds nothing that
+    # a notice could name.
+    known = {p.version for p in group if p.version is not None}
     if len(known) > 1:  # rare, and sorting takes half of the time of a diff
-        known.sort(key=_natural)
+        return tuple(sorted(known, key=_natural))
     return tuple(known)
 
 
