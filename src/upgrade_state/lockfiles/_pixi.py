@@ -3,7 +3,7 @@ Lockfiles of pixi.
 """
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from ._conda import archive_of, git_commit
 from ._model import Package
@@ -23,18 +23,6 @@ _MAX_CANDIDATES = 100
 _Key = tuple[str, str]
 
 
-class _Pin(NamedTuple):
-    """
-    The facts about a package that all its environments share.
-    """
-
-    name: str
-    version: str | None
-    ecosystem: str
-    build: str | None
-    local: bool
-
-
 def pixi(document: Any) -> Iterator[Package]:
     """
     Read ``pixi.lock`` of version 4 to 7.
@@ -43,22 +31,16 @@ def pixi(document: Any) -> Iterator[Package]:
     can have one subdir and differ in virtual packages.
     """
     demand_version(document["version"], "4", "5", "6", "7")
-    pins: dict[_Key, list[tuple[Table, _Pin]]] = {}
+    pins: dict[_Key, list[tuple[Table, Package]]] = {}
     for entry in tables(document["packages"]):
         key = _key(entry)
-        pins.setdefault(key, []).append((entry, _pin(key, entry)))
+        pins.setdefault(key, []).append((entry, _package(key, entry)))
     for environment, contents in table(document["environments"]).items():
         for platform, references in table(table(contents)["packages"]).items():
             for reference in tables(references):
-                pin = _select(pins[_key(reference)], reference)
-                yield Package(
-                    pin.name,
-                    pin.version,
-                    ecosystem=pin.ecosystem,
-                    platform=text(platform),
-                    environment=text(environment),
-                    build=pin.build,
-                    local=pin.local,
+                package = _select(pins[_key(reference)], reference)
+                yield package._replace(
+                    platform=text(platform), environment=text(environment)
                 )
 
 
@@ -72,7 +54,10 @@ def _key(entry: Table) -> _Key:
     return kind, text(entry[kind])
 
 
-def _pin(key: _Key, entry: Table) -> _Pin:
+def _package(key: _Key, entry: Table) -> Package:
+    """
+    Return a package without the environments and platforms that refer to it.
+    """
     kind, location = key
     name, version, build = (
         optional_text(entry.get(field)) for field in ("name", "version", "build")
@@ -82,23 +67,20 @@ def _pin(key: _Key, entry: Table) -> _Pin:
         location = text(rest.partition("] @ ")[2])
     elif kind == "conda" and (archive := archive_of(location)):
         # Since version 6 pixi leaves out fields that repeat the file name.
-        name, version, build = (
-            name or archive[0],
-            version or archive[1],
-            build or archive[2],
-        )
+        stated = zip((name, version, build), archive, strict=True)
+        name, version, build = (field or default for field, default in stated)
     is_path = location.startswith("file:") or "://" not in location
-    return _Pin(
+    return Package(
         text(name),
         version or None,
-        _ECOSYSTEMS[kind],
+        ecosystem=_ECOSYSTEMS[kind],
         # A package built from git has a build string and a commit.
-        " ".join(filter(None, (build, git_commit(location)))) or None,
-        is_path and not location.endswith(_ARCHIVES),
+        build=" ".join(filter(None, (build, git_commit(location)))) or None,
+        local=is_path and not location.endswith(_ARCHIVES),
     )
 
 
-def _select(candidates: list[tuple[Table, _Pin]], reference: Table) -> _Pin:
+def _select(candidates: list[tuple[Table, Package]], reference: Table) -> Package:
     """
     Return the package of one location that *reference* means.
     """
@@ -107,8 +89,8 @@ def _select(candidates: list[tuple[Table, _Pin]], reference: Table) -> _Pin:
     if len(candidates) > _MAX_CANDIDATES:
         raise ValueError("too many packages at one location")
     wanted = {key: reference[key] for key in _SELECTORS if key in reference}
-    for entry, pin in candidates:
+    for entry, package in candidates:
         # A field that the entry leaves out does not exclude it.
         if wanted.items() <= {**wanted, **entry}.items():
-            return pin
+            return package
     raise LookupError("no such package")
