@@ -17,7 +17,8 @@ GROUP = "upgrade_state.lock_readers"
 
 _LOG = logging.getLogger("upgrade_state")
 
-_TEXTS = ("ecosystem", "platform", "environment", "version", "build")
+# The fields of a package in their order; builds are pairs of texts.
+_TYPES = (Package.__annotations__ | {"builds": tuple}).values()
 
 
 def names() -> set[str]:
@@ -74,10 +75,7 @@ def _is_sound(package: object) -> bool:
     """
     return (
         isinstance(package, Package)
-        and isinstance(package.name, str)
-        and all(isinstance(getattr(package, f), str | None) for f in _TEXTS)
-        and isinstance(package.direct, bool | None)
-        and isinstance(package.builds, tuple)
+        and all(map(isinstance, package, _TYPES))
         and all(
             isinstance(pair, tuple) and [str, str] == [type(text) for text in pair]
             for pair in package.builds
