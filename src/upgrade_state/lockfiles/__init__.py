@@ -19,24 +19,15 @@ if TYPE_CHECKING:
     from ._read import read
 else:
     # Type checkers do not see this, so they report a misspelt import.
-    _MODULES = {
-        "Diff": "_model",
-        "Package": "_model",
-        "Reader": "_model",
-        "Snapshot": "_model",
-        "Upgrade": "_model",
-        "counts": "_counts",
-        "diff": "_diff",
-        "read": "_read",
-    }
 
     def __getattr__(name):
-        if name not in _MODULES:
+        if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from importlib import import_module  # noqa: PLC0415 -- on first use only
 
-        value = getattr(import_module(f".{_MODULES[name]}", __name__), name)
-        globals()[name] = value
+        # A function has a module of its own, all classes have one together.
+        module = f"._{name}" if name.islower() else "._model"
+        value = globals()[name] = getattr(import_module(module, __name__), name)
         return value
 
     def __dir__():
