@@ -39,6 +39,19 @@ def is_directory(location: str) -> bool:
     return not (is_remote or path.endswith(ARCHIVES))
 
 
+def _package(
+    entry: dict[str, Any], build: str | None, *, local: bool, direct: bool | None = None
+) -> Package:
+    return Package(
+        normalize_name(entry["name"]),
+        optional_text(entry.get("version")),
+        ecosystem="pypi",
+        build=build,
+        direct=direct,
+        local=local,
+    )
+
+
 def pdm(document: Any) -> Iterator[Package]:
     """
     Read ``pdm.lock``.
@@ -52,13 +65,7 @@ def pdm(document: Any) -> Iterator[Package]:
             build = _hash_of(entry.get("files", []))
         else:  # from a repository; an editable one has no revision
             build = optional_text(entry.get("revision"))
-        yield Package(
-            normalize_name(entry["name"]),
-            optional_text(entry.get("version")),
-            ecosystem="pypi",
-            build=build,
-            local=path is not None and is_directory(path),
-        )
+        yield _package(entry, build, local=path is not None and is_directory(path))
 
 
 def pipfile(document: Any) -> Iterator[Package]:
@@ -114,13 +121,8 @@ def poetry(document: Any) -> Iterator[Package]:
             build = _hash_of(entry.get("files", []))
         else:
             build = optional_text(source.get("resolved_reference"))
-        yield Package(
-            normalize_name(entry["name"]),
-            text(entry["version"]),
-            ecosystem="pypi",
-            build=build,
-            local=source.get("type") == "directory",
-        )
+        text(entry["version"])
+        yield _package(entry, build, local=source.get("type") == "directory")
 
 
 def pylock(document: Any) -> Iterator[Package]:
@@ -140,13 +142,7 @@ def pylock(document: Any) -> Iterator[Package]:
             # Which other algorithms there are depends on the tool.
             algorithm = "sha256" if "sha256" in hashes else min(hashes)
             build = f"{algorithm}:{text(hashes[algorithm])}"
-        yield Package(
-            normalize_name(entry["name"]),
-            optional_text(entry.get("version")),
-            ecosystem="pypi",
-            build=build,
-            local=bool(table(entry.get("directory", {}))),
-        )
+        yield _package(entry, build, local=bool(table(entry.get("directory", {}))))
 
 
 def uv(document: Any) -> Iterator[Package]:
@@ -171,13 +167,11 @@ def uv(document: Any) -> Iterator[Package]:
         elif "url" in source or "path" in source:
             files = [entry.get("sdist", {}), *items(entry.get("wheels", []))]
             build = _hash_of(files)
-        yield Package(
-            text(entry["name"]),
-            optional_text(entry.get("version")),
-            ecosystem="pypi",
-            build=build,
-            direct=entry["name"] in direct if direct else None,
+        yield _package(
+            entry,
+            build,
             local=not source.keys().isdisjoint(("directory", "editable", "virtual")),
+            direct=entry["name"] in direct if direct else None,
         )
 
 
