@@ -66,8 +66,6 @@ _NAMES = {
     "uv.lock": "uv",
 }
 
-NAMES = tuple(_NAMES)
-
 # End and beginning, with at least one character between them. The ends come
 # first: one `endswith` rules out most files of a directory.
 _PATTERNS = {
@@ -96,7 +94,7 @@ def names() -> tuple[str, ...]:
     Some are paths, such as ``npins/sources.json``. `format_of` knows further
     names, such as ``pylock.dev.toml``. The names cost no import.
     """
-    return NAMES
+    return tuple(_NAMES)
 
 
 def format_of(name: str) -> str | None:
