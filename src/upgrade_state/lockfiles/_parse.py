@@ -7,9 +7,7 @@ Limits, encodings and errors of parsers are handled here for all formats.
 
 import re
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
-from functools import cache
 from io import StringIO
-from string import hexdigits
 from typing import Any, NoReturn
 
 Table = dict[str, Any]
@@ -28,8 +26,11 @@ _MAX_LEVELS = 100
 # A line that starts with a percent sign; YAML knows five line breaks.
 _DIRECTIVE = re.compile("(?:^|[\r\n\x85\u2028\u2029])%")
 
-# The length of a SHA-1 and of a SHA-256.
-_COMMIT_LENGTHS = (40, 64)
+# A version that a problem shows.
+_NUMBER = re.compile("[0-9][0-9.]{0,11}")
+
+# A SHA-1 or a SHA-256.
+_COMMIT = re.compile("[0-9A-Fa-f]{40}(?:[0-9A-Fa-f]{24})?")
 
 
 class UnreadableError(ValueError):
@@ -54,10 +55,7 @@ def load_requirements(content: bytes) -> str:
     """
     if content.startswith((BOM_UTF16_BE, BOM_UTF16_LE)):
         _refuse_at_once(content)
-        try:
-            content = content.decode("utf-16").encode()
-        except UnicodeDecodeError:
-            raise UnreadableError("not valid UTF-16") from None
+        content = _decode(content, "UTF-16").encode()
     return load_text(content)
 
 
@@ -73,10 +71,12 @@ def load_json(content: bytes) -> Any:
     """
     Parse JSON strictly: NaN and Infinity are refused, as RFC 8259 demands.
     """
+    import json  # noqa: PLC0415 -- not every format needs it
+
     _refuse_at_once(content)
     document = _decode(content)
     try:
-        return _json_decoder().decode(document)
+        return json.loads(document, parse_constant=_refuse_constant)
     except ValueError:  # also for a number of more than 4300 digits
         # Only here: the search takes time, and no valid JSON has conflicts.
         _refuse_conflicts(content)
@@ -145,10 +145,9 @@ def demand_version(version: object, *known: int | str) -> None:
     if type(version) not in map(type, known):
         raise TypeError("no version")
     if version not in known:
-        number = str(version)
         # Anything else could carry escape sequences to a terminal.
-        is_number = len(number) <= 12 and number.replace(".", "").isdecimal()
-        shown = f" {number}" if is_number and number.isascii() else ""
+        number = _NUMBER.fullmatch(str(version))
+        shown = f" {number[0]}" if number else ""
         raise UnreadableError(f"unsupported version{shown}")
 
 
@@ -202,8 +201,7 @@ def commit_of(url: str) -> str | None:
     Only the commit is kept, because the URL may contain a password.
     """
     commit = url.rpartition("#")[2]
-    is_commit = len(commit) in _COMMIT_LENGTHS and set(commit) <= set(hexdigits)
-    return commit if is_commit else None
+    return commit if _COMMIT.fullmatch(commit) else None
 
 
 def _refuse_at_once(content: bytes) -> None:
@@ -223,21 +221,15 @@ def _refuse_conflicts(content: bytes) -> None:
         raise UnreadableError("has merge conflicts")
 
 
-def _decode(content: bytes) -> str:
+def _decode(content: bytes, encoding: str = "UTF-8") -> str:
     try:
-        return content.decode()
+        return content.decode(encoding)
     except UnicodeDecodeError:
-        raise UnreadableError("not valid UTF-8") from None
+        raise UnreadableError(f"not valid {encoding}") from None
 
 
-@cache
-def _json_decoder() -> Any:
-    from json import JSONDecoder  # noqa: PLC0415 -- not every format needs it
-
-    def refuse_constant(_name: str) -> NoReturn:
-        raise ValueError("no number")
-
-    return JSONDecoder(parse_constant=refuse_constant)
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"no number: {name}")
 
 
 def _values(loader: Any) -> list[Any]:
