@@ -108,15 +108,16 @@ def conda_lock(document: Any) -> Iterator[Package]:
         )
 
 
-def archive_of(location: str) -> tuple[str, str, str] | None:
+def archive_of(location: str) -> tuple[str, ...] | None:
     """
     Return name, version and build of the conda archive at *location*.
 
     The file name is ``NAME-VERSION-BUILD.conda`` or ``….tar.bz2``, split
     twice from the right. None: it is not.
     """
-    match = _ARCHIVE.fullmatch(_file_name(location))
-    return None if match is None else (match[1], match[2], match[3])
+    path = location.partition("#")[0].replace("\\", "/")
+    archive = _ARCHIVE.fullmatch(unquote(path.rpartition("/")[2]))
+    return archive.groups() if archive else None
 
 
 def git_commit(location: str) -> str | None:
@@ -128,12 +129,6 @@ def git_commit(location: str) -> str | None:
     if not location.startswith("git+"):
         return None
     return commit_of(location.partition("#subdirectory=")[0].replace("@", "#"))
-
-
-def _file_name(location: str) -> str:
-    path = location.partition("#")[0].replace("\\", "/")
-    name = path.rpartition("/")[2]
-    return unquote(name) if "%" in name else name
 
 
 def _platform(lines: list[str], urls: list[str]) -> str | None:
