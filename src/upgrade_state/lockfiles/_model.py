@@ -7,7 +7,7 @@ These classes know neither formats nor JSON.
 from collections.abc import Iterable
 from typing import Literal, NamedTuple, Protocol, get_args
 
-from attrs import Attribute, field, frozen
+from attrs import field, frozen, validators
 
 Kind = Literal["version", "rebuild", "added", "removed"]
 
@@ -117,17 +117,8 @@ class Snapshot:
     problem: str | None = None
 
 
-def _is_kind(_row: object, _field: object, kind: object) -> None:
-    kinds = get_args(Kind)
-    if kind not in kinds:
-        raise ValueError(f"kind must be one of {', '.join(kinds)}, not {kind!r}")
-
-
-def _is_tuple(_row: object, field: "Attribute[tuple[str, ...]]", value: object) -> None:
-    # "8.1" would pass for the three versions "8", "." and "1".
-    if not isinstance(value, tuple):
-        kind = type(value).__name__
-        raise TypeError(f"{field.name} must be a tuple of versions, not {kind}")
+# Otherwise "8.1" would pass for the three versions "8", "." and "1".
+_IS_TUPLE = validators.instance_of(tuple)
 
 
 @frozen
@@ -178,9 +169,9 @@ class Upgrade:
     """
 
     name: str
-    kind: Kind = field(validator=_is_kind)
-    old: tuple[str, ...] = field(default=(), kw_only=True, validator=_is_tuple)
-    new: tuple[str, ...] = field(default=(), kw_only=True, validator=_is_tuple)
+    kind: Kind = field(validator=validators.in_(get_args(Kind)))
+    old: tuple[str, ...] = field(default=(), kw_only=True, validator=_IS_TUPLE)
+    new: tuple[str, ...] = field(default=(), kw_only=True, validator=_IS_TUPLE)
     ecosystem: str | None = field(default=None, kw_only=True)
     platform: str | None = field(default=None, kw_only=True)
     environment: str | None = field(default=None, kw_only=True)
