@@ -4,7 +4,10 @@ Find the reason in the output of a tool that failed, and the advice for it.
 
 from __future__ import annotations
 
+import functools
 import re
+import tomllib
+from importlib import resources
 from typing import TYPE_CHECKING
 
 from upgrade_state import _redact
@@ -41,13 +44,6 @@ _FOLDED: Final = re.compile(r"(://[^\s@]{0,500})\n(?=\S{0,500}@)")
 # npm and mise begin each line of an error with this.
 _PREFIX: Final = re.compile(r"(?:npm (?:error|ERR!)|mise ERROR)\s?")
 
-# npm logs each of its requests, and repeats those that fail. Logs are removed with the
-# scratch directory.
-_DROPPED: Final = re.compile(
-    r"npm http |(?:npm (?:error|ERR!) )?(?:A complete log of this run| +at .+:\d)"
-    r"|See .*\.log\b|.*Add '-v' to see"
-)
-
 # Python's message about a password with a slash, which it takes for a port.
 _PORT: Final = re.compile(r"(to integer value as )'.*'")
 
@@ -56,76 +52,20 @@ _TRACEBACK: Final = re.compile(r".*Traceback \(most recent|Stack backtrace:")
 # pip quotes the output of a build up to this line. Its own errors follow.
 _END_OF_BUILD: Final = "[end of output]"
 
-# Usage, frames, and general remarks.
-_NOISE: Final = re.compile(
-    r"Version: \d|Run with --verbose|hint: (?:Build|This usually)|\[end of output\]$"
-    r"|note: This error originates|You can also run|For more information"
-    r"|Caused by:$|Usage: |ERROR: Exception:$|File\b|[\^~ ]+$"
-    r"|syscall |errno |(?:address|code|errno|port|requiredBy|syscall|type): "
-)
-
-_ERROR: Final = re.compile(
-    r"(?!cause)(?:[\w-]+(?: [\w-]+)?: )?error\b|\w*(?:Error|Exception):|\u00d7 ",
-    re.IGNORECASE,
-)
-_TROUBLE: Final = re.compile(
-    r"\[\w+\]: |\bfailed\b|\bunable to\b|\bcould not\b|\bcannot\b|\bnot found\b"
-    r"|\bdoes not exist\b|\bno such\b|\bunknown\b",
-    re.IGNORECASE,
-)
-
-_UNREACHED: Final = re.compile(
-    r"Connection refused|Connection reset|ECONNREFUSED|ECONNRESET|ENOTFOUND"
-    r"|EAI_AGAIN|ETIMEDOUT|Network is unreachable|ENETUNREACH|No route to host"
-    r"|Name or service not known|name resolution|Could not resolve|dns error"
-    r"|[Cc]onnect(?:ion)? timed? ?out|All attempts to connect|Could not connect"
-    r"|timed out after|Cannot connect to proxy|not connected to the internet"
-)
-_OTHER_VERSION: Final = re.compile(
-    r"(?:unrecognized|unexpected) argument|no such (?:option|command|subcommand)"
-    r"|(?:unknown|invalid) (?:option|command|flag|shorthand flag|argument|cli config)"
-    r"|command not found|unrecogni[sz]ed (?:option|flag|command|subcommand)(?![\w-])"
-    r"|requested command .* does not exist|The option .* does not exist"
-    r"|invalid choice:|is not a (?:recogni[sz]ed|known) (?:flag|option|command)"
-    r"|is not expected in this context",
-    re.IGNORECASE,
-)
-_NO_SPACE: Final = re.compile(
-    r"No space left|ENOSPC|Disk quota exceeded|EDQUOT|database or disk is full"
-)
-_QUESTION: Final = re.compile(
-    r"EOFError|EOF when reading|^Aborted[!.]?$|not a (?:terminal|tty)|IO error: not"
-    r"|/dev/tty\b",
-    re.MULTILINE,
-)
-
-_REFUSED: Final = re.compile(
-    r"(?:HTTP(?: error)?|status(?: code)?:?|\(|got|returned an?) ?40[13]\b|\bE40[13]\b"
-    r"|\b40[13]:? (?:client )?(?:error|unauthorized|forbidden)|authorization error"
-    r"|missing credentials|missing password|no token found|credential-provider to be"
-    r"|\bENEEDAUTH\b|authentication failed|could not read Username|denied \(publickey"
-    r"|PIP_NO_INPUT set\); question: User for",
-    re.IGNORECASE,
-)
-# pip, PDM and Pipenv do not report a refusal, but find no version at all.
-_NO_VERSION: Final = re.compile(
-    r"Unable to find candidates for|\A(?!(?s:.*)Ignored the following)(?s:.*)"
-    r"(?:\(from versions: none\)|No matching distribution found for [\w.-]+$)",
-    re.MULTILINE,
-)
-# Pipenv and PDM do not report the reason of a build, but that it has failed.
-_NO_FILE: Final = re.compile(
-    r"\bno such file|\bENOENT\b|FileNotFoundError|no file/folder found for"
-    r"|\b(?:directory|file|folder|path)\b.{0,300}does(?: not|n't) exist"
-    r"|no module named|which files to ship|expected a python module"
-    r"|can't find (?:library )?`|neither .{0,99}(?:setup\.py|pyproject\.toml)"
-    r"|not found at: |invalid version: 'None'"
-    r"|\AERROR: (?:failed to build|metadata generation failed)",
-    re.IGNORECASE,
-)
-
 # The last characters of a prompt.
 _PROMPT: Final = (":", "?", "]", ")", ">")
+
+
+@functools.cache
+def _pattern(name: str) -> re.Pattern[str]:
+    """
+    Return one of the patterns of ``diagnosis.toml``.
+    """
+    # As a resource: in a zip archive it has no path.
+    file = resources.files("upgrade_state.checks") / "diagnosis.toml"
+    table = tomllib.loads(file.read_text(encoding="utf-8"))[name]
+    flags = re.MULTILINE | (re.IGNORECASE if table["ignore_case"] else 0)
+    return re.compile("|".join(table["patterns"]), flags)
 
 
 def one_line(text: str) -> str:
@@ -168,7 +108,7 @@ def _plain(output: bytes) -> list[str]:
     lines = (
         line.rstrip("\r").split("\r")[-1].rstrip() for line in text.rstrip().split("\n")
     )
-    return [line for line in lines if not _DROPPED.match(line)]
+    return [line for line in lines if not _pattern("dropped").match(line)]
 
 
 def _reason(output: list[str]) -> tuple[list[str], list[str]]:
@@ -180,7 +120,7 @@ def _reason(output: list[str]) -> tuple[list[str], list[str]]:
     for number, line in enumerate(output):
         is_prefixed = _PREFIX.match(line) is not None
         plain = _PREFIX.sub("", line, count=1).strip()
-        if plain and not _NOISE.match(plain):
+        if plain and not _pattern("noise").match(plain):
             # The first line of a block of prefixed ones begins the error.
             plain = "error: " * (is_prefixed and not was_prefixed) + plain
             lines.append((number, plain))
@@ -191,9 +131,11 @@ def _reason(output: list[str]) -> tuple[list[str], list[str]]:
     errors = [
         i
         for i, (number, line) in enumerate(lines)
-        if _ERROR.match(line) and number < max(built, default=len(output))
+        if _pattern("error").match(line) and number < max(built, default=len(output))
     ]
-    troubles = [i for i, (_, line) in enumerate(lines) if _TROUBLE.search(line)]
+    troubles = [
+        i for i, (_, line) in enumerate(lines) if _pattern("trouble").search(line)
+    ]
     start = errors[-1] if errors else troubles[0] if troubles else len(lines) - 1
     traces = [i for i, (_, line) in enumerate(lines) if _TRACEBACK.match(line)]
     end = min((i for i in traces if i > start), default=len(lines))
@@ -223,16 +165,16 @@ def advice(
         is_prompt = bool(reason) and reason[-1].endswith(_PROMPT)
         return _ANSWER if is_prompt else _MORE_TIME
     text, words = "\n".join(lines), "\n".join(reason)
-    for pattern, place, todo in (
-        (_QUESTION, text, _ANSWER),
-        (_NO_SPACE, text, "free some space, for example in its cache"),
+    for name, place, todo in (
+        ("question", text, _ANSWER),
+        ("no-space", text, "free some space, for example in its cache"),
         # Elsewhere this may come from another tool, such as a compiler.
-        (_OTHER_VERSION, words, needs),
-        (_UNREACHED, text, NO_NETWORK),
-        (_REFUSED, text, _CREDENTIALS),
-        (_NO_VERSION, text, f"{NO_NETWORK}; {_CREDENTIALS}"),
-        (_NO_FILE, words, hint or _COPY),
+        ("other-version", words, needs),
+        ("unreached", text, NO_NETWORK),
+        ("refused", text, _CREDENTIALS),
+        ("no-version", text, f"{NO_NETWORK}; {_CREDENTIALS}"),
+        ("no-file", words, hint or _COPY),
     ):
-        if todo is not None and pattern.search(place):
+        if todo is not None and _pattern(name).search(place):
             return todo
     return hint
