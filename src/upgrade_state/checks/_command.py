@@ -106,9 +106,19 @@ def list_of(validator: Any) -> Any:
     return validators.deep_iterable(validator, validators.instance_of(tuple))
 
 
+def mapping_of(key: Any, value: Any) -> Any:
+    """
+    Return the validator of a dict whose keys and values pass these validators.
+    """
+    return validators.deep_mapping(key, value, validators.instance_of(dict))
+
+
+_STR: Final = validators.instance_of(str)
+_BYTES: Final = validators.instance_of(bytes)
+_RELATIVE: Final = validators.and_(_STR, _is_relative)
 TEXT: Final = _matching(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]+")
-EXPRESSION: Final = validators.and_(validators.instance_of(bytes), _is_expression)
-_VARIABLE: Final = validators.and_(validators.instance_of(str), _is_variable)
+EXPRESSION: Final = validators.and_(_BYTES, _is_expression)
+_VARIABLE: Final = validators.and_(_STR, _is_variable)
 
 
 @attrs.frozen
@@ -120,8 +130,7 @@ class Program:
     """
 
     argv: tuple[str, ...] = attrs.field(
-        converter=as_tuple,
-        validator=[list_of(validators.instance_of(str)), _is_command],
+        converter=as_tuple, validator=[list_of(_STR), _is_command]
     )
     manifests: tuple[str, ...] = attrs.field(
         default=(), kw_only=True, converter=as_tuple, validator=list_of(is_path)
@@ -132,11 +141,7 @@ class Program:
     changes: Mapping[str, str | None] = attrs.field(
         factory=dict,
         kw_only=True,
-        validator=validators.deep_mapping(
-            _VARIABLE,
-            validators.optional(_matching(r"[^\0]*")),
-            validators.instance_of(dict),
-        ),
+        validator=mapping_of(_VARIABLE, validators.optional(_matching(r"[^\0]*"))),
     )
     passes: tuple[str, ...] = attrs.field(
         default=(), kw_only=True, converter=as_tuple, validator=list_of(_VARIABLE)
@@ -145,28 +150,16 @@ class Program:
         default=(), kw_only=True, converter=as_tuple, validator=list_of(_VARIABLE)
     )
     fence: Mapping[str, bytes] = attrs.field(
-        factory=dict,
-        kw_only=True,
-        validator=validators.deep_mapping(
-            is_path, validators.instance_of(bytes), validators.instance_of(dict)
-        ),
+        factory=dict, kw_only=True, validator=mapping_of(is_path, _BYTES)
     )
     searches: tuple[str, ...] = attrs.field(
         default=(), kw_only=True, converter=as_tuple, validator=list_of(is_path)
     )
     failures: Mapping[bytes, str] = attrs.field(
-        factory=dict,
-        kw_only=True,
-        validator=validators.deep_mapping(
-            validators.instance_of(bytes), TEXT, validators.instance_of(dict)
-        ),
+        factory=dict, kw_only=True, validator=mapping_of(_BYTES, TEXT)
     )
     requires: bytes = attrs.field(default=b"", kw_only=True, validator=EXPRESSION)
-    start: str = attrs.field(
-        default=".",
-        kw_only=True,
-        validator=validators.and_(validators.instance_of(str), _is_relative),
-    )
+    start: str = attrs.field(default=".", kw_only=True, validator=_RELATIVE)
     needs: str | None = attrs.field(
         default=None, kw_only=True, validator=validators.optional(TEXT)
     )
@@ -258,7 +251,7 @@ class Command(Program):
         default=(),
         kw_only=True,
         converter=as_tuple,
-        validator=list_of(validators.and_(validators.instance_of(str), _is_relative)),
+        validator=list_of(_RELATIVE),
     )
     timeout: dt.timedelta = attrs.field(
         default=DEFAULT_TIMEOUT, kw_only=True, validator=_is_timeout
@@ -368,10 +361,7 @@ class Command(Program):
         if self.sandbox:
             names = ("XDG_CACHE_HOME", *self.caches)
             env |= dict.fromkeys(names, place.directory("cache"))
-        for name, value in self.changes.items():
-            env.pop(name, None)
-            if value is not None:
-                env[name] = value
+        env = {k: v for k, v in {**env, **self.changes}.items() if v is not None}
         return env | {ENVIRONMENT_VARIABLE: place.environment}
 
     def _raise_for(self, ended: Ended, place: Scratch, hint: str | None) -> None:

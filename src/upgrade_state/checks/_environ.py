@@ -7,6 +7,7 @@ check can run code of the project.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from upgrade_state._log_runner import absolute_only
@@ -15,49 +16,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from typing import Final
 
-USUAL: Final = (
-    # Directories of commands, and of the shared libraries of some of them.
-    "PATH",
-    "LD_LIBRARY_PATH",
-    # The user, and the directories of configuration, credentials and caches.
-    "HOME",
-    "USER",
-    "LOGNAME",
-    "SHELL",
-    "XDG_CONFIG_HOME",
-    "XDG_CONFIG_DIRS",
-    "XDG_CACHE_HOME",
-    "XDG_DATA_HOME",
-    "XDG_STATE_HOME",
-    "NETRC",
-    # Encodings and time zones.
-    "LANG",
-    "LANGUAGE",
-    "LC_*",
-    "LOCALE_ARCHIVE",
-    "TZ",
-    "TZDIR",
-    # Proxies and trusted certificates.
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "ALL_PROXY",
-    "NO_PROXY",
-    "http_proxy",
-    "https_proxy",
-    "all_proxy",
-    "no_proxy",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "REQUESTS_CA_BUNDLE",
-    "CURL_CA_BUNDLE",
-    "GIT_SSL_CAINFO",
-    "NIX_SSL_CERT_FILE",
-    "NODE_EXTRA_CA_CERTS",
-    # Access of git to private repositories.
-    "SSH_AUTH_SOCK",
-    "GIT_SSH",
-    "GIT_SSH_COMMAND",
-    "GIT_CONFIG_GLOBAL",
+# Directories of commands, and of the shared libraries of some of them. The user, and
+# the directories of configuration, credentials and caches. Encodings and time zones.
+# Proxies and trusted certificates. Access of git to private repositories.
+USUAL: Final = re.findall(
+    r"\S+",
+    """
+    PATH LD_LIBRARY_PATH
+    HOME USER LOGNAME SHELL XDG_CONFIG_HOME XDG_CONFIG_DIRS XDG_CACHE_HOME
+    XDG_DATA_HOME XDG_STATE_HOME NETRC
+    LANG LANGUAGE LC_* LOCALE_ARCHIVE TZ TZDIR
+    HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY
+    http_proxy https_proxy all_proxy no_proxy
+    SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE CURL_CA_BUNDLE GIT_SSL_CAINFO
+    NIX_SSL_CERT_FILE NODE_EXTRA_CA_CERTS
+    SSH_AUTH_SOCK GIT_SSH GIT_SSH_COMMAND GIT_CONFIG_GLOBAL
+    """,
 )
 
 # Relative entries would lead into the scratch directory, to files of the project.
@@ -74,12 +48,7 @@ def selected(environ: Mapping[str, str], passes: Iterable[str]) -> dict[str, str
     A name that ends in ``*`` stands for all with this beginning. Search paths
     keep their absolute entries only. ``TERM`` and ``NO_COLOR`` are set.
     """
-    names = (*USUAL, *passes)
-    exact = set(names)
+    names = {*USUAL, *passes}
     stems = tuple(name[:-1] for name in names if name.endswith("*"))
-    chosen = {
-        name: value
-        for name, value in environ.items()
-        if name in exact or name.startswith(stems)
-    }
+    chosen = {k: v for k, v in environ.items() if k in names or k.startswith(stems)}
     return absolute_only(chosen, _SEARCH_PATHS) | _SET

@@ -25,6 +25,7 @@ from ._command import (
     as_tuple,
     is_path,
     list_of,
+    mapping_of,
 )
 from ._scratch import read_file
 
@@ -108,10 +109,7 @@ class Recipe(Program):
     format: str | None = attrs.field(default=None, validator=validators.optional(TEXT))
     mark: bytes = attrs.field(default=b"", validator=EXPRESSION)
     others: Mapping[str, bytes] = attrs.field(
-        factory=dict,
-        validator=validators.deep_mapping(
-            is_path, EXPRESSION, validators.instance_of(dict)
-        ),
+        factory=dict, validator=mapping_of(is_path, EXPRESSION)
     )
     options: tuple[str, ...] = attrs.field(
         default=(), converter=as_tuple, validator=list_of(TEXT)
