@@ -93,19 +93,20 @@ class TestExample:
 
 
 class TestLookUp:
-    def test_found(self, offer):
+    def test_found(self, offer, directory):
         """
         A recipe is found by its name, and by its lockfile.
         """
         offer("pins")
+        (directory / "wishes").touch()
 
         assert "pins upgrade" == checks.recipe_named("pins").upgrade
         assert "pins+sandbox" == checks.recipe_named("pins+sandbox").name
-        assert "pins" == checks.recipe_for("pins.lock").name
+        assert "pins" == checks.recipe_for("pins.lock", str(directory)).name
         assert "pins" in checks.recipe_names()
         assert [] == checks.broken_recipes()
 
-    def test_built_in_wins(self, offer):
+    def test_built_in_wins(self, offer, directory, fill):
         """
         A built-in recipe cannot be replaced by its name or its lockfile.
         """
@@ -113,7 +114,8 @@ class TestLookUp:
         offer("mine", RECIPE.format(name="mine").replace("mine.lock", "uv.lock"))
 
         assert checks.RECIPES["uv"] is checks.recipe_named("uv")
-        assert checks.RECIPES["uv"] is checks.recipe_for("uv.lock", "/nowhere")
+        fill(directory, {"pyproject.toml": "", "wishes": ""})
+        assert checks.RECIPES["uv"] is checks.recipe_for("uv.lock", str(directory))
 
     @pytest.mark.parametrize(
         ("code", "problem"),
@@ -125,20 +127,21 @@ class TestLookUp:
             (RECIPE.format(name="odd").replace('("odd",)', '"odd"'), "'argv' must be"),
         ],
     )
-    def test_broken(self, offer, code, problem):
+    def test_broken(self, offer, directory, code, problem):
         """
         A broken recipe is an error of one line, and no obstacle to the others.
         """
         offer("odd", code)
         offer("pins")
+        (directory / "wishes").touch()
 
         with pytest.raises(ResolverError, match=problem) as info:
             checks.recipe_named("odd")
         (line,) = checks.broken_recipes()
         assert info.value.message == line
         assert 1 == len(line.splitlines())
-        assert "pins" == checks.recipe_for("pins.lock").name
-        assert None is checks.recipe_for("odd.lock")
+        assert "pins" == checks.recipe_for("pins.lock", str(directory)).name
+        assert None is checks.recipe_for("odd.lock", str(directory))
 
 
 class TestCheck:

@@ -125,13 +125,12 @@ class TestBuiltIn:
         for name, recipe in RECIPES.items():
             assert recipe is checks.recipe_named(name)
             lockfile = recipe.lockfile.replace("*", "x")
-            assert checks.recipe_for(lockfile).fits(lockfile)
+            assert recipe.fits(lockfile)
             known = recipe.format or lockfiles.format_of(lockfile)
             assert known in lockfiles.FORMATS
-        assert RECIPES["uv"] is checks.recipe_for("uv.lock")
         assert RECIPES["uv"].in_sandbox() == checks.recipe_named("uv+sandbox")
-        assert checks.recipe_for("custom.lock") is None
-        assert checks.recipe_for(None) is None
+        assert checks.recipe_for("custom.lock", "/") is None
+        assert not RECIPES["uv"].fits(None)
         assert not hasattr(checks, "NO_SUCH_NAME")
 
     def test_inherited(self):

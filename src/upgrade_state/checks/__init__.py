@@ -14,13 +14,7 @@ from ._check import Outcome, Resolver, check, judge
 from ._command import DEFAULT_TIMEOUT, Command
 from ._containment import Limits
 from ._recipe import Recipe
-from ._registry import (
-    broken_recipes,
-    recipe_for,
-    recipe_named,
-    recipe_names,
-    why_no_recipe,
-)
+from ._registry import broken_recipes, recipe_for, recipe_named, recipe_names
 from ._scope import Result, check_all
 
 if TYPE_CHECKING:
@@ -48,7 +42,6 @@ __all__ = [
     "recipe_for",
     "recipe_named",
     "recipe_names",
-    "why_no_recipe",
 ]
 
 

@@ -215,11 +215,10 @@ def _repeated(consent: Consent, look: Look) -> tuple[Resolver, str | None]:
     # The user may have named the recipe for the lockfile of the last check.
     if look.lockfile_state == "changed":
         place = environment.path or "", environment.lockfile_name or ""
-        problem = recipe.obstacle(*place)
         if not recipe.may_be_for(*place):
             problem = f"it was not made by the tool of the recipe {recipe.name}"
-        if problem is not None:
             raise ResolverError(problem, environment.path)
+        recipe.usable(*place)
     try:
         lockfiles.read(b"", format=recipe.format)
         resolver = recipe.resolver(environment, copies=consent.copy, passes=consent.env)

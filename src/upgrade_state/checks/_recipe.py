@@ -133,21 +133,27 @@ class Recipe(Program):
         Return whether this tool may have written the lockfile in *directory*.
         """
         content = read_file(os.path.join(directory, lockfile))
-        return content is None or re.search(self.mark, content) is not None
+        if content is None:  # without its first lines there is no command to repeat
+            return not self.options
+        return re.search(self.mark, content) is not None
 
-    def obstacle(self, directory: str, lockfile: str) -> str | None:
+    def usable(self, directory: str, lockfile: str) -> Recipe:
         """
-        Return why the recipe cannot be used for a lockfile of its tool; None: it can.
+        Return the recipe, `bound` to a lockfile that its tool may have written.
+
+        Raises:
+            ResolverError: The lockfile was made in another way, names no command
+                that can be repeated, or its manifest is missing.
         """
         for name, mark in self.others.items():
             content = read_file(os.path.join(directory, name))
             if content is not None and re.search(mark, content):
-                return f"{name} says that it was made in another way"
-        try:
-            self.bound(directory, lockfile)
-        except ResolverError as error:
-            return error.message
-        return None
+                problem = f"{name} says that it was made in another way"
+                raise ResolverError(problem, directory)
+        bound = self.bound(directory, lockfile)
+        if not os.path.isfile(os.path.join(directory, bound.manifests[0])):
+            raise ResolverError(f"there is no {bound.manifests[0]}", directory)
+        return bound
 
     def bound(self, directory: str, lockfile: str) -> Recipe:
         """

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import os
 import tomllib
 from importlib import resources
 from typing import TYPE_CHECKING
@@ -21,7 +20,7 @@ from upgrade_state.exceptions import ResolverError
 from ._recipe import IN_SANDBOX, Recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from typing import Any, Final
 
 GROUP: Final = "upgrade_state.recipes"
@@ -63,45 +62,34 @@ def _resolved(item: Any, known: Mapping[str, Any]) -> Any:
     return None if item is False else item
 
 
-def recipe_for(lockfile: str | None, directory: str | None = None) -> Recipe | None:
+def recipe_for(lockfile: str, directory: str) -> Recipe | None:
     """
-    Return the recipe for a lockfile's name; None: there is none.
+    Return the recipe for a lockfile, bound to it; None: none is for its name.
+
+    Of several recipes for one name, it is the first that is `Recipe.usable`.
 
     Args:
-        directory: The lockfile's directory. It decides between several recipes
-            for one name: the first whose manifest exists there, else the first.
-            A recipe of another tool, or that cannot be used for this lockfile, is
-            ignored. The recipe is `Recipe.bound` to the lockfile. None: the first
-            recipe.
-    """
-    for recipes in (built_in, _others):
-        found = [recipe for recipe in recipes().values() if recipe.fits(lockfile)]
-        if directory is not None and lockfile is not None:
-            found = [
-                recipe.bound(directory, lockfile)
-                for recipe in found
-                if recipe.may_be_for(directory, lockfile)
-                and recipe.obstacle(directory, lockfile) is None
-            ]
-            for recipe in found:
-                if os.path.isfile(os.path.join(directory, recipe.manifests[0])):
-                    return recipe
-        if found:
-            return found[0]
-    return None
+        lockfile: The lockfile's name.
 
+        directory: The environment's directory.
 
-def why_no_recipe(lockfile: str, directory: str) -> str | None:
+    Raises:
+        ResolverError: No recipe for this name is usable; the message says why.
     """
-    Return why `recipe_for` gives no recipe; None: none is for this lockfile's name.
-    """
-    known = [*built_in().values(), *_others().values()]
-    found = [recipe for recipe in known if recipe.fits(lockfile)]
-    for recipe in found:
+    problems: list[str] = []
+    tools: list[str] = []
+    for recipe in filter(lambda recipe: recipe.fits(lockfile), _known()):
+        tools.append(recipe.argv[0])
         if recipe.may_be_for(directory, lockfile):
-            return recipe.obstacle(directory, lockfile)
-    tools = " or ".join(dict.fromkeys(recipe.argv[0] for recipe in found))
-    return f"it was not made by a known command of {tools}" if tools else None
+            try:
+                return recipe.usable(directory, lockfile)
+            except ResolverError as error:
+                problems.append(error.message)
+    if not tools:
+        return None
+    names = " or ".join(dict.fromkeys(tools))
+    problems.append(f"it was not made by a known command of {names}")
+    raise ResolverError(problems[0], directory)
 
 
 def recipe_named(name: str) -> Recipe:
@@ -130,25 +118,30 @@ def broken_recipes() -> list[str]:
     """
     Describe each recipe of another distribution that cannot be loaded, in a line.
     """
-    problems: list[str] = []
-    _others(problems)
-    return problems
+    return _others()[1]
 
 
-def _others(problems: list[str] | None = None) -> dict[str, Recipe]:
+def _known() -> Iterator[Recipe]:
     """
-    Load the recipes of other distributions; add a line to *problems* for a failure.
+    Stream all recipes, and load those of other distributions only if they are needed.
     """
-    recipes = {}
+    yield from built_in().values()
+    yield from _others()[0]
+
+
+def _others() -> tuple[list[Recipe], list[str]]:
+    """
+    Load the recipes of other distributions, and describe those that are broken.
+    """
+    recipes, problems = [], []
     for name in sorted(_plugins.names(GROUP) - built_in().keys()):
         try:
-            recipes[name] = recipe_named(name)
+            recipes.append(recipe_named(name))
         except ResolverError as error:
             # A broken recipe is no obstacle to the others.
             _LOG.debug("%s", error)
-            if problems is not None:
-                problems.append(str(error))
-    return recipes
+            problems.append(str(error))
+    return recipes, problems
 
 
 def _load(name: str) -> Recipe | None:

@@ -206,10 +206,9 @@ def _with_recipes(target: Target, resolving: ResolverOptions) -> list[Planned]:
     lacking: dict[str | None, list[str]] = {}
     for environment in environments:
         path, name = environment.path or "", environment.lockfile_name or ""
-        chosen: checks.Recipe | None = None
+        chosen = reason = None
         try:
             chosen = named.bound(path, name) if named else checks.recipe_for(name, path)
-            reason = None if chosen else checks.why_no_recipe(name, path)
         except ResolverError as error:
             reason = error.message
         # A file with a lockfile's name may be a list of requirements.
