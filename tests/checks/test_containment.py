@@ -865,7 +865,7 @@ class TestParent:
         "name",
         [
             "_git.files_of",
-            "_project._Copy._write_file",
+            "_project.Project._write_file",
             "_git.share",
             "_scratch.Scratch.write",
             "_scratch.Scratch.take",

@@ -616,7 +616,7 @@ class TestNamed:
                 command = Command(
                     ["true"], manifests=["package.json"], beside=["*.toml", "y*/*"]
                 )
-                _project.Project(str(shop)).copy(place, command, "uv.lock")
+                _project.project_of(str(shop), "uv.lock").copy(place, command)
 
             copy = Path(place.project)
             assert (copy / "package.json").is_file()

@@ -22,7 +22,7 @@ from upgrade_state.exceptions import ResolverError
 from ._containment import LIMITS, Limits, size, supervised
 from ._diagnosis import advice, last_lines, last_words, one_line
 from ._environ import selected
-from ._project import Project
+from ._project import project_of
 from ._sandbox import is_hidden, refusal, sandboxed
 from ._scratch import copied_name, is_inside, read_file, scratch, scratch_name
 
@@ -280,15 +280,15 @@ class Command(Program):
             is_relative = "/" in self.argv[0] and not os.path.isabs(self.argv[0])
             if not is_relative and self.program_path("") is None:
                 raise self._not_started(None, directory)
-            project = Project(directory)
+            project = project_of(directory, name)
             place = scratch(above, directory, project.top)
             self._guard(place)
-            project.copy(place, self, name)
+            hint = project.copy(place, self)
             self._demand_paths(place)
             if old_lockfile is not None:
                 place.write(name, old_lockfile)
             ended = self._run(place, supervisor)
-            self._raise_for(ended, place, project.hint)
+            self._raise_for(ended, place, hint)
             try:
                 return place.take(name)
             except FileNotFoundError as error:

@@ -22,6 +22,8 @@ import stat
 import time
 from typing import TYPE_CHECKING
 
+import attrs
+
 from upgrade_state.exceptions import ResolverError
 
 from . import _git, _supervisor
@@ -78,6 +80,8 @@ _BEFORE: Final = re.compile(
 )
 _AFTER: Final = re.compile(r"[?#].*")
 
+_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+
 # The file system of the scratch directory refuses a name: not UTF-8, too long, or equal
 # to another one if case does not count.
 _REFUSED: Final = frozenset(
@@ -119,125 +123,80 @@ class _Budget:
             raise _LimitError(f"takes longer than {MAX_SECONDS} s to copy")
 
 
+@attrs.define
 class Project:
     """
-    The project of an environment, and its copy.
+    The project of an environment, and its copy. Use `project_of` to make one.
 
-    Args:
-        directory: The environment's directory.
+    All paths are below *top*, without detours. The top itself is "".
 
     Attributes:
         top: The directory that is copied. The environment's is in it, or is it.
-
-    Raises:
-        Cancelled: The check was cancelled.
     """
 
-    def __init__(self, directory: str) -> None:
-        self.top = directory
-        self._directory: Final = directory
-        self._tracked: list[str] | None = None
-        self._is_repository = False
-        self._limit: _LimitError | None = None
-        self._copied: _Copy | None = None
-        self._hints: Final[list[str]] = []
-        # Of a home directory, and of installed packages, only what is named is of use.
-        self._is_whole = not is_inside(_home(), directory) and not any(
-            os.path.exists(os.path.join(directory, name)) for name in _INSTALLED
-        )
-        top = _git.top_of(directory)
-        if top is None:
-            return
-        try:
-            self._tracked = _tracked_around(directory, top)
-        except _git.GitError as error:
-            self._hints.append(f"{_NO_GIT} ({error})")
-            return
-        except _LimitError as error:
-            self._limit = error
-        self.top, self._is_repository = top, True
+    _directory: str
+    top: str
+    # The environment's directory, with a slash at the end.
+    _here: str
+    # A file that is not copied.
+    _but: str
+    # The files of git; None: there is no repository, or too much is in it.
+    _tracked: list[str] | None
+    _limit: _LimitError | None
+    _hints: list[str]
+    # Of a home directory, and of installed packages, only what is named is of use.
+    _is_whole: bool
+    _budget: _Budget = attrs.field(factory=_Budget, init=False)
+    _bytes: int = attrs.field(default=0, init=False)
+    # The files, and whether each is a symlink.
+    _files: dict[str, bool] = attrs.field(factory=dict, init=False)
+    # The directories of the copy, and whether each could be made.
+    _directories: dict[str, bool] = attrs.field(factory=dict, init=False)
+    _folders: list[str] = attrs.field(factory=list, init=False)
+    # Directories in whose copies version control works.
+    _repositories: list[str] = attrs.field(factory=list, init=False)
+    # Without one of these, a tool may use other settings and succeed.
+    _needed: set[str] = attrs.field(factory=set, init=False)
+    _skipped: list[str] = attrs.field(factory=list, init=False)
+    _outside: str | None = attrs.field(default=None, init=False)
+    _problem: str | None = attrs.field(default=None, init=False)
 
-    def copy(self, place: Scratch, command: Command, but: str) -> None:
+    def copy(self, place: Scratch, command: Command) -> str | None:
         """
         Copy the project for a command, whose fields name more files.
 
         If the project exceeds a limit, only the files are copied that are named, if
         the *copies* name some.
 
-        Args:
-            but: The path, from the environment's directory, of a file that is not
-                copied.
+        Returns:
+            The ways in which the copy lacks something; None: it has all.
 
         Raises:
             ResolverError: A limit is exceeded, a file is missing, has changed
                 meanwhile, or cannot be written.
             Cancelled: The check was cancelled.
         """
-        while True:
-            copy = _Copy(self.top, self._directory, but)
-            if self._is_repository:
-                copy.repositories.append("")
-            try:
-                if self._is_whole:
-                    if self._limit is not None:
-                        raise self._limit
-                    copy.add_tree("", self._tracked)
-                else:
-                    self._hints.append(_NAMED)
-                copy.add_named(command)
-                copy.write(place)
-            except _LimitError as limit:
-                if not command.copies or not self._is_whole:
-                    todo = f"name those that {command.tool} needs with --copy"
-                    error = f"{self.top!r} {limit}; {todo}"
-                    raise ResolverError(error, self._directory) from limit
-                self._is_whole = False
-                _supervisor.remove(place.project)
-                place.directory("project")
+        if self._tracked is not None or self._limit is not None:
+            self._repositories.append("")
+        try:
+            if not self._is_whole:
+                self._hints.append(_NAMED)
+            elif self._limit is not None:
+                raise self._limit
             else:
-                self._copied = copy
-                return
+                self._add_tree("", self._tracked)
+            self._add_named(command)
+            self._write(place)
+        except _LimitError as limit:
+            if not command.copies or not self._is_whole:
+                todo = f"name those that {command.tool} needs with --copy"
+                raise self._error(f"{self.top!r} {limit}; {todo}") from limit
+            _supervisor.remove(place.project)
+            place.directory("project")
+            return attrs.evolve(self, is_whole=False).copy(place, command)
+        return "; ".join([*self._lacks(), *self._hints]) or None
 
-    @property
-    def hint(self) -> str | None:
-        """
-        The ways in which the copy lacks something; None: it has all.
-        """
-        hints = [] if self._copied is None else self._copied.hints()
-        return "; ".join([*hints, *self._hints]) or None
-
-
-class _Copy:
-    """
-    The files that are copied, and the copying.
-
-    All paths are below *top*, without detours. The top itself is "".
-
-    Attributes:
-        repositories: Directories in whose copies version control works.
-    """
-
-    def __init__(self, top: str, directory: str, but: str) -> None:
-        self._top: Final = top
-        self._directory: Final = directory
-        below = os.path.relpath(directory, top)
-        self._here: Final = "" if below == "." else f"{below}/"
-        self._but: Final = self._here + but
-        self._budget: Final = _Budget()
-        self._bytes = 0
-        # The files, and whether each is a symlink.
-        self._files: Final[dict[str, bool]] = {}
-        # The directories of the copy, and whether each could be made.
-        self._directories: Final[dict[str, bool]] = {}
-        self._folders: Final[list[str]] = []
-        self.repositories: Final[list[str]] = []
-        # Without one of these, a tool may use other settings and succeed.
-        self._needed: Final[set[str]] = set()
-        self._skipped: Final[list[str]] = []
-        self._outside: str | None = None
-        self._problem: str | None = None
-
-    def add_tree(self, start: str, tracked: list[str] | None = None) -> None:
+    def _add_tree(self, start: str, tracked: list[str] | None = None) -> None:
         """
         Add the files of a directory: those of git, or all but the heavy ones.
 
@@ -262,11 +221,11 @@ class _Copy:
         names = self._listed(directory)
         if ".git" in names:
             try:
-                tracked = _tracked(os.path.join(self._top, directory), self._budget)
+                tracked = _tracked(os.path.join(self.top, directory), self._budget)
             except _git.GitError:  # as it is, then
                 pass
             else:
-                self.repositories.append(directory)
+                self._repositories.append(directory)
                 return tracked
         if not is_start and not _GENERATED.isdisjoint(names):
             return []
@@ -275,7 +234,7 @@ class _Copy:
 
     def _listed(self, path: str) -> list[str]:
         try:
-            return os.listdir(os.path.join(self._top, path))
+            return os.listdir(os.path.join(self.top, path))
         except (FileNotFoundError, NotADirectoryError) as error:
             raise self._changed(path) from error
         except OSError:
@@ -288,7 +247,7 @@ class _Copy:
         """
         self._budget.check(len(self._files))
         try:
-            status = os.lstat(f"{self._top}/{path}")
+            status = os.lstat(f"{self.top}/{path}")
         except (FileNotFoundError, NotADirectoryError):  # deleted, but tracked
             return False
         except OSError:
@@ -305,7 +264,7 @@ class _Copy:
                 raise _LimitError(f"is larger than {size(MAX_BYTES)}")
         return False
 
-    def add_named(self, command: Command) -> None:
+    def _add_named(self, command: Command) -> None:
         """
         Add the files that are named: by the command, and by manifests.
         """
@@ -313,19 +272,19 @@ class _Copy:
         if manifests and not self._add_file(self._here + manifests[0]):
             message = f"There is no file {manifests[0]!r} to copy"
             if os.path.lexists(os.path.join(self._directory, manifests[0])):
-                message += f": it is none, or outside of {self._top!r}"
+                message += f": it is none, or outside of {self.top!r}"
             raise self._error(message)
         for name in command.copies:
             path = self._inside(self._here + name)
             if path is None:
-                lack = f"it is no file or directory inside of {self._top!r}"
+                lack = f"it is no file or directory inside of {self.top!r}"
                 raise self._error(f"Could not copy {name!r}: {lack}")
             # Its own name, if that is one of the copy: it may be a symlink.
             spelling = os.path.normpath(self._here + name)
             if self._add_file(path if spelling.startswith("../") else spelling):
                 self._needed.add(path)
             else:
-                self.add_tree(path)
+                self._add_tree(path)
         found = itertools.chain.from_iterable(
             glob.iglob(pattern, root_dir=self._directory) for pattern in command.beside
         )
@@ -355,7 +314,7 @@ class _Copy:
             below = manifest.rpartition("/")[0]
             # Few words cost more than a look at this set.
             entries = {".", "..", *self._listed(below)}
-            words = _words(os.path.join(self._top, manifest))
+            words = _words(os.path.join(self.top, manifest))
             for word in itertools.islice(words, MAX_WORDS):
                 if word.partition("/")[0] not in entries:
                     continue
@@ -384,7 +343,7 @@ class _Copy:
                 self._add_file(os.path.join(path, name))
         if path in parents or names.isdisjoint(found):
             return []
-        self.add_tree(path)
+        self._add_tree(path)
         return [os.path.join(path, name) for name in names.intersection(found)]
 
     def _add_file(self, path: str) -> bool:
@@ -392,7 +351,7 @@ class _Copy:
         Add a file, with the target of a symlink; False: there is none inside.
         """
         real = self._inside(path)
-        if real is None or not os.path.isfile(os.path.join(self._top, real)):
+        if real is None or not os.path.isfile(os.path.join(self.top, real)):
             return False
         self._add(path)
         self._add(real)
@@ -402,19 +361,19 @@ class _Copy:
         """
         Return the file or directory that *path* leads to; None: none that is inside.
         """
-        there = os.path.join(self._top, path)
+        there = os.path.join(self.top, path)
         if not (os.path.isfile(there) or os.path.isdir(there)):
             return None
         real = os.path.realpath(there)
-        if not is_inside(real, self._top):
+        if not is_inside(real, self.top):
             self._outside = self._outside or os.path.relpath(there, self._directory)
             return None
-        below = os.path.relpath(real, self._top)
+        below = os.path.relpath(real, self.top)
         if ".git" in below.split("/"):
             return None
         return "" if below == "." else below
 
-    def write(self, place: Scratch) -> None:
+    def _write(self, place: Scratch) -> None:
         """
         Copy the files that were added.
         """
@@ -427,7 +386,7 @@ class _Copy:
                 if self._make(place.project, path.rpartition("/")[0]):
                     write = self._write_link if is_link else self._write_file
                     write(path, f"{place.project}/{path}")
-            for directory in self.repositories:
+            for directory in self._repositories:
                 path = os.path.join(directory, ".git")
                 self._share(place, directory)
             os.makedirs(place.path, mode=0o700, exist_ok=True)
@@ -439,7 +398,7 @@ class _Copy:
         Make a directory of the copy; False: it is refused, or below a symlink.
         """
         if path not in self._directories:
-            source = os.path.normpath(f"{self._top}/{path}")
+            source = os.path.normpath(f"{self.top}/{path}")
             if is_made := os.path.realpath(source) == source:
                 if not os.path.isdir(source):
                     raise self._changed(path)
@@ -455,7 +414,7 @@ class _Copy:
         """
         Copy a symlink that stays inside: as it is, or as a relative one.
         """
-        source = os.path.join(self._top, path)
+        source = os.path.join(self.top, path)
         # A directory on the way to the lockfile is made, so that it is written there.
         if self._but.startswith(f"{path}/"):
             return
@@ -464,7 +423,7 @@ class _Copy:
         except OSError as error:
             raise self._changed(path) from error
         real = os.path.realpath(source)
-        if not is_inside(real, self._top):
+        if not is_inside(real, self.top):
             self._skipped.append(path)
             return
         place = os.path.normpath(os.path.join(os.path.dirname(path), leads_to))
@@ -480,7 +439,7 @@ class _Copy:
         Copy a file with its time, and writable by its owner.
         """
         try:
-            reader = os.open(f"{self._top}/{path}", READ)
+            reader = os.fdopen(os.open(f"{self.top}/{path}", READ), "rb")
         except FileNotFoundError:
             return
         except OSError as error:
@@ -489,26 +448,20 @@ class _Copy:
                 raise self._error(message) from error
             self._skipped.append(path)
             return
-        try:
-            before = os.fstat(reader)
+        with reader:
+            before = os.fstat(reader.fileno())
             mode = 0o600 | before.st_mode & stat.S_IXUSR
             try:
-                writer = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+                writer = os.fdopen(os.open(target, _NEW, mode), "wb")
             except OSError as error:
                 self._skip(path, error)
                 return
-            try:
+            with writer:
                 rest = before.st_size
-                while rest > 0 and (data := os.read(reader, min(rest, 1 << 20))):
-                    rest -= len(data)
-                    while data:
-                        data = data[os.write(writer, data) :]
-                os.utime(writer, ns=(before.st_mtime_ns, before.st_mtime_ns))
-            finally:
-                os.close(writer)
-            after = os.fstat(reader)
-        finally:
-            os.close(reader)
+                while rest > 0 and (data := reader.read(min(rest, 1 << 20))):
+                    rest -= writer.write(data)
+            os.utime(target, ns=(before.st_mtime_ns, before.st_mtime_ns))
+            after = os.fstat(reader.fileno())
         is_same = before.st_mtime_ns == after.st_mtime_ns
         if rest or not is_same or before.st_size != after.st_size:
             raise self._changed(path)
@@ -521,19 +474,19 @@ class _Copy:
         if not self._make(place.project, path):
             return
         try:
-            top = os.path.join(self._top, path)
+            top = os.path.join(self.top, path)
             place.objects.extend(_git.share(top, target, self._budget.check))
         except _git.GitError as error:
             self._problem = str(error)
             _supervisor.remove(os.path.join(target, ".git"))
 
-    def hints(self) -> list[str]:
+    def _lacks(self) -> list[str]:
         """
         Name the files that are missing in the copy.
         """
         hints = []
         if self._outside is not None:
-            kind = "repository" if "" in self.repositories else "directory"
+            kind = "repository" if "" in self._repositories else "directory"
             place = f"outside of the {kind}"
             hints.append(f"{self._outside!r} is {place} and is not copied")
         if skipped := [*self._skipped, *self._special()]:
@@ -551,7 +504,7 @@ class _Copy:
         for directory in self._directories:
             with (
                 contextlib.suppress(OSError),
-                os.scandir(os.path.join(self._top, directory)) as entries,
+                os.scandir(os.path.join(self.top, directory)) as entries,
             ):
                 for entry in entries:
                     if not (entry.is_file() or entry.is_dir() or entry.is_symlink()):
@@ -567,6 +520,35 @@ class _Copy:
 
     def _error(self, message: str) -> ResolverError:
         return ResolverError(message, self._directory)
+
+
+def project_of(directory: str, name: str) -> Project:
+    """
+    Find the project of an environment.
+
+    Args:
+        directory: The environment's directory.
+
+        name: The path, from there, of a file that is not copied.
+
+    Raises:
+        Cancelled: The check was cancelled.
+    """
+    top, tracked, limit, hints = directory, None, None, []
+    if (repository := _git.top_of(directory)) is not None:
+        try:
+            tracked = _tracked_around(directory, repository)
+        except _git.GitError as error:
+            hints.append(f"{_NO_GIT} ({error})")
+        except _LimitError as error:
+            limit = error
+        if not hints:
+            top = repository
+    is_whole = not is_inside(_home(), directory) and not any(
+        os.path.exists(os.path.join(directory, mark)) for mark in _INSTALLED
+    )
+    here = os.path.join(os.path.relpath(directory, top), "").removeprefix("./")
+    return Project(directory, top, here, here + name, tracked, limit, hints, is_whole)
 
 
 def _tracked(top: str, budget: _Budget) -> list[str]:
