@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import selectors
 import stat
 import subprocess
 from typing import TYPE_CHECKING
@@ -106,29 +105,25 @@ def files_of(
         )
     except OSError as error:
         raise GitError(f"git cannot be started: {error.strerror}") from error
-    with process, selectors.DefaultSelector() as selector:
-        output = {stream: bytearray() for stream in (process.stdout, process.stderr)}
+    with process:
+        output, errors, has_ended = b"", b"", False
         try:
-            for stream in output:
-                selector.register(stream, selectors.EVENT_READ)  # type: ignore[arg-type]
-            count = 0
-            while selector.get_map():
-                pause(count)
-                for key, _ in selector.select(POLL_SECONDS):
-                    data = os.read(key.fd, 1 << 16)
-                    output[key.fileobj] += data  # type: ignore[index]
-                    count += data.count(b"\0")
-                    if not data:
-                        selector.unregister(key.fileobj)
+            while not has_ended:
+                pause(output.count(b"\0"))
+                try:
+                    output, errors = process.communicate(timeout=POLL_SECONDS)
+                    has_ended = True
+                except subprocess.TimeoutExpired as so_far:
+                    output = so_far.output or b""
         except BaseException:
             process.kill()
             raise
     if process.returncode:
-        lines = output[process.stderr].decode(errors="replace").splitlines()
+        lines = errors.decode(errors="replace").splitlines()
         fatal = [line for line in lines if line.startswith(("fatal: ", "error: "))]
         line = (fatal or ["git ls-files failed"])[0]
         raise GitError(one_line(line.partition(": ")[2] or line))
-    names = os.fsdecode(bytes(output[process.stdout])).split("\0")[:-1]
+    names = os.fsdecode(output).split("\0")[:-1]
     return list(dict.fromkeys(name.rstrip("/") for name in names))
 
 

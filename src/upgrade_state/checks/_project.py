@@ -159,7 +159,6 @@ class Project:
     _needed: set[str] = attrs.field(factory=set, init=False)
     _skipped: list[str] = attrs.field(factory=list, init=False)
     _outside: str | None = attrs.field(default=None, init=False)
-    _problem: str | None = attrs.field(default=None, init=False)
 
     def copy(self, place: Scratch, command: Command) -> str | None:
         """
@@ -194,7 +193,7 @@ class Project:
             _supervisor.remove(place.project)
             place.directory("project")
             return attrs.evolve(self, is_whole=False).copy(place, command)
-        return "; ".join([*self._lacks(), *self._hints]) or None
+        return "; ".join(dict.fromkeys([*self._lacks(), *self._hints])) or None
 
     def _add_tree(self, start: str, tracked: list[str] | None = None) -> None:
         """
@@ -220,11 +219,8 @@ class Project:
         """
         names = self._listed(directory)
         if ".git" in names:
-            try:
+            with contextlib.suppress(_git.GitError):  # as it is, then
                 tracked = _tracked(os.path.join(self.top, directory), self._budget)
-            except _git.GitError:  # as it is, then
-                pass
-            else:
                 self._repositories.append(directory)
                 return tracked
         if not is_start and not _GENERATED.isdisjoint(names):
@@ -385,7 +381,8 @@ class Project:
                 self._budget.check()
                 if self._make(place.project, path.rpartition("/")[0]):
                     write = self._write_link if is_link else self._write_file
-                    write(path, f"{place.project}/{path}")
+                    with self._skipping(path):
+                        write(path, f"{place.project}/{path}")
             for directory in self._repositories:
                 path = os.path.join(directory, ".git")
                 self._share(place, directory)
@@ -402,11 +399,10 @@ class Project:
             if is_made := os.path.realpath(source) == source:
                 if not os.path.isdir(source):
                     raise self._changed(path)
-                try:
+                is_made = False
+                with self._skipping(path):
                     os.makedirs(f"{project}/{path}", exist_ok=True)
-                except OSError as error:
-                    self._skip(path, error)
-                    is_made = False
+                    is_made = True
             self._directories[path] = is_made
         return self._directories[path]
 
@@ -429,10 +425,7 @@ class Project:
         place = os.path.normpath(os.path.join(os.path.dirname(path), leads_to))
         if os.path.isabs(place) or place.startswith(".."):
             leads_to = os.path.relpath(real, os.path.dirname(source))
-        try:
-            os.symlink(leads_to, target)
-        except OSError as error:
-            self._skip(path, error)
+        os.symlink(leads_to, target)
 
     def _write_file(self, path: str, target: str) -> None:
         """
@@ -451,12 +444,7 @@ class Project:
         with reader:
             before = os.fstat(reader.fileno())
             mode = 0o600 | before.st_mode & stat.S_IXUSR
-            try:
-                writer = os.fdopen(os.open(target, _NEW, mode), "wb")
-            except OSError as error:
-                self._skip(path, error)
-                return
-            with writer:
+            with os.fdopen(os.open(target, _NEW, mode), "wb") as writer:
                 rest = before.st_size
                 while rest > 0 and (data := reader.read(min(rest, 1 << 20))):
                     rest -= writer.write(data)
@@ -477,7 +465,7 @@ class Project:
             top = os.path.join(self.top, path)
             place.objects.extend(_git.share(top, target, self._budget.check))
         except _git.GitError as error:
-            self._problem = str(error)
+            self._hints.append(f"{_NO_GIT} ({error})")
             _supervisor.remove(os.path.join(target, ".git"))
 
     def _lacks(self) -> list[str]:
@@ -493,8 +481,6 @@ class Project:
             names = ", ".join(map(repr, skipped[:_EXAMPLES]))
             rest = len(skipped) - _EXAMPLES
             hints.append(f"not copied: {names}" + f" and {rest} more" * (rest > 0))
-        if self._problem is not None:
-            hints.append(f"{_NO_GIT} ({self._problem})")
         return hints
 
     def _special(self) -> Iterator[str]:
@@ -510,10 +496,17 @@ class Project:
                     if not (entry.is_file() or entry.is_dir() or entry.is_symlink()):
                         yield os.path.join(directory, entry.name)
 
-    def _skip(self, path: str, error: OSError) -> None:
-        if error.errno not in _REFUSED:
-            raise error
-        self._skipped.append(path)
+    @contextlib.contextmanager
+    def _skipping(self, path: str) -> Iterator[None]:
+        """
+        Skip a file or directory whose name is refused.
+        """
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in _REFUSED:
+                raise
+            self._skipped.append(path)
 
     def _changed(self, path: str) -> ResolverError:
         return self._error(f"{path!r} changed while it was copied; try again")
