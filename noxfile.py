@@ -14,7 +14,7 @@ import nox
 nox.needs_version = ">=2024.10.9"
 nox.options.default_venv_backend = "virtualenv"
 nox.options.error_on_missing_interpreters = False
-nox.options.sessions = ["lint", "typing", "tests", "floor", "docs"]
+nox.options.sessions = ["lint", "typing", "tests", "floor", "docs", "package"]
 
 # The reasons for these are in docs/decisions.md.
 FLOOR = (
@@ -120,6 +120,21 @@ def docs(session: nox.Session) -> None:
     site = os.path.join(os.path.abspath(session.create_tmp()), "site")
     session.run("sphinx-build", "-WEqn", "--keep-going", "docs", site)
     session.run("pytest", "tests/test_site.py", env={"UPGRADE_STATE_SITE": site})
+
+
+@nox.session
+def package(session: nox.Session) -> None:
+    """
+    The files that an index would get: complete, and with a page that it can show.
+    """
+    session.install(*nox.project.dependency_groups(PROJECT, "package"))
+    place = os.path.join(os.path.abspath(session.create_tmp()), "dist")
+    shutil.rmtree(place, ignore_errors=True)
+    session.run("python", "-m", "build", "--outdir", place, silent=True)
+    wheel, sdist = sorted(os.listdir(place), key=lambda name: name.endswith(".gz"))
+    files = [os.path.join(place, name) for name in (wheel, sdist)]
+    session.run("twine", "check", "--strict", *files)
+    session.run("check-wheel-contents", files[0])
 
 
 @nox.session
