@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 import attrs
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from docutils.nodes import Element
     from sphinx.addnodes import pending_xref
     from sphinx.application import Sphinx
@@ -54,7 +56,6 @@ myst_all_links_external = False
 autodoc_default_options = {"members": True}
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
-autodoc_preserve_defaults = True
 toc_object_entries_show_parents = "hide"
 maximum_signature_line_length = 60
 python_use_unqualified_type_names = True
@@ -88,11 +89,39 @@ def load_types() -> None:
             if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
                 body = ast.Module(node.body, [])
                 exec(compile(body, module.__file__, "exec"), vars(module))  # noqa: S102
-        for cls in vars(module).values():
-            if isinstance(cls, type) and attrs.has(cls):
-                hints = get_type_hints(cls)
-                init = cls.__init__.__annotations__
-                init.update((name, hints[name]) for name in init if name in hints)
+        for value in vars(module).values():
+            if isinstance(value, type) and attrs.has(value):
+                complete(value.__init__, get_type_hints(value))
+
+
+def complete(init: Callable[..., None], hints: dict[str, object]) -> None:
+    """
+    Give the generated constructor of a class its types, and values for factories.
+    """
+    types, defaults = init.__annotations__, init.__kwdefaults__ or {}
+    types.update((name, hints[name]) for name in types if name in hints)
+    for name, value in defaults.items():
+        if value is attrs.NOTHING:  # all of ours make an empty mapping
+            defaults[name] = {}
+
+
+def put_types_beside_names(
+    _app: Sphinx,
+    _what: str,
+    _name: str,
+    _obj: object,
+    _options: object,
+    lines: list[str],
+) -> None:
+    """
+    Move the type of an attribute from its last line beside its name.
+    """
+    place = 0
+    for number, line in enumerate(lines):
+        if line.startswith(".. attribute::"):
+            place = number + 1
+        elif place and line.startswith("   :type:"):
+            lines.insert(place, lines.pop(number))
 
 
 def public_name(target: str, names: set[str]) -> str | None:
@@ -190,4 +219,6 @@ def setup(app: Sphinx) -> None:
     load_types()
     app.connect("include-read", lead_to_pages)
     app.connect("html-page-context", label_cells)
+    # After napoleon, which makes directives of the section "Attributes".
+    app.connect("autodoc-process-docstring", put_types_beside_names, priority=600)
     app.connect("missing-reference", resolve)

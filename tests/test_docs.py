@@ -220,7 +220,9 @@ class TestReference:
         The page of a module has an entry for each public name, and no other.
         """
         door = importlib.import_module(API[page])
-        entry = re.compile(r"^\.\. auto(?!module)\w+:: (\w+)", re.MULTILINE)
+        entry = re.compile(
+            r"^\.\. (?:auto(?!module)\w+|py:data):: ([^_]\w+)", re.MULTILINE
+        )
         entries = entry.findall(page.read_text())
 
         assert sorted(public_names(door)) == sorted(entries)

@@ -71,6 +71,14 @@ class TestSite:
         assert set() == {name for name in names if f'"{name}"' not in index}
         assert '"claim_notice"' in index
 
+    def test_returns_are_no_types(self):
+        """
+        No `Returns:` of a docstring has a colon that makes a type of its beginning.
+        """
+        pages = [page.read_text() for page in (SITE / "api").glob("*.html")]
+
+        assert [] == [page for page in pages if "Return type" in page]
+
     def test_methods_have_anchors(self):
         """
         A method can be linked to under its public name.

@@ -204,8 +204,9 @@ class CheckGuard:
             now: Current time (aware), cut to whole seconds. None: ask the clock.
 
         Returns:
-            True: stored, and on disk. False: dropped, because another check was
-            committed meanwhile; possible only if locks do not exclude.
+            True if it is stored and on disk. False if it was dropped because
+            another check was committed meanwhile; possible only if locks do not
+            exclude.
 
         Raises:
             UpgradeStateError: The result could not be stored; the earlier record

@@ -88,7 +88,11 @@ class Reader(Protocol):
     has a byte order mark or merge conflicts.
     """
 
-    def __call__(self, content: bytes, /) -> Iterable[Package]: ...
+    def __call__(self, content: bytes, /) -> Iterable[Package]:
+        """
+        Return or yield the packages of a lockfile.
+        """
+        ...
 
 
 @frozen(kw_only=True)

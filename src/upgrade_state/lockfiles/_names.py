@@ -110,7 +110,7 @@ def format_of(name: str) -> str | None:
             ``requirements/dev.txt``. Upper and lower case differ.
 
     Returns:
-        One of `FORMATS`. None: the name tells no format. Formats of installed
+        One of `FORMATS`; None if the name tells no format. Formats of installed
         readers have no names of files.
     """
     path, _, name = name.rpartition("/")
@@ -135,8 +135,8 @@ def is_format(name: str) -> bool:
     reader of that name is loaded, which runs its distribution's code.
 
     Returns:
-        True: one of `FORMATS`, or the name of an installed `Reader`. False:
-        there is no such reader, or it cannot be loaded; `read` then raises
+        True for one of `FORMATS` and the name of an installed `Reader`. False if
+        there is no such reader, or if it cannot be loaded; `read` then raises
         a ValueError with the reason.
     """
     if name in FORMATS:
