@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import os
 from typing import TYPE_CHECKING
 
 import cattrs
@@ -43,8 +42,7 @@ def consent(fields: Record) -> Consent:
     Return the typed view of a record's consent.
     """
     copy, env = (
-        tuple(os.fsdecode(_record.path_bytes(text)) for text in fields.get(name) or ())
-        for name in ("copy", "env")
+        tuple(map(_record.path_of, fields.get(name) or ())) for name in ("copy", "env")
     )
     return Consent(fields["recipe"], copy, env)
 
@@ -60,8 +58,7 @@ def consent_fields(consent: Consent, directory: Record) -> Record:
         directory: The identity of the environment's directory.
     """
     copy, env = (
-        [_record.path_text(os.fsencode(text)) for text in texts]
-        for texts in (consent.copy, consent.env)
+        list(map(_record.path_text, texts)) for texts in (consent.copy, consent.env)
     )
     return {"recipe": consent.recipe, **directory, "copy": copy, "env": env}
 
@@ -71,9 +68,8 @@ def information(record: Record) -> UpgradeInformation:
     Return the typed view of a valid *record*.
     """
     names = {
-        field: os.fsdecode(_record.path_bytes(name))
+        field: record[field] and _record.path_of(record[field])
         for field in ("environment", "lockfile")
-        if (name := record[field]) is not None
     }
     return _CONVERTER.structure({**record, **names}, UpgradeInformation)
 

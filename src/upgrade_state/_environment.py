@@ -179,11 +179,8 @@ class StateStore:
     def _found(self, key: str, record: "Record | None") -> "EnvironmentState":
         if record is None:
             return EnvironmentState(self, key, None, None)
-        path = os.fsdecode(_record.path_bytes(record["environment"]))
-        lockfile = record["lockfile"]
-        if lockfile is not None:
-            lockfile = os.fsdecode(_record.path_bytes(lockfile))
-        return EnvironmentState(self, key, path, lockfile)
+        path, lockfile = _record.path_of(record["environment"]), record["lockfile"]
+        return EnvironmentState(self, key, path, lockfile and _record.path_of(lockfile))
 
     def _place(self) -> str:
         """
@@ -611,14 +608,10 @@ class EnvironmentState:
         from upgrade_state import _store
 
         root = self.store._place()
-        if self.path is None:
-            return _store.Entry(root, self.key, None, None)
         self._refuse_relative()
-        environment = _record.path_text(os.fsencode(self.path))
-        lockfile = self.lockfile_name
-        if lockfile is not None:
-            lockfile = _record.path_text(os.fsencode(lockfile))
-        return _store.Entry(root, self.key, environment, lockfile)
+        names = (self.path, self.lockfile_name)
+        texts = (name and _record.path_text(name) for name in names)
+        return _store.Entry(root, self.key, *texts)
 
     def _refuse_relative(self) -> None:
         if self.path is not None and not os.path.isabs(self.path):

@@ -5,7 +5,6 @@ The typed classes of a record: frozen, without JSON, files or clocks.
 from __future__ import annotations
 
 import datetime as dt  # noqa: TC003 - cattrs reads annotations
-import os
 from collections.abc import Iterable, Mapping  # noqa: TC003 - see above
 
 import attrs
@@ -130,7 +129,7 @@ class Consent:
         if any("=" in name for name in self.env):
             raise ValueError("env takes the names of variables, without values")
         options = (*self.copy, *self.env)
-        if not _record.are_options(_record.path_text(os.fsencode(o)) for o in options):
+        if not _record.are_options(map(_record.path_text, options)):
             limit = _record.OPTIONS_LENGTH
             message = f"options must be texts of {limit} characters in all at most"
             raise ValueError(message)

@@ -66,11 +66,17 @@ class _Answer:
     A reason, and the time at which the answer may change.
     """
 
-    __slots__ = ("_after", "_since", "error")
-
-    _after: int
-    _since: "str | None"
-    error: "UpgradeStateError | None"
+    def __init__(
+        self,
+        since: "str | None" = None,
+        after: int = 0,
+        switch: "str | None" = None,
+        error: "UpgradeStateError | None" = None,
+    ) -> None:
+        self._since = since
+        self._after = after
+        self.switch: Final = switch
+        self.error = error
 
     @property
     def until(self) -> "dt.datetime | None":
@@ -89,11 +95,11 @@ class _Answer:
         except OverflowError:
             return None
 
-    def _filled(self, template: str, **more: "str | None") -> str:
+    def _filled(self, template: str, **more: str) -> str:
         from upgrade_state._messages import NO_ERROR, until
 
-        error = self.error or NO_ERROR
-        return template.format(until=until(self.until), error=error, **more)
+        more |= {"switch": self.switch or "", "until": until(self.until)}
+        return template.format(error=self.error or NO_ERROR, **more)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self}>"
@@ -121,22 +127,10 @@ class Freshness(_Answer):
             ``switched-off``.
     """
 
-    __slots__ = ("due", "reason", "switch")
-
     def __init__(
-        self,
-        reason: "FreshnessReason",
-        *,
-        due: bool = False,
-        since: "str | None" = None,
-        after: int = 0,
-        switch: "str | None" = None,
-        error: "UpgradeStateError | None" = None,
+        self, reason: "FreshnessReason", *, due: bool = False, **more: "Any"
     ) -> None:
-        self._since = since
-        self._after = after
-        self.error = error
-        self.switch: Final = switch
+        super().__init__(**more)
         self.due: Final = due
         self.reason: Final[FreshnessReason] = reason
 
@@ -149,8 +143,7 @@ class Freshness(_Answer):
         """
         from upgrade_state._messages import FRESHNESS
 
-        explanation = self._filled(FRESHNESS[self.reason], switch=self.switch)
-        return f"{self.reason}: {explanation}"
+        return f"{self.reason}: {self._filled(FRESHNESS[self.reason])}"
 
 
 class Verdict(_Answer):
@@ -180,38 +173,22 @@ class Verdict(_Answer):
             ``switched-off``.
     """
 
-    __slots__ = (
-        "_directory",
-        "_failure",
-        "opaque",
-        "reason",
-        "rebuilds",
-        "switch",
-        "version_changes",
-    )
-
-    def __init__(  # noqa: PLR0913 - all by keyword
+    def __init__(
         self,
         reason: "VerdictReason",
         found: "tuple[int, int, bool]" = _NOTHING,
         *,
         directory: str = "",
         failure: "tuple[int, str] | None" = None,
-        since: "str | None" = None,
-        after: int = 0,
-        switch: "str | None" = None,
-        error: "UpgradeStateError | None" = None,
+        **more: "Any",
     ) -> None:
-        self._since = since
-        self._after = after
-        self.error = error
+        super().__init__(**more)
         self.version_changes: Final = found[0]
         self.rebuilds: Final = found[1]
         self.opaque: Final = found[2]
         self._directory = directory
         self._failure = failure
         self.reason: Final[VerdictReason] = reason
-        self.switch: Final = switch
 
     def __bool__(self) -> bool:
         return self.reason in ("notify", "cannot-check")
@@ -252,8 +229,8 @@ class Verdict(_Answer):
         """
         from upgrade_state._messages import VERDICTS
 
-        more = {"switch": self.switch, "summary": self.summary}
-        return f"{self.reason}: {self._filled(VERDICTS[self.reason], **more)}"
+        text = self._filled(VERDICTS[self.reason], summary=self.summary)
+        return f"{self.reason}: {text}"
 
 
 class Question:
@@ -275,15 +252,6 @@ class Question:
 
         directory: The environment's directory; the notice names it.
     """
-
-    __slots__ = (
-        "could_not_check",
-        "directory",
-        "interval",
-        "platform",
-        "reminder",
-        "switch",
-    )
 
     def __init__(
         self,
@@ -380,8 +348,8 @@ def reasons(
 
         now: Seconds since the epoch.
     """
-    silent = question.switch is not None
-    if silent:
+    is_silent = question.switch is not None
+    if is_silent:
         yield Verdict("switched-off", switch=question.switch)
     if record is None:
         yield Verdict("nothing-known")
@@ -390,30 +358,29 @@ def reasons(
     if question.could_not_check is not None:
         failure = _failure_to_report(record, question.could_not_check, now)
     result, snoozed_until = record["result"], record["snoozed_until"]
-    last_notified, directory = record["last_notified"], question.directory
-    found = found_in(result, question.platform)
+    found, last_notified = found_in(result, question.platform), record["last_notified"]
     if found == _NOTHING and failure is None:
-        silent = True
-        reason: VerdictReason = "nothing-known" if result is None else "no-upgrades"
-        yield Verdict(reason, directory=directory)
+        is_silent = True
+        yield Verdict("nothing-known" if result is None else "no-upgrades")
     # The user asked for this time: a clock that was set back does not change it.
     if snoozed_until is not None and _record.text_of(now) < snoozed_until:
-        silent = True
-        yield Verdict("snoozed", found, directory=directory, since=snoozed_until)
+        is_silent = True
+        yield Verdict("snoozed", found, since=snoozed_until)
     if last_notified is not None:
         after = pause(record, question, of_failures=failure is not None)
         if not is_over(last_notified, after, now):
-            silent = True
-            yield told_recently(found, question, last_notified, after)
+            is_silent = True
+            yield Verdict("told-recently", found, since=last_notified, after=after)
     if failure is None and result is not None:
         state = lockfile_state(result, matches)
         if state != "checked":
-            silent = True
-            reason = "upgraded" if state == "upgraded" else "lockfile-changed"
-            yield Verdict(reason, found, directory=directory)
-    if not silent:
-        reason = "notify" if failure is None else "cannot-check"
-        yield Verdict(reason, found, directory=directory, failure=failure)
+            is_silent = True
+            yield Verdict(
+                "upgraded" if state == "upgraded" else "lockfile-changed", found
+            )
+    if not is_silent:
+        reason: VerdictReason = "notify" if failure is None else "cannot-check"
+        yield Verdict(reason, found, directory=question.directory, failure=failure)
 
 
 def _failure_to_report(
@@ -445,24 +412,6 @@ def failed_for(failure: "Mapping[str, Any]") -> int:
     """
     latest = failure["at"]
     return _record.epoch_of(latest) - _record.epoch_of(failure.get("since") or latest)
-
-
-def told_recently(
-    found: "tuple[int, int, bool]", question: "Question", last_notified: str, after: int
-) -> "Verdict":
-    """
-    Return the verdict that the user was notified at *last_notified*.
-
-    Args:
-        after: The number of seconds until the next notice.
-    """
-    return Verdict(
-        "told-recently",
-        found,
-        directory=question.directory,
-        since=last_notified,
-        after=after,
-    )
 
 
 def pause(record: "Record", question: "Question", *, of_failures: bool) -> int:

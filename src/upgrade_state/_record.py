@@ -65,11 +65,6 @@ _NO_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
 
 _DIGEST_PREFIX = "blake2b:"
 HEX = frozenset("0123456789abcdef")
-_MONTH_LENGTHS = {
-    **dict.fromkeys(("01", "03", "05", "07", "08", "10", "12"), "31"),
-    **dict.fromkeys(("04", "06", "09", "11"), "30"),
-    "02": "28",
-}
 
 
 def environment_key(directory: bytes, lockfile: "bytes | None") -> str:
@@ -128,21 +123,11 @@ def is_time(value: object) -> bool:
     """
     Return whether *value* is a time of a record, and a day of the calendar.
     """
-    if type(value) is not str or len(value) != 20 or value[4::3] != "--T::Z":
+    try:
+        # Any other text of digits, such as that of 30 February, has another time.
+        return type(value) is str and text_of(epoch_of(value)) == value
+    except ValueError:
         return False
-    digits = value[:4] + value[5:7] + value[8:10] + value[11:13] + value[14:16]
-    digits += value[17:19]
-    if not (digits.isascii() and digits.isdigit() and digits >= "1000"):
-        return False
-    year, month = int(digits[:4]), digits[4:6]
-    last = _MONTH_LENGTHS.get(month, "00")  # no day is in a month that is none
-    if month == "02" and year % 4 == 0 and (year % 100 or year % 400 == 0):
-        last = "29"
-    return (
-        "01" <= digits[6:8] <= last
-        and digits[8:10] < "24"
-        and max(digits[10:12], digits[12:]) < "60"
-    )
 
 
 # Reading
@@ -427,12 +412,12 @@ def valid(data: bytes, key: str) -> "Record | None":
     record = {**DEFAULTS, **record}
     if not _fits(record, _RECORD):
         return None
-    directory, lockfile = record["environment"], record["lockfile"]
     try:
-        name = None if lockfile is None else path_bytes(lockfile)
-        return record if environment_key(path_bytes(directory), name) == key else None
+        directory, lockfile = path_bytes(record["environment"]), record["lockfile"]
+        found = environment_key(directory, lockfile and path_bytes(lockfile))
     except UnicodeEncodeError:  # a surrogate that escapes no byte
         return None
+    return record if found == key else None
 
 
 def path_bytes(text: str) -> bytes:
@@ -445,11 +430,18 @@ def path_bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-def path_text(path: bytes) -> str:
+def path_of(text: str) -> str:
+    """
+    Return a path that a record holds as text, as functions of `os` take it.
+    """
+    return os.fsdecode(path_bytes(text))
+
+
+def path_text(path: str) -> str:
     """
     Return *path* as text for a record, independent of the locale's encoding.
     """
-    return path.decode("utf-8", "surrogateescape")
+    return os.fsencode(path).decode("utf-8", "surrogateescape")
 
 
 # JSON

@@ -59,9 +59,9 @@ from upgrade_state.exceptions import StateReadError, StateWriteError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Final
+    from typing import Any, Final
 
-    from upgrade_state._policy import Matches, Question, Verdict
+    from upgrade_state._policy import Matches, Question, Verdict, VerdictReason
     from upgrade_state._record import Record
     from upgrade_state.lockfiles import Upgrade
 
@@ -181,7 +181,7 @@ def claim(
     _files.ensure(entry.files.root)
     lock = _locks.try_lock(entry.files.write_lock)
     if lock is None:
-        return _policy.Verdict("busy", _counts_of(first_verdict))
+        return _silent("busy", first_verdict)
     cannot_check = first_verdict.reason == "cannot-check"
     try:
         record = read(entry)
@@ -194,26 +194,32 @@ def claim(
             now=now,
         )
         if cannot_check and verdict.reason == "lockfile-changed":
-            return _policy.Verdict("busy", _counts_of(verdict))
+            return _silent("busy", verdict)
         if not verdict or record is None:
             return verdict
         of_failures = verdict.reason == "cannot-check"
         last_notified = _notified_since(record_seen or {}, record)
         if last_notified is not None:
-            counts = _counts_of(verdict)
             after = _policy.pause(record, question, of_failures=of_failures)
-            return _policy.told_recently(counts, question, last_notified, after)
-        at = _record.text_of(now)
-        field, value = (
-            ("failure_notified", at)
-            if of_failures
-            else ("notified", _policy.subject_of(record["result"]))
-        )
-        _replace(entry, record, {"last_notified": at, field: value})
+            return _silent("told-recently", verdict, since=last_notified, after=after)
+        fields = {"last_notified": _record.text_of(now)}
+        if of_failures:
+            fields["failure_notified"] = fields["last_notified"]
+        else:
+            fields["notified"] = _policy.subject_of(record["result"])
+        _replace(entry, record, fields)
     finally:
         _locks.release(lock)
     _files.sync_directory(entry.files.root)
     return verdict
+
+
+def _silent(reason: VerdictReason, verdict: Verdict, **more: Any) -> Verdict:
+    """
+    Return a silent verdict with the upgrades of *verdict*.
+    """
+    found = verdict.version_changes, verdict.rebuilds, verdict.opaque
+    return _policy.Verdict(reason, found, **more)
 
 
 def _notified_since(record_seen: Record, record: Record) -> str | None:
@@ -225,10 +231,6 @@ def _notified_since(record_seen: Record, record: Record) -> str | None:
         if at not in (None, record_seen.get(field)):
             return at
     return None
-
-
-def _counts_of(verdict: Verdict) -> tuple[int, int, bool]:
-    return verdict.version_changes, verdict.rebuilds, verdict.opaque
 
 
 def snooze(entry: Entry, until: int | None) -> bool:
