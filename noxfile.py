@@ -116,7 +116,7 @@ def docs(session: nox.Session) -> None:
     """
     The documentation: no broken link, no unknown name, nothing from elsewhere.
     """
-    _install(session, "docs", extras="")
+    _install(session, "docs")
     site = os.path.join(os.path.abspath(session.create_tmp()), "site")
     session.run("sphinx-build", "-WEqn", "--keep-going", "docs", site)
     session.run("pytest", "tests/test_site.py", env={"UPGRADE_STATE_SITE": site})
