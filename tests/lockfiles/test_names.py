@@ -30,7 +30,13 @@ KNOWN = {
         *("requirements/dev.txt", "/srv/requirements/dev.lock", "requirements-.txt"),
     ],
     "spack": ["spack.lock"],
-    "uv": ["uv.lock", "./uv.lock", "tool.py.lock", "requirements/uv.lock"],
+    "uv": [
+        "uv.lock",
+        "./uv.lock",
+        "tool.py.lock",
+        "pdm.py.lock",
+        "requirements/uv.lock",
+    ],
 }
 # Between the beginning and the end of a pattern is at least one character.
 UNKNOWN = (

@@ -5,86 +5,64 @@ To add a format, write a reader in the module of its family, and add the format
 and its file names here. Activations import this module, so it imports nothing.
 """
 
-# For each format the module in this package, the syntax, and flags. The function
+# For each format the reader and the names of its lockfiles.
+#
+# The reader is the module in this package, the syntax, and flags. The function
 # that reads it is called like the format.
 #
 # mark: a tool that uses the lockfile skips a byte order mark, so `read` does, too.
 # builds: as for `flox upgrade`, a package has changed if its build has, and of
 # several entries for one package and platform the first counts.
-READERS = {
-    "cargo": "_cargo toml mark",
-    "conan": "_conan json",
-    "conda-explicit": "_conda text",
-    "conda-list": "_conda json",
-    "conda-lock": "_conda yaml mark",
-    "devbox": "_nix json",
-    "devenv": "_nix json mark",
-    "flake": "_nix json mark",
-    "flox": "_nix json builds",
-    "mise": "_tools toml mark",
-    "niv": "_nix json",
-    "npins": "_nix json",
-    "npm": "_npm json mark",
-    "pdm": "_python toml",
-    "pipfile": "_python json mark",
-    "pixi": "_pixi yaml",
-    "poetry": "_python toml",
-    "pylock": "_python toml mark",
-    "renv": "_renv json mark",
-    "requirements": "_requirements requirements mark",
-    "spack": "_tools json",
-    "uv": "_python toml mark",
+#
+# In a name, a star is one character or more. If several patterns match, the last
+# one counts.
+_FORMATS = {
+    "cargo": ("_cargo toml mark", "Cargo.lock"),
+    "conan": ("_conan json", "conan.lock"),
+    "conda-explicit": ("_conda text", "conda-*.lock"),
+    "conda-list": ("_conda json", ""),
+    "conda-lock": (
+        "_conda yaml mark",
+        "conda-lock.yaml conda-lock.yml *.conda-lock.yaml *.conda-lock.yml",
+    ),
+    "devbox": ("_nix json", "devbox.lock"),
+    "devenv": ("_nix json mark", "devenv.lock"),
+    "flake": ("_nix json mark", "flake.lock"),
+    "flox": ("_nix json builds", "manifest.lock .flox/env/manifest.lock"),
+    "mise": ("_tools toml mark", "mise.lock mise.*.lock"),
+    "niv": ("_nix json", "nix/sources.json"),
+    "npins": ("_nix json", "npins/sources.json"),
+    "npm": ("_npm json mark", "package-lock.json npm-shrinkwrap.json"),
+    "pdm": ("_python toml", "pdm.lock pdm.*.lock"),
+    "pipfile": ("_python json mark", "Pipfile.lock"),
+    "pixi": ("_pixi yaml", "pixi.lock"),
+    "poetry": ("_python toml", "poetry.lock"),
+    "pylock": ("_python toml mark", "pylock.toml pylock.*.toml"),
+    "renv": ("_renv json mark", "renv.lock"),
+    # Usual names for the output of pip-compile. A file that is not pinned is
+    # opaque, so a wrong guess does no harm.
+    "requirements": (
+        "_requirements requirements mark",
+        (
+            "requirements.txt requirements*.txt *requirements.txt requirements.lock"
+            " requirements*.lock *requirements.lock"
+        ),
+    ),
+    "spack": ("_tools json", "spack.lock"),
+    # uv names the lockfile of a script after the whole name of the script.
+    "uv": ("_python toml mark", "uv.lock *.py.lock"),
 }
+
+READERS = {name: reader for name, (reader, _) in _FORMATS.items()}
 
 FORMATS = tuple(READERS)
 """The names of all built-in formats, sorted."""
 
-_NAMES = {
-    ".flox/env/manifest.lock": "flox",
-    "Cargo.lock": "cargo",
-    "Pipfile.lock": "pipfile",
-    "conan.lock": "conan",
-    "conda-lock.yaml": "conda-lock",
-    "conda-lock.yml": "conda-lock",
-    "devbox.lock": "devbox",
-    "devenv.lock": "devenv",
-    "flake.lock": "flake",
-    "manifest.lock": "flox",
-    "mise.lock": "mise",
-    "nix/sources.json": "niv",
-    "npins/sources.json": "npins",
-    "npm-shrinkwrap.json": "npm",
-    "package-lock.json": "npm",
-    "pdm.lock": "pdm",
-    "pixi.lock": "pixi",
-    "poetry.lock": "poetry",
-    "pylock.toml": "pylock",
-    "renv.lock": "renv",
-    "requirements.lock": "requirements",
-    "requirements.txt": "requirements",
-    "spack.lock": "spack",
-    "uv.lock": "uv",
-}
-
-# End and beginning, with at least one character between them. The ends come
-# first: one `endswith` rules out most files of a directory.
-_PATTERNS = {
-    # Usual names for the output of pip-compile. A file that is not pinned
-    # is opaque, so a wrong guess does no harm.
-    ("requirements.txt", ""): "requirements",
-    ("requirements.lock", ""): "requirements",
-    (".txt", "requirements"): "requirements",
-    (".lock", "requirements"): "requirements",
-    (".conda-lock.yaml", ""): "conda-lock",
-    (".conda-lock.yml", ""): "conda-lock",
-    (".lock", "conda-"): "conda-explicit",
-    (".lock", "mise."): "mise",
-    (".lock", "pdm."): "pdm",
-    # uv names the lockfile of a script after the whole name of the script.
-    (".py.lock", ""): "uv",
-    (".toml", "pylock."): "pylock",
-}
-_ENDS = tuple(end for end, _ in _PATTERNS)
+_ALL = {name: key for key, (_, names) in _FORMATS.items() for name in names.split()}
+_NAMES = {name: key for name, key in _ALL.items() if "*" not in name}
+_PATTERNS = [(*name.split("*"), key) for name, key in _ALL.items() if "*" in name][::-1]
+# One `endswith` rules out most files of a directory.
+_ENDS = tuple(end for _, end, _ in _PATTERNS)
 
 
 def names() -> tuple[str, ...]:
@@ -94,7 +72,7 @@ def names() -> tuple[str, ...]:
     Some are paths, such as ``npins/sources.json``. `format_of` knows further
     names, such as ``pylock.dev.toml``. The names cost no import.
     """
-    return tuple(_NAMES)
+    return tuple(sorted(_NAMES))
 
 
 def format_of(name: str) -> str | None:
@@ -118,10 +96,9 @@ def format_of(name: str) -> str | None:
     known = _NAMES.get(f"{directory}/{name}") or _NAMES.get(name)
     if known or not name.endswith(_ENDS):
         return known
-    for (end, start), format_ in _PATTERNS.items():
-        # The length keeps "pylock.toml" from being its own start and end.
-        is_between = len(name) > len(start) + len(end)
-        if is_between and name.startswith(start) and name.endswith(end):
+    for start, end, format_ in _PATTERNS:
+        is_longer = len(name) > len(start) + len(end)
+        if is_longer and name.startswith(start) and name.endswith(end):
             return format_
     is_listed = directory == "requirements" and name.endswith((".txt", ".lock"))
     return "requirements" if is_listed else None
