@@ -164,9 +164,7 @@ def _checked(log: int, path: str) -> int:
 
     status = os.fstat(log)
     if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
-        from upgrade_state.exceptions import StateWriteError
-
-        raise StateWriteError("The log is no regular file of this user", path)
+        raise _error("The log is no regular file of this user", path)
     if stat.S_IMODE(status.st_mode) != 0o600:  # the umask has removed bits
         os.fchmod(log, 0o600)
     if log > 2:
