@@ -33,12 +33,7 @@ if TYPE_CHECKING:
 _LOG: Final = logging.getLogger("upgrade_state")
 
 _NEW_FILE: Final = (
-    os.O_WRONLY
-    | os.O_CREAT
-    | os.O_EXCL
-    | getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_CLOEXEC", 0)
-    | getattr(os, "O_BINARY", 0)
+    _record.READ | _record.NO_LINKS | os.O_WRONLY | os.O_CREAT | os.O_EXCL
 )
 
 SUBDIRECTORIES: Final = ("locks", "logs", "results", "tmp")
@@ -135,18 +130,10 @@ def ensure_below(path: str) -> None:
         StateWriteError: It cannot be created, or its path is no directory.
     """
     with _writing("make the directory", path):
-        try:
-            _mkdir(path)
-        except FileExistsError:
-            if not stat.S_ISDIR(os.lstat(path).st_mode):
-                raise StateWriteError("This is no directory", path) from None
-        else:
-            sync_directory(os.path.dirname(path))
-
-
-def _mkdir(path: str) -> None:
-    os.mkdir(path, 0o700)
-    _set_mode(path, 0o700)
+        if not os.path.lexists(path):
+            _make(path)
+        if not stat.S_ISDIR(os.lstat(path).st_mode):
+            raise StateWriteError("This is no directory", path)
 
 
 def _set_mode(path: str, mode: int) -> None:
@@ -220,7 +207,8 @@ def _make(path: str) -> None:
     if not os.path.lexists(parent):
         _make(parent)
     with contextlib.suppress(FileExistsError):  # another process was faster
-        _mkdir(path)
+        os.mkdir(path, 0o700)
+        _set_mode(path, 0o700)
     sync_directory(parent)
 
 
