@@ -14,13 +14,13 @@ import cattrs
 from cattrs.gen import make_dict_unstructure_fn, override
 
 from upgrade_state import _record
-from upgrade_state._model import Consent, UpgradeInformation, UpgradeResult
+from upgrade_state._model import Consent, UpgradeInformation
 from upgrade_state.exceptions import StateReadError
 from upgrade_state.lockfiles import Upgrade
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any, Final
+    from typing import Final
 
     from upgrade_state._record import Record
 
@@ -72,14 +72,6 @@ def information(record: Record) -> UpgradeInformation:
         for field in ("environment", "lockfile")
     }
     return _CONVERTER.structure({**record, **names}, UpgradeInformation)
-
-
-def result_fields(result: UpgradeResult) -> dict[str, Any]:
-    """
-    Return *result* as the JSON value of a record's field.
-    """
-    fields: dict[str, Any] = _CONVERTER.unstructure(result)
-    return fields
 
 
 def dump_upgrades(upgrades: Iterable[Upgrade]) -> bytes:

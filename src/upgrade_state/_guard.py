@@ -28,7 +28,6 @@ from upgrade_state import (
     _store,
     lockfiles,
 )
-from upgrade_state._model import Counts, StoredFile, UpgradeResult
 from upgrade_state.exceptions import StateLockError, UpgradeStateError
 from upgrade_state.lockfiles import Upgrade
 
@@ -68,25 +67,24 @@ def checking(
     if lock is None:
         yield None
         return
-    guard = None
     try:
         record = _store.read(entry)
         # Before the lockfile is read: the consent is for the directory that has it.
         directory = _identity.identity(_record.path_bytes(entry.environment))
-        guard = CheckGuard(entry, lock, record, lockfile, directory, look_at)
+        guard = CheckGuard(entry, lock, record, directory, look_at)
+    except BaseException:
+        _locks.release(lock)
+        raise
+    try:
         if lockfile is None and lockfile_path is not None:
             lockfile = _lockfile.read(lockfile_path)
-            guard = CheckGuard(entry, lock, record, lockfile, directory, look_at)
+        guard.old_lockfile = lockfile
         yield guard
     except Exception as error:
-        if guard is not None:
-            guard._fail(error)
+        guard._fail(error)
         raise
     finally:
-        if guard is None:
-            _locks.release(lock)
-        else:
-            guard.close()
+        guard.close()
 
 
 class CheckGuard:
@@ -110,11 +108,10 @@ class CheckGuard:
         entry: _store.Entry,
         lock: _locks.Lock,
         record: Record | None,
-        old_lockfile: bytes | None,
         directory: Record | None,
         look_at: Callable[[Record | None], Look],
     ) -> None:
-        self.old_lockfile: Final = old_lockfile
+        self.old_lockfile: bytes | None = None
         self._look_at = look_at
         consent = record and record["consent"]
         if consent and not _identity.holds(consent, directory):
@@ -238,7 +235,7 @@ class CheckGuard:
             "generation": (self._generation + 1) & _record.MAX_INTEGER,
             "last_checked": last_checked,
             "checker": checker and _redact.clean(_redact.without_urls(checker))[:64],
-            "result": _codec.result_fields(result),
+            "result": result,
             "failure": None,
         }
         if consent is not None and self._directory is not None:
@@ -270,11 +267,9 @@ class CheckGuard:
             return
         if isinstance(error, StateLockError):
             return  # recording it would wait for the same lock once more
-        text = (
-            error.message  # without the path
-            if isinstance(error, UpgradeStateError)
-            else "".join(traceback.format_exception_only(error))
-        )
+        text = "".join(traceback.format_exception_only(error))
+        if isinstance(error, UpgradeStateError):
+            text = error.message  # without the path
         message = _redact.message_of(text, _redact.MESSAGE_LENGTH)
         at = _record.text_of(_epoch_seconds(None))
         try:
@@ -308,28 +303,36 @@ def _compare(
     format: str | None,
     upgrades: Iterable[Upgrade] | None,
     direct: Collection[str] | None,
-) -> tuple[UpgradeResult, set[bytes]]:
+) -> tuple[Record, set[bytes]]:
     """
-    Return the result of a check, and the contents of the files that it names.
+    Return the `result` field, and the contents of the files that it names.
     """
     rows: tuple[Upgrade, ...] | None = ()
     platforms: tuple[str, ...] = ()
     if upgrades is not None:
-        rows = tuple(map(_checked_row, upgrades))
+        rows = tuple(upgrades)
+        if not all(isinstance(row, Upgrade) for row in rows):
+            raise TypeError("upgrades must be rows of the class Upgrade")
     elif old is not None:  # without one, no locked package could be upgraded
         before = lockfiles.read(old, format=format)
         after = lockfiles.read(new, format=format)
         diff = lockfiles.diff(before, after, direct=direct)
         rows, platforms = diff.upgrades if diff.comparable else None, diff.platforms
     listing = None if rows is None else _codec.dump_upgrades(rows)
-    result = UpgradeResult(
-        format=format,
-        old_lockfile=None if old is None else _stored_file(old),
-        new_lockfile=_stored_file(new),
-        upgrades=None if listing is None else _stored_file(listing),
-        counts=None if rows is None else _counts(rows, platforms),
-    )
+    result = {
+        "format": format,
+        "old_lockfile": _file(old),
+        "new_lockfile": _file(new),
+        "upgrades": _file(listing),
+        "counts": None if rows is None else _counts(rows, platforms),
+    }
     return result, {content for content in (old, new, listing) if content is not None}
+
+
+def _file(content: bytes | None) -> Record | None:
+    if content is None:
+        return None
+    return {"digest": _record.digest(content), "size": len(content)}
 
 
 def _format_of(format: str | None, lockfile_name: str | None) -> str | None:
@@ -340,25 +343,13 @@ def _format_of(format: str | None, lockfile_name: str | None) -> str | None:
     return format
 
 
-def _checked_row(upgrade: object) -> Upgrade:
-    if not isinstance(upgrade, Upgrade):
-        kind = type(upgrade).__name__
-        raise TypeError(f"upgrades must be rows of the class Upgrade, not {kind}")
-    return upgrade
-
-
-def _stored_file(content: bytes) -> StoredFile:
-    return StoredFile(_record.digest(content), len(content))
-
-
-def _counts(rows: tuple[Upgrade, ...], platforms: tuple[str, ...]) -> dict[str, Counts]:
+def _counts(rows: tuple[Upgrade, ...], platforms: tuple[str, ...]) -> Record:
     """
     Count per platform; only for all together if there are too many platforms.
     """
-    counts = lockfiles.counts(rows, platforms=platforms)
-    if len(json.dumps(counts)) > _COUNTS_LENGTH:
-        counts = {"*": counts["*"]}
-    return {platform: Counts(**count) for platform, count in counts.items()}
+    counts: Record = lockfiles.counts(rows, platforms=platforms)
+    is_short = len(json.dumps(counts)) <= _COUNTS_LENGTH
+    return counts if is_short else {"*": counts["*"]}
 
 
 def _next_failure(record: Record | None, at: str, message: str) -> Record:
