@@ -11,6 +11,7 @@ import stat
 import subprocess
 import tempfile
 import time
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -353,92 +354,10 @@ class TestElsewhere:
             subprocess.run(["umount", shop], check=True)
 
 
-# By case: the manifests and other files beside, the files that are copied though git
-# ignores them, and files that are not.
-NAMED = {
-    "requirements, constraints and packages": (
-        (("requirements.in",), ()),
-        {
-            "requirements.in": (
-                "-r base.in\n--requirement=more.txt  # as well\n-cpins.txt\n"
-                "-e ./lib[extra]\nx @ file:w/x.whl#sha256=1 ; python_version>'3'\n"
-                "-r missing.in\n-r ../outside.in\n"
-            ),
-            "base.in": "-r base.in\n-r deep/er.in",
-            "deep/er.in": "-e ../tool",
-            "more.txt": "",
-            "pins.txt": "",
-            "lib/requirements.in": 'readme = "README"',
-            "lib/README": "",
-            "w/x.whl": "",
-        },
-        {"../outside.in": "", "other.in": "", "tool/setup.py": "", "w/y": ""},
-    ),
-    "archives in a directory": (
-        (("requirements.in",), ("settings.*",)),
-        {
-            "requirements.in": "-f w/a\n--find-links=w/b/\n",
-            "settings.toml": 'find-links = ["./w/c"]',
-            "w/a/x-1-py3-none-any.whl": "",
-            "w/b/x-1.tar.gz": "",
-            "w/c/x-1.zip": "",
-        },
-        {"w/a/other": "", "w/d/x.whl": "", "w/a/below/x.whl": ""},
-    ),
-    "files that a build back end reads": (
-        (("pyproject.toml",), ()),
-        {
-            "pyproject.toml": (
-                'readme = "README.md"\nlicense = { file = "LICENSE" }\n'
-                "[tool.setuptools.dynamic]\n"
-                'dependencies = { file = ["a/requirements.txt", "missing.txt"] }\n'
-            ),
-            "README.md": "",
-            "LICENSE": "",
-            "a/requirements.txt": "",
-        },
-        {"other": "", "src/x.py": ""},
-    ),
-    "packages by path": (
-        (("pyproject.toml",), ()),
-        {
-            "pyproject.toml": (
-                'dependencies = ["lib @ file:///${PROJECT_ROOT}/lib", '
-                '"far @ file:///far/away"]\n'
-                'own = { path = "own", develop = true }\n'
-            ),
-            "lib/pyproject.toml": 'deep = { path = "../deep" }',
-            "lib/src/x.py": "",
-            "own/pyproject.toml": "",
-            "deep/pyproject.toml": 'loop = { path = "../.." }',
-        },
-        {"lib/node_modules/x": "", "out/pyproject.toml": ""},
-    ),
-    "links and tarballs": (
-        (("package.json",), (".npmrc",)),
-        {
-            "package.json": (
-                '{"dependencies": {"a": "file:./libs/a", "b": "link:libs/b",'
-                ' "c": "file:c.tgz"}, "d": "node_modules/y", "e": "libs/e"}'
-            ),
-            ".npmrc": "",
-            "libs/a/package.json": "{}",
-            "libs/b/package.json": "{}",
-            "c.tgz": "",
-        },
-        {"node_modules/y/package.json": "{}", "libs/e/x": ""},
-    ),
-    "sources that the lockfile names": (
-        (("uv.lock",), ()),
-        {
-            "uv.lock": "metadata:\n  sources:\n  - dev.yml\n  - a/x.yaml\n",
-            "dev.yml": "- pip:\n  - -r pip.txt\n",
-            "a/x.yaml": "",
-            "pip.txt": "",
-        },
-        {},
-    ),
-}
+PROJECTS = tomllib.loads(
+    (Path(__file__).parent / "data/projects.toml").read_text(encoding="utf-8")
+)
+KINDS = PROJECTS["kinds"]
 
 # Paths that lead outside, in circles, or to no file; and odd names.
 _ODD = (
@@ -480,14 +399,14 @@ def tree(root, content, links):
 
 
 class TestNamed:
-    @pytest.mark.parametrize("case", NAMED)
+    @pytest.mark.parametrize("case", PROJECTS["named"])
     @pytest.mark.parametrize("is_repository", [True, False])
     def test_cases(self, directory, copied, fill, case, is_repository):
         """
         The files that a manifest names are copied, even if git ignores them.
         """
-        (manifests, beside), named, others = NAMED[case]
-        fill(directory, named | others)
+        facts = PROJECTS["named"][case]
+        fill(directory, facts["copied"] | facts["others"])
         kept = {"uv.lock"}
         if is_repository:
             fill(directory, {".gitignore": "*\n!/.gitignore\n"})
@@ -496,8 +415,9 @@ class TestNamed:
         else:  # of which nothing else is copied
             (directory / "conda-meta").mkdir()
 
-        found = copied(directory, manifests=manifests, beside=beside)[1]
-        assert sorted(kept | set(named)) == sorted(found)
+        options = {name: facts[name] for name in ("manifests", "beside")}
+        found = copied(directory, **options)[1]
+        assert sorted(kept | set(facts["copied"])) == sorted(found)
 
     def test_outside_of_the_directory(self, repository, copied, fill):
         """
@@ -1001,56 +921,6 @@ class TestLimits:
         assert [] == list(scratches.iterdir())
 
 
-STATES = {
-    "clean": "true",
-    "modified": "echo more >> README",
-    "touched": "touch README",
-    "staged": "echo more >> README; git add README; echo > new; git add new",
-    "untracked": "echo > new",
-    "intended": "echo > new; git add -N new",
-    "deleted": "rm README",
-    "removed": "git rm -q --cached README",
-    "executable": "chmod +x README",
-    "mode without meaning": "git config core.fileMode false; chmod +x README",
-    "assumed unchanged": "git update-index --assume-unchanged README; echo >> README",
-    "sparse": "git sparse-checkout set services",
-    "split index": "git update-index --split-index; echo > new; git add new",
-    "line ends": "git config core.autocrlf true; rm README; git checkout README",
-    "detached": "git checkout -q --detach; git branch -D x",
-    "packed": "git pack-refs --all; git gc -q; git tag v1.1",
-    "branches": "git branch a/b; git branch c; git commit --allow-empty -qm y",
-    "unborn": "git checkout -q --orphan y",
-    "no commits": "rm -r .git; git init -q",
-    "hooks": "git config core.hooksPath h; mkdir h; echo exit 1 > h/post-index-change;"
-    "chmod +x h/*",
-    "filtered": "git config filter.f.clean 'tr a-z A-Z'; "
-    "echo '*.f filter=f' > .gitattributes; echo x > x.f; git add .; git commit -qm y",
-    "excluded": "echo secret > .git/info/exclude; echo > secret",
-    "included": "git config include.path ../more; git config -f more core.fileMode 0;"
-    "chmod +x README",
-}
-
-# Ways to get the repository at "$1" to the path "$2".
-KINDS = {
-    "shallow": 'git clone -q --depth=1 "file://$1" "$2"',
-    "shared": 'git clone -q --shared "$1" "$2"',
-    "work tree": 'cd "$1"; git worktree add -q "$2" -b y',
-    "work tree with settings": 'cd "$1"; git config extensions.worktreeConfig true;'
-    'git worktree add -q "$2" -b y; cd "$2"; git sparse-checkout set services',
-    "work tree of a bare one": 'git clone -q --bare "$1" "$2.git"; cd "$2.git";'
-    'git worktree add -q "$2"',
-    "separate": 'git clone -q --separate-git-dir "$2.git" "$1" "$2"',
-    "submodule": 'git init -q "$2.git"; cd "$2.git";'
-    'git -c protocol.file.allow=always submodule --quiet add "$1" sub;'
-    'ln -s "$2.git/sub" "$2"',
-    "SHA-256": 'git init -q --object-format=sha256 "$2"; cp -r "$1/services" "$2";'
-    'cd "$2"; git add .; git commit -qm x; git tag v2.0',
-    "table of references": 'git init -q --ref-format=reftable "$2"; cd "$2";'
-    'git pull -q "$1"; git tag v2.0',
-    "blobless": 'git -C "$1" config uploadpack.allowFilter true;'
-    'git clone -q --filter=blob:none "file://$1" "$2"',
-}
-
 ASK = (
     "git describe --tags --dirty --long --always; git status --porcelain=v2 --branch;"
     "git ls-files --stage; git log -3 --format=%H%d; git show-ref"
@@ -1092,12 +962,12 @@ class TestVersionControl:
             monkeypatch.setenv(f"GIT_{name}_NAME", "Ana")
             monkeypatch.setenv(f"GIT_{name}_EMAIL", "ana@mail.example")
 
-    @pytest.mark.parametrize("state", STATES)
+    @pytest.mark.parametrize("state", PROJECTS["states"])
     def test_states(self, repository, output, state):
         """
         Git gives the same answers in the copy as in the project.
         """
-        script = STATES[state]
+        script = PROJECTS["states"][state]
         subprocess.run(["sh", "-ec", script], cwd=repository, check=True)
         shop = repository / "services/shop"
 
