@@ -106,6 +106,14 @@ def copied(python):
 
 
 @pytest.fixture
+def names(copied):
+    """
+    Return the paths in the copy of an environment's project.
+    """
+    return lambda directory, **options: set(copied(directory, **options)[1])
+
+
+@pytest.fixture
 def output(python):
     """
     Run a script of the shell in the copy, and return its output.
@@ -240,28 +248,26 @@ class TestElsewhere:
             sorted(found[1], key=["uv.lock", *copies].index),
         ]
 
-    def test_repository_below(self, directory, copied, fill):
+    def test_repository_below(self, directory, names, fill):
         """
         Of a repository below, the files that git tracks or would add are copied.
         """
         fill(directory, {"sub/.gitignore": "x", "sub/x": "", "sub/y": ""})
         git(directory / "sub", "init", "-q")
 
-        assert {"uv.lock", "sub/.gitignore", "sub/y"} == set(copied(directory)[1])
+        assert {"uv.lock", "sub/.gitignore", "sub/y"} == names(directory)
 
     @pytest.mark.parametrize("name", ["pyvenv.cfg", "conda-meta"])
-    def test_installed(self, directory, copied, fill, name):
+    def test_installed(self, directory, names, fill, name):
         """
         Of a virtual environment, only the files that are named are copied.
         """
         fill(directory, {name: "", "lib/x": "", "pyproject.toml": "", "more/a": ""})
 
         options = {"manifests": ["pyproject.toml"], "copies": ["more"]}
-        assert {"uv.lock", "pyproject.toml", "more/a"} == set(
-            copied(directory, **options)[1]
-        )
+        assert {"uv.lock", "pyproject.toml", "more/a"} == names(directory, **options)
 
-    def test_home(self, directory, copied, fill, monkeypatch):
+    def test_home(self, directory, names, fill, monkeypatch):
         """
         So it is in the home directory, even if that is a repository.
         """
@@ -270,8 +276,8 @@ class TestElsewhere:
         commit(directory)
         monkeypatch.setenv("HOME", str(directory))
 
-        assert {"uv.lock", "package.json"} == set(
-            copied(directory, manifests=["package.json"])[1]
+        assert {"uv.lock", "package.json"} == names(
+            directory, manifests=["package.json"]
         )
 
     @pytest.mark.parametrize("is_repository", [True, False])
@@ -427,8 +433,7 @@ class TestNamed:
         words = {"services/shop/pyproject.toml": "find-links = ['../../wheels']"}
         fill(repository, ignored | words)
 
-        options = {"manifests": ["pyproject.toml"]}
-        found = copied(repository / "services/shop", **options)[1]
+        found = copied(repository / "services/shop", manifests=["pyproject.toml"])[1]
         assert ["wheels/x.whl"] == [path for path in found if path.endswith("whl")]
 
     def test_symlinks(self, directory, copied, fill):
@@ -438,25 +443,23 @@ class TestNamed:
         fill(directory, {"real/wishes": "", "conda-meta/x": "", "a": ""})
         (directory / "pyproject.toml").symlink_to("real/wishes")
 
-        options = {"manifests": ["pyproject.toml"]}
         assert {"pyproject.toml": "real/wishes", "real/wishes": "", "uv.lock": ""} == (
-            copied(directory, **options)[1]
+            copied(directory, manifests=["pyproject.toml"])[1]
         )
 
     @pytest.mark.parametrize("word", ["**", "a/up/up/", "a/" * 120_000, "[" * 9999])
-    def test_odd_words(self, directory, copied, fill, word):
+    def test_odd_words(self, directory, names, fill, word):
         """
         Symlinks that lead in circles, and odd words, do not stop the search.
         """
         fill(directory, {"package.json": json.dumps([word, "a/"]), "a/x": ""})
         os.symlink("..", directory / "a/up")
 
-        options = {"manifests": ["package.json"]}
-        assert {"uv.lock", "package.json", "a/x", "a/up"} == set(
-            copied(directory, **options)[1]
+        assert {"uv.lock", "package.json", "a/x", "a/up"} == names(
+            directory, manifests=["package.json"]
         )
 
-    def test_too_large_a_manifest(self, directory, copied, fill, monkeypatch):
+    def test_too_large_a_manifest(self, directory, names, fill, monkeypatch):
         """
         A manifest of more than the maximum size is copied, but not read.
         """
@@ -471,19 +474,19 @@ class TestNamed:
             lambda place, name: real(os.path.join(place.path, name), 10_000),
         )
 
-        options = {"manifests": ["pyproject.toml"]}
-        assert {"uv.lock", "pyproject.toml"} == set(copied(directory, **options)[1])
+        assert {"uv.lock", "pyproject.toml"} == names(
+            directory, manifests=["pyproject.toml"]
+        )
 
-    def test_many_words(self, directory, copied, fill, monkeypatch):
+    def test_many_words(self, directory, names, fill, monkeypatch):
         """
         The words of a manifest are limited.
         """
         monkeypatch.setattr(_project, "MAX_WORDS", 1)
         fill(directory, {"pyproject.toml": "a b", "a": "", "b": "", "pyvenv.cfg": ""})
 
-        options = {"manifests": ["pyproject.toml"]}
-        assert {"uv.lock", "pyproject.toml", "a"} == set(
-            copied(directory, **options)[1]
+        assert {"uv.lock", "pyproject.toml", "a"} == names(
+            directory, manifests=["pyproject.toml"]
         )
 
     @pytest.mark.parametrize(
@@ -604,7 +607,7 @@ class TestLinks:
 
 class TestOddFiles:
     @pytest.mark.parametrize("is_repository", [True, False])
-    def test_special(self, directory, copied, reason, fill, is_repository):
+    def test_special(self, directory, names, reason, fill, is_repository):
         """
         FIFOs, sockets and devices are skipped, and named.
         """
@@ -615,10 +618,10 @@ class TestOddFiles:
         if is_repository:
             git(directory, "init", "-q")
 
-        assert {"uv.lock", "a", "b/c"} == set(copied(directory)[1])
+        assert {"uv.lock", "a", "b/c"} == names(directory)
         assert "not copied: 'socket', 'b/fifo'" == reason(directory)
 
-    def test_unreadable(self, directory, copied, reason, monkeypatch, fill):
+    def test_unreadable(self, directory, names, reason, monkeypatch, fill):
         """
         So are files and directories that cannot be read.
         """
@@ -627,7 +630,7 @@ class TestOddFiles:
         for name, function in closed.items():
             refuse_path(monkeypatch, function, directory / name)
 
-        assert {"uv.lock", "a"} == set(copied(directory)[1])
+        assert {"uv.lock", "a"} == names(directory)
         assert reason(directory).startswith("not copied: '")
         assert reason(directory).endswith("' and 1 more")
 
@@ -671,7 +674,7 @@ class TestOddFiles:
         command = Command(["sh", "-c", "cat caf* > uv.lock"])
         assert b"x" == command(environment, b"")
 
-    def test_refused_names(self, directory, copied, reason, monkeypatch, fill):
+    def test_refused_names(self, directory, names, reason, monkeypatch, fill):
         """
         A name that the file system of the copy refuses is skipped, and named.
         """
@@ -683,7 +686,7 @@ class TestOddFiles:
                 monkeypatch, function, ("/project/a", "/project/b", "/project/link")
             )
 
-        assert {"uv.lock"} == set(copied(directory)[1])
+        assert {"uv.lock"} == names(directory)
         hint = reason(directory)
         assert all(repr(name) in hint for name in ("a", "b", "link"))
 
@@ -754,7 +757,7 @@ class TestOddFiles:
             Command(["true"])
         )
 
-    def test_removed(self, directory, copied, monkeypatch, fill):
+    def test_removed(self, directory, names, monkeypatch, fill):
         """
         A file that is removed before it is copied is none of the project's any more.
         """
@@ -768,7 +771,7 @@ class TestOddFiles:
             return status
 
         monkeypatch.setattr(os, "lstat", remove)
-        assert {"uv.lock", "a"} == set(copied(directory)[1])
+        assert {"uv.lock", "a"} == names(directory)
 
 
 def refuse_names(patch, name, ends, number=errno.EILSEQ):
@@ -817,18 +820,16 @@ class TestLimits:
     @pytest.mark.parametrize(
         ("name", "value"), [("MAX_FILES", 10), ("MAX_BYTES", 1000)]
     )
-    def test_copies(self, large, copied, monkeypatch, name, value):
+    def test_copies(self, large, names, monkeypatch, name, value):
         """
         With --copy only the files that are named are copied.
         """
         monkeypatch.setattr(_project, name, value)
         options = {"copies": ["own"], "manifests": ["pyproject.toml"]}
 
-        assert {"uv.lock", "pyproject.toml", "list", "own/x"} == set(
-            copied(large, **options)[1]
-        )
+        assert {"uv.lock", "pyproject.toml", "list", "own/x"} == names(large, **options)
 
-    def test_late(self, large, copied, monkeypatch):
+    def test_late(self, large, names, monkeypatch):
         """
         So it is if the time is over in the midst of the copy.
         """
@@ -841,7 +842,7 @@ class TestLimits:
         monkeypatch.setattr(os, "utime", late)
         monkeypatch.setattr("time.monotonic", lambda: clock() + shift[0])
 
-        assert {"uv.lock", "own/x"} == set(copied(large, copies=["own"])[1])
+        assert {"uv.lock", "own/x"} == names(large, copies=["own"])
 
     def test_hint(self, large, reason, monkeypatch):
         """
