@@ -4,6 +4,8 @@ The commands in requirements files: which are repeated, and how.
 
 import shutil
 import subprocess
+import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -36,142 +38,8 @@ FILES = {
     "in/base.in": "",
 }
 
-OPTION = "{}'s option {} is not understood"
-
-# Commands that are repeated. None: as they are, with --upgrade after the program.
-REPEATED = {
-    "pip-compile --output-file=requirements.txt requirements.in": None,
-    "pip-compile --pre --output-file=requirements.txt requirements.in": None,
-    "pip-compile --extra=dev --extra=x --output-file=requirements.txt pyproject.toml": (
-        None
-    ),
-    "pip-compile --all-extras --output-file=requirements.txt setup.py": None,
-    "pip-compile --allow-unsafe --generate-hashes --strip-extras"
-    " --output-file=requirements.txt requirements.in": None,
-    "pip-compile --constraint=constraints.txt --resolver=backtracking"
-    " --output-file=requirements.txt requirements.in": None,
-    "pip-compile --output-file=requirements.txt 'a b.in' requirements.in": None,
-    "pip-compile --find-links=./wheels --no-index --no-emit-find-links"
-    " --output-file=requirements.txt requirements.in": None,
-    "pip-compile --annotation-style=line --no-annotate --no-emit-index-url"
-    " --output-file=requirements.txt requirements.in": None,
-    # As older versions of pip-compile, or people, write it.
-    "pip-compile --output-file requirements.txt requirements.in": (
-        "pip-compile --upgrade --output-file=requirements.txt requirements.in"
-    ),
-    "pip-compile requirements.in -o requirements.txt --extra dev -c constraints.txt": (
-        "pip-compile --upgrade --extra=dev -c constraints.txt"
-        " --output-file=requirements.txt requirements.in"
-    ),
-    "pip-compile --output-file=./requirements.txt ./requirements.in": (
-        "pip-compile --upgrade --output-file=requirements.txt ./requirements.in"
-    ),
-    # Without an output, or to stdout.
-    "pip-compile": "pip-compile --upgrade --output-file=requirements.txt",
-    "pip-compile requirements.in": (
-        "pip-compile --upgrade --output-file=requirements.txt requirements.in"
-    ),
-    "pip-compile --output-file=- requirements.in": (
-        "pip-compile --upgrade --output-file=requirements.txt requirements.in"
-    ),
-    "uv pip compile requirements.in": (
-        "uv pip compile --upgrade --output-file=requirements.txt requirements.in"
-    ),
-    "uv pip compile --universal requirements.in -o requirements.txt": (
-        "uv pip compile --upgrade --universal --output-file=requirements.txt"
-        " requirements.in"
-    ),
-    "uv pip compile pyproject.toml --all-extras --python-version 3.9 -oother.txt"
-    " --output-file requirements.txt": (
-        "uv pip compile --upgrade --all-extras --python-version=3.9"
-        " --output-file=requirements.txt pyproject.toml"
-    ),
-    "uv pip compile --group dev --no-strip-extras -o requirements.txt": (
-        "uv pip compile --upgrade --group=dev --no-strip-extras"
-        " --output-file=requirements.txt"
-    ),
-    "uv pip compile -p 3.12 --python-platform linux --exclude-newer 2025-01-01"
-    " requirements.in -o requirements.txt": (
-        "uv pip compile --upgrade -p 3.12 --python-platform=linux"
-        " --exclude-newer=2025-01-01 --output-file=requirements.txt requirements.in"
-    ),
-    # Options of pip-compile that uv accepts.
-    "uv pip compile --no-emit-index-url --strip-extras requirements.in": (
-        "uv pip compile --upgrade --no-emit-index-url --strip-extras"
-        " --output-file=requirements.txt requirements.in"
-    ),
-    "uv pip compile --generate-hashes -- requirements.in a' 'b.in": (
-        "uv pip compile --upgrade --generate-hashes --output-file=requirements.txt"
-        " requirements.in 'a b.in'"
-    ),
-}
-
-# Commands that are not, and the reasons.
-REFUSED = {
-    "pip-compile --foo requirements.in": OPTION.format("pip-compile", "--foo"),
-    "pip-compile --foo=https://u:p@index.example/x requirements.in": (
-        OPTION.format("pip-compile", "--foo")
-    ),
-    "pip-compile --https://u:p@index.example/x requirements.in": (
-        OPTION.format("pip-compile", "<URL>")
-    ),
-    "pip-compile --pip-args='--pre' requirements.in": (
-        OPTION.format("pip-compile", "--pip-args")
-    ),
-    "pip-compile -x requirements.in": OPTION.format("pip-compile", "-x"),
-    "pip-compile --pre=1 requirements.in": OPTION.format("pip-compile", "--pre"),
-    "pip-compile requirements.in --extra": OPTION.format("pip-compile", "--extra"),
-    "pip-compile --cache-dir=/tmp/x requirements.in": (
-        OPTION.format("pip-compile", "--cache-dir")
-    ),
-    "uv pip compile --cache-dir x requirements.in": (
-        OPTION.format("uv pip compile", "--cache-dir")
-    ),
-    "uv pip compile --project .. requirements.in": (
-        OPTION.format("uv pip compile", "--project")
-    ),
-    "pip-compile --index-url='https://u:****@index.example' requirements.in": (
-        "a password in its command is not in the file"
-    ),
-    "pip-compile --output-file=other.txt requirements.in": (
-        "its command writes 'other.txt'"
-    ),
-    "pip-compile --output-file=../requirements.txt requirements.in": (
-        "its command writes '../requirements.txt'"
-    ),
-    "uv pip compile requirements.in -o /x/requirements.txt": (
-        "its command writes '/x/requirements.txt'"
-    ),
-    "pip-compile --output-file=requirements.txt gone.in": "there is no 'gone.in'",
-    "uv pip compile - -o requirements.txt": "there is no '-'",
-    "uv pip compile https://u:p@files.example/r.in": "there is no '<URL>'",
-    "uv pip compile /dev/null": "there is no '/dev/null'",
-    "uv pip compile /etc/passwd": "there is no '/etc/passwd'",
-    "uv pip compile -- --quiet": "there is no '--quiet'",
-    "make requirements": "its first lines name no command of {}",
-    "pip-compile 'requirements.in": "its first lines name no command of {}",
-    "uv export --frozen -o requirements.txt": "its first lines name no command of {}",
-    "uv run pip-compile requirements.in": "its first lines name no command of {}",
-    "./compile.sh": "its first lines name no command of {}",
-}
-
-
-# The headers of other versions.
-HEADERS = (
-    """\
-# This file is autogenerated by pip-compile with python 3.9
-# To update, run:
-#
-#    {}
-#
--i https://index.example/simple
-""",
-    "\r\n# This file is autogenerated by pip-compile\r\n#\r\n#    {}\r\nx==1",
-    "\ufeff# ours\n#\n# This file is autogenerated by pip-compile\n\n#    {}",
-    """\
-# This file was autogenerated by uv v0.1.6 via the following command:
-#    uv pip compile requirements.in
-""",
+COMMANDS = tomllib.loads(
+    (Path(__file__).parent / "data/requirements.toml").read_text(encoding="utf-8")
 )
 
 
@@ -200,15 +68,14 @@ def why_no_recipe(name, directory):
 
 
 class TestCommands:
-    @pytest.mark.parametrize("command", REPEATED)
+    @pytest.mark.parametrize("command", COMMANDS["repeated"])
     def test_repeated(self, made, command):
         """
         The command is repeated with its options, and is the advice for the user.
         """
         program = "uv pip compile" if command.startswith("uv ") else "pip-compile"
-        expected = REPEATED[command]
-        if expected is None:
-            expected = command.replace(program, f"{program} --upgrade", 1)
+        again = command.replace(program, f"{program} --upgrade", 1)
+        expected = COMMANDS["repeated"][command] or again
 
         recipe = checks.recipe_for(*made(command))
 
@@ -217,15 +84,14 @@ class TestCommands:
         assert {"uv": "uv-pip", "pi": "pip-tools"}[program[:2]] == recipe.name
 
     @pytest.mark.parametrize("text", [PIP_TOOLS, UV])
-    @pytest.mark.parametrize("command", REFUSED)
+    @pytest.mark.parametrize("command", COMMANDS["refused"])
     def test_refused(self, made, command, text):
         """
         Another command is not repeated, and the reason contains no URL.
         """
         tool = "pip-compile" if text == PIP_TOOLS else "uv pip compile"
-        reason = REFUSED[command]
-        if not command.startswith(f"{tool} "):
-            reason = REFUSED["make requirements"]
+        is_own = command.startswith(f"{tool} ")
+        reason = COMMANDS["refused"][command if is_own else "make requirements"]
 
         assert reason.format(tool) == why_no_recipe(*made(command, text=text))
 
@@ -247,7 +113,7 @@ class TestCommands:
         reason = "it was not made by a known command of uv or pip-compile"
         assert reason == why_no_recipe(name, directory)
 
-    @pytest.mark.parametrize("text", HEADERS)
+    @pytest.mark.parametrize("text", COMMANDS["headers"].values())
     def test_headers(self, made, text):
         """
         The header of other versions is understood, too.
@@ -267,7 +133,7 @@ class TestCommands:
         """
         The command is among the first comments.
         """
-        reason = REFUSED["make requirements"].format("uv pip compile")
+        reason = COMMANDS["refused"]["make requirements"].format("uv pip compile")
         assert reason == why_no_recipe(*made("", text=text))
 
     def test_index(self, made):
