@@ -107,13 +107,7 @@ class Look:
         the user gave it: `information` has the consent of that directory then.
         """
         consent = self.record and self.record["consent"]
-        if not consent:
-            return None
-        from upgrade_state import _identity
-
-        if not _identity.holds(
-            consent, _identity.identity(self.environment.path or "")
-        ):
+        if not consent or not self._consent_holds():
             return None
         from upgrade_state import _codec
 
@@ -302,6 +296,38 @@ class Look:
         self._refuse_unread()
         entry = self.environment._entry()
         return _store.read_result(entry, f"{which}_lockfile", self.record)
+
+    def _consent_holds(self) -> bool:
+        """
+        Return whether the recorded consent is for the directory that is here now.
+        """
+        from upgrade_state import _identity
+
+        here = _identity.identity(self.environment.path or "")
+        return _identity.holds(self.record["consent"], here) if self.record else False
+
+    def _stored_rows(self) -> "bytes | None":
+        """
+        Return the list of upgrades as it is stored, without a class for its rows.
+
+        None if there is none.
+
+        Raises:
+            StateReadError: It cannot be read, or is missing or damaged.
+        """
+        from upgrade_state import _record
+
+        file = ((self.record or {}).get("result") or {}).get("upgrades")
+        if not file:
+            return None
+        root = self.environment.store._place()
+        digits = _record.digits(file["digest"])
+        path = f"{root}/results/{self.environment.key}/{digits}"
+        content = _record.read_file(root, path, file["size"]) or b""
+        if _record.digest(content) != file["digest"]:
+            message = "The list of upgrades is missing or damaged"
+            raise _record.read_error(message, path)
+        return content
 
     def _refuse_unread(self) -> None:
         if self._trouble is not None:

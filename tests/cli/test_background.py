@@ -453,7 +453,7 @@ class TestGone:
         line = f"upgrade-state: {shop} (uv.lock): its lockfile is gone\n"
         assert (1, line) == (due.status, due.err)
         assert (0, "upgrade-state: 1 gone\n") == (every.status, every.err)
-        assert "  checks:   none: its lockfile is gone\n" in shown
+        assert "  not automatic: its lockfile is gone\n" in shown
         assert json.loads(run("show", "--json").out)["background"] is False
         assert before == Path(environment.record_path).read_bytes()
 
@@ -465,9 +465,9 @@ class TestShow:
         """
         shown = run("show").out
 
-        words = "start automatically (hook, notify --check), by the recipe uv"
-        assert f"  checks:   {words}\n" in shown
-        assert "  log:" not in shown
+        assert "  automatic (hook, notify --check), by the recipe uv\n" in shown
+        assert "  upgrade-state forget (automatic checks)\n" in shown
+        assert "  log  " not in shown
         assert json.loads(run("show", "--json").out)["background"] is True
 
     def test_log(self, desk, run):
@@ -477,7 +477,7 @@ class TestShow:
         run("notify", "--always", "--check")
         desk.ended()
 
-        assert f"  log:      {desk.log}\n" in run("show").out
+        assert f"  log           {desk.log}\n" in run("show").out
         assert str(desk.log) == json.loads(run("show", "--json").out)["log_path"]
 
     def test_switched_off(self, desk, run, monkeypatch):
@@ -486,7 +486,7 @@ class TestShow:
         """
         monkeypatch.setenv("CI", "1")
 
-        words = "only when you run upgrade-state check: CI is set in the process"
+        words = "not automatic: CI is set in the process"
         assert words in run("show").out
         assert json.loads(run("show", "--json").out)["background"] is False
 
@@ -496,7 +496,7 @@ class TestShow:
         """
         desk.environment.withdraw_consent()
 
-        words = "only when you run upgrade-state check: no check by a recipe has given"
+        words = "not automatic: no check by a recipe has given"
         assert words in run("show").out
 
     def test_failed(self, failing, run):
@@ -505,14 +505,14 @@ class TestShow:
         """
         failing(0)
 
-        words = "only when you run upgrade-state check: no check by a recipe has"
+        words = "not automatic: no check by a recipe has"
         assert words in run("show").out
 
     def test_unknown(self, environment, run):
         """
         So is the fact that nothing is known.
         """
-        words = "only when you run upgrade-state check: nothing is known"
+        words = "not automatic: nothing is known"
         assert words in run("show").out
         fields = json.loads(run("show", "--json").out)
         assert (False, None) == (fields["background"], fields["log_path"])

@@ -42,10 +42,10 @@ class TestCheck:
         result = run("check", *python(UPGRADE))
 
         assert 0 == result.status
-        assert (
-            f"{environment.path} (uv.lock): 1 version change\n"
-            "    attrs: 24.2.0 -> 24.3.0\n"
-        ) == result.out
+        first, *rows = result.out.splitlines()
+        name = f"{environment.path} (uv.lock)"
+        assert first.startswith(f"{name}: 1 version change available, checked today ")
+        assert ["    attrs  24.2.0  →  24.3.0"] == rows
         assert "" == result.err
         information = environment.look().information
         assert (None, None) == (information.checker, information.consent)
@@ -57,11 +57,13 @@ class TestCheck:
         result = run("check", ".", "--timeout", "1m")
 
         assert (0, CONSENT.format(environment.path)) == (result.status, result.err)
-        assert (
-            f"{environment.path} (uv.lock): 1 version change\n"
-            "    attrs: 24.2.0 -> 24.3.0\n"
-            "    to upgrade: uv lock --upgrade (details: uv lock --upgrade --dry-run)\n"
-        ) == result.out
+        first, *rows = result.out.splitlines()
+        assert first.endswith(" by uv")
+        assert [
+            "    attrs  24.2.0  →  24.3.0",
+            "  to upgrade    uv lock --upgrade",
+            "  for details   uv lock --upgrade --dry-run",
+        ] == rows
         information = environment.look().information
         assert ("uv", Consent("uv")) == (information.checker, information.consent)
 
@@ -91,10 +93,10 @@ class TestCheck:
         result = run("check", "--recipe", "uv-pip")
 
         assert 0 == result.status
-        assert 2 == result.out.count("attrs: 24.2.0 -> 24.3.0")
+        assert 2 == result.out.count("attrs  24.2.0  →  24.3.0")
         reason = "uv pip compile's option --foo is not understood; give a COMMAND"
         assert f"no recipe for requirements-b.txt: {reason} after --\n" in result.err
-        assert "to upgrade: uv pip compile --upgrade --output-file=r" in result.out
+        assert "to upgrade    uv pip compile --upgrade --output-file=r" in result.out
         result = run("check", "--recipe", "uv-pip", "uv.lock")
         assert "the recipe uv-pip is for *.txt, not for uv.lock" in result.err
         (shop / "empty").mkdir()
@@ -171,8 +173,8 @@ class TestCheck:
             (shop / "uv.lock").read_text().replace("24.2.0", "24.3.0")
         )
 
-        assert "no upgrades\n" in run("check").out
-        assert "to upgrade:" not in run("show").out
+        assert ": up to date, checked " in run("check").out
+        assert "to upgrade   " not in run("show").out
 
     def test_env(self, environment, run, python, monkeypatch):
         """
@@ -184,7 +186,7 @@ class TestCheck:
 
         result = run("check", "--env", "TOKEN", *python(f"import os; {code}"))
 
-        assert "attrs: 24.2.0 -> 24.3.0" in result.out
+        assert "attrs  24.2.0  →  24.3.0" in result.out
         assert 2 == run("check", "--env", "A=B", *python("")).status
 
     @pytest.mark.skipif(not shutil.which("bwrap"), reason="no bwrap here")
@@ -292,7 +294,7 @@ class TestCheck:
         code = UPGRADE.replace("uv.lock", "custom.lock")
         words = ("check", "--lockfile=custom.lock", "--format=uv", *python(code))
 
-        assert "attrs: 24.2.0 -> 24.3.0" in run(*words).out
+        assert "attrs  24.2.0  →  24.3.0" in run(*words).out
 
     def test_two_recipes(self, shop, run, fake_uv):
         """

@@ -72,7 +72,7 @@ class TestAll:
 
         result = run("check", "--all", "--max-age", "0")
 
-        assert (0, f"{shop} (uv.lock): no upgrades\n") == (result.status, result.out)
+        assert (0, f"{shop} (uv.lock): up to date\n") == (result.status, result.out)
         assert "upgrade-state: 1 checked, 5 without consent\n" == result.err
 
     def test_goes_on(self, many, run, python):

@@ -20,8 +20,8 @@ CONSENT = (
 )
 
 ELSEWHERE = (
-    "only when you run upgrade-state check: this is another directory than the one"
-    " in which you ran it; run it again to allow automatic checks\n"
+    "not automatic: this is another directory than the one in which you ran the"
+    " recipe; a check allows them again\n"
 )
 
 # Stands in for a uv that needs a file and a variable, and says what it got.
@@ -98,10 +98,10 @@ class TestOtherDirectory:
         assert not desk.starts.exists()
         assert not desk.runs.exists()
         assert 1 == due.status
-        assert "another directory than the one in which you ran it" in due.err
+        assert "another directory than the one in which you ran the" in due.err
         assert (0, "upgrade-state: 1 without consent\n") == (every.status, every.err)
-        assert f"  checks:   {ELSEWHERE}" in run("show").out
-        assert "its directory is another one now" in run("list").out
+        assert f"  {ELSEWHERE}" in run("show").out
+        assert "checked, in another directory\n" in run("list").out
         fields = json.loads(run("show", "--json").out)
         assert (False, "uv") == (fields["background"], fields["consent"]["recipe"])
 
@@ -315,7 +315,7 @@ class TestGiven:
         result = run("check")
 
         assert (0, CONSENT.format(shop)) == (result.status, result.err)
-        assert 2 == result.out.count("): no upgrades\n")
+        assert 2 == result.out.count("): up to date, ")
 
     def test_quoted(self, project, shop, run, monkeypatch):
         """
@@ -424,11 +424,11 @@ class TestJustChecked:
         shown = run("show").out
 
         assert not desk.log.exists()
-        words = "just-checked: the lockfile has changed since the last check; no other"
+        words = "the lockfile has changed since the last check; no other"
         assert 0 == due.status
         assert words in due.err
         assert (0, "upgrade-state: 1 just checked\n") == (every.status, every.err)
-        assert f"  check:    {words}" in shown
+        assert f"  next check    {words}" in shown
         assert 0 == run("check").status
 
     def test_later(self, desk, run, shop, commit, lock_of):

@@ -218,7 +218,7 @@ class TestOutput:
         out, err = process.communicate(timeout=60)
 
         assert ("", 0) == (err, process.returncode)
-        assert r"caff\xe8\udce8: no upgrades" in out
+        assert r"caff\xe8\udce8  up to date  checked" in out
 
     def test_no_streams(self, checked, start):
         """
@@ -305,7 +305,7 @@ class TestTerminal:
         A terminal that can erase it shows the running check on one line.
         """
         words = ["-m", "upgrade_state", "check", *python("")]
-        env = {"TERM": term, "COLUMNS": "30"}
+        env = {"TERM": term, "COLUMNS": "30", "NO_COLOR": "1"}
         seen = in_terminal(words, env=env, stdout="terminal").decode()
 
         shown = f"checking {environment.path}"[:28] + "…"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers import fail
 from upgrade_state import StateStore, lockfiles
 from upgrade_state.lockfiles import Upgrade
 
@@ -17,8 +18,8 @@ class TestShow:
         result = run("show")
 
         assert 1 == result.status
-        assert f"{environment.path} (uv.lock)\n" in result.out
-        assert "check:    never-checked" in result.out
+        assert result.out.startswith(f"{environment.path} (uv.lock): never checked\n")
+        assert "\n  next check    no check has succeeded yet\n" in result.out
         told = f"upgrade-state: nothing is known of {environment.path} (uv.lock)\n"
         assert told == result.err
         result = run("show", "--json")
@@ -34,20 +35,17 @@ class TestShow:
         """
         result = run("show")
 
-        lines = [line.partition(":")[0].strip() for line in result.out.splitlines()]
+        first, *lines = result.out.splitlines()
         assert 0 == result.status
+        name = f"{checked.path} (uv.lock)"
+        assert first.startswith(f"{name}: 1 version change available, checked today ")
         assert [
-            "checked",
-            "found",
-            "attrs",
-            "notified",
-            "notice",
-            "check",
-            "checks",
-        ] == lines[1:]
-        assert "    attrs: 24.2.0 -> 24.3.0\n" in result.out
-        assert "notified: never\n" in result.out
-        assert " (just now)\n" in result.out
+            "    attrs  24.2.0  →  24.3.0",
+            "  next notice   the next activation gives it: 1 version change available",
+        ] == lines[:2]
+        no = "not automatic: no check by a recipe has given consent"
+        assert f"{' ' * 16}{no}" in lines
+        assert "  to stop       upgrade-state snooze --for 7d (notices)" == lines[-1]
 
     def test_everything(self, environment, commit, run):
         """
@@ -61,12 +59,15 @@ class TestShow:
 
         out = run("show").out
 
-        assert "(just now), by uv\n" in out
-        assert "found:    the lockfile would change\n" in out
-        assert "snoozed:  until 2 Jan 2999 03:04\n" in out
-        assert "failed:   2 times since today " in out
-        assert ", last today " in out
-        assert r": no\x1b network" in out
+        first, *lines = out.splitlines()
+        assert ": checks are failing since today " in first
+        assert " (2 times), last good check today " in first
+        assert first.endswith(" by uv")
+        assert r"  reason        ZeroDivisionError: no\x1b network" == lines[0]
+        assert "  found         the lockfile would change" in lines
+        snoozed = "snoozed until 2 Jan 2999 03:04: upgrade-state snooze --off"
+        assert f"  next notice   {snoozed}" in lines
+        assert "snooze --for" not in out
 
     def test_failure_of_an_older_program(self, failing, run):
         """
@@ -77,17 +78,14 @@ class TestShow:
         del record["failure"]["since"]
         path.write_text(json.dumps(record))
 
-        assert "failed:   2 times, last today " in run("show").out
+        assert "failing since today " in run("show").out
         assert json.loads(run("show", "--json").out)["failure"]["since"] is None
 
     @pytest.mark.parametrize(
         ("days", "expected"),
         [
-            ((0,), ["checked:  never", "failed:   once, last today "]),
-            (
-                (9, 5, 0),
-                ["failed:   3 times since ", "cannot-check: could not check "],
-            ),
+            ((0,), ["checks are failing since today ", " (once)\n", "if checks fail"]),
+            ((9, 5, 0), [" (3 times)\n", "next activation gives it: could not check "]),
         ],
     )
     def test_failing(self, failing, run, days, expected):
@@ -99,7 +97,7 @@ class TestShow:
         result = run("show")
 
         assert 0 == result.status
-        assert "(just now): OSError: no route to host\n" in result.out
+        assert "\n  reason        OSError: no route to host\n" in result.out
         assert [] == [text for text in (*expected, "") if text not in result.out]
         assert "found" not in result.out
 
@@ -128,7 +126,8 @@ class TestShow:
         result = run("show")
 
         assert 0 == result.status
-        assert "record:   corrupt; the next check replaces it\n" in result.out
+        words = "its record is corrupt; the next check replaces it"
+        assert result.out.startswith(f"{checked.path} (uv.lock): {words}\n")
 
     def test_other_names(self, checked, shop, commit, run):
         """
@@ -141,7 +140,7 @@ class TestShow:
         out = run("show").out
 
         assert [f"{shop} (uv.lock)", str(shop), f"{shop} (custom.lock)"] == [
-            line for line in out.splitlines() if line.startswith("/")
+            line.partition(":")[0] for line in out.splitlines() if line[:1] == "/"
         ]
 
     def test_gone(self, checked, shop, run, monkeypatch):
@@ -155,8 +154,10 @@ class TestShow:
         result = run("show", shop)
 
         assert 0 == result.status
-        assert f"{shop} (uv.lock)" in result.out
+        assert f"{shop} (uv.lock): its directory is gone, checked " in result.out
         assert "attrs" in result.out
+        assert "not automatic: its directory is gone" in result.out
+        assert "makes one now" not in result.out
 
     def test_list_is_gone(self, checked, run):
         """
@@ -172,7 +173,7 @@ class TestShow:
             "    The file of the upgrades is missing; the next check replaces it:"
             f" '{results}'"
         ) in result.out.splitlines()
-        assert "\n  notice:   notify: 1 version change available\n" in result.out
+        assert "\n  next notice   the next activation gives it: 1 " in result.out
 
     def test_json(self, checked, run):
         """
@@ -181,14 +182,95 @@ class TestShow:
         fields = json.loads(run("show", "--json").out)
         (listed,) = map(json.loads, run("list", "--json").out.splitlines())
 
+        (row,) = fields.pop("upgrades")
         assert fields == listed
-        assert "expired: " in run("show", "--max-age", "0").out
+        names = ("name", "old", "new")
+        assert ["attrs", ["24.2.0"], ["24.3.0"]] == [row[name] for name in names]
+        assert "1 version change" == fields["summary"]
+        assert "the last check is too old" in run("show", "--max-age", "0").out
         assert checked.key == fields["key"]
         assert checked.record_path == fields["record_path"]
         assert {"reason": "notify", "until": None} == fields["verdict"]
         assert "fresh" == fields["freshness"]["reason"]
         assert 20 == len(fields["freshness"]["until"])
         assert {"*": {"version": 1, "rebuild": 0}} == fields["result"]["counts"]
+
+    @pytest.mark.parametrize("harm", ["remove", "damage", "refuse"])
+    def test_json_without_the_list(self, checked, run, refused, harm):
+        """
+        JSON tells why the list of upgrades cannot be read.
+        """
+        digits = checked.look().record["result"]["upgrades"]["digest"][-64:]
+        root = Path(checked.record_path).parent
+        path = root / "results" / checked.key / digits
+        if harm == "remove":
+            path.unlink()
+        elif harm == "damage":
+            path.write_bytes(path.read_bytes()[::-1])
+        with refused("os.open", path if harm == "refuse" else "/nowhere"):
+            fields = json.loads(run("show", "--json").out)
+
+        assert None is fields["upgrades"]
+        assert str(path) in fields["upgrades_error"]
+
+    def test_json_of_an_opaque_lockfile(self, environment, commit, run):
+        """
+        Without a list there is nothing to read.
+        """
+        commit(environment, b"x")
+        fields = json.loads(run("show", "--json").out)
+
+        assert (None, "Upgrades") == (fields["upgrades"], fields["summary"])
+        assert "upgrades_error" not in fields
+
+    @pytest.mark.parametrize(
+        ("new", "state"),
+        [("24.3.0", "upgraded since the check"), ("25", "changed since the check")],
+    )
+    def test_not_the_checked_one(self, environment, shop, run, lock_of, new, state):
+        """
+        An upgraded or changed lockfile is the state; nothing is recommended then.
+        """
+        old, upgraded = (lock_of(attrs=v, idna="3.9") for v in ("24.2.0", "24.3.0"))
+        with environment.try_check(old) as guard:
+            guard.commit(upgraded, checker="uv")
+        (shop / "uv.lock").write_bytes(lock_of(attrs=new, idna="3.9"))
+
+        out = run("show").out
+        assert out.startswith(f"{shop} (uv.lock): {state}, checked today ")
+        assert "  found         1 version change\n" in out
+        assert "to upgrade" not in out
+
+    def test_all_reasons(self, checked, run, monkeypatch, lock_of, shop):
+        """
+        Every reason is named, with the command that ends it.
+        """
+        run("snooze", "--for", "1d")
+        (shop / "uv.lock").write_bytes(lock_of(attrs="25", idna="3.9"))
+        monkeypatch.setenv("CI", "1")
+        monkeypatch.chdir("/")
+
+        out = run("show", shop).out
+        assert "CI is set in the process environment: unset CI\n" in out
+        assert f": upgrade-state snooze {shop} --off\n" in out
+        assert f"that was checked: upgrade-state check {shop}\n" in out
+        assert "to stop" not in out
+
+    def test_clock_set_back(self, environment, commit, run):
+        """
+        A time that is ahead is said to be one.
+        """
+        commit(environment, b"x", now=dt.datetime.now(dt.UTC) + dt.timedelta(days=2))
+
+        assert "(in the future: the clock was set back)" in run("show").out
+
+    def test_notified(self, checked, run):
+        """
+        The last notice is shown.
+        """
+        run("notify", "--always")
+
+        assert "\n  notified      today " in run("show").out
 
 
 class TestRows:
@@ -201,7 +283,7 @@ class TestRows:
         def rows_(upgrades, *words):
             commit(environment, b"x", upgrades=upgrades)
             lines = run("show", *words).out.splitlines()
-            return [line.strip() for line in lines if line.startswith("    ")]
+            return [x.strip() for x in lines if x[:4] == "    " and x[4] != " "]
 
         return rows_
 
@@ -218,20 +300,20 @@ class TestRows:
         ]
 
         assert [
-            "d: 1 -> 2",
-            "c: 1 -> 2",
-            "e: 1 (rebuild)",
-            "a: 1 (added)",
-            "b: 1, 2 (removed)",
+            "d  1     →  2",
+            "c  1     →  2",
+            "e  1           rebuild",
+            "a           1  added",
+            "b  1, 2        removed",
         ] == rows(upgrades)
 
     @pytest.mark.parametrize(
         ("old", "new", "expected"),
         [
-            ("h1_0", "h2_0", ", h1_0 -> h2_0"),
-            ("a" * 40, "b" * 40, ", aaaaaaa -> bbbbbbb"),
-            ("h1 " + "a" * 64, "h1", ", h1 aaaaaaa -> h1"),
-            (f"g:n/{'a' * 40}#g", "g:n/c#g", ", g:n/aaaaaaa#g -> g:n/c#g"),
+            ("h1_0", "h2_0", ", h1_0 → h2_0"),
+            ("a" * 40, "b" * 40, ", aaaaaaa → bbbbbbb"),
+            ("h1 " + "a" * 64, "h1", ", h1 aaaaaaa → h1"),
+            (f"g:n/{'a' * 40}#g", "g:n/c#g", ", g:n/aaaaaaa#g → g:n/c#g"),
             ("a" * 40, "a" * 39 + "b", ""),
             (f"/nix/store/{'a' * 32}-git", "b", ""),
             ("a" * 33, "b", ""),
@@ -246,14 +328,14 @@ class TestRows:
         builds = {"old_build": old, "new_build": new}
         row = Upgrade("git", "rebuild", old=("2.40",), new=("2.40",), **builds)
 
-        assert [f"git: 2.40 (rebuild{expected})"] == rows([row])
+        assert [f"git  2.40  rebuild{expected}"] == rows([row])
 
     @pytest.mark.parametrize(
         ("old", "new", "expected"),
         [
-            (("a" * 40,), ("1.0", "b" * 40), "aaaaaaa -> 1.0, bbbbbbb"),
-            (("1.0", "2.0"), ("2.0",), "1.0, 2.0 -> 2.0"),
-            ((), ("\x07",), r"unknown -> \x07"),
+            (("a" * 40,), ("1.0", "b" * 40), "aaaaaaa  →  1.0, bbbbbbb"),
+            (("1.0", "2.0"), ("2.0",), "1.0, 2.0  →  2.0"),
+            ((), ("\x07",), r"unknown  →  \x07"),
         ],
     )
     def test_versions(self, rows, old, new, expected):
@@ -262,22 +344,24 @@ class TestRows:
         """
         row = Upgrade("a\x1b\n", "version", old=old, new=new)
 
-        assert [rf"a\x1b\x0a: {expected}"] == rows([row])
+        assert [rf"a\x1b\x0a  {expected}"] == rows([row])
 
-    @pytest.mark.parametrize("mark", ["local", "internal"])
-    def test_mark(self, rows, mark):
+    @pytest.mark.parametrize(
+        ("mark", "remark"), [("local", "local, not counted"), ("internal", "internal")]
+    )
+    def test_mark(self, rows, mark, remark):
         """
         The project itself and the manager's own packages are marked.
         """
         row = Upgrade("shop", "version", old=("1.0",), new=("2.0",), **{mark: True})
 
-        assert [f"shop ({mark}): 1.0 -> 2.0"] == rows([row])
+        assert [f"shop  1.0  →  2.0  {remark}"] == rows([row])
 
     @pytest.mark.parametrize(
         ("words", "expected"),
         [
-            ((), ["a: unknown -> 2", "b: unknown -> 2 [linux-64]", "c: unknown -> 2"]),
-            (("--platform=osx-64",), ["a: unknown -> 2", "c: unknown -> 2"]),
+            ((), ["a  ?  →  2", "b  ?  →  2  [linux-64]", "c  ?  →  2"]),
+            (("--platform=osx-64",), ["a  ?  →  2", "c  ?  →  2"]),
         ],
     )
     def test_platforms(self, rows, words, expected):
@@ -291,7 +375,8 @@ class TestRows:
             Upgrade("c", "version", new=("2",)),
         ]
 
-        assert expected == rows(upgrades, *words)
+        found = rows(upgrades, *words)
+        assert expected == [row.replace("unknown", "?") for row in found]
 
     def test_many(self, rows):
         """
@@ -299,8 +384,18 @@ class TestRows:
         """
         upgrades = [Upgrade(f"p{i:03}", "version") for i in range(60)]
 
-        assert "and 10 more (upgrade-state show --all)" == rows(upgrades)[-1]
-        assert "p059: unknown -> unknown" == rows(upgrades, "--all")[-1]
+        assert "and 50 more: upgrade-state show --all" == rows(upgrades)[10]
+        assert "p059  unknown  →  unknown" == rows(upgrades, "--all")[59]
+
+    def test_direct(self, rows):
+        """
+        More packages that are required directly are listed; the others are counted.
+        """
+        upgrades = [Upgrade(f"p{i:03}", "version", direct=i > 7) for i in range(20)]
+
+        *_, last, more = rows(upgrades)[:13]
+        assert "p019  unknown  →  unknown" == last
+        assert "and 8 more, not required directly: upgrade-state show --all" == more
 
 
 @pytest.mark.parametrize(
@@ -322,50 +417,109 @@ def test_ago(environment, commit, run, seconds, words):
     now = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=seconds)
     commit(environment, b"new", now=now)
 
-    assert f"checked {words}\n" in run("list").out
+    assert f"  checked {words}\n" in run("list").out
 
 
 class TestList:
-    def test_empty(self, run):
+    @pytest.mark.parametrize("words", [(), ("--json",), ("--failing",)])
+    def test_empty(self, run, words):
         """
-        An empty store prints nothing.
+        In an empty store, the command that helps is named.
         """
-        result = run("list")
+        result = run("list", *words)
 
-        assert (0, "", "") == (result.status, result.out, result.err)
+        assert (1, "") == (result.status, result.out)
+        assert "nothing is known of any environment; run upgrade-state" in result.err
 
-    def test_lines(self, checked, shop, commit, run):
+    @pytest.fixture
+    def several(self, checked, shop, commit, lock_of):
         """
-        One line per environment, with what was found and when.
+        Environments with upgrades, without them, failing and never checked.
         """
-        failing = StateStore().environment(shop)
+        store = StateStore()
+        failing = store.environment(shop)
         with pytest.raises(ZeroDivisionError), failing.try_check():
             raise ZeroDivisionError
+        old = lock_of(attrs="24.2.0", idna="3.9")
+        for name in ("b", "a"):
+            (shop.parent / name).mkdir()
+            (shop.parent / name / "uv.lock").write_bytes(old)
+            commit(store.environment(shop.parent / name, "uv.lock"), old)
+        store.environment(shop.parent / "b", "uv.lock").snooze(dt.datetime.now(dt.UTC))
+        return shop
+
+    def test_table(self, several, run, monkeypatch):
+        """
+        One row per environment, sorted by path, and a line with totals.
+        """
+        monkeypatch.setenv("HOME", str(several.parent))
 
         result = run("list")
 
         assert 0 == result.status
         assert [
-            f"{shop} (uv.lock): 1 version change, checked just now",
-            f"{shop}: nothing is known, last check failed just now",
-        ] == sorted(result.out.splitlines())
+            "~/a (uv.lock)     up to date                    checked just now",
+            "~/b (uv.lock)     up to date                    checked just now",
+            "~/shop            failing                       failed just now",
+            "~/shop (uv.lock)  upgrades    1 version change  checked just now",
+            "4 environments: 1 with upgrades, 1 failing",
+        ] == result.out.splitlines()
+
+    @pytest.mark.parametrize(
+        ("words", "count", "last"),
+        [
+            (["--outdated"], 1, "1 environment: 1 with upgrades"),
+            (["--failing"], 1, "1 environment: 1 failing"),
+            (["--json", "--outdated"], 1, ""),
+            (["--outdated", "--failing"], 0, ""),
+            (["--json", "--outdated", "--failing"], 0, ""),
+        ],
+    )
+    def test_filter(self, several, run, words, count, last):
+        """
+        Only environments in a state are listed; without one the status is 1.
+        """
+        result = run("list", *words)
+
+        lines = result.out.splitlines()
+        if last:
+            assert last == lines.pop()
+        assert (0 if count else 1, count) == (result.status, len(lines))
+        assert count or "no environment is in that state" in result.err
+
+    def test_five_thousand(self, environment, run, tmp_path):
+        """
+        A store of 5 000 environments is one table.
+        """
+        fail(environment)
+        record = Path(environment.record_path)
+        fields = json.loads(record.read_bytes())
+        for number in range(4999):
+            other = StateStore().environment(tmp_path / f"{number:04}", "uv.lock")
+            text = json.dumps(fields | {"environment": other.path})
+            Path(other.record_path).write_text(text)
+
+        lines = run("list").out.splitlines()
+
+        assert 5001 == len(lines)
+        assert "5000 environments: 1 failing, 4999 gone" == lines[-1]
+        assert sorted(lines[:-1]) == lines[:-1]
 
     def test_no_more(self, checked, shop, run, lock_of):
         """
         A lockfile that changed or was removed is reported.
         """
-        name = f"{shop} (uv.lock)"
         (shop / "uv.lock").write_bytes(lock_of(attrs="25", idna="3.9"))
-        upgraded = run("list").out
+        changed = run("list").out
         (shop / "uv.lock").unlink()
         no_lockfile = run("list").out
         shop.rename(shop.with_name("elsewhere"))
         no_directory = run("list").out
 
-        line = f"{name}: 1 version change, {{}}, checked just now\n"
-        assert line.format("its lockfile has changed since") == upgraded
-        assert line.format("its lockfile is gone") == no_lockfile
-        assert line.format("its directory is gone") == no_directory
+        row = f"{shop} (uv.lock)  {{}}  1 version change  checked just now"
+        assert f"{row.format('changed')}\n1 environment\n" == changed
+        gone = f"{row.format('gone')}\n1 environment: 1 gone\n"
+        assert [gone, gone] == [no_lockfile, no_directory]
 
     def test_hidden_lockfile(self, checked, shop, run):
         """
@@ -374,30 +528,33 @@ class TestList:
         (shop / "uv.lock").unlink()
         (shop / "uv.lock").symlink_to("uv.lock")
 
-        line = f"{shop} (uv.lock): 1 version change, checked just now\n"
-        assert line == run("list").out
+        line = f"{shop} (uv.lock)  upgrades  1 version change  checked just now\n"
+        assert run("list").out.startswith(line)
 
     def test_corrupt(self, checked, run):
         """
-        A corrupt record is a line, and no JSON.
+        A corrupt record is a row, and no JSON.
         """
         with open(checked.record_path, "w") as file:
             file.write("{")
 
-        as_json = run("list", "--json")
+        as_json, result = run("list", "--json"), run("list")
 
-        line = f"corrupt or not readable: '{checked.record_path}'\n"
-        assert line == run("list").out
-        assert ("", f"upgrade-state: {line}") == (as_json.out, as_json.err)
+        assert f"{checked.record_path}  corrupt record\n" in result.out
+        assert "1 environment: 1 with a corrupt record\n" in result.out
+        assert f"upgrade-state: corrupt record: '{checked.record_path}'\n" == (
+            as_json.err
+        )
+        assert (0, "") == (as_json.status, as_json.out)
 
     def test_unreadable(self, checked, run, refused):
         """
-        A record that may not be read is a line, and does not stop the others.
+        A record that may not be read is a row, and does not stop the others.
         """
         with refused("os.open", checked.record_path):
             listed, shown = run("list"), run("show")
 
-        assert f"corrupt or not readable: '{checked.record_path}'" in listed.out
+        assert f"{checked.record_path}  not readable\n" in listed.out
         assert (0, 2) == (listed.status, shown.status)
 
 

@@ -305,7 +305,7 @@ class TestBelow:
         """
         commit(StateStore().environment(below, name), b"new")
 
-        assert run("show").out.startswith(f"{below}{f' ({name})' if name else ''}\n")
+        assert run("show").out.startswith(f"{below}{f' ({name})' if name else ''}: ")
 
     @pytest.mark.parametrize("name", ["uv.lock", None])
     def test_corrupt_here(self, below, run, commit, name):
@@ -319,7 +319,7 @@ class TestBelow:
             pass
 
         shown = f"{below} (uv.lock)" if name else inner.key
-        assert run("show").out.startswith(f"{shown}\n  record:   corrupt; ")
+        assert run("show").out.startswith(f"{shown}: its record is corrupt; ")
 
     def test_named(self, below, checked, run):
         """
@@ -380,10 +380,14 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("harm", "words", "expected"),
         [
-            (break_record, ("show",), "(uv.lock)\n  checked:"),
+            (
+                break_record,
+                ("show",),
+                "(uv.lock): 1 version change available, checked ",
+            ),
             (break_lock, ("snooze", "--for", "1d"), "(uv.lock) is snoozed until"),
             (break_lock, ("forget",), "(uv.lock) is forgotten\n"),
-            (break_lockfile, ("check",), "(uv.lock): no upgrades\n"),
+            (break_lockfile, ("check",), "(uv.lock): up to date, checked "),
         ],
     )
     def test_others(self, first, run, refused, harm, words, expected):

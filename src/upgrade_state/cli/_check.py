@@ -13,7 +13,6 @@ from upgrade_state.cli._output import (
     err,
     for_each,
     is_terminal,
-    out,
     print_line,
     print_raw,
     progress,
@@ -21,7 +20,7 @@ from upgrade_state.cli._output import (
 from upgrade_state.cli._parser import Parser, Question, ResolverOptions
 from upgrade_state.cli._signals import ENDING, cancel_on_signals
 from upgrade_state.cli._targets import Target, UsageError, name_of
-from upgrade_state.cli._view import View, print_upgrades
+from upgrade_state.cli._view import View, print_state, print_upgrades
 from upgrade_state.exceptions import ResolverError
 
 # An environment, its resolver, and the recipe that the resolver is made of.
@@ -127,10 +126,10 @@ def run(
         if json:
             print_raw(view.as_json(outcome=outcome.state))
         elif is_checked:
-            out(f"{view.name}: {view.found}")
+            print_state(view)
             print_upgrades(view, every=False)
         _report(view.name, outcome)
-        if is_checked and view.consent not in (None, before):
+        if is_checked and view.look.consent not in (None, before):
             given.add(shlex.quote(environment.path or ""))
         return 0 if is_checked else 1
 

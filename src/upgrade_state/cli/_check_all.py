@@ -175,7 +175,7 @@ def _report(
             known = {"environment": result.path, "lockfile": result.lockfile_name}
             print_raw(json_.dumps(known | {"key": result.key} | fields))
     elif outcome.state == "checked" and outcome.look is not None:
-        out(f"{name}: {View(outcome.look, question).found}")
+        out(f"{name}: {View(outcome.look, question).summary or 'up to date'}")
     elif result.path is None:  # only the record's place is known
         err(f"{outcome.error} (upgrade-state doctor says more)")
     elif (problem := problem_of(outcome)) is not None:

@@ -57,7 +57,7 @@ def run(target: Target, max_age: dt.timedelta | None) -> int:
         line = _EXPLANATIONS.get(outcome.state, line)
         look = outcome.look
         if outcome.state == "no-consent" and look and look.record:
-            line = View(look, Question(None, max_age)).why_manual or line
+            line = next(View(look, Question(None, max_age)).obstacles(), line)
         err(f"{name_of(environment)}: {line}")
         return 0 if outcome.state in ("checked", "fresh", "just-checked") else 1
 

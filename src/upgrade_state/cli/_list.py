@@ -1,41 +1,101 @@
 """
-The command `list`: one line for every environment of which something is known.
+The command `list`: every environment of which something is known.
 """
 
-from upgrade_state import StateStore
-from upgrade_state.cli._output import err, out, print_raw
+from collections import Counter
+from collections.abc import Iterator
+
+from upgrade_state import Look, StateStore
+from upgrade_state.cli._output import Part, err, out, print_raw, styled, table
 from upgrade_state.cli._parser import Parser, Question
+from upgrade_state.cli._targets import name_of, tilde
 from upgrade_state.cli._view import View, ago
 
-EXAMPLE = "list --json"
+EXAMPLE = "list --outdated"
+
+_COUNTED = {
+    "outdated": "with upgrades",
+    "failing": "failing",
+    "never checked": "never checked",
+    "gone": "gone",
+    "corrupt record": "with a corrupt record",
+    "not readable": "not readable",
+}
 
 
 def add_options(parser: Parser) -> None:
     """
     Add the arguments of the command.
     """
+    parser.add("--outdated", "only those with upgrades for their current lockfile")
+    parser.add("--failing", "only those whose last check has failed")
     parser.add_shared("--platform", "--interval", "--reminder", "--could-not-check")
     parser.add_shared("--max-age", "--json", "--cache-dir")
 
 
-def run(store: StateStore, question: Question, *, json: bool) -> int:
+def run(
+    store: StateStore, question: Question, *, outdated: bool, failing: bool, json: bool
+) -> int:
     """
-    Print every environment as its record is read.
+    Print a table, sorted by path, or JSON as the records are read; 1 if it is empty.
     """
-    for look in store.looks():
+
+    def views() -> Iterator[tuple[str, Look, View | None]]:
+        for look in store.looks():
+            view = None if look.error else View(look, question)
+            is_wanted = not (outdated or failing) or (
+                view is not None
+                and (view.is_outdated or not outdated)
+                and (view.failure is not None or not failing)
+            )
+            if is_wanted:
+                yield view.state if view else "not readable", look, view
+
+    if json:
+        state = None
+        for state, look, view in views():
+            if view is None or look.is_corrupt:
+                err(f"{state}: '{look.environment.record_path}'")
+            else:
+                print_raw(view.as_json())
+        return 0 if state else _nothing(store)
+    rows, counts = [], Counter[str]()
+    for state, look, view in views():
+        counts[state] += 1
+        counts["outdated"] += view is not None and view.is_outdated
         environment = look.environment
-        if look.record is None:
-            line = f"corrupt or not readable: '{environment.record_path}'"
-            err(line) if json else out(line)
-            continue
-        view = View(look, question)
-        if json:
-            print_raw(view.as_json())
-            continue
-        parts = [view.found, view.outdated]
-        if look.record["last_checked"] is not None:
-            parts.append(f"checked {ago(look.record['last_checked'])}")
-        if look.record["failure"] is not None:
-            parts.append(f"last check failed {ago(look.record['failure']['at'])}")
-        out(f"{view.name}: {', '.join(filter(None, parts))}")
+        place = environment.path, environment.lockfile_name or ""
+        rows.append(((place[0] or "", place[1]), _row(state, look, view)))
+    if not rows:
+        return _nothing(store)
+    rows.sort(key=lambda row: row[0])
+    table([row for _, row in rows], path=0)
+    parts = [f"{counts[state]} {text}" for state, text in _COUNTED.items()]
+    noun = "environment" if len(rows) == 1 else "environments"
+    found = ", ".join(part for part in parts if not part.startswith("0 "))
+    out(f"{len(rows)} {noun}{f': {found}' if found else ''}")
     return 0
+
+
+def _row(state: str, look: Look, view: View | None) -> tuple[Part, ...]:
+    if view is None or look.record is None:
+        return tilde(look.environment.record_path), styled(state, "red"), "", ""
+    checked = look.record["last_checked"]
+    text = f"checked {ago(checked)}" if checked else "never checked"
+    if view.failure is not None:
+        text = f"failed {ago(view.failure['at'])}"
+    if view.is_elsewhere:
+        text += ", in another directory"
+    name = name_of(look.environment)
+    return name, styled(state, view.color), view.summary or "", text
+
+
+def _nothing(store: StateStore) -> int:
+    """
+    Print why the list is empty.
+    """
+    if any(True for _ in store):
+        err("no environment is in that state; upgrade-state list has all of them")
+    else:
+        err("nothing is known of any environment; run upgrade-state check in one")
+    return 1

@@ -31,7 +31,7 @@ def run(target: Target, question: Question, *, json: bool, all: bool) -> int:  #
         number, look = numbered
         view = View(look, question)
         if json:
-            print_raw(view.as_json())
+            print_raw(view.as_json(**view.stored_upgrades()))
             return
         if number:
             out()

@@ -191,8 +191,27 @@ def name_of(environment: "EnvironmentState | Result") -> str:
     """
     if environment.path is None:
         return environment.key
-    name = environment.lockfile_name
-    return environment.path if name is None else f"{environment.path} ({name})"
+    name, path = environment.lockfile_name, tilde(environment.path)
+    return path if name is None else f"{path} ({name})"
+
+
+def tilde(path: str) -> str:
+    """
+    Return *path* with ``~`` in place of the home directory.
+    """
+    home = os.path.realpath(os.environ.get("HOME") or "/")
+    is_below = home != "/" and f"{path}/".startswith(f"{home}/")
+    return f"~{path[len(home) :]}" if is_below else path
+
+
+def shell_path(path: str) -> str:
+    """
+    Return *path* as an argument for a shell.
+    """
+    import shlex
+
+    quoted = shlex.quote(path)
+    return tilde(path) if quoted == path else quoted
 
 
 def upward(directory: str) -> "Iterator[str]":

@@ -6,29 +6,63 @@ import datetime as dt
 import json
 import os
 import re
-from collections.abc import Iterable
-from typing import Any, Final, Literal
+import time
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from upgrade_state import Freshness, Look, UpgradeStateError, Verdict, lockfiles
+from upgrade_state import (
+    Freshness,
+    Look,
+    UpgradeStateError,
+    Verdict,
+)
 from upgrade_state.cli._activation import recipe_of
-from upgrade_state.cli._output import duration, moment, out
+from upgrade_state.cli._output import (
+    Part,
+    could_not_check,
+    duration,
+    moment,
+    out,
+    styled,
+    table,
+)
 from upgrade_state.cli._parser import Question
-from upgrade_state.cli._targets import name_of
+from upgrade_state.cli._targets import name_of, shell_path, tilde
 
-# More rows are not read.
-_ROWS: Final = 50
+if TYPE_CHECKING:
+    from upgrade_state.lockfiles import Upgrade
+
+# So many upgrades are listed without --all, or those of direct requirements.
+_ROWS: Final = 10
+_DIRECT_ROWS: Final = 50
 
 # Two longer builds do not fit on a line.
 _BUILD: Final = 32
 
 _COMMIT: Final = re.compile(r"\b(?:[0-9a-f]{40}|[0-9a-f]{64})\b")
 
+_KINDS: Final = ("version", "rebuild", "added", "removed")
+
 ELSEWHERE: Final = (
-    "this is another directory than the one in which you ran it;"
-    " run it again to allow automatic checks"
+    "this is another directory than the one in which you ran the recipe;"
+    " a check allows them again"
 )
 
-_KINDS: Final = ("version", "rebuild", "added", "removed")
+# The commands that end a silence.
+_REMEDIES: Final = {
+    "switched-off": "unset {switch}",
+    "nothing-known": "upgrade-state check{env}",
+    "snoozed": "upgrade-state snooze{env} --off",
+    "lockfile-changed": "upgrade-state check{env}",
+}
+
+_COLORS: Final = {
+    "up to date": "green",
+    "upgraded": "green",
+    "upgrades": "yellow",
+    "changed": "yellow",
+    "never checked": "yellow",
+}
 
 # The fields of a record, null in the JSON of an environment without one.
 _FIELDS: Final = (
@@ -43,10 +77,16 @@ _FIELDS: Final = (
     "failure_notified",
 )
 
+# The first column of the facts.
+_LABEL: Final = 14
+
 
 class View:
     """
     A look at an environment, in words.
+
+    Attributes:
+        reasons: Every reason for silence, or the verdict to speak, alone.
 
     Raises:
         UpgradeStateError: The record could not be read.
@@ -57,47 +97,79 @@ class View:
             raise look.error
         self.look: Final = look
         self.name: Final = name_of(look.environment)
-        self.platform: Final = question.platform
-        self.verdict: Final = question.verdict(look)
+        self.question: Final = question
+        self.reasons: Final = look.reasons(
+            interval=question.interval,
+            reminder=question.reminder,
+            platform=question.platform,
+            could_not_check=question.could_not_check,
+        )
         self.freshness: Final = look.freshness(max_age=question.max_age)
         missing = None if look.record is None else look.missing
         self.gone: Final = missing and f"its {missing} is gone"
-        self.consent: Final = look.consent
-        self._result: Final = look.record and look.record["result"]
+        record = look.record or {}
+        self.consent: Final[dict[str, Any] | None] = record.get("consent")
+        self.failure: Final[dict[str, Any] | None] = record.get("failure")
+        self._result: Final = record.get("result")
+
+    @property
+    def summary(self) -> str | None:
+        """
+        The result of the last check; None: there are no upgrades, or none are known.
+        """
+        summary = self.look.summary(self.question.platform)
+        is_opaque = summary and self._result and self._result["counts"] is None
+        return "the lockfile would change" if is_opaque else summary
 
     @property
     def found(self) -> str:
         """
-        The result of the last check, whether or not a notice is due.
+        The same, as the state of the environment when it was checked.
         """
-        if not self._result:
-            return "nothing is known"
-        summary = self.look.summary(self.platform)
-        if summary is not None and self._result["counts"] is None:
-            return "the lockfile would change"
-        return summary or "no upgrades"
+        summary = self.summary
+        if summary and summary[0].isdigit():
+            return f"{summary} available"
+        return summary or "up to date"
 
     @property
-    def outdated(self) -> str | None:
+    def state(self) -> str:
         """
-        Why the result may be out of date; None if it is not, or if that is unknown.
+        The state of the environment, in one to three words.
         """
-        if self.gone or self.is_elsewhere:
-            return self.gone or "its directory is another one now"
-        state = self.look.lockfile_state or "checked"
-        return {
-            "checked": None,
-            "upgraded": "it was upgraded since",
-            "changed": "its lockfile has changed since",
-        }[state]
+        if self.look.is_corrupt:
+            return "corrupt record"
+        if self.gone:
+            return "gone"
+        if self.failure is not None:
+            return "failing"
+        if not self._result:
+            return "never checked"
+        changed = self.look.lockfile_state
+        if changed in ("upgraded", "changed"):
+            return str(changed)
+        return "upgrades" if self.summary else "up to date"
+
+    @property
+    def is_outdated(self) -> bool:
+        """
+        Whether there are upgrades for the current lockfile.
+        """
+        state = self.look.lockfile_state
+        return bool(self.summary) and not self.gone and state in ("checked", None)
+
+    @property
+    def color(self) -> str:
+        """
+        The colour of the state.
+        """
+        return _COLORS.get(self.state, "red")
 
     @property
     def is_elsewhere(self) -> bool:
         """
         Whether the consent is for another directory than the one that is here now.
         """
-        recorded = self.look.record and self.look.record["consent"]
-        return bool(recorded) and self.consent is None
+        return bool(self.consent) and not self.look._consent_holds()
 
     @property
     def problem(self) -> str | None:
@@ -107,6 +179,8 @@ class View:
         result = self._result
         if not result or result["format"] is None or result["counts"] is not None:
             return None
+        from upgrade_state import lockfiles
+
         sides: tuple[Literal["old", "new"], ...] = ("old", "new")
         for side in sides:
             content = self.look.kept_lockfile(side) or b""
@@ -118,21 +192,21 @@ class View:
                 return f"the {side} lockfile: {problem}"
         return None
 
-    @property
-    def why_manual(self) -> str | None:
+    def obstacles(self) -> Iterator[str]:
         """
-        Why no check starts automatically; None: one starts when it is due.
+        Stream every reason for which no check starts automatically.
         """
-        record = self.look.record
+        switch = self.reasons[0].switch
         if self.gone:
-            return self.gone
-        if self.verdict.switch is not None:
-            return f"{self.verdict.switch} is set in the process environment"
-        if record is None:
-            return "nothing is known"
-        if self.is_elsewhere:
-            return ELSEWHERE
-        return None if self.consent else "no check by a recipe has given consent"
+            yield self.gone
+        if switch is not None:
+            yield f"{switch} is set in the process environment: unset {switch}"
+        if self.look.record is None:
+            yield "nothing is known"
+        elif not self.consent:
+            yield "no check by a recipe has given consent"
+        elif self.is_elsewhere:
+            yield ELSEWHERE
 
     @property
     def log_path(self) -> str | None:
@@ -141,6 +215,20 @@ class View:
         """
         path = self.look.environment.log_path
         return path if os.path.isfile(path) else None
+
+    @property
+    def env(self) -> str:
+        """
+        The argument that names the environment to a command, after a blank.
+
+        "" in its directory.
+        """
+        path = self.look.environment.path
+        try:
+            is_here = path is None or os.path.samefile(path, ".")
+        except OSError:
+            is_here = False
+        return "" if is_here or path is None else f" {shell_path(path)}"
 
     def as_json(self, **more: object) -> str:
         """
@@ -156,12 +244,27 @@ class View:
         fields |= {
             "key": environment.key,
             "record_path": environment.record_path,
-            "verdict": _answer(self.verdict),
+            "summary": self.look.summary(self.question.platform),
+            "verdict": _answer(self.reasons[0]),
             "freshness": _answer(self.freshness),
-            "background": self.why_manual is None,
+            "background": not any(self.obstacles()),
             "log_path": self.log_path,
         }
         return json.dumps(fields | more)
+
+    def stored_upgrades(self) -> dict[str, Any]:
+        """
+        Return the rows of the list of upgrades, or why it cannot be read.
+
+        The rows are JSON already: loading their class takes longer than all else.
+        """
+        try:
+            rows = self.look._stored_rows()
+        except UpgradeStateError as error:
+            return {"upgrades": None, "upgrades_error": str(error)}
+        return {
+            "upgrades": rows if rows is None else [*map(json.loads, rows.splitlines())]
+        }
 
 
 def _answer(answer: Verdict | Freshness) -> dict[str, str | None]:
@@ -177,6 +280,31 @@ def is_recorded(look: Look) -> bool:
     return look.record is not None or look.is_corrupt or look.error is not None
 
 
+def print_state(view: View) -> None:
+    """
+    Print in which state the environment is, when it was checked, and by which tool.
+    """
+    record, failure = view.look.record or {}, view.failure
+    state = view.state
+    text = {
+        "corrupt record": "its record is corrupt; the next check replaces it",
+        "gone": str(view.gone),
+        "upgrades": view.found,
+        "upgraded": "upgraded since the check",
+        "changed": "changed since the check",
+    }.get(state, state)
+    if state == "failing" and failure is not None:
+        since = failure.get("since") or failure["at"]
+        times = "once" if failure["attempts"] == 1 else f"{failure['attempts']} times"
+        text = f"checks are failing since {_when(since)} ({times})"
+    checked = ""
+    if record.get("last_checked") is not None:
+        verb = "last good check" if state == "failing" else "checked"
+        checked = f", {verb} {_when(record['last_checked'])}"
+        checked += f" by {record['checker']}" if record["checker"] else ""
+    out(styled(view.name, "bold"), ": ", styled(text, view.color), checked, hang=2)
+
+
 def print_view(view: View, *, every: bool) -> None:
     """
     Print everything that is known, for people.
@@ -184,67 +312,109 @@ def print_view(view: View, *, every: bool) -> None:
     Args:
         every: Print every upgrade, however many there are.
     """
-    record = view.look.record
-    out(view.name)
-    if view.look.is_corrupt:
-        _print_fact("record", "corrupt; the next check replaces it")
-    if record is not None:
-        by = f", by {record['checker']}" if record["checker"] else ""
-        _print_fact("checked", f"{_when(record['last_checked'])}{by}")
-        if record["result"] is not None:
-            _print_fact("found", view.found)
-            try:
-                print_upgrades(view, every=every)
-            except UpgradeStateError as error:  # a file is gone, or damaged
-                out(f"    {error}")
-        _print_fact("notified", _when(record["last_notified"]))
-        if record["snoozed_until"] is not None:
-            _print_fact("snoozed", f"until {moment(time_of(record['snoozed_until']))}")
-        if record["failure"] is not None:
-            _print_fact("failed", _failed(record["failure"]))
-    _print_fact("notice", str(view.verdict))
-    _print_fact("check", str(view.freshness))
-    if view.consent is not None and view.why_manual is None:
-        options = [f" --copy {path}" for path in view.consent.copy]
-        options += [f" --env {name}" for name in view.consent.env]
-        checks = "start automatically (hook, notify --check), by the recipe "
-        checks += view.consent.recipe + "".join(options)
-    else:
-        when = "none" if view.gone else "only when you run upgrade-state check"
-        checks = f"{when}: {view.why_manual}"
-    _print_fact("checks", checks)
+    record = view.look.record or {}
+    print_state(view)
+    if view.failure is not None:
+        _print_facts("reason", [view.failure["message"]])
     if view.log_path is not None:
-        _print_fact("log", view.log_path)
+        _print_facts("log", [tilde(view.log_path)])
+    if record.get("result") is not None:
+        if view.state not in ("upgrades", "up to date"):
+            _print_facts("found", [view.summary or "no upgrades"])
+        try:
+            print_upgrades(view, every=every)
+        except UpgradeStateError as error:  # a file is gone, or damaged
+            out(f"    {error}", hang=4)
+    if record.get("last_notified") is not None:
+        _print_facts("notified", [_when(record["last_notified"])])
+    _print_facts("next notice", _notice(view))
+    obstacles = [f"not automatic: {reason}" for reason in view.obstacles()]
+    lines = [_explained(view.freshness), *obstacles]
+    if obstacles and not view.gone:
+        lines.append(f"upgrade-state check{view.env} makes one now")
+    elif not obstacles and view.consent:
+        options = [f" --copy {path}" for path in view.consent.get("copy") or ()]
+        options += [f" --env {name}" for name in view.consent.get("env") or ()]
+        by = f"by the recipe {view.consent['recipe']}{''.join(options)}"
+        lines.append(f"automatic (hook, notify --check), {by}")
+    _print_facts("next check", lines)
+    silent = {reason.reason for reason in view.reasons}
+    stop = []
+    if record and not silent & {"snoozed", "switched-off"}:
+        stop.append(f"upgrade-state snooze{view.env} --for 7d (notices)")
+    if not obstacles:
+        stop.append(f"upgrade-state forget{view.env} (automatic checks)")
+    _print_facts("to stop", stop)
 
 
-def _print_fact(label: str, text: str) -> None:
-    out(f"  {label + ':':<9} {text}")
+def _print_facts(label: str, texts: Iterable[str]) -> None:
+    for text in texts:
+        out("  ", styled(f"{label:<{_LABEL}}", "dim"), text, hang=_LABEL + 2)
+        label = ""
 
 
-def _failed(failure: dict[str, Any]) -> str:
-    times, since = "once", failure.get("since")
-    if failure["attempts"] > 1:
-        times = f"{failure['attempts']} times"
-        times += f" since {moment(time_of(since))}" if since else ""
-    return f"{times}, last {_when(failure['at'])}: {failure['message']}"
-
-
-def time_of(text: str) -> dt.datetime:
+def explanation(view: View) -> list[str]:
     """
-    Return a time of a record (aware).
+    Return when the next notice comes, or all that is in its way, line by line.
     """
-    return dt.datetime.fromisoformat(text)
+    lines, failure = _notice(view), view.failure
+    if view.look.is_corrupt:
+        lines.append(f"the record is corrupt: '{view.look.environment.record_path}'")
+    if failure is not None:
+        since, reason = failure.get("since") or failure["at"], view.reasons[0].reason
+        length = int(_epoch_of(failure["at"]) - _epoch_of(since))
+        if reason not in ("cannot-check", "unavailable"):
+            lines.append(could_not_check(length, failure["message"]))
+    return lines
 
 
-def _when(text: str | None) -> str:
-    return "never" if text is None else f"{moment(time_of(text))} ({ago(text)})"
+def _notice(view: View) -> list[str]:
+    lines = [_explained(reason, view.env) for reason in view.reasons]
+    if view.reasons[0]:
+        from upgrade_state.cli import _doctor  # the store's files, for this answer only
+
+        lines = [f"the next activation gives it: {lines[0]}"]
+        lines += [
+            f"but it cannot be recorded, and is not given: {finding}"
+            for finding in _doctor.obstacles(view.look.environment.store)
+        ]
+    if view.failure is not None and view.reasons[0].reason != "cannot-check":
+        notified = (view.look.record or {}).get("failure_notified")
+        limit = duration(int(view.question.could_not_check.total_seconds()))
+        lines.append(
+            f"if checks fail for {limit or 'any time'}: a notice, once a week"
+            + (f", the last one {_when(notified)}" if notified else "")
+        )
+    return lines
+
+
+def _explained(answer: Verdict | Freshness, env: str | None = None) -> str:
+    """
+    Return an answer without its reason, which is for programs.
+    """
+    text = str(answer).partition(": ")[2]
+    remedy = None if env is None else _REMEDIES.get(answer.reason)
+    if remedy is not None:
+        text += f": {remedy.format(switch=answer.switch, env=env)}"
+    return text
+
+
+def _epoch_of(text: str) -> float:
+    return dt.datetime.fromisoformat(text).timestamp()
+
+
+def _when(text: str) -> str:
+    seconds = _epoch_of(text)
+    # As long as the policy believes a time that is ahead.
+    is_ahead = seconds > time.time() + 300
+    return moment(seconds) + " (in the future: the clock was set back)" * is_ahead
 
 
 def ago(text: str) -> str:
     """
     Return how long ago a time of a record was.
     """
-    seconds = (dt.datetime.now(dt.UTC) - time_of(text)) // dt.timedelta(seconds=1)
+    seconds = int(time.time() - _epoch_of(text))
     if seconds < -1:
         return "in the future"
     return f"{duration(seconds)} ago" if seconds >= 60 else "just now"
@@ -264,52 +434,67 @@ def print_upgrades(view: View, *, every: bool) -> None:
         UpgradeStateError: A file of the result is gone or damaged.
     """
     if (problem := view.problem) is not None:
-        out(f"    could only be compared as a whole; {problem}")
-    rows = _rows(view.look.upgrades(), view.platform)
-    shown = len(rows) if every or len(rows) <= _ROWS else _ROWS
-    for row in rows[:shown]:
-        out(f"    {row}")
+        out(f"    could only be compared as a whole; {problem}", hang=4)
+    rows = _rows(view.look.upgrades(), view.question.platform)
+    direct = sum(upgrade.direct is True for upgrade, _ in rows)
+    shown = len(rows) if every else max(_ROWS, min(direct, _DIRECT_ROWS))
+    table([_row(*row) for row in rows[:shown]], indent=4)
     if len(rows) > shown:
-        out(f"    and {len(rows) - shown} more (upgrade-state show --all)")
+        is_indirect = all(upgrade.direct is False for upgrade, _ in rows[shown:])
+        more = ", not required directly" * is_indirect
+        command = f"upgrade-state show{view.env} --all"
+        out(f"    and {len(rows) - shown} more{more}: {command}", hang=4)
     recipe = recipe_of(view.look)
-    if recipe is not None and view.look.summary(view.platform):
-        out(f"    to upgrade: {recipe.upgrade} (details: {recipe.details})")
+    if recipe is not None and view.is_outdated:
+        _print_facts("to upgrade", [recipe.upgrade])
+        _print_facts("for details", [recipe.details])
 
 
-def _rows(upgrades: Iterable[lockfiles.Upgrade], platform: str | None) -> list[str]:
+def _rows(
+    upgrades: "Iterable[Upgrade]", platform: str | None
+) -> "list[tuple[Upgrade, str]]":
     """
-    Return one line for each change, directly required packages first.
+    Return each change with its platforms, directly required packages first.
 
-    A change that is the same on several platforms is one line.
+    A change that is the same on several platforms is one row; "": on all of them.
     """
     rows = [u for u in upgrades if platform is None or u.platform in (None, platform)]
-    rows.sort(key=lambda u: (_KINDS.index(u.kind), u.direct is not True, u.name))
-    platforms: dict[str, set[str]] = {}
+    rows.sort(key=lambda u: (u.direct is not True, _KINDS.index(u.kind), u.name))
+    merged: dict[Any, tuple[Upgrade, set[str]]] = {}
     for upgrade in rows:
-        found = platforms.setdefault(_row(upgrade), set())
+        _, found = merged.setdefault(tuple(_row(upgrade, "")), (upgrade, set()))
         if upgrade.platform:
             found.add(upgrade.platform)
-    lines = []
-    for row, found in platforms.items():
-        is_everywhere = not found or found == set().union(*platforms.values())
-        lines.append(row if is_everywhere else f"{row} [{', '.join(sorted(found))}]")
-    return lines
+    everywhere = set[str]().union(*(found for _, found in merged.values()))
+    return [
+        (upgrade, "" if found in (set(), everywhere) else ", ".join(sorted(found)))
+        for upgrade, found in merged.values()
+    ]
 
 
-def _row(upgrade: lockfiles.Upgrade) -> str:
+def _row(upgrade: "Upgrade", platforms: str) -> tuple[Part, ...]:
+    """
+    Return the columns of a change: name, old, arrow, new and remarks.
+    """
     old = _short(", ".join(upgrade.old)) or "unknown"
     new = _short(", ".join(upgrade.new)) or "unknown"
-    mark = " (local)" if upgrade.local else " (internal)" if upgrade.internal else ""
     builds = _short(upgrade.old_build or ""), _short(upgrade.new_build or "")
+    remarks: list[str] = [] if upgrade.kind == "version" else [upgrade.kind]
     # Two builds that are equal or long, such as paths in a Nix store, say nothing.
-    is_shown = all(builds) and len(set(builds)) == 2 and max(map(len, builds)) <= _BUILD
-    change = {
-        "version": f"{old} -> {new}",
-        "rebuild": f"{new} (rebuild{', ' + ' -> '.join(builds) if is_shown else ''})",
-        "added": f"{new} (added)",
-        "removed": f"{old} (removed)",
-    }[upgrade.kind]
-    return f"{upgrade.name}{mark}: {change}"
+    is_rebuild = upgrade.kind == "rebuild" and all(builds) and len(set(builds)) == 2
+    if is_rebuild and max(map(len, builds)) <= _BUILD:
+        remarks.append(" → ".join(builds))
+    if upgrade.local or upgrade.internal:
+        remarks.append("local, not counted" if upgrade.local else "internal")
+    remarks.append(platforms and f"[{platforms}]")
+    is_one = upgrade.kind != "version"
+    return (
+        upgrade.name,
+        styled("" if upgrade.kind == "added" else old, "dim"),
+        "" if is_one else "→",
+        styled("" if upgrade.kind in ("removed", "rebuild") else new, "bold"),
+        styled(", ".join(filter(None, remarks)), "dim"),
+    )
 
 
 def _short(text: str) -> str:

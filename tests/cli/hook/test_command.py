@@ -228,7 +228,7 @@ class TestNames:
             path.touch()
 
             shown = run("show", tmp_path / str(number)).out
-            assert f"{tmp_path / str(number)} ({name})\n" in shown
+            assert f"{tmp_path / str(number)} ({name}): never checked\n" in shown
 
     @pytest.mark.parametrize("name", SHELLS)
     def test_all(self, run, name):
