@@ -5,8 +5,9 @@ Problems of a store, as values. Looking for them changes nothing.
 from __future__ import annotations
 
 import os
+import shlex
 import stat
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import attrs
 
@@ -15,8 +16,13 @@ from upgrade_state.exceptions import UpgradeStateError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Final
 
     from upgrade_state import StateStore
+
+Kind: TypeAlias = Literal[
+    "switch", "variable", "store", "access", "record", "result", "leftover"
+]
 
 
 @attrs.frozen
@@ -32,23 +38,43 @@ class Finding:
             cannot be read. ``result``: a file that a record names is gone or
             damaged. ``leftover``: a file that no record needs.
 
-        explanation: The problem, and in most cases the remedy, without the path.
+        fact: The problem, without the path and the remedy.
 
         path: The file; None: there is none.
+
+        mend: The command of a shell that mends it.
     """
 
-    kind: Literal[
-        "switch", "variable", "store", "access", "record", "result", "leftover"
-    ]
-    explanation: str
-    path: str | None = None
+    kind: Kind
+    fact: str
+    path: str | None
+    mend: str
 
     def __str__(self) -> str:
         """
         Explain the problem in one line.
         """
         place = "" if self.path is None else f": '{self.path}'"
-        return f"{self.explanation}{place}"
+        return f"{self.fact}{place}"
+
+
+# For a place that the user cannot make fit.
+_READ_ONLY: Final = "cannot be written to"
+_ELSEWHERE: Final = "export UPGRADE_STATE_CACHE_DIR=/another/directory"
+
+
+def _at(kind: Kind, fact: str, path: str, command: str) -> Finding:
+    """
+    Return a finding that *command* mends, with *path* as its argument.
+    """
+    return Finding(kind, fact, path, f"{command} {shlex.quote(path)}")
+
+
+def _error(kind: Kind, error: UpgradeStateError, command: str) -> Finding:
+    fact = error.message.partition("; ")[0]  # without the remedy
+    if "by others" in fact:
+        command = f"chmod go-w {shlex.quote(error.path or '')}"
+    return Finding(kind, fact, error.path, command)
 
 
 def findings(store: StateStore) -> Iterator[Finding]:
@@ -58,12 +84,12 @@ def findings(store: StateStore) -> Iterator[Finding]:
     switch = _look.switch()
     if switch is not None:
         words = f"{switch} is set: there are no notices and no automatic checks"
-        yield Finding("switch", words)
+        yield Finding("switch", words, None, f"unset {switch}")
     for name in ("HOME", "XDG_CACHE_HOME"):
         value = os.environ.get(name)
         if value and not os.path.isabs(value):
             words = f"{name} is not an absolute path and is ignored"
-            yield Finding("variable", words, value)
+            yield Finding("variable", words, value, f"unset {name}")
     found = list(obstacles(store))
     yield from found
     try:
@@ -77,9 +103,8 @@ def findings(store: StateStore) -> Iterator[Finding]:
                     yield from _access(f"{root}/{name}")
                     yield from _record_file(root, name)
     except UpgradeStateError as error:
-        finding = Finding("store", error.message, error.path)
-        if finding not in found:
-            yield finding
+        if error.path not in [finding.path for finding in found]:
+            yield _error("store", error, _ELSEWHERE)
 
 
 def obstacles(store: StateStore) -> Iterator[Finding]:
@@ -93,20 +118,20 @@ def obstacles(store: StateStore) -> Iterator[Finding]:
         if not _record.is_trusted(root):  # it does not exist yet
             ancestor = _files.nearest(root)
             if not os.path.isdir(ancestor):
-                yield Finding("store", "is no directory", ancestor)
+                yield _at("store", "is no directory", ancestor, "rm")
             elif not os.access(ancestor, os.W_OK | os.X_OK):
-                yield Finding("store", "cannot be written to", ancestor)
+                yield Finding("store", _READ_ONLY, ancestor, _ELSEWHERE)
             _files.refuse_for_root(root)
             return
         _files.refuse_for_root(root)
     except UpgradeStateError as error:
-        yield Finding("store", error.message, error.path)
+        yield _error("store", error, _ELSEWHERE)
         return
     for path in (root, f"{root}/locks", f"{root}/tmp"):
         if os.path.isdir(path) and not os.access(path, os.W_OK | os.X_OK):
-            yield Finding("store", "cannot be written to", path)
+            yield _at("store", _READ_ONLY, path, "chmod u+rwx")
     if _files.is_full(root):
-        yield Finding("store", "the file system is full", root)
+        yield _at("store", "the file system is full", root, "df -h")
 
 
 def _access(path: str) -> Iterator[Finding]:
@@ -115,12 +140,13 @@ def _access(path: str) -> Iterator[Finding]:
     except OSError:  # deleted since it was listed
         return
     if status.st_uid != os.geteuid():
-        yield Finding("access", f"belongs to user {status.st_uid}", path)
+        owner = f"belongs to user {status.st_uid}"
+        yield _at("access", owner, path, f"sudo chown {os.geteuid()}")
     if stat.S_ISLNK(status.st_mode):
-        yield Finding("access", "is a symlink", path)
+        yield _at("access", "is a symlink", path, "rm")
     elif stat.S_IMODE(status.st_mode) & 0o077:
         mode = stat.filemode(status.st_mode)
-        yield Finding("access", f"is open to others ({mode})", path)
+        yield _at("access", f"is open to others ({mode})", path, "chmod go-rwx")
 
 
 def _subdirectory(root: str, directory: str) -> Iterator[Finding]:
@@ -128,15 +154,15 @@ def _subdirectory(root: str, directory: str) -> Iterator[Finding]:
     if not os.path.lexists(path):
         return
     if not stat.S_ISDIR(os.lstat(path).st_mode):
-        yield Finding("access", "is no directory", path)
+        yield _at("access", "is no directory", path, "rm")
         return
     yield from _access(path)
     for name in _files.names_in(path):
         yield from _access(f"{path}/{name}")
         is_orphan = not os.path.lexists(f"{root}/{name[:32]}.json")
         if directory == "tmp" or (is_orphan and directory != "locks"):
-            words = f"{'prune' if is_orphan else 'the next writer'} deletes it"
-            yield Finding("leftover", f"was left behind; {words}", f"{path}/{name}")
+            command = "upgrade-state prune" if is_orphan else None
+            yield _leftover("was left behind", f"{path}/{name}", command)
     if directory != "locks":
         return
     import fcntl  # noqa: PLC0415 - not on Windows
@@ -149,31 +175,36 @@ def _subdirectory(root: str, directory: str) -> Iterator[Finding]:
         return
     except OSError as error:
         words = f"the file system has no locks ({error.strerror})"
-        yield Finding("store", words, path)
+        yield Finding("store", words, path, _ELSEWHERE)
     finally:
         os.close(fd)
+
+
+def _leftover(fact: str, path: str, command: str | None = None) -> Finding:
+    remove = "rm -r" if os.path.isdir(path) and not os.path.islink(path) else "rm"
+    return Finding("leftover", fact, path, command or f"{remove} {shlex.quote(path)}")
 
 
 def _record_file(root: str, name: str) -> Iterator[Finding]:
     path, key, ending = f"{root}/{name}", name[:32], name[32:]
     if not _files.is_key(key) or ending not in (".json", ".json.corrupt"):
-        yield Finding("leftover", "does not belong here", path)
+        yield _leftover("does not belong here", path)
         return
     if ending == ".json.corrupt":
-        words = "was a corrupt record, which a check has replaced; delete it"
-        yield Finding("leftover", words, path)
+        yield _leftover("was a corrupt record, which a check has replaced", path)
         return
     entry = _store.Entry(root, key, None, None)
     try:
         record = _store.read(entry)
     except UpgradeStateError as error:
-        yield Finding("record", error.message, error.path)
+        yield _error("record", error, f"chmod u+r {shlex.quote(path)}")
         return
     if record is None and os.path.lexists(path):
-        words = "is a corrupt record; the next check replaces it, or prune deletes it"
-        yield Finding("record", words, path)
+        words = "is a corrupt record; the next check replaces it"
+        yield _at("record", words, path, "rm")
     for field in _store.RESULT_FILES:
         try:
             _store.read_result(entry, field, record)
         except UpgradeStateError as error:
-            yield Finding("result", error.message, error.path)
+            place = os.fsdecode(_record.path_bytes((record or {})["environment"]))
+            yield _error("result", error, f"upgrade-state check {shlex.quote(place)}")

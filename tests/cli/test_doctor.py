@@ -1,6 +1,8 @@
 import errno
+import json
 import os
 import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -10,12 +12,9 @@ from helpers import refuse, refuse_path
 # The key of no environment.
 STRANGER = "0" * 32
 
-CORRUPT = "is a corrupt record; the next check replaces it, or prune deletes it"
-OPEN = (
-    "may be written to by others and is not used; run chmod 700,"
-    " or set UPGRADE_STATE_CACHE_DIR"
-)
-SET_ASIDE = "was a corrupt record, which a check has replaced; delete it"
+CORRUPT = "is a corrupt record; the next check replaces it"
+OPEN = "may be written to by others and is not used"
+SET_ASIDE = "was a corrupt record, which a check has replaced"
 
 
 @pytest.fixture
@@ -37,9 +36,26 @@ def findings(run, root):
         lines = result.out.splitlines()
         assert f"the state is in {root}" == lines.pop(0)
         assert (1 if lines != ["all is well"] else 0) == result.status
-        return lines
+        objects = [
+            json.loads(line) for line in run("doctor", "--json").out.splitlines()
+        ]
+        mends = [f"  {fields['mend']}" for fields in objects]
+        assert lines[1::2] == mends
+        return lines[::2]
 
     return look
+
+
+@pytest.fixture
+def commands(tmp_path):
+    """
+    The variables of a process that finds the command `upgrade-state`.
+    """
+    path = tmp_path / "bin" / "upgrade-state"
+    path.parent.mkdir()
+    path.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m upgrade_state "$@"\n')
+    path.chmod(0o755)
+    return os.environ | {"PATH": f"{path.parent}{os.pathsep}{os.environ['PATH']}"}
 
 
 def contents(path):
@@ -72,15 +88,15 @@ class TestDoctor:
             ("touch notes", "does not belong here: '{root}/notes'"),
             (
                 f"mkdir results/{STRANGER}",
-                "was left behind; prune deletes it: '{root}/results/{STRANGER}'",
+                "was left behind: '{root}/results/{STRANGER}'",
             ),
             (
                 f"touch tmp/{STRANGER}.1",
-                "was left behind; prune deletes it: '{root}/tmp/{STRANGER}.1'",
+                "was left behind: '{root}/tmp/{STRANGER}.1'",
             ),
             (
                 "touch tmp/$KEY.1",
-                "was left behind; the next writer deletes it: '{root}/tmp/{key}.1'",
+                "was left behind: '{root}/tmp/{key}.1'",
             ),
             (
                 "touch $KEY.json.corrupt",
@@ -92,9 +108,9 @@ class TestDoctor:
             ),
         ],
     )
-    def test_finding(self, findings, root, checked, script, line):
+    def test_finding(self, findings, root, checked, run, commands, script, line):
         """
-        Each problem is one line, and looking for it changes nothing.
+        Looking for a problem changes nothing; its command mends it.
         """
         command = ["sh", "-c", f"umask 077; {script}"]
         subprocess.run(command, check=True, cwd=root, env={"KEY": checked.key})
@@ -103,6 +119,11 @@ class TestDoctor:
         names = {"root": root, "key": checked.key, "STRANGER": STRANGER}
         assert [line.format(**names)] == findings()
         assert before == contents(root)
+
+        while found := run("doctor", "--json").out:  # each command mends one problem
+            mend = json.loads(found.splitlines()[0])["mend"]
+            subprocess.run(["sh", "-c", mend], check=True, env=commands)
+        assert ["all is well"] == findings()
 
     @pytest.mark.parametrize(
         ("name", "value", "line"),
@@ -160,9 +181,9 @@ class TestDoctor:
             else:
                 path.unlink()
 
-        gone = "The file of the {} is missing; the next check replaces it: '{}'"
+        gone = "The file of the {} is missing: '{}'"
         assert [
-            f"A stored file is damaged; the next check replaces it: '{damaged}'",
+            f"A stored file is damaged: '{damaged}'",
             gone.format("old_lockfile", results),
             gone.format("upgrades", results),
         ] == sorted(findings())

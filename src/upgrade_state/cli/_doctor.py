@@ -3,10 +3,14 @@ The command `doctor`: problems of the state on disk. It changes nothing.
 """
 
 import contextlib
+import json as json_
+
+import attrs
 
 from upgrade_state import StateStore, UpgradeStateError, _doctor
-from upgrade_state.cli._output import out
+from upgrade_state.cli._output import out, print_raw
 from upgrade_state.cli._parser import Parser
+from upgrade_state.cli._targets import tilde
 
 EXAMPLE = "doctor"
 
@@ -17,18 +21,23 @@ def add_options(parser: Parser) -> None:
     """
     Add the arguments of the command.
     """
-    parser.add_shared("--cache-dir")
+    parser.add_shared("--json", "--cache-dir")
 
 
-def run(store: StateStore) -> int:
+def run(store: StateStore, *, json: bool) -> int:
     """
-    Print every finding; 1 if there is one.
+    Print every finding, and the command that mends it; 1 if there is one.
     """
-    with contextlib.suppress(UpgradeStateError):  # a finding
-        out(f"the state is in {store._place()}")  # noqa: SLF001
+    if not json:
+        with contextlib.suppress(UpgradeStateError):  # a finding
+            out(f"the state is in {tilde(store._place())}")  # noqa: SLF001
     finding = None
     for finding in _doctor.findings(store):
-        out(str(finding))
-    if finding is None:
+        if json:
+            print_raw(json_.dumps(attrs.asdict(finding)))
+        else:
+            out(f"{finding}", hang=2)
+            out(f"  {finding.mend}", hang=4)
+    if finding is None and not json:
         out("all is well")
     return 0 if finding is None else 1
