@@ -76,7 +76,7 @@ def tests(session: nox.Session) -> None:
     """
     All tests, with every branch covered.
     """
-    _install(session, "tests")
+    _install(session, "tests", "commands")
     session.run("coverage", "erase")
     session.run("coverage", "run", "-m", "pytest", "-n", "auto", *session.posargs)
     session.run("coverage", "combine")

@@ -351,7 +351,10 @@ class TestHelp:
         words = "unrecognized arguments: --nope (see upgrade-state show --help)"
         assert (2, f"upgrade-state: {words}\n") == (result.status, result.err)
 
-    NAMES = "show list check record notify snooze forget prune hook path recipes doctor"
+    NAMES = (
+        "show list check record notify snooze forget prune hook path recipes"
+        " completion doctor"
+    )
 
     @pytest.mark.parametrize("name", NAMES.split())
     def test_command(self, run, name, monkeypatch):

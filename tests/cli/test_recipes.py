@@ -63,7 +63,7 @@ class TestRecipes:
         result = run("recipes")
 
         head, uv, *rows = result.out.splitlines()
-        assert ["RECIPE", "LOCKFILE", "MANIFEST", "TOOL", "FOUND", "NEEDS"] == (
+        assert ["recipe", "lockfile", "manifest", "tool", "found", "needs"] == (
             head.split()
         )
         assert ["uv", "uv.lock", "pyproject.toml", "uv", "yes", "uv 0.4 or newer"] == (

@@ -1,8 +1,8 @@
 """
 The command `upgrade-state`, the only part of this library that prints.
 
-A shell runs `notify` when a directory is entered and `hook` when it starts, so
-these two are tried before a parser is loaded.
+A shell runs `notify` when a directory is entered, `hook` and `completion` when it
+starts, so these three are tried before a parser is loaded.
 """
 
 import sys
@@ -34,6 +34,11 @@ def main(arguments: "Sequence[str] | None" = None) -> int:
             from upgrade_state.cli import _hook
 
             if _hook.try_run(argv[1:]):
+                return 0
+        elif argv[:1] == ["completion"]:
+            from upgrade_state.cli import _completion
+
+            if _completion.try_run(argv[1:]):
                 return 0
         from upgrade_state.cli import _main
 

@@ -23,6 +23,7 @@ _COMMANDS: Final = {
     "hook": "Print code that gives notices at a shell's prompt.",
     "path": "Print where the record is, or would be.",
     "recipes": "List the recipes, and whether their tools are installed.",
+    "completion": "Print code that completes commands and environments in a shell.",
     "doctor": "Look for problems of the state on disk, and change nothing.",
 }
 
@@ -71,7 +72,7 @@ def run(argv: list[str]) -> int:
 def _run(argv: list[str]) -> int:
     name = argv[0] if argv else ""
     if name in ("-h", "--help"):
-        commands = "\n".join(f"    {n:<8}{text}" for n, text in _COMMANDS.items())
+        commands = "\n".join(f"    {n:<10} {text}" for n, text in _COMMANDS.items())
         _output.print_raw(_HELP.format(commands=commands))
         return 0
     if name == "--version":

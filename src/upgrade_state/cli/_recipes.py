@@ -5,7 +5,7 @@ The command `recipes`: how `check` can find upgrades, and with which tools.
 import json as json_
 
 from upgrade_state import checks
-from upgrade_state.cli._output import err, out, print_raw
+from upgrade_state.cli._output import err, print_raw, styled, table
 from upgrade_state.cli._parser import Parser
 from upgrade_state.exceptions import ResolverError
 
@@ -30,7 +30,8 @@ def run(*, json: bool) -> int:
     """
     names = [*checks.RECIPES]
     names += [name for name in checks.recipe_names() if name not in checks.RECIPES]
-    rows = [("RECIPE", "LOCKFILE", "MANIFEST", "TOOL", "FOUND", "NEEDS")]
+    titles = ("recipe", "lockfile", "manifest", "tool", "found", "needs")
+    rows = [[styled(title, "bold") for title in titles]]
     for name in names:
         try:
             recipe = checks.recipe_named(name)
@@ -44,10 +45,9 @@ def run(*, json: bool) -> int:
             print_raw(json_.dumps(known | more | {"needs": recipe.needs}))
             continue
         needs = (recipe.needs or "").removeprefix("install ")
-        files = recipe.lockfile, recipe.manifests[0]
-        found = "no" if path is None else "yes"
-        rows.append((name, *files, recipe.argv[0], found, needs))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows[json * len(rows) :]:
-        out("  ".join(map(str.ljust, row, widths)).rstrip())
+        found = styled("no", "dim") if path is None else styled("yes", "green")
+        texts = (name, recipe.lockfile, recipe.manifests[0], recipe.argv[0])
+        rows.append([*map(styled, texts), found, styled(needs)])
+    if not json:
+        table(rows)
     return 0

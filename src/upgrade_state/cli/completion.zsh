@@ -1,0 +1,263 @@
+#compdef upgrade-state
+
+# Made by docs/commands.py with shtab.
+
+
+_shtab_upgrade_state_commands() {
+  local _commands=(
+    check:'Look for upgrades now, with the lockfile'"'"'s recipe or with COMMAND.'
+    completion:'Print code that completes commands, options and known environments in a shell, for its start-up file: bash eval "$(upgrade-state completion bash)" zsh eval "$(upgrade-state completion zsh)" after compinit fish status is-interactive; and upgrade-state completion fish | source.'
+    doctor:'Look for problems of the state on disk, and change nothing.'
+    forget:'Forget an environment, and your consent to automatic checks.'
+    hook:'Print code that gives notices at a shell'"'"'s prompt, for its start-up file: bash eval "$(upgrade-state hook bash)" zsh eval "$(upgrade-state hook zsh)" fish status is-interactive; and upgrade-state hook fish | source On entering a directory with a lockfile of a known name, or one below it, the hook runs `notify`.'
+    list:'List the environments of which something is known.'
+    notify:'Print a notice on stderr, once per interval; for activation scripts.'
+    path:'Print where the record is, or would be.'
+    prune:'Forget environments whose directories were removed.'
+    recipes:'List the recipes: the lockfile that each is for, the file that must be beside it, the tool that it runs, whether the tool is installed, and the version it needs.'
+    record:'Store the result of a check that was made elsewhere.'
+    show:'Show the state of an environment, and why you were (not) notified.'
+    snooze:'Give no notice for some time.'
+  )
+  _describe 'upgrade-state commands' _commands
+}
+
+_shtab_upgrade_state_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--version[print the version]"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_upgrade_state_defaults_added=0
+
+_shtab_upgrade_state_check_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--lockfile[the lockfile\'s name in the directory]:NAME:(.flox/env/manifest.lock Cargo.lock Pipfile.lock conan.lock conda-lock.yaml conda-lock.yml devbox.lock devenv.lock flake.lock manifest.lock mise.lock nix/sources.json npins/sources.json npm-shrinkwrap.json package-lock.json pdm.lock pixi.lock poetry.lock pylock.toml renv.lock requirements.lock requirements.txt spack.lock uv.lock)"
+  "--cache-dir[the absolute path of the cache directory]:DIR:_files -/"
+  "--recipe[use this recipe (default\: by the lockfile\; see upgrade-state recipes)]:NAME:(uv uv-script uv-pip uv-pip-lock uv-pylock poetry pdm pdm-named pipenv pip pip-project pip-tools pip-tools-lock npm cargo conda-lock pixi pixi-pyproject devbox mise mise-dot mise-env spack nix)"
+  "--once[give no consent to repeat this check automatically]"
+  "--timeout[end a check after this time (default\: 10m)]:DURATION:"
+  "--format[the lockfile\'s format (default\: by its name)]:NAME:(cargo conan conda-explicit conda-list conda-lock devbox devenv flake flox mise niv npins npm pdm pipfile pixi poetry pylock renv requirements spack uv)"
+  "*--copy[also copy this file or directory, which git may ignore]:PATH:_files"
+  "*--env[also pass on this environment variable (X_\*\: all that begin with X_)]:NAME:"
+  "--sandbox[allow writing only in the scratch directory (needs bwrap)]"
+  "--platform[count upgrades for this platform, in the lockfile\'s word]:NAME:"
+  "--max-age[how long a check is good for (default\: 1d)]:DURATION:"
+  "--json[print one JSON object per environment and line]"
+  {-j,--jobs}"[how many checks run at once (default\: 4 for each core, at most 8)]:N:"
+  "--on-error[how to go on after a failed check (default\: continue)]:on_error:(continue stop retry)"
+  "--restart[check every environment, however fresh its last check]"
+  "--all[Check every environment of the store whose check is due, by the recipe that you have run in it before, with the same options, or with COMMAND.]"
+  "--if-due[Repeat the check that you have made with a recipe, with the same options, if a check is due.]"
+  ":a directory (default\: this one) or a lockfile:_upgrade_state_environments"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_upgrade_state_check_defaults_added=0
+
+_shtab_upgrade_state_completion_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  ":the shell:(bash zsh fish)"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_upgrade_state_completion_defaults_added=0
+
+_shtab_upgrade_state_doctor_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--cache-dir[the absolute path of the cache directory]:DIR:_files -/"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_upgrade_state_doctor_defaults_added=0
+
+_shtab_upgrade_state_forget_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--lockfile[the lockfile\'s name in the directory]:NAME:(.flox/env/manifest.lock Cargo.lock Pipfile.lock conan.lock conda-lock.yaml conda-lock.yml devbox.lock devenv.lock flake.lock manifest.lock mise.lock nix/sources.json npins/sources.json npm-shrinkwrap.json package-lock.json pdm.lock pixi.lock poetry.lock pylock.toml renv.lock requirements.lock requirements.txt spack.lock uv.lock)"
+  "--cache-dir[the absolute path of the cache directory]:DIR:_files -/"
+  ":a directory (default\: the nearest known one, upward) or a lockfile:_upgrade_state_environments"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_upgrade_state_forget_defaults_added=0
+
+_shtab_upgrade_state_hook_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--interval[minimum time between two notices (default\: 1d\; 0\: none)]:DURATION:"
+  "--reminder[the same for upgrades that you were notified of (default\: 7d)]:DURATION:"
+  "--max-age[how long a check is good for (default\: 1d)]:DURATION:"
+  "--could-not-check[also notify, weekly, if checks have failed for so long (default\: 7d)]:DURATION:"
+  "--cache-dir[the absolute path of the cache directory]:DIR:_files -/"
+  ":the shell:(bash zsh fish)"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_upgrade_state_hook_defaults_added=0
+
+_shtab_upgrade_state_list_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--platform[count upgrades for this platform, in the lockfile\'s word]:NAME:"
+  "--interval[minimum time between two notices (default\: 1d\; 0\: none)]:DURATION:"
+  "--reminder[the same for upgrades that you were notified of (default\: 7d)]:DURATION:"
+  "--could-not-check[also notify, weekly, if checks have failed for so long (default\: 7d)]:DURATION:"
+  "--max-age[how long a check is good for (default\: 1d)]:DURATION:"
+  "--json[print one JSON object per environment and line]"
+  "--cache-dir[the absolute path of the cache directory]:DIR:_files -/"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_upgrade_state_list_defaults_added=0
+
+_shtab_upgrade_state_notify_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--lockfile[the lockfile\'s name in the directory]:NAME:(.flox/env/manifest.lock Cargo.lock Pipfile.lock conan.lock conda-lock.yaml conda-lock.yml devbox.lock devenv.lock flake.lock manifest.lock mise.lock nix/sources.json npins/sources.json npm-shrinkwrap.json package-lock.json pdm.lock pixi.lock poetry.lock pylock.toml renv.lock requirements.lock requirements.txt spack.lock uv.lock)"
+  "--cache-dir[the absolute path of the cache directory]:DIR:_files -/"
+  "--platform[count upgrades for this platform, in the lockfile\'s word]:NAME:"
+  "--interval[minimum time between two notices (default\: 1d\; 0\: none)]:DURATION:"
+  "--reminder[the same for upgrades that you were notified of (default\: 7d)]:DURATION:"
+  "--could-not-check[also notify, weekly, if checks have failed for so long (default\: 7d)]:DURATION:"
+  "--max-age[how long a check is good for (default\: 1d)]:DURATION:"
+  "--explain[print why (not), and claim nothing]"
+  "--peek[print the number of upgrades on stdout, if any, and claim nothing]"
+  "--check[start a check in the background if one is due and you ran a recipe here]"
+  "--always[claim the notice also if stderr is no terminal]"
+  ":a directory (default\: the nearest known one, upward) or a lockfile:_upgrade_state_environments"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_upgrade_state_notify_defaults_added=0
+
+_shtab_upgrade_state_path_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--lockfile[the lockfile\'s name in the directory]:NAME:(.flox/env/manifest.lock Cargo.lock Pipfile.lock conan.lock conda-lock.yaml conda-lock.yml devbox.lock devenv.lock flake.lock manifest.lock mise.lock nix/sources.json npins/sources.json npm-shrinkwrap.json package-lock.json pdm.lock pixi.lock poetry.lock pylock.toml renv.lock requirements.lock requirements.txt spack.lock uv.lock)"
+  "--cache-dir[the absolute path of the cache directory]:DIR:_files -/"
+  ":a directory (default\: the nearest known one, upward) or a lockfile:_upgrade_state_environments"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_upgrade_state_path_defaults_added=0
+
+_shtab_upgrade_state_prune_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--cache-dir[the absolute path of the cache directory]:DIR:_files -/"
+  "--older-than[only records that were last written so long ago (default\: 90d)]:DURATION:"
+  "--dry-run[print them, and forget none]"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_upgrade_state_prune_defaults_added=0
+
+_shtab_upgrade_state_recipes_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--json[print one JSON object per environment and line]"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_upgrade_state_recipes_defaults_added=0
+
+_shtab_upgrade_state_record_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--lockfile[the lockfile\'s name in the directory]:NAME:(.flox/env/manifest.lock Cargo.lock Pipfile.lock conan.lock conda-lock.yaml conda-lock.yml devbox.lock devenv.lock flake.lock manifest.lock mise.lock nix/sources.json npins/sources.json npm-shrinkwrap.json package-lock.json pdm.lock pixi.lock poetry.lock pylock.toml renv.lock requirements.lock requirements.txt spack.lock uv.lock)"
+  "--cache-dir[the absolute path of the cache directory]:DIR:_files -/"
+  "--format[the lockfile\'s format (default\: by its name)]:NAME:(cargo conan conda-explicit conda-list conda-lock devbox devenv flake flox mise niv npins npm pdm pipfile pixi poetry pylock renv requirements spack uv)"
+  "--old[the lockfile that was checked]:FILE:_files"
+  "--new[the lockfile after the upgrade]:FILE:_files"
+  ":a directory (default\: this one) or a lockfile:_upgrade_state_environments"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_upgrade_state_record_defaults_added=0
+
+_shtab_upgrade_state_show_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--lockfile[the lockfile\'s name in the directory]:NAME:(.flox/env/manifest.lock Cargo.lock Pipfile.lock conan.lock conda-lock.yaml conda-lock.yml devbox.lock devenv.lock flake.lock manifest.lock mise.lock nix/sources.json npins/sources.json npm-shrinkwrap.json package-lock.json pdm.lock pixi.lock poetry.lock pylock.toml renv.lock requirements.lock requirements.txt spack.lock uv.lock)"
+  "--cache-dir[the absolute path of the cache directory]:DIR:_files -/"
+  "--platform[count upgrades for this platform, in the lockfile\'s word]:NAME:"
+  "--interval[minimum time between two notices (default\: 1d\; 0\: none)]:DURATION:"
+  "--reminder[the same for upgrades that you were notified of (default\: 7d)]:DURATION:"
+  "--could-not-check[also notify, weekly, if checks have failed for so long (default\: 7d)]:DURATION:"
+  "--max-age[how long a check is good for (default\: 1d)]:DURATION:"
+  "--json[print one JSON object per environment and line]"
+  "--all[list every upgrade]"
+  ":a directory (default\: the nearest known one, upward) or a lockfile:_upgrade_state_environments"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_upgrade_state_show_defaults_added=0
+
+_shtab_upgrade_state_snooze_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--lockfile[the lockfile\'s name in the directory]:NAME:(.flox/env/manifest.lock Cargo.lock Pipfile.lock conan.lock conda-lock.yaml conda-lock.yml devbox.lock devenv.lock flake.lock manifest.lock mise.lock nix/sources.json npins/sources.json npm-shrinkwrap.json package-lock.json pdm.lock pixi.lock poetry.lock pylock.toml renv.lock requirements.lock requirements.txt spack.lock uv.lock)"
+  "--cache-dir[the absolute path of the cache directory]:DIR:_files -/"
+  "--for[how long to stay silent, such as 7d]:DURATION:"
+  "--off[end the snooze]"
+  ":a directory (default\: the nearest known one, upward) or a lockfile:_upgrade_state_environments"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_upgrade_state_snooze_defaults_added=0
+
+
+_shtab_upgrade_state() {
+  local context state line curcontext="$curcontext" one_or_more='(*)' remainder='(-)*:' default='*::: :->upgrade-state'
+
+  # Add default positional/remainder specs only if none exist, and only once per session
+  if (( ! _shtab_upgrade_state_defaults_added )); then
+    if (( ${_shtab_upgrade_state_options[(I)${(q)one_or_more}*]} +          ${_shtab_upgrade_state_options[(I)${(q)remainder}*]} +          ${_shtab_upgrade_state_options[(I)${(q)default}]} == 0 )); then
+      _shtab_upgrade_state_options+=(': :_shtab_upgrade_state_commands' '*::: :->upgrade-state')
+    fi
+    _shtab_upgrade_state_defaults_added=1
+  fi
+  _arguments -C -s $_shtab_upgrade_state_options
+
+  case $state in
+    upgrade-state)
+      words=($line[1] "${words[@]}")
+      (( CURRENT += 1 ))
+      curcontext="${curcontext%:*:*}:_shtab_upgrade_state-$line[1]:"
+      case $line[1] in
+        check) _arguments -C -s $_shtab_upgrade_state_check_options ;;
+        completion) _arguments -C -s $_shtab_upgrade_state_completion_options ;;
+        doctor) _arguments -C -s $_shtab_upgrade_state_doctor_options ;;
+        forget) _arguments -C -s $_shtab_upgrade_state_forget_options ;;
+        hook) _arguments -C -s $_shtab_upgrade_state_hook_options ;;
+        list) _arguments -C -s $_shtab_upgrade_state_list_options ;;
+        notify) _arguments -C -s $_shtab_upgrade_state_notify_options ;;
+        path) _arguments -C -s $_shtab_upgrade_state_path_options ;;
+        prune) _arguments -C -s $_shtab_upgrade_state_prune_options ;;
+        recipes) _arguments -C -s $_shtab_upgrade_state_recipes_options ;;
+        record) _arguments -C -s $_shtab_upgrade_state_record_options ;;
+        show) _arguments -C -s $_shtab_upgrade_state_show_options ;;
+        snooze) _arguments -C -s $_shtab_upgrade_state_snooze_options ;;
+      esac
+  esac
+}
+
+# Custom Preamble
+
+# Within quotes only directories: two kinds of candidates for one would erase the word.
+_upgrade_state_environments() {
+  local line expl
+  local -a found
+  if [[ -z $compstate[quote] ]]; then
+    command upgrade-state completion --environments "$PREFIX" 2>/dev/null |
+    while IFS= read -r line; do
+      found+=("${${(q)line}/#\\~/~}")
+    done
+    _wanted environments expl 'known environment' compadd -Q -a found
+  fi
+  _files -/
+}
+
+# End Custom Preamble
+
+
+typeset -A opt_args
+
+if [[ $zsh_eval_context[-1] == eval ]]; then
+  # eval/source/. command, register function for later
+  compdef _shtab_upgrade_state -N upgrade-state
+else
+  # autoload from fpath, call function directly
+  _shtab_upgrade_state "$@"
+fi
