@@ -302,6 +302,22 @@ def whole_processes(table: Table, place: Path, shop: EnvironmentState) -> None:
     table.count("modules beyond a bare interpreter", beyond, 8)
 
 
+def completing(table: Table, place: Path) -> None:
+    code = "from upgrade_state.cli import main; main(['completion', '--environments'])"
+    before = os.environ["UPGRADE_STATE_CACHE_DIR"]
+    for count, limit in ((100, 1.5), (5000, 10)):
+        known = place / f"{count} known"
+        many(known, count)
+        os.environ["UPGRADE_STATE_CACHE_DIR"] = str(known / "many")
+        table.compare(
+            f"environments to complete, {count}",
+            process(sys.executable, "-c", code),
+            process(sys.executable, "-c", "pass"),
+            cpu=limit,
+        )
+    os.environ["UPGRADE_STATE_CACHE_DIR"] = before
+
+
 def _command(*args: str) -> list[str] | None:
     """
     Return the installed command, if it succeeds without output.
@@ -400,6 +416,7 @@ def main() -> int:
         shop = notified_shop(place)
         table = Table(max(args.pairs, 15))
         whole_processes(table, place, shop)
+        completing(table, place)
         single_calls(table, place, shop)
         starting(table, shop)
         without_limits(table, place, shop)

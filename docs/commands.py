@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import functools
-import importlib
+import importlib.util
 import re
 import textwrap
 from pathlib import Path
@@ -49,6 +49,8 @@ FUNCTIONS: Final = {
     },
 }
 FUNCTIONS["PATH"] = FUNCTIONS["FILE"]
+
+_NAMES: Final = tuple(_main._COMMANDS)
 
 CHOICES: Final = {
     "--format": lockfiles.FORMATS,
@@ -113,6 +115,9 @@ def parser(*, merged: bool) -> argparse.ArgumentParser:
         formatter_class=functools.partial(argparse.HelpFormatter, width=80),
     )
     root.add_argument("--version", action="store_true", help="print the version")
+    for action in _parser_of("list")._actions:
+        if action.dest in ("cache_dir", "color"):  # may precede the command
+            root._add_action(action)
     commands = root.add_subparsers(title="commands", parser_class=_parser_of)
     for name, summary in _main._COMMANDS.items():
         added = commands.add_parser(name, help=summary)
@@ -126,9 +131,8 @@ def parser(*, merged: bool) -> argparse.ArgumentParser:
                 known = added._option_string_actions.keys()
                 if action.option_strings and known.isdisjoint(action.option_strings):
                     added._add_action(action)
-            added.add(mode, _summary(more))
-            added.description = summary
-    for command in commands.choices.values():
+            added.add_argument(mode, action="store_true", help=_summary(more))
+    for command in (root, *commands.choices.values()):
         operands = " ".join(map(_operand, command._get_positional_actions()))
         command.usage = command.usage or f"%(prog)s [options] {operands}".rstrip()
         for action in command._actions:
@@ -139,11 +143,19 @@ def parser(*, merged: bool) -> argparse.ArgumentParser:
     return root
 
 
-def _parser_of(title: str = "", *, prog: str = "") -> Parser:
+def _parser_of(title: str = "", *, prog: str = "") -> argparse.ArgumentParser:
+    """
+    Return the parser of a command; of `help` and `version`, which need none, a new one.
+    """
     title = title or prog.removeprefix("upgrade-state COMMAND [options] ")
-    place = title.replace(" --", "_").replace("-", "_")
-    module: Any = importlib.import_module(f"upgrade_state.cli._{place}")
-    return Parser(title, _main._COMMANDS[title.split()[0]], module)
+    summary = _main._COMMANDS[title.split()[0]]
+    place = f"upgrade_state.cli._{title.replace(' --', '_').replace('-', '_')}"
+    if importlib.util.find_spec(place) is not None:
+        return Parser(title, summary, importlib.import_module(place))
+    bare = argparse.ArgumentParser(f"upgrade-state {title}", description=summary)
+    if title == "help":
+        bare.add_argument("command", metavar="COMMAND", nargs="?", choices=_NAMES)
+    return bare
 
 
 def _operand(action: argparse.Action) -> str:
@@ -179,7 +191,24 @@ def man_page() -> str:
     """
     page = Manpage(parser(merged=False), {"description": PURPOSE})
     page.date, page.manual = "", "User Commands"
+    for heading in ("Exit status and output", "Environment variables"):
+        section = heading.removesuffix(" and output").removesuffix(" variables")
+        page.add_section(section, ">", _rows(heading))
     return str(page)
+
+
+def _rows(heading: str) -> str:
+    """
+    Return the first table below a heading of the reference, for the man page.
+    """
+    text = (ROOT / "docs" / "reference.md").read_text()
+    _, _, table = text.partition(f"### {heading}\n")
+    table, _, _ = table.partition("\n#")
+    lines = []
+    for name, means in re.findall(r"^\| ([`\d].*) \| (.*) \|$", table, re.MULTILINE):
+        lines += [".TP", name, means]
+    plain = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", "\n".join(lines))
+    return plain.replace("`", "").replace("-", r"\-")
 
 
 def reference() -> str:

@@ -15,7 +15,7 @@ _shtab_upgrade_state_path_option_strings=(-h --help --lockfile --cache-dir)
 _shtab_upgrade_state_recipes_option_strings=(-h --help --json)
 _shtab_upgrade_state_completion_option_strings=(-h --help)
 _shtab_upgrade_state_doctor_option_strings=(-h --help --cache-dir)
-_shtab_upgrade_state_option_strings=(-h --help --version)
+_shtab_upgrade_state_option_strings=(-h --help --version --cache-dir)
 
 _shtab_upgrade_state_show_pos_0_COMPGEN=_upgrade_state_env_dirs
 _shtab_upgrade_state_show___cache_dir_COMPGEN=_upgrade_state_dirs
@@ -38,6 +38,7 @@ _shtab_upgrade_state_hook___cache_dir_COMPGEN=_upgrade_state_dirs
 _shtab_upgrade_state_path_pos_0_COMPGEN=_upgrade_state_env_dirs
 _shtab_upgrade_state_path___cache_dir_COMPGEN=_upgrade_state_dirs
 _shtab_upgrade_state_doctor___cache_dir_COMPGEN=_upgrade_state_dirs
+_shtab_upgrade_state___cache_dir_COMPGEN=_upgrade_state_dirs
 
 _shtab_upgrade_state_show___lockfile_choices=(.flox/env/manifest.lock Cargo.lock Pipfile.lock conan.lock conda-lock.yaml conda-lock.yml devbox.lock devenv.lock flake.lock manifest.lock mise.lock nix/sources.json npins/sources.json npm-shrinkwrap.json package-lock.json pdm.lock pixi.lock poetry.lock pylock.toml renv.lock requirements.lock requirements.txt spack.lock uv.lock)
 _shtab_upgrade_state_check___lockfile_choices=(.flox/env/manifest.lock Cargo.lock Pipfile.lock conan.lock conda-lock.yaml conda-lock.yml devbox.lock devenv.lock flake.lock manifest.lock mise.lock nix/sources.json npins/sources.json npm-shrinkwrap.json package-lock.json pdm.lock pixi.lock poetry.lock pylock.toml renv.lock requirements.lock requirements.txt spack.lock uv.lock)

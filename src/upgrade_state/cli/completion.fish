@@ -63,6 +63,7 @@ complete -c upgrade-state -f
 
 complete -c upgrade-state -n _shtab_upgrade_state_using -s h -l help -d 'show this help message and exit'
 complete -c upgrade-state -n _shtab_upgrade_state_using -l version -d 'print the version'
+complete -c upgrade-state -n _shtab_upgrade_state_using -l cache-dir -xka "(__fish_complete_directories (commandline -ct) '')" -d 'the absolute path of the cache directory'
 complete -c upgrade-state -n '_shtab_upgrade_state_using; and test $_shtab_upgrade_state_npos -eq 0' -a show -d 'Show the state of an environment, and why you were (not) notified.'
 complete -c upgrade-state -n '_shtab_upgrade_state_using show' -s h -l help -d 'show this help message and exit'
 complete -c upgrade-state -n '_shtab_upgrade_state_using show' -l lockfile -xka ".flox/env/manifest.lock Cargo.lock Pipfile.lock conan.lock conda-lock.yaml conda-lock.yml devbox.lock devenv.lock flake.lock manifest.lock mise.lock nix/sources.json npins/sources.json npm-shrinkwrap.json package-lock.json pdm.lock pixi.lock poetry.lock pylock.toml renv.lock requirements.lock requirements.txt spack.lock uv.lock" -d 'the lockfile'"'"'s name in the directory'
@@ -84,7 +85,7 @@ complete -c upgrade-state -n '_shtab_upgrade_state_using list' -l could-not-chec
 complete -c upgrade-state -n '_shtab_upgrade_state_using list' -l max-age -x -d 'how long a check is good for (default: 1d)'
 complete -c upgrade-state -n '_shtab_upgrade_state_using list' -l json -d 'print one JSON object per environment and line'
 complete -c upgrade-state -n '_shtab_upgrade_state_using list' -l cache-dir -xka "(__fish_complete_directories (commandline -ct) '')" -d 'the absolute path of the cache directory'
-complete -c upgrade-state -n '_shtab_upgrade_state_using; and test $_shtab_upgrade_state_npos -eq 0' -a check -d 'Look for upgrades now, with the lockfile'"'"'s recipe or with COMMAND.'
+complete -c upgrade-state -n '_shtab_upgrade_state_using; and test $_shtab_upgrade_state_npos -eq 0' -a check -d 'Make a check now: find out which upgrades there are, and remember them.'
 complete -c upgrade-state -n '_shtab_upgrade_state_using check' -s h -l help -d 'show this help message and exit'
 complete -c upgrade-state -n '_shtab_upgrade_state_using check' -l lockfile -xka ".flox/env/manifest.lock Cargo.lock Pipfile.lock conan.lock conda-lock.yaml conda-lock.yml devbox.lock devenv.lock flake.lock manifest.lock mise.lock nix/sources.json npins/sources.json npm-shrinkwrap.json package-lock.json pdm.lock pixi.lock poetry.lock pylock.toml renv.lock requirements.lock requirements.txt spack.lock uv.lock" -d 'the lockfile'"'"'s name in the directory'
 complete -c upgrade-state -n '_shtab_upgrade_state_using check' -l cache-dir -xka "(__fish_complete_directories (commandline -ct) '')" -d 'the absolute path of the cache directory'

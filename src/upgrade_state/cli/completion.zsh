@@ -5,7 +5,7 @@
 
 _shtab_upgrade_state_commands() {
   local _commands=(
-    check:'Look for upgrades now, with the lockfile'"'"'s recipe or with COMMAND.'
+    check:'Make a check now: find out which upgrades there are, and remember them.'
     completion:'Print code that completes commands, options and known environments in a shell, for its start-up file: bash eval "$(upgrade-state completion bash)" zsh eval "$(upgrade-state completion zsh)" after compinit fish status is-interactive; and upgrade-state completion fish | source.'
     doctor:'Look for problems of the state on disk, and change nothing.'
     forget:'Forget an environment, and your consent to automatic checks.'
@@ -25,6 +25,7 @@ _shtab_upgrade_state_commands() {
 _shtab_upgrade_state_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--version[print the version]"
+  "--cache-dir[the absolute path of the cache directory]:DIR:_files -/"
 )
 
 # guard to ensure default positional specs are added only once per session
