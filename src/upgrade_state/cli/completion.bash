@@ -3,7 +3,7 @@
 _shtab_upgrade_state_subparsers=(show list check record notify snooze forget prune hook path recipes completion doctor)
 
 _shtab_upgrade_state_show_option_strings=(-h --help --lockfile --cache-dir --platform --interval --reminder --could-not-check --max-age --json --all)
-_shtab_upgrade_state_list_option_strings=(-h --help --platform --interval --reminder --could-not-check --max-age --json --cache-dir)
+_shtab_upgrade_state_list_option_strings=(-h --help --outdated --failing --platform --interval --reminder --could-not-check --max-age --json --cache-dir)
 _shtab_upgrade_state_check_option_strings=(-h --help --lockfile --cache-dir --recipe --once --timeout --format --copy --env --sandbox --platform --max-age --json -j --jobs --on-error --restart --all --if-due)
 _shtab_upgrade_state_record_option_strings=(-h --help --lockfile --cache-dir --format --old --new)
 _shtab_upgrade_state_notify_option_strings=(-h --help --lockfile --cache-dir --platform --interval --reminder --could-not-check --max-age --explain --peek --check --always)
@@ -14,7 +14,7 @@ _shtab_upgrade_state_hook_option_strings=(-h --help --interval --reminder --max-
 _shtab_upgrade_state_path_option_strings=(-h --help --lockfile --cache-dir)
 _shtab_upgrade_state_recipes_option_strings=(-h --help --json)
 _shtab_upgrade_state_completion_option_strings=(-h --help)
-_shtab_upgrade_state_doctor_option_strings=(-h --help --cache-dir)
+_shtab_upgrade_state_doctor_option_strings=(-h --help --json --cache-dir)
 _shtab_upgrade_state_option_strings=(-h --help --version --cache-dir)
 
 _shtab_upgrade_state_show_pos_0_COMPGEN=_upgrade_state_env_dirs
@@ -61,6 +61,8 @@ _shtab_upgrade_state_show___json_nargs=0
 _shtab_upgrade_state_show___all_nargs=0
 _shtab_upgrade_state_list__h_nargs=0
 _shtab_upgrade_state_list___help_nargs=0
+_shtab_upgrade_state_list___outdated_nargs=0
+_shtab_upgrade_state_list___failing_nargs=0
 _shtab_upgrade_state_list___json_nargs=0
 _shtab_upgrade_state_check__h_nargs=0
 _shtab_upgrade_state_check___help_nargs=0
@@ -97,6 +99,7 @@ _shtab_upgrade_state_completion__h_nargs=0
 _shtab_upgrade_state_completion___help_nargs=0
 _shtab_upgrade_state_doctor__h_nargs=0
 _shtab_upgrade_state_doctor___help_nargs=0
+_shtab_upgrade_state_doctor___json_nargs=0
 _shtab_upgrade_state_pos_0_nargs=A...
 _shtab_upgrade_state__h_nargs=0
 _shtab_upgrade_state___help_nargs=0

@@ -66,6 +66,7 @@ _shtab_upgrade_state_completion_defaults_added=0
 
 _shtab_upgrade_state_doctor_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--json[print one JSON object per environment and line]"
   "--cache-dir[the absolute path of the cache directory]:DIR:_files -/"
 )
 
@@ -97,6 +98,8 @@ _shtab_upgrade_state_hook_defaults_added=0
 
 _shtab_upgrade_state_list_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--outdated[only those with upgrades for their current lockfile]"
+  "--failing[only those whose last check has failed]"
   "--platform[count upgrades for this platform, in the lockfile\'s word]:NAME:"
   "--interval[minimum time between two notices (default\: 1d\; 0\: none)]:DURATION:"
   "--reminder[the same for upgrades that you were notified of (default\: 7d)]:DURATION:"
