@@ -135,6 +135,7 @@ def parser(*, merged: bool) -> argparse.ArgumentParser:
     for command in (root, *commands.choices.values()):
         operands = " ".join(map(_operand, command._get_positional_actions()))
         command.usage = command.usage or f"%(prog)s [options] {operands}".rstrip()
+        command.formatter_class = root.formatter_class
         for action in command._actions:
             if action.metavar in FUNCTIONS:
                 action.complete = FUNCTIONS[action.metavar]
@@ -228,7 +229,7 @@ def _lines() -> Iterator[str]:
             value = "" if action.nargs == 0 else str(action.metavar or action.dest)
             names = [f"{option} {value}".rstrip() for option in action.option_strings]
             text = re.sub(r"([*_<])", r"\\\1", str(action.help))
-            if "--help" not in names:
+            if "--help" not in names and action.help != argparse.SUPPRESS:
                 yield f"- `{'`, `'.join(names or [value])}`: {text}"
         example = str(command.epilog).removeprefix("example: ").strip()
         yield from ("", f"Example: `{example}`", "")

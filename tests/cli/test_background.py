@@ -282,8 +282,8 @@ class TestIfDue:
                 [".", "--", "true"],
                 "repeats a recipe and takes no COMMAND",
             ),
-            ([".", "--recipe=uv"], "unrecognized arguments: --recipe=uv"),
-            ([".", "--all"], "unrecognized arguments: --if-due"),
+            ([".", "--recipe=uv"], "has no option '--recipe'"),
+            ([".", "--all"], "has no option '--if-due'"),
             ([".", "--max-age", "soon"], "not a duration"),
             ([".", "--lockfile=../x"], "not a lockfile's name"),
             (["nowhere"], "could not look into 'nowhere'"),
@@ -512,7 +512,6 @@ class TestShow:
         """
         So is the fact that nothing is known.
         """
-        words = "not automatic: nothing is known"
-        assert words in run("show").out
+        assert "nothing is known" in run("show").err
         fields = json.loads(run("show", "--json").out)
         assert (False, None) == (fields["background"], fields["log_path"])

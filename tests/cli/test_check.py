@@ -337,25 +337,25 @@ class TestCheck:
             (["--lockfile", "x.lock"], "no recipe for x.lock; give a COMMAND"),
             ([".."], "make one, or pick a recipe (--recipe), or give a COMMAND"),
             (["..", "--", "true"], "; name it with --lockfile"),
-            (["true"], "there is no such directory or lockfile: 'true'"),
-            ([".", "true"], "true (a COMMAND comes after --; see upgrade-state check"),
+            (["true"], "there is no directory or lockfile 'true'"),
+            ([".", "true"], "check does not take 'true'; a COMMAND comes after --"),
             (["--env", "A=1", "--", "true"], "not the name of an environment variable"),
             (
                 ["--timeout", "0"],
-                "argument --timeout: the time limit must be longer than 0",
+                "--timeout: the time limit must be longer than 0",
             ),
-            (["missing"], "there is no such directory or lockfile: 'missing'"),
-            (["--interval", "0"], "unrecognized arguments: --interval"),
-            (["--could-not-check", "1d"], "unrecognized arguments: --could-not-check"),
-            (["uv.lock2", "--recipe", "uv"], "there is no such directory or lockfile"),
-            (["x/uv.lock", "--recipe", "uv"], "there is no such directory or lockfile"),
+            (["missing"], "there is no directory or lockfile 'missing'"),
+            (["--interval", "0"], "check has no option '--interval'"),
+            (["--could-not-check", "1d"], "check has no option '--could-not-check'"),
+            (["uv.lock2", "--recipe", "uv"], "there is no directory or lockfile"),
+            (["x/uv.lock", "--recipe", "uv"], "there is no directory or lockfile"),
             (["--"], "there is no COMMAND after --"),
             (["--", ""], "not a command"),
             (["--copy", "/x", "--", "true"], "not a path below a directory: '/x'"),
             (["--copy", "../x", "--", "true"], "or directory '../x' to copy in '/"),
             (["--copy", "x"], "there is no file or directory 'x' to copy in '/"),
-            (["--timeout", "soon"], "argument --timeout: not a duration: 'soon'"),
-            (["--format", "x"], "Unknown format 'x'"),
+            (["--timeout", "soon"], "--timeout: not a duration: 'soon'"),
+            (["--format", "x"], "there is no format 'x'"),
             (["--recipe", "x"], f"There is no recipe 'x'; recipes: {CHOICES}"),
             (["--recipe", "uv", "--", "x"], "either --recipe or a COMMAND, not both"),
             (
@@ -379,7 +379,7 @@ class TestCheck:
     )
     def test_usage(self, shop, run, words, message):
         """
-        Mistakes are one line, and exit status 2; nothing is recorded.
+        Mistakes are at most two lines, and exit status 2; nothing is recorded.
         """
         (shop / "pyproject.toml").touch()
         (shop / "two").mkdir()
@@ -388,7 +388,7 @@ class TestCheck:
         result = run("check", *words)
 
         assert (2, "") == (result.status, result.out)
-        assert 1 == len(result.err.splitlines())
+        assert 2 >= len(result.err.splitlines())
         assert message in result.err
         assert [] == list(StateStore())
 
@@ -493,10 +493,10 @@ class TestRecord:
         [
             (["--old=x"], "There is no regular file: 'x'"),
             (["--new=empty"], "The new lockfile is not a uv lockfile"),
-            (["--format=none"], "Unknown format 'none'"),
-            (["none"], "there is no such directory or lockfile: 'none'"),
-            (["none/uv.lock"], "there is no such directory or lockfile: 'none/uv"),
-            (["none", "--lockfile=x"], "there is no such directory or lockfile: 'no"),
+            (["--format=none"], "there is no format 'none'"),
+            (["none"], "there is no directory or lockfile 'none'"),
+            (["none/uv.lock"], "there is no directory or lockfile 'none/uv"),
+            (["none", "--lockfile=x"], "there is no directory or lockfile 'no"),
             (["src"], ", but one is in '{shop}'; name it with --lockfile"),
         ],
     )
@@ -510,7 +510,7 @@ class TestRecord:
 
         assert 2 == result.status
         assert message.format(shop=shop) in result.err
-        assert 1 == len(result.err.splitlines())
+        assert 2 >= len(result.err.splitlines())
         assert "" == run("list").out
 
     def test_a_name_of_its_own(self, shop, run):

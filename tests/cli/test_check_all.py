@@ -231,30 +231,27 @@ class TestAll:
     @pytest.mark.parametrize(
         ("words", "message"),
         [
-            (
-                ["--all", "."],
-                "unrecognized arguments: . (a COMMAND comes after --; see ",
-            ),
-            (["--all", "--lockfile=x"], "see upgrade-state check --all --help)"),
+            (["--all", "."], "check --all does not take '.'; a COMMAND comes after --"),
+            (["--all", "--lockfile=x"], "check --all has no option '--lockfile'"),
             (["--all", "--copy", "x"], "--sandbox need a COMMAND with --all"),
             (["--all", "--copy", "/x", "--", "true"], "not a path below"),
-            (["-j2"], "unrecognized arguments: -j2"),
-            (["--restart"], "unrecognized arguments: --restart"),
+            (["-j2"], "check does not take '-j2'\n"),
+            (["--restart"], "check has no option '--restart'"),
             (["--all", "-j0"], "not a number of checks: '0'"),
             (["--all", "-j", "x"], "not a number of checks: 'x'"),
-            (["--all", "--on-error", "x"], "invalid choice: 'x'"),
+            (["--all", "--on-error", "x"], "--on-error: not 'x'"),
             (["--all", "--"], "there is no COMMAND after --"),
             (["--all", "--timeout", "0"], "the time limit must be longer than 0"),
         ],
     )
     def test_usage(self, many, run, words, message):
         """
-        Mistakes are one line, and exit status 2.
+        Mistakes are at most two lines, and exit status 2.
         """
         result = run("check", *words)
 
         assert (2, "") == (result.status, result.out)
-        assert 1 == len(result.err.splitlines())
+        assert 2 >= len(result.err.splitlines())
         assert message in result.err
 
 

@@ -187,7 +187,10 @@ class TestOutput:
         process = start("show", stdout=write)
         os.close(write)
 
-        told = f"upgrade-state: nothing is known of {environment.path} (uv.lock)\n"
+        told = (
+            f"upgrade-state: nothing is known of {environment.path} (uv.lock)\n"
+            f"Run 'upgrade-state check {environment.path}' to look for upgrades.\n"
+        )
         assert ("" if is_known else told) == process.communicate(timeout=60)[1]
         assert (0 if is_known else 1) == process.returncode
 
@@ -333,28 +336,99 @@ class TestTerminal:
 
 
 class TestHelp:
-    def test_option_first(self, run):
-        """
-        An option before the command is a mistake with a line of its own.
-        """
-        result = run("--cache-dir", "/x", "show")
-
-        words = "the COMMAND comes first, and then its options: --cache-dir"
-        assert (2, f"upgrade-state: {words}\n") == (result.status, result.err)
-
-    def test_unknown_option(self, run):
-        """
-        An unknown option leads to the help of its command.
-        """
-        result = run("show", "--nope")
-
-        words = "unrecognized arguments: --nope (see upgrade-state show --help)"
-        assert (2, f"upgrade-state: {words}\n") == (result.status, result.err)
-
-    NAMES = (
-        "show list check record notify snooze forget prune hook path recipes"
-        " completion doctor"
+    @pytest.mark.parametrize(
+        "words",
+        [
+            ("--cache-dir", "{}", "--color=never", "list"),
+            ("--color", "never", "--cache-dir={}", "list"),
+            ("--cache-dir={}", "list", "--color", "never"),
+            ("list", "--color=never", "--cache-dir={}"),
+        ],
     )
+    def test_option_first(self, checked, run, monkeypatch, cache, words):
+        """
+        The options of all commands may come before the command, or after it.
+        """
+        monkeypatch.setenv("UPGRADE_STATE_CACHE_DIR", "/nowhere")
+
+        assert "shop (uv.lock)" in run(*(word.format(cache) for word in words)).out
+
+    @pytest.mark.parametrize("words", [("version",), ("hook", "bash")])
+    def test_options_everywhere(self, run, words):
+        """
+        Every command takes them.
+        """
+        assert 0 == run("--cache-dir=/x", "--color=never", *words).status
+
+    @pytest.mark.parametrize(
+        ("words", "message", "hint"),
+        [
+            (["chek"], "there is no command 'chek'; did you mean 'check'?", "help"),
+            (["nonsense"], "there is no command 'nonsense'", "help"),
+            (
+                ["help", "sho"],
+                "there is no command 'sho'; did you mean 'show'?",
+                "help",
+            ),
+            (
+                ["--versio"],
+                "there is no option '--versio'; did you mean 'version'?",
+                "help",
+            ),
+            (["show", "--nope"], "show has no option '--nope'", "show --help"),
+            (
+                ["snooze", "--fro=7d"],
+                "snooze has no option '--fro'; did you mean '--for'?",
+                "snooze --help",
+            ),
+            (["list", "-x"], "list does not take '-x'", "list --help"),
+            (["list", "--", "--all"], "list does not take '--all'", "list --help"),
+            (["help", "--all"], "help has no option '--all'", "help --help"),
+            (
+                ["check", "--all", "--copys=x"],
+                "check --all has no option '--copys'; did you mean '--copy'?",
+                "check --all --help",
+            ),
+            (
+                ["list", "--color", "x"],
+                "--color: not 'x' (choose from 'auto', 'always', 'never')",
+                "list --help",
+            ),
+        ],
+    )
+    def test_mistakes(self, run, words, message, hint):
+        """
+        A mistake names the command that helps, in two short lines; nothing is guessed.
+        """
+        result = run(*words)
+
+        first, second = result.err.splitlines()
+        assert (2, "") == (result.status, result.out)
+        assert f"upgrade-state: {message}" == first
+        assert second.startswith(f"Run 'upgrade-state {hint}' to see ")
+        assert max(len(first), len(second)) <= 80
+
+    GROUPS = (
+        ("every day:", "check show list snooze forget"),
+        ("at the prompt:", "hook notify completion"),
+        ("more:", "record path recipes prune doctor version help"),
+    )
+    NAMES = " ".join(names for _, names in GROUPS)
+
+    @pytest.mark.parametrize("name", NAMES.split())
+    @pytest.mark.parametrize("columns", ["80", "40", "", "300", "wide"])
+    def test_width(self, run, name, columns, monkeypatch):
+        """
+        Help fits the terminal, and 80 columns; usage and indented code may not.
+        """
+        monkeypatch.setenv("COLUMNS", columns)
+
+        words = run("help", name).out
+        width = 40 if columns == "40" else 80
+        _, _, rest = words.partition("\n\n")
+        long = [line for line in rest.splitlines() if len(line) > width]
+        assert [] == [line for line in long if not line.startswith("    ")]
+        assert width > 40 or name in ("hook", "completion") or not long
 
     @pytest.mark.parametrize("name", NAMES.split())
     def test_command(self, run, name, monkeypatch):
@@ -367,19 +441,25 @@ class TestHelp:
 
         assert 0 == result.status
         assert f"example: upgrade-state {name}" in result.out
+        assert vars(result) == vars(run("help", name))
+        assert vars(result) == vars(run("help", "--color", "never", name))
 
-    def test_all(self, run):
+    @pytest.mark.parametrize(
+        "words",
+        [(), ("-h",), ("--help",), ("help",), ("help", "--"), ("--color=never",)],
+    )
+    def test_all(self, run, words):
         """
-        All commands are listed.
+        Without a command, all commands are listed in groups.
         """
-        result = run("--help")
+        result = run(*words)
 
-        assert 0 == result.status
-        assert self.NAMES.split() == [
-            line.split()[0]
-            for line in result.out.splitlines()
-            if line.startswith("    ") and not line.startswith("     ")
-        ]
+        assert (0, "") == (result.status, result.err)
+        for title, names in self.GROUPS:
+            _, _, rest = result.out.partition(f"\n{title}\n")
+            lines = rest.partition("\n\n")[0].splitlines()
+            assert names.split() == [line.split()[0] for line in lines]
+        assert max(map(len, result.out.splitlines())) <= 80
 
     @pytest.mark.parametrize("version", ["1.2.3", None])
     def test_version(self, run, monkeypatch, version):
@@ -394,21 +474,11 @@ class TestHelp:
 
         monkeypatch.setattr(metadata, "version", find)
 
-        result = run("--version")
-
-        assert 0 == result.status
-        assert f"upgrade-state {version or 'unknown'}\n" == result.out
+        for words in ("--version", "-V", "version"):
+            result = run(words)
+            assert (0, "") == (result.status, result.err)
+            assert f"upgrade-state {version or 'unknown'}\n" == result.out
         assert (version or "unknown") == upgrade_state.__version__
-
-    @pytest.mark.parametrize("words", [[], ["nonsense"], ["sho"], ["list", "--js"]])
-    def test_mistake(self, run, words):
-        """
-        A mistake is one line and exit status 2; nothing is guessed.
-        """
-        result = run(*words)
-
-        assert (2, "") == (result.status, result.out)
-        assert 1 == len(result.err.splitlines())
 
     def test_import(self):
         """

@@ -24,7 +24,10 @@ class TestSnooze:
         result = run("snooze", "--for", "7d")
 
         assert (1, "") == (result.status, result.out)
-        told = f"upgrade-state: nothing is known of {environment.path} (uv.lock)\n"
+        told = (
+            f"upgrade-state: nothing is known of {environment.path} (uv.lock)\n"
+            f"Run 'upgrade-state check {environment.path}' to look for upgrades.\n"
+        )
         assert told == result.err
         assert (1, "", told) == tuple(vars(run("forget")).values())
 

@@ -5,6 +5,7 @@ From ENV and --lockfile to the environments that a command is about.
 import contextlib
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -45,12 +46,51 @@ class TestPresent:
 
         assert [(str(place), "uv.lock"), (str(place), FLOX)] == names(place)
 
-    @pytest.mark.parametrize("where", ["", "missing"])
-    def test_none(self, place, names, where):
+    def test_none(self, place, names):
         """
-        A directory without a lockfile, existing or not, is an environment itself.
+        A directory without a lockfile is an environment itself.
         """
-        assert [(str(place / where), None)] == names(place / where)
+        assert [(str(place), None)] == names(place)
+
+    @pytest.mark.parametrize("where", ["missing", "missing/uv.lock", "uv.lock"])
+    @pytest.mark.parametrize(
+        "words",
+        [
+            ("show",),
+            ("show", "--json"),
+            ("snooze", "--off"),
+            ("forget",),
+            ("path",),
+            ("check",),
+            ("record", "--old=x", "--new=x"),
+            ("show", "--lockfile=x.lock"),
+        ],
+    )
+    def test_missing(self, place, run, words, where):
+        """
+        A path that does not exist is one mistake for all commands.
+        """
+        path = place / where
+        if "--lockfile=x.lock" in words and path.name == "uv.lock":
+            path = path.with_name("x")
+        result = run(*words, path)
+
+        assert (2, "") == (result.status, result.out)
+        first, second = result.err.splitlines()
+        assert f"upgrade-state: there is no directory or lockfile '{path}'" == first
+        assert second.startswith("Run 'upgrade-state list' to see ")
+
+    @pytest.mark.parametrize("name", ["uv.lock", None])
+    def test_removed(self, place, names, commit, name):
+        """
+        A removed directory that has a record is known.
+        """
+        (place / "sub").mkdir()
+        (place / "sub" / (name or "x")).touch()
+        commit(StateStore().environment(place / "sub", name), b"new", upgrades=[])
+        shutil.rmtree(place / "sub")
+
+        assert [(f"{place}/sub", name)] == names(place / "sub")
 
     @pytest.mark.parametrize(
         ("existing", "words", "expected"),
@@ -71,13 +111,15 @@ class TestPresent:
             ([], ["{}/requirements/dev.txt"], "requirements/dev.txt"),
         ],
     )
-    def test_one(self, place, names, monkeypatch, existing, words, expected):
+    def test_one(self, place, names, commit, monkeypatch, existing, words, expected):
         """
-        A lockfile is an environment of its directory, by its path or its name.
+        A lockfile, there or recorded, is an environment of its directory.
         """
         monkeypatch.chdir(place)
         for name in existing:
             write(place / name)
+        if not existing:
+            commit(StateStore().environment(place, expected), b"new", upgrades=[])
 
         found = names(*(word.format(place) for word in words))
         assert [(str(place), expected)] == found
@@ -338,9 +380,22 @@ class TestBelow:
         """
         result = run(*words)
 
-        where = f"no known lockfile is in '{below}', but one is in '{below.parent}'\n"
-        assert 1 == result.status
-        assert f"upgrade-state: nothing is known of it: {where}" == result.err
+        assert (1, "") == (result.status, result.out)
+        assert [
+            f"upgrade-state: nothing is known of {below}",
+            f"Run 'upgrade-state check {below.parent}' to look for upgrades.",
+        ] == result.err.splitlines()
+
+    def test_no_lockfile(self, run, tmp_path):
+        """
+        Without a lockfile here or above, the list of environments may help.
+        """
+        result = run("show", tmp_path)
+
+        assert [
+            f"upgrade-state: nothing is known of {tmp_path}",
+            "Run 'upgrade-state list' to see the environments that are known.",
+        ] == result.err.splitlines()
 
 
 class TestErrors:

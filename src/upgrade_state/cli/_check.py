@@ -85,7 +85,7 @@ def run(
     directory, name = os.path.split(env)
     can_create = resolving.recipe is not None and lockfiles.format_of(name) is not None
     if not (can_create and os.path.isdir(directory or ".")) and not os.path.exists(env):
-        raise UsageError(f"there is no such directory or lockfile: {env!r}")
+        raise target.no_such()
     try:
         if resolving.argv is None:
             plan = _with_recipes(target, resolving)

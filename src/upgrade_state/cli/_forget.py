@@ -5,8 +5,7 @@ The command `forget`: delete the records of a directory's environments.
 from upgrade_state import Look
 from upgrade_state.cli._output import err, for_each, out
 from upgrade_state.cli._parser import Parser
-from upgrade_state.cli._targets import Target, name_of
-from upgrade_state.cli._view import is_recorded
+from upgrade_state.cli._targets import Target, is_recorded, name_of
 
 EXAMPLE = "forget ~/src/shop"
 
@@ -20,7 +19,7 @@ def add_options(parser: Parser) -> None:
 
 def run(target: Target) -> int:
     """
-    Forget each environment; 1 if nothing is known, or if a check is running.
+    Forget each environment; 1 if a check is running.
     """
 
     def forget(look: Look) -> bool:
@@ -33,6 +32,5 @@ def run(target: Target) -> int:
 
     looks = list(filter(is_recorded, target.known()))
     if not looks:
-        err(target.nothing_known())
-        return 1
+        raise target.nothing_known()
     return 0 if all(for_each(looks, forget)) else 1

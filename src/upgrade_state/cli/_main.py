@@ -3,44 +3,68 @@ From arguments to an exit status.
 """
 
 import importlib
-from typing import Any, Final
 
 from upgrade_state import UpgradeStateError
 from upgrade_state.cli import _output
-from upgrade_state.cli._parser import Parser, requests_of
 from upgrade_state.cli._targets import UsageError
 
+TYPE_CHECKING = False  # typing takes longer to load than this module
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any, Final
+
+    from upgrade_state.cli._parser import Parser
+
 # A command's module has its name.
-_COMMANDS: Final = {
-    "show": "Show the state of an environment, and why you were (not) notified.",
-    "list": "List the environments of which something is known.",
-    "check": "Look for upgrades now, with the lockfile's recipe or with COMMAND.",
-    "record": "Store the result of a check that was made elsewhere.",
-    "notify": "Print a notice on stderr, once per interval; for activation scripts.",
-    "snooze": "Give no notice for some time.",
-    "forget": "Forget an environment, and your consent to automatic checks.",
-    "prune": "Forget environments whose directories were removed.",
-    "hook": "Print code that gives notices at a shell's prompt.",
-    "path": "Print where the record is, or would be.",
-    "recipes": "List the recipes, and whether their tools are installed.",
-    "completion": "Print code that completes commands and environments in a shell.",
-    "doctor": "Look for problems of the state on disk, and change nothing.",
+_GROUPS: "Final" = {
+    "every day": {
+        "check": "Look for upgrades now, with the lockfile's recipe or with COMMAND.",
+        "show": "Show the state of an environment, and why you were (not) notified.",
+        "list": "List the environments of which something is known.",
+        "snooze": "Give no notice for some time.",
+        "forget": "Forget an environment, and your consent to automatic checks.",
+    },
+    "at the prompt": {
+        "hook": "Print code that gives notices at a shell's prompt.",
+        "notify": "Print a notice, once per interval; for activation scripts.",
+        "completion": "Print code that completes commands and environments.",
+    },
+    "more": {
+        "record": "Store the result of a check that was made elsewhere.",
+        "path": "Print where the record is, or would be.",
+        "recipes": "List the recipes, and whether their tools are installed.",
+        "prune": "Forget environments whose directories were removed.",
+        "doctor": "Look for problems of the state on disk, and change nothing.",
+        "version": "Print the version.",
+        "help": "Print this help, or that of a command.",
+    },
+}
+_COMMANDS: "Final" = {
+    name: text for group in _GROUPS.values() for name, text in group.items()
 }
 
-_HELP: Final = """\
-usage: upgrade-state COMMAND ...
+_OVERVIEW: "Final" = """\
+usage: upgrade-state COMMAND [OPTIONS] [ENV]
 
 Remembers when upgrades were last checked, the result, and when you were
-notified.
-
-commands:
+notified. ENV is a directory or a lockfile.
 {commands}
 
-options:
-  --version  print the version
+options, before or after the command:
+  --cache-dir DIR  the absolute path of the cache directory
+  --color WHEN     use colours: auto, always or never
+  -h, --help       print this help, or that of a command
+  -V, --version    print the version
 
 exit status: 0 done; 1 the answer is no (nothing known, busy, check failed);
 2 usage or error; 130 ended by Ctrl-C; notify always 0"""
+
+_SYNONYMS: "Final" = {
+    "-h": "help",
+    "--help": "help",
+    "-V": "version",
+    "--version": "version",
+}
 
 
 def run(argv: list[str]) -> int:
@@ -52,7 +76,12 @@ def run(argv: list[str]) -> int:
     try:
         try:
             status = _run(argv)
-        except (UsageError, UpgradeStateError) as error:
+        except UsageError as error:
+            _output.err(str(error))
+            if error.hint is not None and "notify" not in argv[:1]:
+                _output.print_line(_output.clean(error.hint))
+            status = error.status
+        except UpgradeStateError as error:
             _output.err(str(error))
             status = 2
         except SystemExit as leaving:  # of argparse, and after SIGTERM
@@ -66,27 +95,25 @@ def run(argv: list[str]) -> int:
         _output.err(str(error))
         status = 2
     # A prompt shows the status of its hook.
-    return 0 if argv[:1] == ["notify"] else status
+    return 0 if "notify" in argv[:1] else status
 
 
 def _run(argv: list[str]) -> int:
-    name = argv[0] if argv else ""
-    if name in ("-h", "--help"):
-        commands = "\n".join(f"    {n:<10} {text}" for n, text in _COMMANDS.items())
-        _output.print_raw(_HELP.format(commands=commands))
-        return 0
-    if name == "--version":
-        from upgrade_state import __version__
-
-        _output.out(f"upgrade-state {__version__}")
-        return 0
-    if name.startswith("-"):
-        message = f"the COMMAND comes first, and then its options: {name}"
-        raise UsageError(message)
+    options, rest = _leading(argv)
+    name, *more = rest or ["help"]
+    name = _SYNONYMS.get(name, name)
+    if name == "help":
+        more = [word for word in _leading(more)[1] if word != "--"]
+        if not more:
+            _output.print_raw(_OVERVIEW.format(commands=_list_of_commands()))
+            return 0
+        if not more[0].startswith("-"):
+            name, *more = *more, "--help"
     if name not in _COMMANDS:
-        message = f"no such command: {name!r}" if name else "a COMMAND is needed"
-        raise UsageError(f"{message} (see upgrade-state --help)")
-    options, command = argv[1:], None
+        kind = "option" if name.startswith("-") else "command"
+        message = f"there is no {kind} {name!r}{_meant(name, _COMMANDS)}"
+        raise UsageError(message, "Run 'upgrade-state help' to see all commands.")
+    options, command = [*options, *more], None
     if name == "check" and "--" in options:
         at = options.index("--")
         options, command = options[:at], options[at + 1 :]
@@ -100,15 +127,62 @@ def _run(argv: list[str]) -> int:
     is_check = title in ("check", "check --all")
     if command is not None and not is_check:
         raise UsageError(f"{title} repeats a recipe and takes no COMMAND")
+    from upgrade_state.cli._parser import Parser, requests_of
+
     place = title.replace(" --", "_").replace("-", "_")
     module: Any = importlib.import_module(f"upgrade_state.cli._{place}")
-    parsed, unknown = Parser(title, _COMMANDS[name], module).parse_known_args(options)
-    if unknown:
-        after = "a COMMAND comes after --; " if is_check else ""
-        raise UsageError(
-            f"unrecognized arguments: {' '.join(unknown)}"
-            f" ({after}see upgrade-state {title} --help)"
-        )
+    parser = Parser(title, _COMMANDS[name], module)
+    _refuse_unknown_options(parser, options)
+    parsed, unknown = parser.parse_known_args(options)
+    if unknown := [word for word in unknown if word != "--"]:
+        message = f"{title} does not take {unknown[0]!r}"
+        if is_check and unknown[0][0] != "-":
+            message += "; a COMMAND comes after --"
+        raise UsageError(message, parser.hint)
     arguments = vars(parsed) | ({"argv": command} if is_check else {})
+    _output.prepare(arguments.pop("color"))
     status: int = module.run(**requests_of(arguments))
     return status
+
+
+def _leading(argv: list[str]) -> tuple[list[str], list[str]]:
+    """
+    Split the options of all commands, which may come first, from the rest.
+    """
+    end = 0
+    while argv[end:] and argv[end].partition("=")[0] in ("--cache-dir", "--color"):
+        end += 1 if "=" in argv[end] else 2
+    return argv[:end], argv[end:]
+
+
+def _list_of_commands() -> str:
+    width = max(map(len, _COMMANDS)) + 2
+    lines = []
+    for title, group in _GROUPS.items():
+        lines += ["", f"{title}:"]
+        lines += [f"  {name:<{width}}{text}" for name, text in group.items()]
+    return "\n".join(lines)
+
+
+def _refuse_unknown_options(parser: "Parser", options: list[str]) -> None:
+    """
+    Raise a UsageError for an option that the parser does not have.
+
+    Before the parser runs: that an option is required is no help if it is misspelt.
+    """
+    known = parser.option_names
+    for option in options:
+        if option == "--":
+            return
+        name = option.partition("=")[0]
+        if name.startswith("--") and name not in known:
+            command = parser.prog.partition(" ")[2]
+            message = f"{command} has no option {name!r}{_meant(name, known)}"
+            raise UsageError(message, parser.hint)
+
+
+def _meant(name: str, known: "Iterable[str]") -> str:
+    import difflib
+
+    found = difflib.get_close_matches(name, [*known], 1)
+    return f"; did you mean {found[0]!r}?" if found else ""

@@ -73,6 +73,28 @@ class ResolverOptions(NamedTuple):
     timeout: dt.timedelta = dt.timedelta(minutes=10)
 
 
+class _Formatter(argparse.HelpFormatter):
+    """
+    Fill paragraphs to the terminal's width, at most 80; keep those that are indented.
+    """
+
+    def __init__(self, prog: str) -> None:
+        # Not by argparse, which loads shutil and all compression for it.
+        columns = os.environ.get("COLUMNS", "")
+        width = int(columns) if columns.isdecimal() else 0
+        try:
+            width = width or os.get_terminal_size(1).columns
+        except OSError:  # stdout is no terminal
+            width = 80
+        super().__init__(prog, width=min(width, 80) - 2)
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        fill = super()._fill_text
+        paragraphs = text.strip("\n").split("\n\n")
+        filled = (p if p[0] == " " else fill(p, width, indent) for p in paragraphs)
+        return "\n\n".join(filled) + "\n"
+
+
 class Parser(argparse.ArgumentParser):
     """
     A parser that raises `UsageError` and accepts no abbreviated options.
@@ -82,17 +104,33 @@ class Parser(argparse.ArgumentParser):
         super().__init__(
             prog=f"upgrade-state {name}",
             description=getattr(module, "DESCRIPTION", summary),
-            epilog=f"example: upgrade-state {module.EXAMPLE}\n",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            epilog=f"example: upgrade-state {module.EXAMPLE}",
+            formatter_class=_Formatter,
             allow_abbrev=False,
         )
+        self.hint = f"Run '{self.prog} --help' to see its options."
         module.add_options(self)
+        if "--cache-dir" not in self._option_string_actions:  # accepted everywhere
+            self.add_argument("--cache-dir", dest="unused", help=argparse.SUPPRESS)
+        ways = ("auto", "always", "never")
+        words = "use colours: auto (default), always or never"
+        self.add_argument(
+            "--color", metavar="WHEN", choices=ways, default=ways[0], help=words
+        )
+
+    @property
+    def option_names(self) -> list[str]:
+        """
+        The names of all options.
+        """
+        return [*self._option_string_actions]
 
     def error(self, message: str) -> NoReturn:
         """
         Raise a `UsageError`.
         """
-        raise UsageError(f"{message} (see {self.prog} --help)")
+        message = message.removeprefix("argument ").replace("invalid choice:", "not")
+        raise UsageError(message, self.hint)
 
     def add(
         self,
@@ -172,6 +210,7 @@ def requests_of(options: dict[str, Any]) -> dict[str, Any]:
         unset = [n for n in _times.NAMES if n in options and options[n] is None]
         for name, seconds in _times.of_variables(unset).items():
             options[name] = dt.timedelta(seconds=seconds)
+    options.pop("unused", None)
     requests: tuple[tuple[str, type[Any], tuple[str, ...]], ...] = (
         ("target", Target, ("env", "store", "lockfile")),
         ("question", Question, Question._fields),
@@ -218,11 +257,13 @@ def _absolute(path: str) -> str:
 def _format(name: str) -> str:
     try:
         lockfiles.read(b"", format=name)
-    except ValueError as error:  # it lists the formats
-        raise argparse.ArgumentTypeError(str(error)) from error
+    except ValueError as error:  # it lists the formats, as the help does
+        message = f"there is no format {name!r}"
+        raise argparse.ArgumentTypeError(message) from error
     return name
 
 
+_FORMAT = f"the lockfile's format, if not by its name: {', '.join(lockfiles.FORMATS)}"
 _INTERVAL = "minimum time between two notices (default: 1d; 0: none)"
 _REMINDER = "the same for upgrades that you were notified of (default: 7d)"
 _FAILING = "also notify, weekly, if checks have failed for so long (default: 7d)"
@@ -243,6 +284,6 @@ _SHARED: Final[dict[str, tuple[Any, ...]]] = {
         limit,
         "10m",
     ),
-    "--format": ("the lockfile's format (default: by its name)", "NAME", _format),
+    "--format": (_FORMAT, "NAME", _format),
     "--sandbox": ("allow writing only in the scratch directory (needs bwrap)",),
 }

@@ -8,7 +8,7 @@ from upgrade_state import checks
 from upgrade_state.cli._check import BUSY, OVERTAKEN
 from upgrade_state.cli._output import err
 from upgrade_state.cli._parser import Parser
-from upgrade_state.cli._targets import Target, UsageError, name_of
+from upgrade_state.cli._targets import Target, name_of
 from upgrade_state.exceptions import StateReadError
 
 EXAMPLE = "record --old uv.lock --new /tmp/uv.lock"
@@ -29,7 +29,7 @@ def run(target: Target, *, old: str, new: str, format: str | None) -> int:  # no
     Store the result; 1 if a check is running or was faster.
     """
     if not os.path.exists(target.env or ""):
-        raise UsageError(f"there is no such directory or lockfile: {target.env!r}")
+        raise target.no_such()
     environment = target.the_one()
     name = name_of(environment)
     contents = []

@@ -3,10 +3,10 @@ The command `show`: what is known of the environments of a directory.
 """
 
 from upgrade_state import Look
-from upgrade_state.cli._output import err, for_each, out, print_raw
+from upgrade_state.cli._output import for_each, out, print_raw
 from upgrade_state.cli._parser import Parser, Question
-from upgrade_state.cli._targets import Target
-from upgrade_state.cli._view import View, is_recorded, print_view
+from upgrade_state.cli._targets import Target, is_recorded
+from upgrade_state.cli._view import View, print_view
 
 EXAMPLE = "show ~/src/shop"
 
@@ -23,9 +23,10 @@ def add_options(parser: Parser) -> None:
 
 def run(target: Target, question: Question, *, json: bool, all: bool) -> int:  # noqa: A002
     """
-    Print each environment; 1 if none has a record.
+    Print each environment; of one of which nothing is known only as JSON.
     """
     looks = target.known()
+    is_known = any(map(is_recorded, looks))
 
     def show(numbered: tuple[int, Look]) -> None:
         number, look = numbered
@@ -37,8 +38,8 @@ def run(target: Target, question: Question, *, json: bool, all: bool) -> int:  #
             out()
         print_view(view, every=all)
 
-    for_each(enumerate(looks), show)
-    if not any(map(is_recorded, looks)):
-        err(target.nothing_known())
-        return 1
+    if is_known or json:
+        for_each(enumerate(looks), show)
+    if not is_known:
+        raise target.nothing_known()
     return 0

@@ -5,7 +5,7 @@ The command `snooze`: no notice for some time.
 import datetime as dt
 
 from upgrade_state import Look
-from upgrade_state.cli._output import err, for_each, moment, out
+from upgrade_state.cli._output import for_each, moment, out
 from upgrade_state.cli._parser import Parser, duration
 from upgrade_state.cli._targets import Target, UsageError, name_of
 
@@ -49,5 +49,4 @@ def run(target: Target, *, length: dt.timedelta | None) -> int:
 
     if any(for_each(target.known(), snooze)):
         return 0
-    err(target.nothing_known())
-    return 1
+    raise target.nothing_known()

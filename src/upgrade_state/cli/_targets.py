@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 # Lockfiles that lie below their environment's directory.
 _BELOW = tuple(name for name in lockfiles.names() if "/" in name)
 
+_LIST = "Run 'upgrade-state list' to see the environments that are known."
+
 
 class UsageError(Exception):
     """
@@ -115,7 +117,7 @@ class Target:
         """
         _, name = split(self._where)
         if self.env is not None and (self.lockfile is not None or name is not None):
-            return [environment.look() for environment in self.present()]
+            return self._existing([state.look() for state in self.present()])
         places = list(upward(".")) if self.env is None else [self.env]
         paths = {None, *(self.store.environment(place).path for place in places)}
         # A corrupt record does not contain its path, but it has the key.
@@ -137,7 +139,19 @@ class Target:
             known = recorded.get(environment.key)
             is_same = known and known.environment.path == environment.path
             looks.append(known if known and is_same else environment.look())
-        return looks
+        return self._existing(looks)
+
+    def _existing(self, looks: "list[Look]") -> "list[Look]":
+        """
+        Return *looks*, unless the path does not exist and nothing is known of it.
+        """
+        if (
+            self.env is None
+            or os.path.lexists(self.env)
+            or any(map(is_recorded, looks))
+        ):
+            return looks
+        raise self.no_such()
 
     def the_one(self) -> "EnvironmentState":
         """
@@ -174,13 +188,26 @@ class Target:
                 return f"no known lockfile is in {path!r}, but one is in {above!r}"
         return f"no known lockfile is in {path!r}"
 
-    def nothing_known(self) -> str:
+    def nothing_known(self) -> UsageError:
         """
-        Return that nothing is known, and whether the directory is the wrong one.
+        Return the error that nothing is known here, with the command that helps.
         """
+        directory, _ = split(self._where)
         found = self.present()
-        of = ", ".join(map(name_of, found)) if found else f"it: {self.no_lockfile()}"
-        return f"nothing is known of {of}"
+        here = found[0] if len(found) == 1 else self.store.environment(directory)
+        hint = _LIST
+        for place in upward(directory):
+            if self.present(place):
+                path = shell_path(self.store.environment(place).path or "")
+                hint = f"Run 'upgrade-state check {path}' to look for upgrades."
+                break
+        return UsageError(f"nothing is known of {name_of(here)}", hint, status=1)
+
+    def no_such(self) -> UsageError:
+        """
+        Return the error that the path does not exist, with the command that helps.
+        """
+        return UsageError(f"there is no directory or lockfile {self.env!r}", _LIST)
 
 
 def name_of(environment: "EnvironmentState | Result") -> str:
@@ -212,6 +239,13 @@ def shell_path(path: str) -> str:
 
     quoted = shlex.quote(path)
     return tilde(path) if quoted == path else quoted
+
+
+def is_recorded(look: "Look") -> bool:
+    """
+    Return whether the environment has a record, readable or not.
+    """
+    return look.record is not None or look.is_corrupt or look.error is not None
 
 
 def upward(directory: str) -> "Iterator[str]":

@@ -273,13 +273,6 @@ def _answer(answer: Verdict | Freshness) -> dict[str, str | None]:
     return {"reason": answer.reason, "until": text}
 
 
-def is_recorded(look: Look) -> bool:
-    """
-    Return whether the environment has a record, readable or not.
-    """
-    return look.record is not None or look.is_corrupt or look.error is not None
-
-
 def print_state(view: View) -> None:
     """
     Print in which state the environment is, when it was checked, and by which tool.

@@ -9,6 +9,7 @@ _shtab_upgrade_state_commands() {
     completion:'Print code that completes commands, options and known environments in a shell, for its start-up file: bash eval "$(upgrade-state completion bash)" zsh eval "$(upgrade-state completion zsh)" after compinit fish status is-interactive; and upgrade-state completion fish | source.'
     doctor:'Look for problems of the state on disk, and change nothing.'
     forget:'Forget an environment, and your consent to automatic checks.'
+    help:'Print this help, or that of a command.'
     hook:'Print code that gives notices at a shell'"'"'s prompt, for its start-up file: bash eval "$(upgrade-state hook bash)" zsh eval "$(upgrade-state hook zsh)" fish status is-interactive; and upgrade-state hook fish | source On entering a directory with a lockfile of a known name, or one below it, the hook runs `notify`.'
     list:'List the environments of which something is known.'
     notify:'Print a notice on stderr, once per interval; for activation scripts.'
@@ -18,6 +19,7 @@ _shtab_upgrade_state_commands() {
     record:'Store the result of a check that was made elsewhere.'
     show:'Show the state of an environment, and why you were (not) notified.'
     snooze:'Give no notice for some time.'
+    version:'Print the version.'
   )
   _describe 'upgrade-state commands' _commands
 }
@@ -26,6 +28,7 @@ _shtab_upgrade_state_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--version[print the version]"
   "--cache-dir[the absolute path of the cache directory]:DIR:_files -/"
+  "--color[use colours\: auto (default), always or never]:WHEN:(auto always never)"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -38,13 +41,14 @@ _shtab_upgrade_state_check_options=(
   "--recipe[use this recipe (default\: by the lockfile\; see upgrade-state recipes)]:NAME:(uv uv-script uv-pip uv-pip-lock uv-pylock poetry pdm pdm-named pipenv pip pip-project pip-tools pip-tools-lock npm cargo conda-lock pixi pixi-pyproject devbox mise mise-dot mise-env spack nix)"
   "--once[give no consent to repeat this check automatically]"
   "--timeout[end a check after this time (default\: 10m)]:DURATION:"
-  "--format[the lockfile\'s format (default\: by its name)]:NAME:(cargo conan conda-explicit conda-list conda-lock devbox devenv flake flox mise niv npins npm pdm pipfile pixi poetry pylock renv requirements spack uv)"
+  "--format[the lockfile\'s format, if not by its name\: cargo, conan, conda-explicit, conda-list, conda-lock, devbox, devenv, flake, flox, mise, niv, npins, npm, pdm, pipfile, pixi, poetry, pylock, renv, requirements, spack, uv]:NAME:(cargo conan conda-explicit conda-list conda-lock devbox devenv flake flox mise niv npins npm pdm pipfile pixi poetry pylock renv requirements spack uv)"
   "*--copy[also copy this file or directory, which git may ignore]:PATH:_files"
   "*--env[also pass on this environment variable (X_\*\: all that begin with X_)]:NAME:"
   "--sandbox[allow writing only in the scratch directory (needs bwrap)]"
   "--platform[count upgrades for this platform, in the lockfile\'s word]:NAME:"
   "--max-age[how long a check is good for (default\: 1d)]:DURATION:"
   "--json[print one JSON object per environment and line]"
+  "--color[use colours\: auto (default), always or never]:WHEN:(auto always never)"
   {-j,--jobs}"[how many checks run at once (default\: 4 for each core, at most 8)]:N:"
   "--on-error[how to go on after a failed check (default\: continue)]:on_error:(continue stop retry)"
   "--restart[check every environment, however fresh its last check]"
@@ -58,6 +62,7 @@ _shtab_upgrade_state_check_defaults_added=0
 
 _shtab_upgrade_state_completion_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--color[use colours\: auto (default), always or never]:WHEN:(auto always never)"
   ":the shell:(bash zsh fish)"
 )
 
@@ -68,6 +73,7 @@ _shtab_upgrade_state_doctor_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--json[print one JSON object per environment and line]"
   "--cache-dir[the absolute path of the cache directory]:DIR:_files -/"
+  "--color[use colours\: auto (default), always or never]:WHEN:(auto always never)"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -77,11 +83,21 @@ _shtab_upgrade_state_forget_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--lockfile[the lockfile\'s name in the directory]:NAME:(.flox/env/manifest.lock Cargo.lock Pipfile.lock conan.lock conda-lock.yaml conda-lock.yml devbox.lock devenv.lock flake.lock manifest.lock mise.lock nix/sources.json npins/sources.json npm-shrinkwrap.json package-lock.json pdm.lock pixi.lock poetry.lock pylock.toml renv.lock requirements.lock requirements.txt spack.lock uv.lock)"
   "--cache-dir[the absolute path of the cache directory]:DIR:_files -/"
+  "--color[use colours\: auto (default), always or never]:WHEN:(auto always never)"
   ":a directory (default\: the nearest known one, upward) or a lockfile:_upgrade_state_environments"
 )
 
 # guard to ensure default positional specs are added only once per session
 _shtab_upgrade_state_forget_defaults_added=0
+
+_shtab_upgrade_state_help_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--color[use colours\: auto (default), always or never]:WHEN:(auto always never)"
+  ":a command:"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_upgrade_state_help_defaults_added=0
 
 _shtab_upgrade_state_hook_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
@@ -90,6 +106,7 @@ _shtab_upgrade_state_hook_options=(
   "--max-age[how long a check is good for (default\: 1d)]:DURATION:"
   "--could-not-check[also notify, weekly, if checks have failed for so long (default\: 7d)]:DURATION:"
   "--cache-dir[the absolute path of the cache directory]:DIR:_files -/"
+  "--color[use colours\: auto (default), always or never]:WHEN:(auto always never)"
   ":the shell:(bash zsh fish)"
 )
 
@@ -107,6 +124,7 @@ _shtab_upgrade_state_list_options=(
   "--max-age[how long a check is good for (default\: 1d)]:DURATION:"
   "--json[print one JSON object per environment and line]"
   "--cache-dir[the absolute path of the cache directory]:DIR:_files -/"
+  "--color[use colours\: auto (default), always or never]:WHEN:(auto always never)"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -125,6 +143,7 @@ _shtab_upgrade_state_notify_options=(
   "--peek[print the number of upgrades on stdout, if any, and claim nothing]"
   "--check[start a check in the background if one is due and you ran a recipe here]"
   "--always[claim the notice also if stderr is no terminal]"
+  "--color[use colours\: auto (default), always or never]:WHEN:(auto always never)"
   ":a directory (default\: the nearest known one, upward) or a lockfile:_upgrade_state_environments"
 )
 
@@ -135,6 +154,7 @@ _shtab_upgrade_state_path_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--lockfile[the lockfile\'s name in the directory]:NAME:(.flox/env/manifest.lock Cargo.lock Pipfile.lock conan.lock conda-lock.yaml conda-lock.yml devbox.lock devenv.lock flake.lock manifest.lock mise.lock nix/sources.json npins/sources.json npm-shrinkwrap.json package-lock.json pdm.lock pixi.lock poetry.lock pylock.toml renv.lock requirements.lock requirements.txt spack.lock uv.lock)"
   "--cache-dir[the absolute path of the cache directory]:DIR:_files -/"
+  "--color[use colours\: auto (default), always or never]:WHEN:(auto always never)"
   ":a directory (default\: the nearest known one, upward) or a lockfile:_upgrade_state_environments"
 )
 
@@ -146,6 +166,7 @@ _shtab_upgrade_state_prune_options=(
   "--cache-dir[the absolute path of the cache directory]:DIR:_files -/"
   "--older-than[only records that were last written so long ago (default\: 90d)]:DURATION:"
   "--dry-run[print them, and forget none]"
+  "--color[use colours\: auto (default), always or never]:WHEN:(auto always never)"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -154,6 +175,7 @@ _shtab_upgrade_state_prune_defaults_added=0
 _shtab_upgrade_state_recipes_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--json[print one JSON object per environment and line]"
+  "--color[use colours\: auto (default), always or never]:WHEN:(auto always never)"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -163,9 +185,10 @@ _shtab_upgrade_state_record_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--lockfile[the lockfile\'s name in the directory]:NAME:(.flox/env/manifest.lock Cargo.lock Pipfile.lock conan.lock conda-lock.yaml conda-lock.yml devbox.lock devenv.lock flake.lock manifest.lock mise.lock nix/sources.json npins/sources.json npm-shrinkwrap.json package-lock.json pdm.lock pixi.lock poetry.lock pylock.toml renv.lock requirements.lock requirements.txt spack.lock uv.lock)"
   "--cache-dir[the absolute path of the cache directory]:DIR:_files -/"
-  "--format[the lockfile\'s format (default\: by its name)]:NAME:(cargo conan conda-explicit conda-list conda-lock devbox devenv flake flox mise niv npins npm pdm pipfile pixi poetry pylock renv requirements spack uv)"
+  "--format[the lockfile\'s format, if not by its name\: cargo, conan, conda-explicit, conda-list, conda-lock, devbox, devenv, flake, flox, mise, niv, npins, npm, pdm, pipfile, pixi, poetry, pylock, renv, requirements, spack, uv]:NAME:(cargo conan conda-explicit conda-list conda-lock devbox devenv flake flox mise niv npins npm pdm pipfile pixi poetry pylock renv requirements spack uv)"
   "--old[the lockfile that was checked]:FILE:_files"
   "--new[the lockfile after the upgrade]:FILE:_files"
+  "--color[use colours\: auto (default), always or never]:WHEN:(auto always never)"
   ":a directory (default\: this one) or a lockfile:_upgrade_state_environments"
 )
 
@@ -183,6 +206,7 @@ _shtab_upgrade_state_show_options=(
   "--max-age[how long a check is good for (default\: 1d)]:DURATION:"
   "--json[print one JSON object per environment and line]"
   "--all[list every upgrade]"
+  "--color[use colours\: auto (default), always or never]:WHEN:(auto always never)"
   ":a directory (default\: the nearest known one, upward) or a lockfile:_upgrade_state_environments"
 )
 
@@ -195,11 +219,20 @@ _shtab_upgrade_state_snooze_options=(
   "--cache-dir[the absolute path of the cache directory]:DIR:_files -/"
   "--for[how long to stay silent, such as 7d]:DURATION:"
   "--off[end the snooze]"
+  "--color[use colours\: auto (default), always or never]:WHEN:(auto always never)"
   ":a directory (default\: the nearest known one, upward) or a lockfile:_upgrade_state_environments"
 )
 
 # guard to ensure default positional specs are added only once per session
 _shtab_upgrade_state_snooze_defaults_added=0
+
+_shtab_upgrade_state_version_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--color[use colours\: auto (default), always or never]:WHEN:(auto always never)"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_upgrade_state_version_defaults_added=0
 
 
 _shtab_upgrade_state() {
@@ -224,6 +257,7 @@ _shtab_upgrade_state() {
         completion) _arguments -C -s $_shtab_upgrade_state_completion_options ;;
         doctor) _arguments -C -s $_shtab_upgrade_state_doctor_options ;;
         forget) _arguments -C -s $_shtab_upgrade_state_forget_options ;;
+        help) _arguments -C -s $_shtab_upgrade_state_help_options ;;
         hook) _arguments -C -s $_shtab_upgrade_state_hook_options ;;
         list) _arguments -C -s $_shtab_upgrade_state_list_options ;;
         notify) _arguments -C -s $_shtab_upgrade_state_notify_options ;;
@@ -233,6 +267,7 @@ _shtab_upgrade_state() {
         record) _arguments -C -s $_shtab_upgrade_state_record_options ;;
         show) _arguments -C -s $_shtab_upgrade_state_show_options ;;
         snooze) _arguments -C -s $_shtab_upgrade_state_snooze_options ;;
+        version) _arguments -C -s $_shtab_upgrade_state_version_options ;;
       esac
   esac
 }

@@ -97,7 +97,7 @@ class TestCommand:
         result = run("hook", *words)
 
         assert (2, "") == (result.status, result.out)
-        assert 1 == len(result.err.splitlines())
+        assert 2 == len(result.err.splitlines())
         if words != ["bash", "zsh"]:
             assert all(shell in result.err for shell in SHELLS)
 
@@ -227,8 +227,8 @@ class TestNames:
             path.parent.mkdir(parents=True)
             path.touch()
 
-            shown = run("show", tmp_path / str(number)).out
-            assert f"{tmp_path / str(number)} ({name}): never checked\n" in shown
+            shown = run("show", tmp_path / str(number)).err
+            assert f"nothing is known of {tmp_path / str(number)} ({name})\n" in shown
 
     @pytest.mark.parametrize("name", SHELLS)
     def test_all(self, run, name):
