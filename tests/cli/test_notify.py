@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers import fail
+from helpers import DAY, clock_at, fail
 from upgrade_state import StateStore
 from upgrade_state.lockfiles import Upgrade
 
@@ -357,6 +357,23 @@ class TestDurations:
         assert "" == run(*asked, "--interval", "1 day").err
         monkeypatch.setenv("UPGRADE_STATE_INTERVAL", "")
         assert "" == run(*asked).err
+
+    @pytest.mark.parametrize("words", [(), ("--platform=*",)])
+    def test_reminder(self, checked, run, monkeypatch, words):
+        """
+        The same upgrades are announced again after a week, or as long as one says.
+        """
+        asked = ("notify", "--always", *words)
+        with clock_at(dt.datetime.now(dt.UTC) - 2 * DAY):
+            assert LINE == run(*asked).err
+
+        assert "told-recently" in run("notify", "--explain", *words).out
+        assert "told-recently" in run("show", "--json").out
+        assert "" == run(*asked).err
+        monkeypatch.setenv("UPGRADE_STATE_REMINDER", "2d")
+        assert '"notify"' in run("show", "--json").out
+        assert "" == run(*asked, "--reminder=3d").err
+        assert LINE == run(*asked).err
 
     @pytest.mark.parametrize("words", [(), ("--platform=*",)])
     def test_failures(self, failing, run, monkeypatch, words):

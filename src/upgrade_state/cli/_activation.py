@@ -110,6 +110,7 @@ def notify(
         environment = look.environment
         question = _policy.Question(
             interval=durations.get("interval", _policy.DAY),
+            reminder=durations.get("reminder"),
             platform=platform,
             could_not_check=durations.get("could_not_check", _policy.WEEK),
             switch=_look.switch(),

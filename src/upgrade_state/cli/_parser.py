@@ -42,6 +42,7 @@ class Question(NamedTuple):
         """
         return look.verdict(
             interval=self.interval,
+            reminder=self.reminder,
             platform=self.platform,
             could_not_check=self.could_not_check,
         )
