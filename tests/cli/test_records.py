@@ -1,4 +1,6 @@
+import datetime as dt
 import os
+import time
 
 import pytest
 
@@ -31,12 +33,71 @@ class TestSnooze:
         assert told == result.err
         assert (1, "", told) == tuple(vars(run("forget")).values())
 
-    @pytest.mark.parametrize("words", [(), ("--for", "9999999d")])
-    def test_mistakes(self, checked, run, words):
+    @pytest.fixture
+    def friday(self, monkeypatch):
         """
-        A duration is needed that ends before the year 10000.
+        It is Friday, 20 November 2026, 10:00 in Central Europe.
         """
-        assert 2 == run("snooze", *words).status
+        monkeypatch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+        time.tzset()
+        now = dt.datetime(2026, 11, 20, 9, tzinfo=dt.UTC).timestamp()
+        monkeypatch.setattr("time.time", lambda: now)
+        yield
+        monkeypatch.undo()
+        time.tzset()
+
+    @pytest.mark.parametrize(
+        ("words", "expected"),
+        [
+            ("--for=36h", "2026-11-21T21:00:00Z"),
+            ("--for=1 week 2 days", "2026-11-29T09:00:00Z"),
+            ("--until=2026-12-24", "2026-12-23T23:00:00Z"),
+            ("--until=2027-07-01", "2027-06-30T22:00:00Z"),
+            ("--until=2026-12-24 09:00", "2026-12-24T08:00:00Z"),
+            ("--until=2026-12-24T09:00Z", "2026-12-24T09:00:00Z"),
+            ("--until=tomorrow", "2026-11-20T23:00:00Z"),
+            ("--until=today 18:00", "2026-11-20T17:00:00Z"),
+            ("--until=Saturday", "2026-11-20T23:00:00Z"),
+            ("--until=mon 09:00", "2026-11-23T08:00:00Z"),
+            ("--until=friday", "2026-11-26T23:00:00Z"),
+        ],
+    )
+    def test_until(self, friday, checked, run, words, expected):
+        """
+        A local time ends a snooze; a day means its beginning.
+        """
+        assert 0 == run("snooze", words).status
+        assert expected == checked.look().record["snoozed_until"]
+
+    @pytest.mark.parametrize(
+        ("words", "message"),
+        [
+            ((), "one of the arguments --for --until --off is required"),
+            (("--for=9999999d",), "--for: the snooze would end after the year 9999"),
+            (("--for=soon",), "--for: not a duration: 'soon'"),
+            (("--until=2026-11-20",), "--until: '2026-11-20' has passed"),
+            (("--until=today",), "--until: '2026-11-20 00:00' has passed"),
+            (("--until=2026-11-20 10:00",), "--until: '2026-11-20 10:00' has passed"),
+            (("--until=2026-13-01",), "--until: not a time: '2026-13-01' (such as 2"),
+            (("--until=tomorrow 9",), "--until: not a time: '2026-11-21 9' (such as"),
+            (("--until=",), "--until: not a time: ''"),
+            (("--until=0001-01-01",), "--until: not a time: '0001-01-01'"),
+            (
+                ("--until=someday, when I have time",),
+                "not a time: 'someday, when I hav…'",
+            ),
+        ],
+    )
+    def test_mistakes(self, friday, checked, run, words, message):
+        """
+        A time is needed that has not passed and ends before the year 10000.
+        """
+        result = run("snooze", *words)
+
+        assert (2, "") == (result.status, result.out)
+        assert message in result.err
+        assert 2 == len(result.err.splitlines())
+        assert None is checked.look().record["snoozed_until"]
 
 
 class TestForget:

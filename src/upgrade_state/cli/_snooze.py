@@ -2,14 +2,24 @@
 The command `snooze`: no notice for some time.
 """
 
+import argparse
 import datetime as dt
+import time
 
 from upgrade_state import Look
+from upgrade_state.cli import _times
 from upgrade_state.cli._output import for_each, moment, out
 from upgrade_state.cli._parser import Parser, duration
-from upgrade_state.cli._targets import Target, UsageError, name_of
+from upgrade_state.cli._targets import Target, name_of
 
-EXAMPLE = "snooze --for 7d"
+EXAMPLE = "snooze --until monday"
+
+DESCRIPTION = """\
+Give no notice for some time.
+
+--until takes a local time: 2026-12-24, '2026-12-24 09:00', tomorrow, monday,
+'monday 09:00'. A day means its beginning: notices are silent through the day before.
+"""
 
 
 def add_options(parser: Parser) -> None:
@@ -18,27 +28,46 @@ def add_options(parser: Parser) -> None:
     """
     parser.add_target()
     choice = parser.add_mutually_exclusive_group(required=True)
-    words = "how long to stay silent, such as 7d"
     choice.add_argument(
-        "--for", dest="length", type=duration, metavar="DURATION", help=words
+        "--for",
+        dest="until",
+        type=_from_now,
+        metavar="DURATION",
+        help="how long to stay silent, such as 12h, 7d or '2 weeks'",
+    )
+    choice.add_argument(
+        "--until",
+        type=_moment,
+        metavar="TIME",
+        help="stay silent up to this time, such as tomorrow or 2026-12-24",
     )
     words = "end the snooze"
-    choice.add_argument("--off", dest="length", action="store_const", help=words)
+    choice.add_argument("--off", dest="until", action="store_const", help=words)
 
 
-def run(target: Target, *, length: dt.timedelta | None) -> int:
+def _from_now(text: str) -> dt.datetime:
+    now = dt.datetime.fromtimestamp(time.time(), dt.UTC)
+    try:
+        return now + duration(text)
+    except OverflowError:
+        message = "the snooze would end after the year 9999"
+        raise argparse.ArgumentTypeError(message) from None
+
+
+def _moment(text: str) -> dt.datetime:
+    try:
+        return _times.future_of(text, time.time())
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def run(target: Target, *, until: dt.datetime | None) -> int:
     """
-    Record until when to stay silent; 1 if nothing is known.
+    Record until when to stay silent.
 
     Args:
-        length: For how long. None: end the snooze.
+        until: The end of the snooze; None: it ends now.
     """
-    until = None
-    if length is not None:
-        try:
-            until = dt.datetime.now(dt.UTC) + length
-        except OverflowError:
-            raise UsageError("the snooze would end after the year 9999") from None
     words = "is not snoozed" if until is None else f"is snoozed until {moment(until)}"
 
     def snooze(look: Look) -> bool:

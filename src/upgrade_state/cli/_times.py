@@ -9,6 +9,7 @@ import os
 
 TYPE_CHECKING = False  # typing takes longer to load than this whole module
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Iterable
 
 _UNITS = {
@@ -18,6 +19,11 @@ _UNITS = {
     **dict.fromkeys(("d", "day", "days"), 86_400),
     **dict.fromkeys(("w", "week", "weeks"), 604_800),
 }
+
+_WEEKDAYS = (
+    *("monday", "tuesday", "wednesday", "thursday"),
+    *("friday", "saturday", "sunday"),
+)
 
 _DIGITS, _LETTERS = "0123456789", "abcdefghijklmnopqrstuvwxyz"
 
@@ -55,8 +61,42 @@ def seconds_of(text: str) -> int:
         total += int(number) * _UNITS[unit] if is_valid else 0
     if is_valid and total <= _LONGEST:
         return total
-    shown = text if len(text) <= 20 else f"{text[:19]}…"
-    raise ValueError(f"not a duration: {shown!r} (such as 90s, 12h, 7d, 1w2d)")
+    raise ValueError(f"not a duration: {_short(text)!r} (such as 90s, 12h, 7d, 1w2d)")
+
+
+def future_of(text: str, now: float) -> "dt.datetime":
+    """
+    Return a local time after *now*: ``2026-12-24 09:00``, ``tomorrow``, ``monday``.
+
+    A day means its beginning. A weekday is the next one, not today.
+
+    Args:
+        now: Seconds since the epoch.
+
+    Raises:
+        ValueError: *text* is no time, or has passed.
+    """
+    import datetime as dt
+
+    day, _, clock = text.strip().partition(" ")
+    today = dt.datetime.fromtimestamp(now, dt.UTC).astimezone().date()
+    days = {"today": 0, "tomorrow": 1}
+    for number, name in enumerate(_WEEKDAYS):
+        days[name] = days[name[:3]] = (number - today.weekday() - 1) % 7 + 1
+    if (ahead := days.get(day.lower())) is not None:
+        text = f"{today + dt.timedelta(days=ahead)} {clock or '00:00'}"
+    try:
+        moment = dt.datetime.fromisoformat(text.strip()).astimezone()
+    except (ValueError, OverflowError, OSError):
+        forms = "2026-12-24, '2026-12-24 09:00', tomorrow, monday"
+        raise ValueError(f"not a time: {_short(text)!r} (such as {forms})") from None
+    if moment.timestamp() <= now:
+        raise ValueError(f"{_short(text)!r} has passed")
+    return moment
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 20 else f"{text[:19]}…"
 
 
 def of_variables(names: "Iterable[str]") -> "dict[str, int]":

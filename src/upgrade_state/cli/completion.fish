@@ -56,7 +56,7 @@ function _shtab_upgrade_state_using
 end
 
 set -g _shtab_upgrade_state_commands check show list snooze forget hook notify completion record path recipes prune doctor version help
-set -g _shtab_upgrade_state_opts_with_value --cache-dir --color --copy --could-not-check --env --for --format --interval --jobs --lockfile --max-age --new --old --older-than --on-error --platform --recipe --reminder --timeout -j
+set -g _shtab_upgrade_state_opts_with_value --cache-dir --color --copy --could-not-check --env --for --format --interval --jobs --lockfile --max-age --new --old --older-than --on-error --platform --recipe --reminder --timeout --until -j
 
 complete -c upgrade-state -e
 complete -c upgrade-state -f
@@ -115,7 +115,8 @@ complete -c upgrade-state -n '_shtab_upgrade_state_using; and test $_shtab_upgra
 complete -c upgrade-state -n '_shtab_upgrade_state_using snooze' -s h -l help -d 'show this help message and exit'
 complete -c upgrade-state -n '_shtab_upgrade_state_using snooze' -l lockfile -xka ".flox/env/manifest.lock Cargo.lock Pipfile.lock conan.lock conda-lock.yaml conda-lock.yml devbox.lock devenv.lock flake.lock manifest.lock mise.lock nix/sources.json npins/sources.json npm-shrinkwrap.json package-lock.json pdm.lock pixi.lock poetry.lock pylock.toml renv.lock requirements.lock requirements.txt spack.lock uv.lock" -d 'the lockfile'"'"'s name in the directory'
 complete -c upgrade-state -n '_shtab_upgrade_state_using snooze' -l cache-dir -xka "(__fish_complete_directories (commandline -ct) '')" -d 'the absolute path of the cache directory'
-complete -c upgrade-state -n '_shtab_upgrade_state_using snooze' -l for -x -d 'how long to stay silent, such as 7d'
+complete -c upgrade-state -n '_shtab_upgrade_state_using snooze' -l for -x -d 'how long to stay silent, such as 12h, 7d or '"'"'2 weeks'"'"''
+complete -c upgrade-state -n '_shtab_upgrade_state_using snooze' -l until -x -d 'stay silent up to this time, such as tomorrow or 2026-12-24'
 complete -c upgrade-state -n '_shtab_upgrade_state_using snooze' -l off -d 'end the snooze'
 complete -c upgrade-state -n '_shtab_upgrade_state_using snooze' -l color -xka "auto always never" -d 'use colours: auto (default), always or never'
 complete -c upgrade-state -n '_shtab_upgrade_state_using snooze; and test $_shtab_upgrade_state_npos -eq 0' -ka "(_upgrade_state_environments; __fish_complete_directories (commandline -ct) '')" -d 'a directory (default: the nearest known one, upward) or a lockfile'
