@@ -2,25 +2,32 @@
 The command `check`: look for upgrades in one directory now.
 """
 
+import datetime as dt
 import os
-import shlex
 import sys
 from typing import Final
 
-from upgrade_state import Consent, EnvironmentState, checks, lockfiles
+from upgrade_state import (
+    Consent,
+    EnvironmentState,
+    UpgradeStateError,
+    checks,
+    lockfiles,
+)
 from upgrade_state.cli._output import (
     clean,
     err,
     for_each,
     is_terminal,
+    out,
     print_line,
     print_raw,
     progress,
 )
 from upgrade_state.cli._parser import Parser, Question, ResolverOptions
 from upgrade_state.cli._signals import ENDING, cancel_on_signals
-from upgrade_state.cli._targets import Target, UsageError, name_of
-from upgrade_state.cli._view import View, print_state, print_upgrades
+from upgrade_state.cli._targets import Target, UsageError, name_of, shell_path, tilde
+from upgrade_state.cli._view import View, print_rows, print_state, print_upgrades
 from upgrade_state.exceptions import ResolverError
 
 # An environment, its resolver, and the recipe that the resolver is made of.
@@ -94,15 +101,15 @@ def run(
         else:
             plan = [(target.the_one(), command_of(resolving), None)]
     except ValueError as error:
-        raise UsageError(str(error)) from error
+        raise UsageError(option_of(resolving, str(error))) from error
     path = plan[0][0].path or ""
     for copy in resolving.copies:  # before a failure is recorded
         if not os.path.exists(os.path.join(path, copy)):
-            message = f"there is no file or directory {copy!r} to copy"
-            raise UsageError(f"{message} in {path!r}")
+            message = f"--copy: there is no file or directory {copy!r}"
+            raise UsageError(f"{message} in {tilde(path)!r}")
 
     def check(planned: Planned) -> int:
-        environment, resolver, by = planned
+        environment, _, by = planned
         consent = None
         if by is not None and not once:
             try:
@@ -110,17 +117,8 @@ def run(
             except ValueError as error:
                 err(f"{name_of(environment)}: consent cannot be recorded: {error}")
         before = environment.look().consent
-        if not (json and is_terminal(sys.stdout)):
-            progress(f"checking {name_of(environment)}…")
-        with cancel_on_signals(*ENDING) as cancellation:
-            outcome = checks.check(
-                environment,
-                resolver,
-                consent=consent,
-                checker=None if by is None else by.name,
-                format=by.format if by and format is None else format,
-                cancellation=cancellation,
-            )
+        read_as = by.format if by and format is None else format
+        outcome = _outcome(planned, consent, read_as, question, json=json)
         view = View(outcome.look or environment.look(), question)
         is_checked = outcome.state == "checked"
         if json:
@@ -128,9 +126,13 @@ def run(
         elif is_checked:
             print_state(view)
             print_upgrades(view, every=False)
+            if is_terminal(sys.stdout):  # this was the notice
+                environment.claim_notice(
+                    interval=dt.timedelta(0), platform=question.platform
+                )
         _report(view.name, outcome)
         if is_checked and view.look.consent not in (None, before):
-            given.add(shlex.quote(environment.path or ""))
+            given.add(shell_path(environment.path or ""))
         return 0 if is_checked else 1
 
     given: set[str] = set()
@@ -140,6 +142,70 @@ def run(
         progress("")
         for place in given:
             err(f"{CONSENT} {place}")
+
+
+def _outcome(
+    planned: Planned,
+    consent: Consent | None,
+    format: str | None,  # noqa: A002
+    question: Question,
+    *,
+    json: bool,
+) -> checks.Outcome:
+    """
+    Make a check; if its result cannot be stored, print it all the same.
+    """
+    environment, resolver, by = planned
+    resolved: list[tuple[bytes | None, bytes]] = []
+
+    def resolve(environment: EnvironmentState, old: bytes | None, /) -> bytes:
+        new = resolver(environment, old)
+        resolved.append((old, new))
+        return new
+
+    if not (json and is_terminal(sys.stdout)):
+        progress(f"checking {name_of(environment)}…")
+    try:
+        with cancel_on_signals(*ENDING) as cancellation:
+            return checks.check(
+                environment,
+                resolve,
+                consent=consent,
+                checker=None if by is None else by.name,
+                format=format,
+                cancellation=cancellation,
+            )
+    except UpgradeStateError:
+        if resolved and not json:
+            _print_unrecorded(environment, *resolved[0], format, question)
+        raise
+
+
+def _print_unrecorded(
+    environment: EnvironmentState,
+    old: bytes | None,
+    new: bytes,
+    format: str | None,  # noqa: A002
+    question: Question,
+) -> None:
+    """
+    Print the upgrades of a check whose result could not be stored.
+    """
+    out(f"{name_of(environment)}: checked, but the result could not be stored")
+    format = format or lockfiles.format_of(environment.lockfile_name or "")  # noqa: A001
+    if format is not None:
+        sides = (lockfiles.read(side or b"", format=format) for side in (old, new))
+        print_rows(lockfiles.diff(*sides).upgrades, question)
+
+
+def option_of(resolving: ResolverOptions, message: str) -> str:
+    """
+    Return *message* after the option whose value it quotes.
+    """
+    for option, values in ("--copy", resolving.copies), ("--env", resolving.passes):
+        if any(repr(value) in message for value in values):
+            return f"{option}: {message}"
+    return message
 
 
 def _report(name: str, outcome: checks.Outcome) -> None:
@@ -235,15 +301,15 @@ def _with_recipes(target: Target, resolving: ResolverOptions) -> list[Planned]:
         + (f": {why}" if why else "")
         for why, names in lacking.items()
     )
-    line = f"no recipe for {'; none for '.join(parts)}; "
+    message = f"no recipe for {'; none for '.join(parts)}"
     if not lacking:
-        line = f"{target.no_lockfile()}; make one, or pick a recipe (--recipe), or "
-    line += "give a COMMAND after --"
-    if None in lacking or not lacking:
-        line += f"; recipes: {', '.join(checks.recipe_names())}"
+        message = target.no_lockfile()
+    hint = (
+        "Give a COMMAND after '--', or run 'upgrade-state recipes' to see the recipes."
+    )
     if not plan:
-        raise UsageError(line)
-    err(line)
+        raise UsageError(message, hint)
+    err(message)
     return plan
 
 

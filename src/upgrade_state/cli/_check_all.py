@@ -13,15 +13,17 @@ import sys
 from typing import Any, Final
 
 from upgrade_state import EnvironmentState, StateStore, checks
-from upgrade_state.cli._check import command_of, problem_of
+from upgrade_state.cli._check import command_of, option_of, problem_of
 from upgrade_state.cli._output import (
     err,
     flush,
     give_up,
     is_terminal,
     out,
+    print_line,
     print_raw,
     progress,
+    styled,
 )
 from upgrade_state.cli._parser import Parser, Question, ResolverOptions, limit
 from upgrade_state.cli._signals import ENDING, cancel_on_signals
@@ -107,7 +109,7 @@ def run(
         try:
             resolver = command_of(resolving)
         except ValueError as error:
-            raise UsageError(str(error)) from error
+            raise UsageError(option_of(resolving, str(error))) from error
     elif resolving.copies or resolving.passes or resolving.sandbox:
         raise UsageError("--copy, --env and --sandbox need a COMMAND with --all")
     environments = sorted(store, key=lambda e: (e.path or "", e.lockfile_name or ""))
@@ -175,11 +177,15 @@ def _report(
             known = {"environment": result.path, "lockfile": result.lockfile_name}
             print_raw(json_.dumps(known | {"key": result.key} | fields))
     elif outcome.state == "checked" and outcome.look is not None:
-        out(f"{name}: {View(outcome.look, question).summary or 'up to date'}")
+        out(styled("✓", "green"), f" {name}: {View(outcome.look, question).found}")
     elif result.path is None:  # only the record's place is known
-        err(f"{outcome.error} (upgrade-state doctor says more)")
+        _failed(f"{outcome.error} (upgrade-state doctor says more)")
     elif (problem := problem_of(outcome)) is not None:
-        err(f"{name}: {problem}")
+        _failed(f"{name}: {problem}")
     elif outcome.state == "cancelled" and result.seconds:
-        err(f"{name}: cancelled after {result.seconds:.0f} s")
+        _failed(f"{name}: cancelled after {result.seconds:.0f} s")
     flush()  # a reader does not wait for the other checks
+
+
+def _failed(text: str) -> None:
+    print_line(styled("✗", "red"), f" {text}", most=2)

@@ -155,16 +155,23 @@ def print_raw(text: str) -> None:
         print(text)  # noqa: T201 - answers go to stdout
 
 
-def print_line(text: str, *styles: str) -> None:
+def print_line(*parts: Part, most: int | None = None) -> None:
     """
     Print a line on stderr; a stream that cannot be written to is no error.
+
+    Args:
+        most: The largest number of lines of a terminal; the end is cut.
     """
     if sys.stderr is None:  # closed: print() would use stdout instead
         return
     progress("")
-    line = _line([styled(text, *styles)], sys.stderr)
-    for folded in _folded(line, width_of(sys.stderr), 2):
-        _print_on_stderr(f"{_written(folded, sys.stderr)}\n")
+    width = width_of(sys.stderr)
+    lines = list(_folded(_line(parts, sys.stderr), width, 2))
+    if most is not None and len(lines) > most:
+        del lines[most:]
+        lines[-1] = _cut([*lines[-1], *_line([" " * width], sys.stderr)], width)
+    for line in lines:
+        _print_on_stderr(f"{_written(line, sys.stderr)}\n")
 
 
 def err(line: str) -> None:
@@ -337,7 +344,8 @@ def _folded(line: _Line, limit: int, hang: int) -> Iterator[_Line]:
         end = max(_fitting(line, limit), start + 1)
         whole = re.sub("'[^']*'", lambda quoted: "x" * len(quoted[0]), text)
         blanks = (t.rfind(" ", start, end + 1) for t in (whole, text))
-        end = next((blank for blank in blanks if blank > 0), end)
+        # A short first word would leave most of a line empty.
+        end = next((blank for blank in blanks if blank > limit // 3), end)
         yield line[:end]
         rest = text[end:]
         line = indent + line[end + len(rest) - len(rest.lstrip()) :]

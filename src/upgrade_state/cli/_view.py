@@ -428,19 +428,39 @@ def print_upgrades(view: View, *, every: bool) -> None:
     """
     if (problem := view.problem) is not None:
         out(f"    could only be compared as a whole; {problem}", hang=4)
-    rows = _rows(view.look.upgrades(), view.question.platform)
+    print_rows(view.look.upgrades(), view.question, every=every, env=view.env)
+    recipe = recipe_of(view.look)
+    if recipe is not None and view.is_outdated:
+        _print_facts("to upgrade", [recipe.upgrade])
+        _print_facts("for details", [recipe.details])
+
+
+def print_rows(
+    upgrades: "Iterable[Upgrade]",
+    question: Question,
+    *,
+    every: bool = False,
+    env: str = "",
+) -> None:
+    """
+    Print upgrades as a table: the direct ones, or the first few.
+
+    Args:
+        every: See `print_view`.
+
+        env: See `View.env`.
+    """
+    rows = _rows(upgrades, question.platform)
     direct = sum(upgrade.direct is True for upgrade, _ in rows)
     shown = len(rows) if every else max(_ROWS, min(direct, _DIRECT_ROWS))
     table([_row(*row) for row in rows[:shown]], indent=4)
     if len(rows) > shown:
         is_indirect = all(upgrade.direct is False for upgrade, _ in rows[shown:])
         more = ", not required directly" * is_indirect
-        command = f"upgrade-state show{view.env} --all"
-        out(f"    and {len(rows) - shown} more{more}: {command}", hang=4)
-    recipe = recipe_of(view.look)
-    if recipe is not None and view.is_outdated:
-        _print_facts("to upgrade", [recipe.upgrade])
-        _print_facts("for details", [recipe.details])
+        out(
+            f"    and {len(rows) - shown} more{more}: upgrade-state show{env} --all",
+            hang=4,
+        )
 
 
 def _rows(
