@@ -14,6 +14,7 @@ import os
 import pty
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 import termios
@@ -28,10 +29,9 @@ COLUMNS = 88
 PROMPT = "$ "
 
 SESSION = (
-    "upgrade-state check shop",
     "cd shop",
     "cd .. && cd shop",
-    "upgrade-state notify --explain",
+    "upgrade-state show",
     "upgrade-state snooze --for 7d",
 )
 
@@ -78,6 +78,9 @@ def run(work: Path) -> str:
         "TERM": "dumb",  # no moving display
         "UPGRADE_STATE_CACHE_DIR": str(work / "cache"),
     }
+    # In the background, as the hook does: seen at the terminal, it is the notice.
+    check = ["upgrade-state", "check", "shop"]
+    subprocess.run(check, cwd=work, env=environ, check=True, capture_output=True)  # noqa: S603
     bash = shutil.which("bash") or "bash"
     child, terminal = pty.fork()
     if child == 0:
