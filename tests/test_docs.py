@@ -17,10 +17,10 @@ import os
 import pty
 import re
 import runpy
-import select
 import shutil
 import subprocess
 import sys
+import termios
 import tomllib
 import tty
 from pathlib import Path
@@ -105,6 +105,7 @@ def desk(tmp_path, monkeypatch):
         command.chmod(0o755)
     monkeypatch.setenv("PATH", f"{commands}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.delenv("COLUMNS", raising=False)
+    monkeypatch.delenv("COLUMNS", raising=False)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -125,6 +126,7 @@ def run_console(text: str) -> None:
         # A notice is given at a terminal.
         ours, theirs = pty.openpty()
         tty.setraw(theirs)
+        termios.tcsetwinsize(theirs, (24, 80))
         done = subprocess.run(
             ["sh", "-c", command],
             stdout=subprocess.PIPE,
@@ -133,10 +135,12 @@ def run_console(text: str) -> None:
             check=False,
         )
         shown = done.stdout
-        if select.select([ours], [], [], 0)[0]:
-            shown += os.read(ours, 4096).decode()
-        os.close(ours)
         os.close(theirs)
+        # The kernel passes output on later, but before the end: EIO on Linux.
+        with contextlib.suppress(OSError):
+            while output := os.read(ours, 4096):
+                shown += output.decode()
+        os.close(ours)
         assert done.returncode in {0, 1}, shown
         # A page that shows no notice says that there is none.
         if expected or ("notify" in command and "--explain" not in command):
