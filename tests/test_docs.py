@@ -402,6 +402,33 @@ class TestPictures:
                 assert len(words) > 40, page.name
 
 
+class TestUninstall:
+    def test_nothing_is_left(self, desk, monkeypatch):
+        """
+        The lines of the README remove the hook, the cache and the package.
+        """
+        text = (ROOT / "README.md").read_text()
+        lines = blocks(ROOT / "README.md")
+        hooks = next(b.text for b in lines if "upgrade-state hook" in b.text)
+        monkeypatch.setenv("HOME", str(desk))
+        monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+        monkeypatch.delenv("UPGRADE_STATE_CACHE_DIR", raising=False)
+        cache = "Library/Caches" if sys.platform == "darwin" else ".cache"
+        (desk / ".bashrc").write_text(f"alias ll='ls -l'\n{hooks}")
+        pipx = desk / "bin" / "pipx"
+        pipx.write_text('#!/bin/sh\necho "$@" >"$HOME/removed"\n')
+        pipx.chmod(0o755)
+        run_console("$ upgrade-state check shop\n")
+        assert (desk / cache / "upgrade-state").exists()
+
+        _, _, text = text.partition("## Uninstall\n\n```sh\n")
+        text = text.partition("```")[0].replace(".cache", cache)
+        subprocess.run(["sh", "-c", text], check=True)
+        assert (desk / ".bashrc").read_text() == "alias ll='ls -l'\n"
+        assert not (desk / cache / "upgrade-state").exists()
+        assert (desk / "removed").read_text() == "uninstall upgrade-state\n"
+
+
 class TestChangelog:
     def test_version(self):
         """
