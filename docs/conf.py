@@ -47,6 +47,7 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["decisions.md"]  # for maintainers, in the repository only
 nitpicky = True
 default_role = "py:obj"
+smartquotes = False  # "--json" is an option
 
 myst_enable_extensions = ["attrs_inline"]
 myst_heading_anchors = 4
