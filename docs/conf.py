@@ -188,11 +188,11 @@ def lead_to_pages(_app: Sphinx, _path: Path, _parent: str, content: list[str]) -
     content[0] = re.sub(rf"{re.escape(base)}/\w+/main/docs/", "", content[0])
 
 
-def label_cells(
+def finish_body(
     _app: Sphinx, _page: str, _template: str, context: dict[str, Any], _tree: object
 ) -> None:
     """
-    Give each cell of a table the name of its column, which a phone shows.
+    Give each cell of a table the name of its column, for a phone; mend dashes.
     """
 
     def labelled(table: re.Match[str]) -> str:
@@ -210,7 +210,9 @@ def label_cells(
     if "body" in context:
         body = context["body"]
         body = re.sub(r"<table\b.*?</table>", labelled, body, flags=re.DOTALL)
-        context["body"] = body.replace(' data-label=""', "")
+        body = body.replace(' data-label=""', "")
+        # Sphinx writes two hyphens, and leaves the dash to `smartquotes`.
+        context["body"] = body.replace("</strong> -- ", "</strong> \N{EN DASH} ")
 
 
 def setup(app: Sphinx) -> None:
@@ -219,7 +221,7 @@ def setup(app: Sphinx) -> None:
     """
     load_types()
     app.connect("include-read", lead_to_pages)
-    app.connect("html-page-context", label_cells)
+    app.connect("html-page-context", finish_body)
     # After napoleon, which makes directives of the section "Attributes".
     app.connect("autodoc-process-docstring", put_types_beside_names, priority=600)
     app.connect("missing-reference", resolve)
