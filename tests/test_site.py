@@ -61,6 +61,16 @@ class TestSite:
         assert PAGES
         assert set() == foreign
 
+    def test_front_page(self):
+        """
+        The front page is the README, and its links stay on the site.
+        """
+        page = (SITE / "index.html").read_text()
+
+        assert "An activation waits for nothing." in page
+        assert 'href="tutorial.html"' in page
+        assert "/main/docs/" not in page
+
     def test_names_are_found(self):
         """
         The search finds the public names, and methods such as `claim_notice`.
