@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import functools
-import importlib.util
+import importlib
 import re
 import textwrap
 from pathlib import Path
@@ -49,8 +49,6 @@ FUNCTIONS: Final = {
     },
 }
 FUNCTIONS["PATH"] = FUNCTIONS["FILE"]
-
-_NAMES: Final = tuple(_main._COMMANDS)
 
 CHOICES: Final = {
     "--format": lockfiles.FORMATS,
@@ -139,24 +137,18 @@ def parser(*, merged: bool) -> argparse.ArgumentParser:
         for action in command._actions:
             if action.metavar in FUNCTIONS:
                 action.complete = FUNCTIONS[action.metavar]
+            if action.dest == "command":  # of `help`
+                action.choices = tuple(_main._COMMANDS)
             for option in action.option_strings:
                 action.choices = CHOICES.get(option, action.choices)
     return root
 
 
-def _parser_of(title: str = "", *, prog: str = "") -> argparse.ArgumentParser:
-    """
-    Return the parser of a command; of `help` and `version`, which need none, a new one.
-    """
+def _parser_of(title: str = "", *, prog: str = "") -> Parser:
     title = title or prog.removeprefix("upgrade-state COMMAND [options] ")
-    summary = _main._COMMANDS[title.split()[0]]
-    place = f"upgrade_state.cli._{title.replace(' --', '_').replace('-', '_')}"
-    if importlib.util.find_spec(place) is not None:
-        return Parser(title, summary, importlib.import_module(place))
-    bare = argparse.ArgumentParser(f"upgrade-state {title}", description=summary)
-    if title == "help":
-        bare.add_argument("command", metavar="COMMAND", nargs="?", choices=_NAMES)
-    return bare
+    place = title.replace(" --", "_").replace("-", "_")
+    module: Any = importlib.import_module(f"upgrade_state.cli._{place}")
+    return Parser(title, _main._COMMANDS[title.split()[0]], module)
 
 
 def _operand(action: argparse.Action) -> str:
@@ -226,6 +218,8 @@ def _lines() -> Iterator[str]:
         usage = command.format_usage().replace("usage: ", " " * 7)
         yield from ("```text", textwrap.dedent(usage).rstrip(), "```", "")
         for action in command._actions:
+            if action.help == argparse.SUPPRESS:
+                continue
             value = "" if action.nargs == 0 else str(action.metavar or action.dest)
             names = [f"{option} {value}".rstrip() for option in action.option_strings]
             text = re.sub(r"([*_<])", r"\\\1", str(action.help))

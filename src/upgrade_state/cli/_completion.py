@@ -63,7 +63,7 @@ def try_run(arguments: "list[str]") -> bool:
     return True
 
 
-def run(*, shell: str, **_: object) -> int:
+def run(*, shell: str) -> int:
     """
     Print the code for a shell's start-up file.
     """

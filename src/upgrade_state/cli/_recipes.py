@@ -24,7 +24,7 @@ def add_options(parser: Parser) -> None:
     parser.add_shared("--json")
 
 
-def run(*, json: bool, **_: object) -> int:
+def run(*, json: bool) -> int:
     """
     Print the built-in recipes in their order, then those of other distributions.
     """
