@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from upgrade_state import _files, _record, _store
 from upgrade_state.exceptions import StateReadError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from upgrade_state._record import Record
 
@@ -116,20 +117,11 @@ def _is_gone(record: Record | None, before: int) -> Callable[[_store.Entry], boo
     return is_gone
 
 
-def _orphans(root: str) -> Iterator[str]:
+def _orphans(root: str) -> Iterable[str]:
     """
-    Stream the keys of files that may have no record.
+    Return the keys of files that may have no record.
     """
-    seen: set[str] = set()
     if not _record.is_trusted(root):
-        return
-    for directory, ending in (
-        (f"{root}/results", None),
-        (f"{root}/logs", None),
-        (f"{root}/tmp", None),
-        (root, ".json.corrupt"),
-    ):
-        for key in _keys_in(directory, ending):
-            if key not in seen:
-                seen.add(key)
-                yield key
+        return ()
+    below = (_keys_in(f"{root}/{name}") for name in ("results", "logs", "tmp"))
+    return dict.fromkeys(chain(*below, _keys_in(root, ".json.corrupt")))
