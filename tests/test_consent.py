@@ -127,7 +127,7 @@ class TestRecorded:
         [
             ("my manager", "my manager"),
             ("a\x1b]0;x", r"a\x1b]0;x"),
-            ("\n", r"\x0a"),
+            ("\n", r"\n"),
             ("https://u:p@index.example/x", "<URL>"),
             ("\x1b" * 64, r"\x1b" * 16),
         ],

@@ -33,7 +33,7 @@ def test_one_line():
     """
     error = exceptions.StateWriteError("no", "/a\n\x1b[2J")
 
-    assert "no: '/a\\x0a\\x1b[2J'" == str(error)
+    assert "no: '/a\\n\\x1b[2J'" == str(error)
 
 
 def test_one_family():

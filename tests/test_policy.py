@@ -462,7 +462,7 @@ class TestVerdict:
         [
             ("/", "/"),
             ("/srv/a b", "a b"),
-            ("/srv/\x1b[31mred\nline", "\\x1b[31mred\\x0aline"),
+            ("/srv/\x1b[31mred\nline", "\\x1b[31mred\\nline"),
             ("/srv/\udce9", "\\udce9"),
             ("/srv/\u202egnp", "\\u202egnp"),
         ],

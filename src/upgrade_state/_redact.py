@@ -23,19 +23,15 @@ def clean(text: str) -> str:
     Escape everything in *text* that is not printable.
 
     Control characters, escape sequences, line breaks, direction overrides and
-    lone surrogates come out as their escapes (``\x1b``); printable text of any
-    language is left as it is.
+    lone surrogates come out as Python writes them in a literal (``\x1b``, ``\n``);
+    printable text of any language is left as it is.
     """
     if text.isprintable():
         return text
-    return "".join(char if char.isprintable() else _escape(char) for char in text)
-
-
-def _escape(char: str) -> str:
-    code = ord(char)
-    if code <= 0xFF:
-        return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode()
+        for char in text
+    )
 
 
 def without_urls(text: str) -> str:

@@ -342,7 +342,7 @@ class TestRows:
         """
         row = Upgrade("a\x1b\n", "version", old=old, new=new)
 
-        assert [rf"a\x1b\x0a  {expected}"] == rows([row])
+        assert [rf"a\x1b\n  {expected}"] == rows([row])
 
     @pytest.mark.parametrize(
         ("mark", "remark"), [("local", "local, not counted"), ("internal", "internal")]
