@@ -161,15 +161,7 @@ class TestExplicit:
         )
 
     @pytest.mark.parametrize(
-        ("platform", "subdirs", "expected"),
-        [
-            ("osx-64", ["linux-64"], "osx-64"),
-            (None, ["noarch", "linux-64", "linux-64"], "linux-64"),
-            (None, ["noarch"], None),
-            (None, ["linux-64", "osx-64"], None),
-            (None, ["pkgs"], None),
-            (None, ["pkgs", "win-arm64"], "win-arm64"),
-        ],
+        ("platform", "subdirs", "expected"), CASES["explicit platform"]
     )
     def test_platform(self, platform, subdirs, expected):
         """
@@ -188,24 +180,7 @@ class TestExplicit:
 
         assert 1 == len(packages(content, "conda-explicit"))
 
-    @pytest.mark.parametrize(
-        ("location", "version", "build"),
-        [
-            ("https://files.example/x-1.0-py3-none-any.whl", "1.0", None),
-            ("https://files.example/x-1.0-py3-none-any.whl#sha256=0", "1.0", None),
-            ("https://files.example/x-1.0%2Bcpu-1-cp313-abi3-any.whl", "1.0+cpu", None),
-            ("https://files.example/x-y-1.0.post1.tar.gz", "1.0.post1", None),
-            ("https://files.example/x-1.0.zip", "1.0", None),
-            ("https://files.example/x-1.0", None, None),
-            ("https://files.example/x-main.zip", None, None),
-            ("https://files.example/main.zip", None, None),
-            ("https://files.example/x.whl", None, None),
-            ("https://files.example/" + "1-" * 10**6, None, None),
-            (f"git+https://me:secret@files.example/x@{COMMITS[0]}", None, COMMITS[0]),
-            ("git+https://files.example/x@main", None, None),
-            (f"https://files.example/x@{COMMITS[0]}", None, None),
-        ],
-    )
+    @pytest.mark.parametrize(("location", "version", "build"), CASES["explicit pip"])
     def test_pip(self, location, version, build):
         """
         Packages for pip are in comments of conda-lock, with the version in a URL.
@@ -246,6 +221,8 @@ class TestExplicit:
         """
         A line of a million characters takes no longer than as many lines.
         """
+        pip = f"# pip x @ https://files.example/{piece * 500_000}"
+        assert packages(explicit(pip), "conda-explicit")
         content = explicit(url(piece * 500_000 + ".con"))
 
         assert "not a conda-explicit lockfile" == problem(content, "conda-explicit")

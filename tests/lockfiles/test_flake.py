@@ -37,45 +37,14 @@ class TestInputs:
             Package("a/b", "2", ecosystem="flake", direct=False),
         ) == packages(write({"a": "a"}, nodes), name)
 
-    @pytest.mark.parametrize(
-        ("inputs", "nodes", "expected"),
-        [
-            # An input that follows another one is left out.
-            (
-                {"a": "a", "b": "b", "c": ["a"], "d": []},
-                {"a": node("1"), "b": node("2", {"a": ["a"]})},
-                ["a", "b"],
-            ),
-            # So is a node without a reference.
-            ({"a": "a"}, {"a": node("1"), "b": node("2")}, ["a"]),
-            # A cycle, and an input of itself, end.
-            (
-                {"a": "a"},
-                {
-                    "root": node("3", {"a": "a"}),
-                    "a": node("1", {"b": "b"}),
-                    "b": node("2", {"a": "a", "r": "root"}),
-                },
-                ["a", "a/b", "a/b/a", "a/b/r"],
-            ),
-            ({"a": "a"}, {"a": node("1", {"a": "a"})}, ["a", "a/a"]),
-            # A shared node has its inputs once, below the first path.
-            *(
-                (
-                    dict.fromkeys(names, "x"),
-                    {"x": node("1", {"y": "y"}), "y": node("2")},
-                    ["a", "a/y", "b"],
-                )
-                for names in ("ab", "ba")
-            ),
-        ],
-        ids=["follows", "unused", "cycle", "itself", "shared", "shared reversed"],
-    )
+    @pytest.mark.parametrize(("inputs", "nodes", "expected"), CASES["inputs paths"])
     def test_paths(self, inputs, nodes, expected):
         """
         The name of an input is its path from the root.
         """
-        assert expected == paths(inputs, nodes)
+        found = paths(inputs, {name: node("1", below) for name, below in nodes.items()})
+
+        assert expected == found
 
     def test_other_root(self):
         """

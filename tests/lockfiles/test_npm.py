@@ -112,19 +112,7 @@ class TestDirect:
 
         assert [True, False] == directs(entries, root={kind: {"a": "^1"}})
 
-    @pytest.mark.parametrize(
-        ("entries", "name"),
-        [
-            # A copy that another package has for itself is not direct.
-            ({"node_modules/a": {}, "node_modules/b/node_modules/a": {}}, "a"),
-            # An alias is required by the name of its directory.
-            (
-                {"node_modules/pad": {"name": "left"}, "node_modules/left": {}},
-                "pad",
-            ),
-        ],
-        ids=["nested", "alias"],
-    )
+    @pytest.mark.parametrize(("entries", "name"), CASES["direct one of two"])
     def test_one_of_two(self, entries, name):
         """
         Of two entries of one name only the required one is direct.
@@ -155,30 +143,14 @@ class TestDirect:
 
 
 class TestTree:
-    @pytest.mark.parametrize(
-        ("dependencies", "expected"),
-        [
-            (
-                {"a": entry(dependencies={"b": entry("2")}), "@c/d": entry("3")},
-                [("a", "1.0.0"), ("@c/d", "3"), ("b", "2")],
-            ),
-            # An alias has its name before its version.
-            ({"pad": {"version": "npm:@a/left-pad@1.3.0"}}, [("@a/left-pad", "1.3.0")]),
-            # A directory is no package; packages inside of it are.
-            (
-                {"a": {"version": "file:../a", "dependencies": {"b": entry()}}},
-                [("b", "1.0.0")],
-            ),
-        ],
-        ids=["nested", "alias", "link"],
-    )
+    @pytest.mark.parametrize(("dependencies", "expected"), CASES["tree packages"])
     def test_packages(self, dependencies, expected):
         """
         Packages are inside of each other, and the tree does not tell direct ones.
         """
         content = tree(dependencies)
 
-        assert expected == names(content)
+        assert expected == [list(pair) for pair in names(content)]
         assert {None} == {p.direct for p in packages(content, "npm")}
 
     @pytest.mark.parametrize(("version", "build"), CASES["tree elsewhere"])

@@ -257,80 +257,31 @@ class TestNoPackages:
 
 class TestVersion:
     @pytest.mark.parametrize(
-        ("version", "expected"),
+        ("name", "line", "good", "version", "expected"),
         [
-            (b"99", "unsupported version 99"),
-            (b"0", "unsupported version 0"),
-            (b"-1", "unsupported version"),
-            (b"9" * 13, "unsupported version"),
-            (b"true", "not a {} lockfile"),
-            (b"1.0", "not a {} lockfile"),
-            (b'"1"', "not a {} lockfile"),
+            (*line, *case)
+            for kind in ("version", "major")
+            for line in CASES[f"{kind} lines"]
+            for case in CASES[f"other {kind}"]
         ],
     )
-    @pytest.mark.parametrize(
-        ("name", "line", "known"),
-        [
-            ("cargo", b"version = %s\n", b"3"),
-            ("devenv", b'version": %s,', b"7"),
-            ("flake", b'version": %s,', b"7"),
-            ("flox", b'version": %s,', b"1"),
-            ("npm", b'lockfileVersion": %s,', b"3"),
-            ("pipfile", b'spec": %s', b"6"),
-            ("spack", b'lockfile-version": %s', b"5"),
-            ("uv", b"version = %s\n", b"1"),
-        ],
-    )
-    def test_other(self, name, line, known, version, expected):
+    def test_other(self, name, line, good, version, expected):
         """
         Any version but the known ones is opaque; a short number is shown.
-        """
-        content = SEEDS[name].replace(line % known, line % version, 1)
 
-        assert expected.format(name) == problem(content, name)
-
-    @pytest.mark.parametrize(
-        ("version", "expected"),
-        [
-            (b'"99.1"', "unsupported version 99"),
-            (b'"0.9"', "unsupported version 0"),
-            (b'"x.1"', "unsupported version"),
-            (b'"\\u001b.1"', "unsupported version"),
-            (b'""', "not a {} lockfile"),
-            (b"1", "not a {} lockfile"),
-            (b"2.1", "not a {} lockfile"),
-        ],
-    )
-    @pytest.mark.parametrize(
-        ("name", "line", "good"),
-        [
-            ("pdm", b"version = %s\n", b"'4.5.0'"),
-            ("poetry", b"version = %s\n", b"'2.1'"),
-            ("pylock", b"version = %s\n", b"'1.0'"),
-        ],
-    )
-    def test_other_major(self, name, line, good, version, expected):
-        """
         Where versions are texts, it is the part before the first dot.
         """
-        content = SEEDS[name].replace(line % good, line % version, 1)
+        content = SEEDS[name].decode().replace(line % good, line % version, 1)
 
         assert expected.format(name) == problem(content, name)
 
-    @pytest.mark.parametrize(
-        ("name", "good", "versions"),
-        [
-            ("pdm", b"'4.5.0'", [b'"4.0"', b'"4.5.1"', b'"4.99"']),
-            ("poetry", b"'2.1'", [b'"1.0"', b'"1.1"', b'"2.0"', b'"2.99"']),
-            ("pylock", b"'1.0'", [b'"1"', b'"1.99"']),
-        ],
-    )
+    @pytest.mark.parametrize(("name", "good", "versions"), CASES["minor versions"])
     def test_minors(self, name, good, versions):
         """
         All minor versions are readable.
         """
         for version in versions:
-            content = SEEDS[name].replace(good, version, 1)
+            content = SEEDS[name].decode().replace(good, version, 1)
 
             assert packages(content, name)
 
