@@ -29,7 +29,7 @@ from upgrade_state.checks import (
     _project,
     _sandbox,
 )
-from upgrade_state.checks._scratch import Scratch, scratch
+from upgrade_state.checks._scratch import Scratch
 from upgrade_state.exceptions import ResolverError
 
 # Lists the files of the copy, with the targets of symlinks.
@@ -531,7 +531,7 @@ class TestNamed:
             encoded = content.encode(errors="surrogateescape")
             shop = tree(Path(root).resolve(), encoded, links)
             (shop / "conda-meta").touch()
-            place = scratch(f"{root}/above", str(shop), str(shop))
+            place = Scratch(f"{root}/above", str(shop), str(shop))
             listed = []
             with pytest.MonkeyPatch.context() as patch:
                 listdir = os.listdir

@@ -24,7 +24,7 @@ from ._diagnosis import advice, last_lines, last_words, one_line
 from ._environ import selected
 from ._project import project_of
 from ._sandbox import is_hidden, refusal, sandboxed
-from ._scratch import copied_name, is_inside, read_file, scratch, scratch_name
+from ._scratch import Scratch, copied_name, is_inside, read_file, scratch_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from upgrade_state import EnvironmentState
 
     from ._containment import Ended, Supervisor
-    from ._scratch import Scratch
 
 ENVIRONMENT_VARIABLE: Final = "UPGRADE_STATE_ENV"
 
@@ -281,7 +280,7 @@ class Command(Program):
             if not is_relative and self.program_path("") is None:
                 raise self._not_started(None, directory)
             project = project_of(directory, name)
-            place = scratch(above, directory, project.top)
+            place = Scratch(above, directory, project.top)
             self._guard(place)
             hint = project.copy(place, self)
             self._demand_paths(place)

@@ -7,7 +7,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import stat
 import tempfile
 from typing import TYPE_CHECKING, Final
 
@@ -40,6 +39,12 @@ class Scratch:
         path: The working directory of the command: the environment in the copy.
 
         temporary: A directory for temporary files, in *above*.
+
+    Args:
+        above: The path at which it is made. The supervisor removes it.
+
+    Raises:
+        ResolverError: It cannot be made.
     """
 
     def __init__(self, above: str, environment: str, top: str) -> None:
@@ -47,10 +52,12 @@ class Scratch:
         self.environment: Final = environment
         self.top: Final = top
         self.objects: Final[list[str]] = []
-        self.project: Final = self.directory("project")
+        with _making(above):
+            os.mkdir(above, 0o700)
+            self.project: Final = self.directory("project")
+            self.temporary: Final = self.directory("tmp")
         below = os.path.relpath(environment, top)
         self.path: Final = os.path.normpath(os.path.join(self.project, below))
-        self.temporary: Final = self.directory("tmp")
 
     def directory(self, name: str) -> str:
         """
@@ -84,13 +91,9 @@ class Scratch:
             ResolverError: It is too large, or cannot be read.
         """
         path = os.path.join(self.path, name)
-        try:
-            is_regular = stat.S_ISREG(os.lstat(path).st_mode)
-        except OSError:
-            is_regular = False
         # A symlink, even to a directory on the way, leads to a file that the command
         # has not written.
-        if not is_regular or os.path.realpath(path) != path:
+        if os.path.realpath(path) != path or not os.path.isfile(path):
             raise FileNotFoundError(name)
         try:
             content = _lockfile.read(path)
@@ -180,27 +183,15 @@ def scratch_name() -> str:
     Raises:
         ResolverError: There is no directory for temporary files.
     """
-    try:
+    with _making(None):
         temporary = os.path.realpath(tempfile.gettempdir())
-    except OSError as error:
-        raise _impossible(error, None) from error
     return os.path.join(temporary, f"upgrade-state-{os.urandom(8).hex()}")
 
 
-def scratch(above: str, environment: str, top: str) -> Scratch:
-    """
-    Make a scratch directory at the path *above*. The supervisor removes it.
-
-    Raises:
-        ResolverError: It cannot be made.
-    """
+@contextlib.contextmanager
+def _making(path: str | None) -> Iterator[None]:
     try:
-        os.mkdir(above, 0o700)
-        return Scratch(above, environment, top)
+        yield
     except OSError as error:
-        raise _impossible(error, above) from error
-
-
-def _impossible(error: OSError, path: str | None) -> ResolverError:
-    message = f"Could not make a scratch directory ({error.strerror})"
-    return ResolverError(message, path)
+        message = f"Could not make a scratch directory ({error.strerror})"
+        raise ResolverError(message, path) from error
