@@ -5,7 +5,6 @@ The recipes that have a pattern for the lockfile's name, with the real tools: ea
 lockfile is made with a command, and gets older versions.
 """
 
-import os
 import re
 import shlex
 import shutil
@@ -13,6 +12,7 @@ import subprocess
 
 import pytest
 
+from by_hand import use_tool
 from upgrade_state import StateStore, checks, lockfiles
 
 pytestmark = pytest.mark.network
@@ -83,11 +83,7 @@ def run(monkeypatch):
 
     def run_(directory, line):
         tool = next(word for word in shlex.split(line) if word not in {"cd", ".."})
-        places = os.environ.get("UPGRADE_STATE_TOOLS", "")
-        found = shutil.which(tool, path=places) or shutil.which(tool)
-        if found is None:
-            pytest.skip(f"no {tool} here")
-        monkeypatch.setenv("PATH", os.path.dirname(found), prepend=os.pathsep)
+        use_tool(monkeypatch, tool)
         subprocess.run(["sh", "-c", line], cwd=directory, check=True, timeout=300)
 
     return run_

@@ -2,11 +2,9 @@
 The recipe of mise with the real tool: it reads all of a file, and runs nothing.
 """
 
-import os
-import shutil
-
 import pytest
 
+import by_hand
 from upgrade_state import StateStore, checks
 
 pytestmark = pytest.mark.network
@@ -52,11 +50,7 @@ specifiers = ["7"]
 
 @pytest.fixture(autouse=True)
 def _mise(monkeypatch, directory, fill):
-    places = os.environ.get("UPGRADE_STATE_TOOLS", "")
-    found = shutil.which("mise", path=places) or shutil.which("mise")
-    if found is None:
-        pytest.skip("no mise here")
-    monkeypatch.setenv("PATH", os.path.dirname(found), prepend=os.pathsep)
+    by_hand.use_tool(monkeypatch, "mise")
     (directory / "uv.lock").unlink()
     script = f"touch {directory}/sourced\n"
     fill(directory, {".env": "A=1", "script.sh": script})

@@ -1,11 +1,8 @@
 """
-Checks with recipes: a stand-in for uv, and uv itself.
+Checks with recipes, and a stand-in for uv.
 """
 
 import datetime as dt
-import os
-import shutil
-import subprocess
 
 import pytest
 
@@ -257,68 +254,3 @@ class TestStandIn:
         message = f"The new lockfile is not a uv lockfile: {LOCKFILES[content]}"
 
         assert message == failure_of(f"printf '{content}' > uv.lock")
-
-
-@pytest.mark.network
-class TestRealUv:
-    """
-    With the real tool, and the index that it is configured for.
-    """
-
-    @pytest.fixture(autouse=True)
-    def _uv(self, monkeypatch):
-        places = os.environ.get("UPGRADE_STATE_TOOLS", "")
-        found = shutil.which("uv", path=places) or shutil.which("uv")
-        if found is None:
-            pytest.skip("no uv here")
-        monkeypatch.setenv("PATH", os.path.dirname(found), prepend=os.pathsep)
-
-    @pytest.fixture
-    def lock(self, directory, fill):
-        """
-        Write the manifests of an environment, and let uv lock it.
-        """
-
-        def run(more="", files=()):
-            fill(directory, {"pyproject.toml": PROJECT + more, **dict(files)})
-            (directory / "uv.lock").unlink()
-            argv = ["uv", "lock", "--quiet"]
-            subprocess.run(argv, cwd=directory, check=True, timeout=120)
-
-        return run
-
-    def check(self, environment, recipe=checks.RECIPES["uv"]):
-        resolver = recipe.resolver(environment)
-        outcome = checks.check(environment, resolver, consent=Consent(recipe.name))
-        assert checks.Outcome("checked") == outcome
-
-    @pytest.mark.skipif(not shutil.which("bwrap"), reason="no bwrap here")
-    def test_sandbox(self, environment, lock):
-        """
-        A sandbox hides no file that uv needs.
-        """
-        lock('dependencies = ["iniconfig"]')
-
-        self.check(environment, checks.RECIPES["uv"].in_sandbox())
-
-    def test_workspace(self, environment, lock):
-        """
-        A workspace with members and packages by path is resolved as a whole.
-        """
-        lock(
-            """\
-dependencies = ["lib", "x"]
-[tool.uv.workspace]
-members = ["packages/*"]
-[tool.uv.sources]
-lib = { workspace = true }
-x = { path = "libs/x" }
-""",
-            {
-                "packages/lib/pyproject.toml": PROJECT.replace("shop", "lib"),
-                "libs/x/pyproject.toml": PROJECT.replace("shop", "x"),
-            },
-        )
-
-        self.check(environment)
-        assert () == environment.upgrades()

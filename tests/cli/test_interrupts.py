@@ -163,22 +163,14 @@ def interrupt(tmp_path, commit, begin, mark, scratches):
 
 
 class TestInterrupt:
-    def test_at_random(self, interrupt, record_property):
+    @pytest.mark.parametrize(
+        "seed", [1, *(pytest.param(s, marks=pytest.mark.stress) for s in range(2, 11))]
+    )
+    def test_at_random(self, interrupt, seed, record_property):
         """
         Ctrl-C at any instant leaves no process, no lock, and no half record.
 
         The next run goes on where this one was.
-        """
-        draw = random.Random(1)
-        done = [interrupt(str(i), draw.uniform(0.1, 1.6)) for i in range(10)]
-
-        record_property("checked", done)
-
-    @pytest.mark.stress
-    @pytest.mark.parametrize("seed", range(10))
-    def test_hundred(self, interrupt, seed, record_property):
-        """
-        The same holds a hundred times.
         """
         draw = random.Random(seed)
         done = [interrupt(str(i), draw.uniform(0.1, 1.6)) for i in range(10)]
