@@ -118,6 +118,7 @@ _RELATIVE: Final = validators.and_(_STR, _is_relative)
 TEXT: Final = _matching(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 EXPRESSION: Final = validators.and_(_BYTES, _is_expression)
 _VARIABLE: Final = validators.and_(_STR, _is_variable)
+_CHANGES: Final = mapping_of(_VARIABLE, validators.optional(_matching(r"[^\0]*")))
 
 
 @attrs.frozen
@@ -138,9 +139,7 @@ class Program:
         default=(), kw_only=True, converter=as_tuple, validator=list_of(is_path)
     )
     changes: Mapping[str, str | None] = attrs.field(
-        factory=dict,
-        kw_only=True,
-        validator=mapping_of(_VARIABLE, validators.optional(_matching(r"[^\0]*"))),
+        factory=dict, kw_only=True, validator=_CHANGES
     )
     passes: tuple[str, ...] = attrs.field(
         default=(), kw_only=True, converter=as_tuple, validator=list_of(_VARIABLE)
@@ -247,10 +246,7 @@ class Command(Program):
     """
 
     copies: tuple[str, ...] = attrs.field(
-        default=(),
-        kw_only=True,
-        converter=as_tuple,
-        validator=list_of(_RELATIVE),
+        default=(), kw_only=True, converter=as_tuple, validator=list_of(_RELATIVE)
     )
     timeout: dt.timedelta = attrs.field(
         default=DEFAULT_TIMEOUT, kw_only=True, validator=_is_timeout
