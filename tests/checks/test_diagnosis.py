@@ -16,29 +16,24 @@ from upgrade_state.checks import Command
 from upgrade_state.checks._diagnosis import advice, last_lines, last_words
 
 DATA = Path(__file__).parent / "data"
+OUTPUTS = tomllib.loads((DATA / "advice.toml").read_text(encoding="utf-8"))
 REASONS = tomllib.loads((DATA / "reasons.toml").read_text(encoding="utf-8"))
 
 NETWORK = "check the network and the proxy"
 NEEDS = "install a newer one"
 CREDENTIALS = "if an index needs credentials, pass them with --env NAME"
 COPY = "if it needs a file that is not copied, name it with --copy PATH"
+QUESTION = "it asked a question: run it once yourself, and answer"
 ADVICE = {
     "network": NETWORK,
     "version": NEEDS,
     "credentials": CREDENTIALS,
     "either": f"{NETWORK}; {CREDENTIALS}",
     "copy": COPY,
-    None: None,
+    "question": QUESTION,
+    "none": None,
 }
-QUESTION = "it asked a question: run it once yourself, and answer"
 LATE = f"{NETWORK}, or give it more time (--timeout)"
-
-# npm repeats the first request; the failure has another reason.
-RETRY = (
-    b"npm http fetch GET https://a.example/x attempt 1 failed with ECONNRESET\n"
-    b"npm http fetch GET 200 https://a.example/x 318ms (cache miss)\n"
-    b"npm error code ERESOLVE\nnpm error ERESOLVE could not resolve\n"
-)
 
 
 class TestLastWords:
@@ -50,7 +45,7 @@ class TestLastWords:
         output = (DATA / f"{name}.txt").read_bytes()
 
         assert "; ".join(REASONS[name]["reason"]) == last_words(output)
-        expected = ADVICE[REASONS[name].get("advice")]
+        expected = ADVICE[REASONS[name].get("advice", "none")]
         assert expected == advice(output, is_late=False, needs=NEEDS)
 
     def test_every_file_is_used(self):
@@ -74,7 +69,10 @@ class TestLastWords:
                 "CPython\n  \u00d7 No way:\n  Because x\n".encode(),
                 "\u00d7 No way:; Because x",
             ),
-            (RETRY, "error: code ERESOLVE; ERESOLVE could not resolve"),
+            (
+                OUTPUTS["none"][-1].encode(),
+                "error: code ERESOLVE; ERESOLVE could not resolve",
+            ),
             (
                 b"ValueError: Port could not be cast to integer value as 's3cr'",
                 "ValueError: Port could not be cast to integer value as '...'",
@@ -176,44 +174,26 @@ class TestLastLines:
 
 class TestAdvice:
     @pytest.mark.parametrize(
-        ("output", "is_late", "expected"),
-        [
-            (b"", True, LATE),
-            (b"Resolving", True, LATE),
-            (b"Password:", True, QUESTION),
-            (b"Continue? [y/N]: Aborted!\nAborted!", False, QUESTION),
-            (b"EOFError: EOF when reading", False, QUESTION),
-            (RETRY, False, None),
-            (b"error: no route to host", False, None),
-            (b"cc: error: unrecognized command-line option '-x'", False, None),
-            (b"", False, None),
-            (
-                b"fatal: could not read Username for 'https://a.example'",
-                False,
-                CREDENTIALS,
-            ),
-            (b"HTTP status client error (403 Forbidden)", False, CREDENTIALS),
-            (b"403: Forbidden", False, CREDENTIALS),
-            (b"npm error code ENEEDAUTH", False, CREDENTIALS),
-            (
-                b"Ignored the following yanked versions: 2\nnone (from versions: none)",
-                False,
-                None,
-            ),
-            (b"ERROR: No matching distribution found for idna>=9\n", False, None),
-            (b"ValueError: Unable to determine which files to ship", False, COPY),
-            (b"Error: Expected a Python module at: src/shop/__init__.py", False, COPY),
-            (b"npm error code ENOENT", False, COPY),
-            (b"error: can't find `till` bin at `src/bin/till.rs`", False, COPY),
-            (b"error: can't find Rust compiler", False, None),
-            (b"No such file: x\nerror: y", False, None),
-        ],
+        ("name", "output"), [(n, o) for n, outputs in OUTPUTS.items() for o in outputs]
     )
-    def test_advice(self, output, is_late, expected):
+    @pytest.mark.parametrize("needs", [NEEDS, None])
+    def test_advice(self, name, output, needs):
         """
-        The advice is about the network, a question, or there is none.
+        The advice is for what the tool says, or there is none.
         """
-        assert expected == advice(output, is_late=is_late, needs=NEEDS)
+        expected = needs if name == "version" else ADVICE[name]
+
+        assert expected == advice(output.encode(), is_late=False, needs=needs)
+
+    @pytest.mark.parametrize(
+        ("output", "expected"),
+        [(b"", LATE), (b"Resolving", LATE), (b"Password:", QUESTION)],
+    )
+    def test_late(self, output, expected):
+        """
+        A tool that ran for too long waits for the network, or for an answer.
+        """
+        assert expected == advice(output, is_late=True, needs=NEEDS)
 
     @pytest.mark.parametrize("output", [b"error: no such file", b"error: 42", b""])
     def test_hint(self, output):
@@ -225,27 +205,6 @@ class TestAdvice:
             b"error: 401 Client Error", is_late=False, needs=None, hint="x"
         )
         assert CREDENTIALS == refused
-
-    @pytest.mark.parametrize(
-        "output",
-        [
-            b"error: unrecognized subcommand 'lock'",
-            b"error: unexpected argument '--upgrade' found",
-            b"Error: No such option: --x",
-            b'ERROR: unknown command "lock"',
-            b"pdm: error: unrecognized arguments: --x",
-            b'The option "--regenerate" does not exist',
-            b"error: 'lock' is not a recognised command",
-            b"error: no such command: `x`",
-            b"error: `--x` is not expected in this context",
-        ],
-    )
-    @pytest.mark.parametrize("needs", [NEEDS, None])
-    def test_version(self, output, needs):
-        """
-        A tool that does not know its arguments has another version.
-        """
-        assert needs == advice(output, is_late=False, needs=needs)
 
     @pytest.mark.parametrize("options", [{}, {"needs": "install x 2"}])
     def test_message(self, failure, options):
