@@ -330,41 +330,29 @@ class TestSkipped:
 
         assert ["checked"] * 2 + ["busy"] + ["checked"] * 2 == states(results)
 
-    def test_gone(self, few):
+    @pytest.mark.parametrize("options", [{"resolver": failing}, {}, {"restart": True}])
+    def test_gone(self, few, options):
         """
-        If the directory was removed, nothing is run or written.
+        If the directory or the lockfile was removed, no check begins, and no thread.
         """
-        commit(few[0])
+        commit(few[0], by="uv")
         record = Path(few[0].record_path)
         before = record.read_bytes(), record.stat().st_mtime_ns
         Path(few[0].path, "pins.lock").unlink()
-        Path(few[0].path).rmdir()
-
-        (result,) = checks.check_all(few[:1], failing, max_age=AT_ONCE)
-
-        assert checks.Outcome("gone") == result.outcome
-        assert before == (record.read_bytes(), record.stat().st_mtime_ns)
-
-    @pytest.mark.parametrize("restart", [False, True])
-    def test_no_lockfile_any_more(self, few, restart):
-        """
-        If the lockfile was removed, no check begins, and no thread.
-        """
-        commit(few[0], by="uv")
-        before = Path(few[0].record_path).read_bytes()
-        Path(few[0].path, "pins.lock").unlink()
+        if "resolver" in options:
+            Path(few[0].path).rmdir()
         seen = []
 
         (result,) = checks.check_all(
             few[:1],
             max_age=AT_ONCE,
-            restart=restart,
             observe=lambda *event: seen.append(event),
+            **options,
         )
 
         assert checks.Outcome("gone") == result.outcome
         assert [(few[0], result)] == seen
-        assert before == Path(few[0].record_path).read_bytes()
+        assert before == (record.read_bytes(), record.stat().st_mtime_ns)
 
     @pytest.mark.parametrize(
         ("name", "expected"), [("", "checked"), ("pins.lock", "failed")]
