@@ -368,8 +368,9 @@ class EnvironmentState:
         """
         look = self.look(lockfile, now=now)
         try:
-            options = interval, reminder, platform, could_not_check
-            question = _look.question_of(self, *options)
+            question = _look.question_of(
+                self, interval, reminder, platform, could_not_check
+            )
         except Exception as error:
             return _policy.Verdict("unavailable", error=_look.carried(error))
         return self._claim(look, question)

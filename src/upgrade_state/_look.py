@@ -13,7 +13,7 @@ from upgrade_state import _policy
 TYPE_CHECKING = False  # typing takes longer to load than this whole module
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Mapping
     from typing import Any, Final, Literal, TypeVar
 
     from upgrade_state import _lockfile
@@ -47,16 +47,6 @@ class Look:
 
         is_corrupt: Whether something that is no valid record is in its place.
     """
-
-    __slots__ = (
-        "_content",
-        "_current",
-        "_now",
-        "_trouble",
-        "environment",
-        "is_corrupt",
-        "record",
-    )
 
     def __init__(
         self,
@@ -174,8 +164,11 @@ class Look:
         The arguments, answers and errors are the same. A caller that speaks on
         this answer may repeat the notice of another process.
         """
-        options = interval, reminder, platform, could_not_check
-        return next(self._reasons(lambda: question_of(self.environment, *options)))
+        try:
+            options = interval, reminder, platform, could_not_check
+            return self._verdict(question_of(self.environment, *options))
+        except Exception as error:
+            return _policy.Verdict("unavailable", error=carried(error))
 
     def reasons(
         self,
@@ -194,21 +187,28 @@ class Look:
             Silent verdicts, in the order in which they decide; the verdict that
             the caller should speak, alone, if none of them holds.
         """
-        options = interval, reminder, platform, could_not_check
-        return tuple(self._reasons(lambda: question_of(self.environment, *options)))
+        found: list[Verdict] = []
+        try:
+            options = interval, reminder, platform, could_not_check
+            question = question_of(self.environment, *options)
+            self._refuse_unread()
+            found.extend(
+                _policy.reasons(
+                    self.record, question, matches=self._matches, now=self._now
+                )
+            )
+        except Exception as error:
+            found.append(_policy.Verdict("unavailable", error=carried(error)))
+        return tuple(found)
 
     def _verdict(self, question: "_policy.Question") -> "Verdict":
-        return next(self._reasons(lambda: question))
-
-    def _reasons(self, ask: "Callable[[], _policy.Question]") -> "Iterator[Verdict]":
         try:
-            question = ask()
             self._refuse_unread()
-            yield from _policy.reasons(
+            return _policy.verdict(
                 self.record, question, matches=self._matches, now=self._now
             )
         except Exception as error:
-            yield _policy.Verdict("unavailable", error=carried(error))
+            return _policy.Verdict("unavailable", error=carried(error))
 
     def freshness(self, *, max_age: "dt.timedelta | None" = None) -> "Freshness":
         """

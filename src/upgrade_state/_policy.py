@@ -4,8 +4,7 @@ When to check and when to speak: pure functions of record, lockfile and time.
 There is one implementation, for silent activations and for every other caller.
 The answer is a reason, not a bool: it is the decision, the line in the log and
 the line that `upgrade-state show` prints. Every activation loads this module, so
-times are compared as text, not as datetimes, and durations and the current time
-are whole seconds.
+durations and the current time are whole seconds.
 """
 
 from upgrade_state import _record
@@ -68,10 +67,10 @@ class _Answer:
 
     def __init__(
         self,
-        since: "str | None" = None,
-        after: int = 0,
-        switch: "str | None" = None,
-        error: "UpgradeStateError | None" = None,
+        since: "str | None",
+        after: int,
+        switch: "str | None",
+        error: "UpgradeStateError | None",
     ) -> None:
         self._since = since
         self._after = after
@@ -128,9 +127,16 @@ class Freshness(_Answer):
     """
 
     def __init__(
-        self, reason: "FreshnessReason", *, due: bool = False, **more: "Any"
+        self,
+        reason: "FreshnessReason",
+        *,
+        due: bool = False,
+        since: "str | None" = None,
+        after: int = 0,
+        switch: "str | None" = None,
+        error: "UpgradeStateError | None" = None,
     ) -> None:
-        super().__init__(**more)
+        super().__init__(since, after, switch, error)
         self.due: Final = due
         self.reason: Final[FreshnessReason] = reason
 
@@ -173,16 +179,19 @@ class Verdict(_Answer):
             ``switched-off``.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all by keyword
         self,
         reason: "VerdictReason",
         found: "tuple[int, int, bool]" = _NOTHING,
         *,
         directory: str = "",
         failure: "tuple[int, str] | None" = None,
-        **more: "Any",
+        since: "str | None" = None,
+        after: int = 0,
+        switch: "str | None" = None,
+        error: "UpgradeStateError | None" = None,
     ) -> None:
-        super().__init__(**more)
+        super().__init__(since, after, switch, error)
         self.version_changes: Final = found[0]
         self.rebuilds: Final = found[1]
         self.opaque: Final = found[2]
@@ -460,12 +469,8 @@ def is_over(then: str, duration: int, now: int) -> bool:
     ago: one notice or check too many is better than silence until the clock has
     caught up.
     """
-    return (
-        duration == 0
-        # Not <=: every time before the year 1000 has the text of its first second.
-        or then < _record.text_of(now - duration + 1)
-        or then > _record.text_of(now + _TOLERANCE)
-    )
+    age = now - _record.epoch_of(then)
+    return duration == 0 or not -_TOLERANCE <= age < duration
 
 
 def _delay(attempts: int, key: str) -> int:
