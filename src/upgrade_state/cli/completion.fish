@@ -190,3 +190,4 @@ complete -c upgrade-state -n '_shtab_upgrade_state_using version' -l color -xka 
 complete -c upgrade-state -n '_shtab_upgrade_state_using; and test $_shtab_upgrade_state_npos -eq 0' -a help -d 'Print this help, or that of a command.'
 complete -c upgrade-state -n '_shtab_upgrade_state_using help' -s h -l help -d 'show this help message and exit'
 complete -c upgrade-state -n '_shtab_upgrade_state_using help' -l color -xka "auto always never" -d 'use colours: auto (default), always or never'
+complete -c upgrade-state -n '_shtab_upgrade_state_using help; and test $_shtab_upgrade_state_npos -eq 0' -ka "check show list snooze forget hook notify completion record path recipes prune doctor version help" -d 'a command'

@@ -93,7 +93,7 @@ _shtab_upgrade_state_forget_defaults_added=0
 _shtab_upgrade_state_help_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--color[use colours\: auto (default), always or never]:WHEN:(auto always never)"
-  ":a command:"
+  ":a command:(check show list snooze forget hook notify completion record path recipes prune doctor version help)"
 )
 
 # guard to ensure default positional specs are added only once per session
