@@ -127,6 +127,9 @@ def obstacles(store: StateStore) -> Iterator[Finding]:
     except UpgradeStateError as error:
         yield _error("store", error, _ELSEWHERE)
         return
+    if os.statvfs(root).f_flag & os.ST_RDONLY:
+        yield Finding("store", "the file system is read-only", root, _ELSEWHERE)
+        return
     for path in (root, f"{root}/locks", f"{root}/tmp"):
         if os.path.isdir(path) and not os.access(path, os.W_OK | os.X_OK):
             yield _at("store", _READ_ONLY, path, "chmod u+rwx")

@@ -251,6 +251,14 @@ class TestDoctor:
 
         assert [f"cannot be written to: '{root}/locks'"] == findings()
 
+    def test_read_only_file_system(self, findings, root, monkeypatch):
+        """
+        On a read-only file system, only another directory helps.
+        """
+        monkeypatch.setattr("os.statvfs", lambda _: SimpleNamespace(f_flag=1))
+
+        assert [f"the file system is read-only: '{root}'"] == findings()
+
     @pytest.mark.parametrize("files", [(0, 0), (9, 0), (9, 9)])
     @pytest.mark.parametrize("blocks", [(0, 0), (9, 0), (999, 999)])
     def test_full(self, findings, root, monkeypatch, blocks, files):
@@ -259,7 +267,7 @@ class TestDoctor:
         """
         words = ("f_blocks", "f_bavail", "f_files", "f_favail")
         fields = dict(zip(words, (*blocks, *files), strict=True))
-        space = SimpleNamespace(f_frsize=4096, **fields)
+        space = SimpleNamespace(f_frsize=4096, f_flag=0, **fields)
         monkeypatch.setattr("os.statvfs", lambda _: space)
 
         is_full = (9, 0) in {blocks, files}

@@ -58,12 +58,12 @@ class TestShow:
         out = run("show").out
 
         first, *lines = out.splitlines()
-        assert ": checks are failing since today " in first
+        assert ": checks have failed since today " in first
         assert " (2 times), last good check today " in first
         assert first.endswith(" by uv")
         assert r"  reason        ZeroDivisionError: no\x1b network" == lines[0]
         assert "  found         the lockfile would change" in lines
-        snoozed = "snoozed until 2 Jan 2999 03:04: upgrade-state snooze --off"
+        snoozed = "snoozed until 2 Jan 2999 03:04; run 'upgrade-state snooze --off'"
         assert f"  next notice   {snoozed}" in lines
         assert "snooze --for" not in out
 
@@ -76,13 +76,13 @@ class TestShow:
         del record["failure"]["since"]
         path.write_text(json.dumps(record))
 
-        assert "failing since today " in run("show").out
+        assert "have failed since today " in run("show").out
         assert json.loads(run("show", "--json").out)["failure"]["since"] is None
 
     @pytest.mark.parametrize(
         ("days", "expected"),
         [
-            ((0,), ["checks are failing since today ", " (once)\n", "if checks fail"]),
+            ((0,), ["checks have failed since today ", " (once)\n", "if checks fail"]),
             ((9, 5, 0), [" (3 times)\n", "next activation gives it: could not check "]),
         ],
     )
@@ -249,9 +249,9 @@ class TestShow:
         monkeypatch.chdir("/")
 
         out = run("show", shop).out
-        assert "CI is set in the process environment: unset CI\n" in out
-        assert f": upgrade-state snooze {shop} --off\n" in out
-        assert f"that was checked: upgrade-state check {shop}\n" in out
+        assert "CI is set in the process environment; run 'unset CI'\n" in out
+        assert f"; run 'upgrade-state snooze {shop} --off'\n" in out
+        assert f"that was checked; run 'upgrade-state check {shop}'\n" in out
         assert "to stop" not in out
 
     def test_clock_set_back(self, environment, commit, run):
@@ -568,7 +568,7 @@ class TestProblem:
             guard.commit(new)
 
         expected = f"could only be compared as a whole; the {side} lockfile: unsupp"
-        assert expected in run("show").out
+        assert expected in run("show", "--all").out
 
     def test_of_an_unknown_format(self, environment, run):
         """

@@ -31,7 +31,7 @@ _CODES: Final = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": 
 _PLAIN: Final = str.maketrans({"→": "->", "…": "...", "✓": "ok", "✗": "x"})
 
 # A column is not cut below this width.
-_NARROW: Final = 8
+_NARROW: Final = 16
 
 
 class Styled(NamedTuple):
@@ -337,7 +337,7 @@ def _folded(line: _Line, limit: int, hang: int) -> Iterator[_Line]:
 
     A command in quotes stays on one line if it can.
     """
-    indent = [(" ", "")] * min(hang, limit // 3)
+    indent = [(" ", "")] * min(hang, limit // 2)
     while limit and _width(line) > limit:
         text = "".join(char for char, _ in line)
         start = len(text) - len(text.lstrip())

@@ -3,6 +3,7 @@ Print a look at an environment, as text and as JSON.
 """
 
 import datetime as dt
+import itertools
 import json
 import os
 import re
@@ -289,7 +290,7 @@ def print_state(view: View) -> None:
     if state == "failing" and failure is not None:
         since = failure.get("since") or failure["at"]
         times = "once" if failure["attempts"] == 1 else f"{failure['attempts']} times"
-        text = f"checks are failing since {_when(since)} ({times})"
+        text = f"checks have failed since {_when(since)} ({times})"
     checked = ""
     if record.get("last_checked") is not None:
         verb = "last good check" if state == "failing" else "checked"
@@ -315,16 +316,18 @@ def print_view(view: View, *, every: bool) -> None:
         if view.state not in ("upgrades", "up to date"):
             _print_facts("found", [view.summary or "no upgrades"])
         try:
-            print_upgrades(view, every=every)
+            if every or view.state != "upgraded":
+                print_upgrades(view, every=every)
         except UpgradeStateError as error:  # a file is gone, or damaged
             out(f"    {error}", hang=4)
     if record.get("last_notified") is not None:
         _print_facts("notified", [_when(record["last_notified"])])
     _print_facts("next notice", _notice(view))
     obstacles = [f"not automatic: {reason}" for reason in view.obstacles()]
-    lines = [_explained(view.freshness), *obstacles]
+    due = "due now: " * view.freshness.due
+    lines = [due + _explained(view.freshness), *obstacles]
     if obstacles and not view.gone:
-        lines.append(f"upgrade-state check{view.env} makes one now")
+        lines.append(f"'upgrade-state check{view.env}' makes one now")
     elif not obstacles and view.consent:
         options = [f" --copy {path}" for path in view.consent.get("copy") or ()]
         options += [f" --env {name}" for name in view.consent.get("env") or ()]
@@ -362,22 +365,19 @@ def explanation(view: View) -> list[str]:
 
 
 def _notice(view: View) -> list[str]:
+    environment = view.look.environment
     lines = [_explained(reason, view.env) for reason in view.reasons]
     if view.reasons[0]:
         from upgrade_state.cli import _doctor  # the store's files, for this answer only
 
         lines = [f"the next activation gives it: {lines[0]}"]
-        lines += [
-            f"but it cannot be recorded, and is not given: {finding}"
-            for finding in _doctor.obstacles(view.look.environment.store)
-        ]
+        for finding in itertools.islice(_doctor.obstacles(environment.store), 1):
+            lines.append(f"but it cannot be recorded, and is not given: {finding}")
     if view.failure is not None and view.reasons[0].reason != "cannot-check":
         notified = (view.look.record or {}).get("failure_notified")
         limit = duration(int(view.question.could_not_check.total_seconds()))
-        lines.append(
-            f"if checks fail for {limit or 'any time'}: a notice, once a week"
-            + (f", the last one {_when(notified)}" if notified else "")
-        )
+        text = f"a notice follows if checks fail for {limit or 'any time'}, weekly"
+        lines.append(text + (f"; the last one {_when(notified)}" if notified else ""))
     return lines
 
 
@@ -388,7 +388,7 @@ def _explained(answer: Verdict | Freshness, env: str | None = None) -> str:
     text = str(answer).partition(": ")[2]
     remedy = None if env is None else _REMEDIES.get(answer.reason)
     if remedy is not None:
-        text += f": {remedy.format(switch=answer.switch, env=env)}"
+        text += f"; run '{remedy.format(switch=answer.switch, env=env)}'"
     return text
 
 
