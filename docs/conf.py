@@ -131,7 +131,8 @@ def public_name(target: str, names: set[str]) -> str | None:
 
     None: there is none, or there are several.
     """
-    parts = [part for part in target.split(".") if not part.startswith("_")]
+    is_whole = target.startswith("upgrade_state.")
+    parts = [p for p in target.split(".") if not (is_whole and p.startswith("_"))]
     end = ".".join(parts).removeprefix("upgrade_state.")
     found = {
         name for name in names if f".{name}".endswith(f".{end}") and "._" not in name
