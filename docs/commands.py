@@ -61,15 +61,15 @@ PREAMBLE: Final = {
 _upgrade_state_dirs() { compgen -d -- "$1"; }
 _upgrade_state_files() { compgen -f -- "$1"; }
 
-# $1: the word as it is typed. Within quotes ~ is not the home directory.
+# $1: the word as it is typed. A name with $ is left out: bash may not quote the $.
 _upgrade_state_env_dirs() {
-  local typed=${1//\\/} from=$1 line
+  local typed=${1//\\/} line
   case $1 in
-    [\"\']*) typed=${1#?} from=/ ;;
+    [\"\']*) typed=${1#?} ;;
   esac
   while IFS= read -r line; do
-    if [[ $line == "$typed"* ]]; then printf '%s\n' "$line"; fi
-  done < <(command upgrade-state completion --environments "$from" 2>/dev/null)
+    if [[ $line == "$typed"* && $line != *\$* ]]; then printf '%s\n' "$line"; fi
+  done < <(command upgrade-state completion --environments "$1" 2>/dev/null)
   compgen -d -- "$1"
 }
 """,
@@ -118,13 +118,12 @@ def parser(*, merged: bool) -> argparse.ArgumentParser:
             root._add_action(action)
     commands = root.add_subparsers(title="commands", parser_class=_parser_of)
     for name, summary in _main._COMMANDS.items():
-        added = commands.add_parser(name, help=summary)
+        added = commands.add_parser(name, prog=name, help=summary)
         for mode in ("--all", "--if-due") if name == "check" else ():
-            title = f"{name} {mode}"
+            title, more = f"{name} {mode}", _parser_of(f"{name} {mode}")
             if not merged:
-                commands.add_parser(title, help=_summary(_parser_of(title)))
+                commands.add_parser(title, prog=title, help=_summary(more))
                 continue
-            more = _parser_of(title)
             for action in more._actions:
                 known = added._option_string_actions.keys()
                 if action.option_strings and known.isdisjoint(action.option_strings):
@@ -144,11 +143,10 @@ def parser(*, merged: bool) -> argparse.ArgumentParser:
     return root
 
 
-def _parser_of(title: str = "", *, prog: str = "") -> Parser:
-    title = title or prog.removeprefix("upgrade-state COMMAND [options] ")
-    place = title.replace(" --", "_").replace("-", "_")
+def _parser_of(prog: str, **_: Any) -> Parser:
+    place = prog.replace(" --", "_").replace("-", "_")
     module: Any = importlib.import_module(f"upgrade_state.cli._{place}")
-    return Parser(title, _main._COMMANDS[title.split()[0]], module)
+    return Parser(prog, _main._COMMANDS[prog.split(maxsplit=1)[0]], module)
 
 
 def _operand(action: argparse.Action) -> str:

@@ -459,7 +459,7 @@ class TestCheck:
 
         result = run("check", "--lockfile", "x.lock")
 
-        broken, missing = result.err.splitlines()
+        broken, missing, _ = result.err.splitlines()
         assert 2 == result.status
         assert "Could not load the entry point 'odd' of upgrade_state" in broken
         assert "upgrade-state: no recipe for x.lock" == missing

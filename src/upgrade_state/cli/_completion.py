@@ -88,9 +88,9 @@ def environments(word: str = "") -> "list[str]":
     A path with a character that is not printable, such as a newline, is left out.
 
     Args:
-        word: The beginning that the user has typed. If it is absolute, so are the
-            directories; else ``~`` stands for the home directory.
+        word: The beginning as the user has typed it. If it is absolute or in quotes,
+            the directories are absolute; else ``~`` is the home directory.
     """
-    home = "\0" if word.startswith("/") else os.path.expanduser("~/")
+    home = "\0" if word.startswith(("/", "'", '"')) else os.path.expanduser("~/")
     found = filter(str.isprintable, StateStore()._directories())  # noqa: SLF001
     return sorted(p.replace(home, "~/", p.startswith(home)) for p in found)

@@ -134,15 +134,15 @@ _shtab_upgrade_state___version_nargs=0
 _upgrade_state_dirs() { compgen -d -- "$1"; }
 _upgrade_state_files() { compgen -f -- "$1"; }
 
-# $1: the word as it is typed. Within quotes ~ is not the home directory.
+# $1: the word as it is typed. A name with $ is left out: bash may not quote the $.
 _upgrade_state_env_dirs() {
-  local typed=${1//\\/} from=$1 line
+  local typed=${1//\\/} line
   case $1 in
-    [\"\']*) typed=${1#?} from=/ ;;
+    [\"\']*) typed=${1#?} ;;
   esac
   while IFS= read -r line; do
-    if [[ $line == "$typed"* ]]; then printf '%s\n' "$line"; fi
-  done < <(command upgrade-state completion --environments "$from" 2>/dev/null)
+    if [[ $line == "$typed"* && $line != *\$* ]]; then printf '%s\n' "$line"; fi
+  done < <(command upgrade-state completion --environments "$1" 2>/dev/null)
   compgen -d -- "$1"
 }
 
