@@ -1,7 +1,10 @@
 import pytest
 
+from lockfiles.helpers import cases
 from upgrade_state import lockfiles
 from upgrade_state.lockfiles import Package, Snapshot
+
+CASES = cases("diff")
 
 
 def snapshot(*packages, digest=None, name="uv"):
@@ -79,105 +82,38 @@ class TestComparable:
         assert ("a", "b") == diff(old, new).platforms
 
 
-def x(version="1", build=None, **parts):
-    return Package("x", version, build=build, builds=tuple(parts.items()))
+def side(entries):
+    """
+    Return the packages of one side of a comparison in the table.
+    """
+    return [entry_of(*entry.split()) for entry in entries]
+
+
+def entry_of(version, *builds):
+    parts = tuple(tuple(build.split("=")) for build in builds if "=" in build)
+    build = next((build for build in builds if "=" not in build), None)
+    return Package("x", None if version == "-" else version, build=build, builds=parts)
 
 
 class TestKind:
-    @pytest.mark.parametrize(
-        ("old", "new", "expected"),
-        [
-            ([], [x(build="b")], ("added", (), ("1",), None, "b")),
-            ([x(None)], [], ("removed", (), (), None, None)),
-            # A fork less is a change of the set.
-            ([x("1"), x("2")], [x("2")], ("version", ("1", "2"), ("2",), None, None)),
-            ([x(None)], [x("1")], ("version", (), ("1",), None, None)),
-            # Beside a new version, builds are shown but do not decide.
-            ([x("1", "a")], [x("2", "b")], ("version", ("1",), ("2",), "a", "b")),
-            (
-                [x("1", "a", p="b")],
-                [x("2", p="c")],
-                ("version", ("1",), ("2",), "a", None),
-            ),
-            ([x("1", "a")], [x("1", "b")], ("rebuild", ("1",), ("1",), "a", "b")),
-            # Builds, also of parts, are compared version by version.
-            (
-                [x("1", "a"), x("2", "b")],
-                [x("1", "b"), x("2", "a")],
-                ("rebuild", ("1", "2"), ("1", "2"), "a, b", "a, b"),
-            ),
-            (
-                [x("1", p="a"), x("2", p="b")],
-                [x("1", p="b"), x("2", p="a")],
-                ("rebuild", ("1", "2"), ("1", "2"), "a, b", "a, b"),
-            ),
-            # Another build of a part is a rebuild; only that part is shown.
-            (
-                [x(p="a", q="b")],
-                [x(p="a", q="c")],
-                ("rebuild", ("1",), ("1",), "b", "c"),
-            ),
-            # Without a common part the build of the whole decides.
-            *(
-                ([x("1", "a", p="c")], [new], ("rebuild", ("1",), ("1",), "a", "b"))
-                for new in (x("1", "b"), x("1", "b", q="d"))
-            ),
-            # The whole is shown if it differs, else the parts.
-            *(
-                (
-                    [x("1", whole_old, p="a")],
-                    [x("1", whole_new, p="b")],
-                    ("rebuild", ("1",), ("1",), *shown),
-                )
-                for whole_old, whole_new, shown in (
-                    ("c", "d", "cd"),
-                    (None, None, "ab"),
-                    ("c", "c", "ab"),
-                    (None, "d", "ab"),
-                    ("c", None, "ab"),
-                )
-            ),
-        ],
-    )
+    @pytest.mark.parametrize(("old", "new", "expected"), CASES["row"])
     def test_row(self, old, new, expected):
         """
         A row has the kind, the versions and the builds of both sides.
         """
-        row = one(old, new)
+        row = one(side(old), side(new))
 
-        assert expected == (
-            row.kind,
-            row.old,
-            row.new,
-            row.old_build,
-            row.new_build,
-        )
+        assert expected == [
+            *(row.kind, [*row.old], [*row.new], row.old_build, row.new_build)
+        ]
 
-    @pytest.mark.parametrize(
-        ("old", "new"),
-        [
-            # An entry that is written twice is one package.
-            ([x()] * 2, [x()]),
-            # An entry without a version, beside one with a version, adds nothing.
-            ([x("1", "g"), x(None)], [x("1", "g")]),
-            ([x("1", "g"), x(None, "g")], [x("1", "g")]),
-            # A build on one side only does not count, of the whole or of a part.
-            ([x("1", "a")], [x("1")]),
-            ([x("1", "a"), x("2")], [x("1"), x("2", "b")]),
-            *(
-                ([x(p="a")], [x(**parts)])
-                for parts in ({}, {"q": "b"}, {"p": "a", "q": "b"})
-            ),
-            # Equal parts outweigh the build of the whole.
-            ([x("1", "b", p="a")], [x("1", "c", p="a")]),
-        ],
-    )
+    @pytest.mark.parametrize(("old", "new"), CASES["no row"])
     def test_no_row(self, old, new):
         """
         Packages without a known difference are not listed.
         """
-        assert () == diff(old, new).upgrades
-        assert () == diff(new, old).upgrades
+        assert () == diff(side(old), side(new)).upgrades
+        assert () == diff(side(new), side(old)).upgrades
 
 
 class TestKey:
@@ -246,24 +182,7 @@ class TestText:
 
 
 class TestDirect:
-    @pytest.mark.parametrize(
-        ("old", "new", "names", "expected"),
-        [
-            # Direct on either side is direct.
-            (True, False, None, True),
-            (False, True, None, True),
-            (False, False, None, False),
-            (None, False, None, False),
-            (True, None, None, True),
-            (None, None, None, None),
-            # The caller's names count if the lockfiles do not tell.
-            (None, None, ["x"], True),
-            (None, None, [], False),
-            (None, None, ["y"], False),
-            (None, False, ["x"], False),
-            (None, True, [], True),
-        ],
-    )
+    @pytest.mark.parametrize(("old", "new", "names", "expected"), CASES["direct"])
     def test_direct(self, old, new, names, expected):
         """
         The lockfiles tell which packages are direct, or else the caller does.

@@ -280,57 +280,12 @@ class TestWrong:
 
 
 class TestUvDirect:
-    @pytest.mark.parametrize(
-        ("entries", "manifest", "expected"),
-        [
-            # The project beside the lockfile, its extras and its groups.
-            (
-                [
-                    uv("shop", "1.0", "editable = '.'", NEEDS_A,
-                       "optional-dependencies.cli = [{ name = 'b' }]",
-                       "dev-dependencies.tests = [{ name = 'c' }]"),
-                    *map(uv, "abcd"),
-                ],
-                "", [True, True, True, True, False],
-            ),
-            # A project in another directory is not a root.
-            (
-                [
-                    uv("shop", "1.0", "virtual = '.'"),
-                    uv("a", "1.0", "editable = '../a'", NEEDS_A.replace("'a'", "'b'")),
-                    uv("b"),
-                ],
-                "", [True, False, False],
-            ),
-            # Members of a workspace are roots, wherever they are.
-            (
-                [
-                    uv("cart", "1.0", "editable = 'cart'", NEEDS_A),
-                    uv("a"), uv("b"),
-                ],
-                "manifest.members = ['cart']\n", [True, True, False],
-            ),
-            # Scripts have their requirements in the manifest.
-            (
-                [uv("a"), uv("b")],
-                "manifest.requirements = [{ name = 'a' }]\n", [True, False],
-            ),
-            (
-                [uv("a"), uv("b")],
-                "manifest.dependency-groups.dev = [{ name = 'a' }]\n", [True, False],
-            ),
-            # Without a root the lockfile does not tell.
-            ([uv("a")], "", [None]),
-        ],
-        ids=["project", "neighbour", "members", "script", "group", "unknown"],
-    )  # fmt: skip
-    def test_direct(self, entries, manifest, expected):
+    @pytest.mark.parametrize(("content", "expected"), CASES["uv direct"])
+    def test_direct(self, content, expected):
         """
         Direct are the roots, and the packages that a root requires.
         """
-        content = write("uv", *entries, head=HEADS["uv"] + manifest)
-
-        assert expected == [p.direct for p in packages(content, "uv")]
+        assert expected == [p.direct for p in packages(HEADS["uv"] + content, "uv")]
 
 
 ONE, TWO = ({"x": {"version": f"=={version}"}} for version in "12")
