@@ -1,6 +1,6 @@
 import pytest
 
-from lockfiles.helpers import COMMITS, cases, packages, problem, read, rows, upgrades
+from lockfiles.helpers import cases, packages, problem, read, rows, upgrades
 from upgrade_state.lockfiles import Package
 
 CASES = cases("pixi")
@@ -8,7 +8,6 @@ CASES = cases("pixi")
 CHANNEL = "https://user:secret@conda.example/main"
 ZLIB = f"{CHANNEL}/linux-64/zlib-1.3-h0_0.conda"
 WHEEL = "https://files.example/x-1.0-py3-none-any.whl"
-GIT = f"git+https://me:secret@files.example/x.git?rev=main#{COMMITS[0]}"
 WRITTEN = {"name": "zlib", "version": "'1.3'", "build": "h0_0"}
 
 
@@ -61,79 +60,16 @@ def source(reference, **fields):
     return pinned(reference, "conda_source", 7, **fields)
 
 
-X = package("x", "1.10", "pypi")
-
-
 class TestPackages:
-    @pytest.mark.parametrize(
-        ("content", "expected"),
-        [
-            # Up to version 5 entries have fields, later ones a file name.
-            *(
-                (
-                    pinned(ZLIB, lock=lock, **WRITTEN),
-                    package("zlib", "1.3", build="h0_0"),
-                )
-                for lock in (4, 5)
-            ),
-            *(
-                (pinned(ZLIB, lock=lock), package("zlib", "1.3", build="h0_0"))
-                for lock in (6, 7)
-            ),
-            # A field outweighs the file name, unless it is empty.
-            (
-                pinned(ZLIB, name="zlib-ng", version="'2.0'", build="h9_9"),
-                package("zlib-ng", "2.0", build="h9_9"),
-            ),
-            (
-                pinned(".", name="x", version="", build=""),
-                package("x", None, local=True),
-            ),
-            # A package from an index has no build.
-            *(
-                (pinned(WHEEL, "pypi", lock, name="x", version="1.10"), X)
-                for lock in (4, 5, 6, 7)
-            ),
-            # The build of a package from git is its commit, without the URL.
-            *(
-                (
-                    pinned(location, "pypi", lock, name="x"),
-                    package("x", None, "pypi", build=COMMITS[0]),
-                )
-                for lock in (4, 7)
-                for location in (
-                    GIT,
-                    f"git+ssh://git@files.example/x@{COMMITS[0]}",
-                    f"{GIT}#subdirectory=y",
-                )
-            ),
-            # A package that is built from a directory is local.
-            *(
-                (write(location), package("x", "1.0", build="py_0", local=True))
-                for location in (".", "../shop", "file:///src/shop", "C:\\shop")
-                for write in (
-                    lambda place: pinned(place, name="x", version="1.0", build="py_0"),
-                    lambda place: source(
-                        f"x[0a] @ {place}", version="1.0", build="py_0"
-                    ),
-                )
-            ),
-            # Before it is built, only the name of a package is known.
-            (source("x[0a] @ ."), package("x", None, local=True)),
-            # A package that is built from git has a commit, too.
-            (source(f"x[0a] @ {GIT}"), package("x", None, build=COMMITS[0])),
-            (
-                source(f"x[0a] @ {GIT}", build="py_0"),
-                package("x", None, build=f"py_0 {COMMITS[0]}"),
-            ),
-        ],
-    )
-    def test_entry(self, content, expected):
+    @pytest.mark.parametrize(("entry", "expected"), CASES["packages entry"])
+    def test_entry(self, entry, expected):
         """
         Every kind of entry is one package, without its URL.
         """
-        assert expected == one(content)
-        assert "secret" not in repr(one(content))
+        found = one(pinned(**entry))
+
+        assert package(**expected) == found
+        assert "secret" not in repr(found)
 
     @pytest.mark.parametrize("lock", [5, 7])
     @pytest.mark.parametrize(("location", "local"), CASES["packages pypi"])
@@ -149,7 +85,9 @@ class TestPackages:
         """
         content = pinned(WHEEL, "pypi", name="x", version="1.10")
 
-        assert X == one(content.replace(".whl\np", ".whl\n        extras: [a]\np"))
+        assert package("x", "1.10", "pypi") == one(
+            content.replace(".whl\np", ".whl\n        extras: [a]\np")
+        )
 
     @pytest.mark.parametrize("version", ["1", "3", "8", "99", "6.0"])
     def test_other(self, version):

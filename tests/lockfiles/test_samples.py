@@ -8,28 +8,10 @@ from collections import Counter
 import pytest
 from attrs import asdict
 
+from lockfiles.helpers import cases
 from upgrade_state import lockfiles
 
-CASES = {
-    "Cargo.lock/maintenance": "cargo",
-    "Pipfile.lock/bot-bump": "pipfile",
-    "conda-lock/bump": "conda-lock",
-    "devbox.lock/nginx": "devbox",
-    "devenv.lock/update": "devenv",
-    "flake.lock/bump-one": "flake",
-    "flake.lock/bump-several": "flake",
-    "flox/upgrade-mixed": "flox",
-    "mise.lock/bump": "mise",
-    "package-lock.json/bump": "npm",
-    "pdm.lock/bump-few": "pdm",
-    "pixi.lock/v7-refresh": "pixi",
-    "poetry.lock/update-dependencies": "poetry",
-    "pylock.toml/pip-build-project": "pylock",
-    "pylock.toml/uv-export": "pylock",
-    "uv.lock/bump-one": "uv",
-    "uv.lock/dev-updates": "uv",
-    "uv.lock/generated-upgrade": "uv",
-}
+CASES = cases("samples")["samples"]
 
 # Fields that the expectations leave out.
 UNTOLD = {"direct", "internal"}
@@ -50,8 +32,10 @@ def _expected(case, sample_folder):
 
 @pytest.fixture(name="sides")
 def _sides(case, samples):
+    folder = case.partition("/")[0]
     return [
-        lockfiles.read(path.read_bytes(), format=CASES[case]) for path in samples(case)
+        lockfiles.read(path.read_bytes(), format=lockfiles.format_of(folder) or folder)
+        for path in samples(case)
     ]
 
 
