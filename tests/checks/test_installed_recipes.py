@@ -87,8 +87,10 @@ class TestExample:
 
         assert 0 == checked.returncode
         assert "the hook may repeat this check" in checked.stderr
-        assert "curl: 8.0 -> 8.1" in checked.stdout
-        assert "to upgrade: pins upgrade (details: pins outdated)" in checked.stdout
+        shown = checked.stdout.split()
+        assert all(word in shown for word in ("curl", "8.0", "8.1"))
+        assert "pins upgrade" in checked.stdout
+        assert "pins outdated" in checked.stdout
         assert notified.stderr.endswith("Run 'pins outdated' for details.\n")
 
 
