@@ -95,15 +95,13 @@ class StateStore:
         path = os.fsencode(directory)
         if not path or b"\0" in path:
             raise ValueError(f"not a directory's path: {directory!r}")
-        name = None
-        if lockfile_name is not None:
-            if not _record.is_lockfile_name(lockfile_name):
-                raise ValueError(f"not a lockfile's name: {lockfile_name!r}")
-            name = os.fsencode(lockfile_name)
+        if lockfile_name is not None and not _record.is_lockfile_name(lockfile_name):
+            raise ValueError(f"not a lockfile's name: {lockfile_name!r}")
         try:  # noqa: SIM105 - loading contextlib takes longer than an activation
             path = _spelling_on_disk(os.path.realpath(path))
         except OSError:  # it is relative, and the working directory was removed
             pass
+        name = None if lockfile_name is None else os.fsencode(lockfile_name)
         key = _record.environment_key(path, name)
         return EnvironmentState(self, key, os.fsdecode(path), lockfile_name)
 
@@ -295,23 +293,14 @@ class EnvironmentState:
             ValueError: *now* has no time zone.
         """
         _refuse_text(lockfile)
-        record: Record | None = None
-        trouble: Exception | None = None
-        seconds: int | None = None
-        is_corrupt = False
         try:
             seconds = None if now is None else _epoch_seconds(now)
             record, is_corrupt = self._read()
         except Exception as error:
             _look.carried(error)
-            trouble = error
+            return _look.Look(self, None, trouble=error)
         return _look.Look(
-            self,
-            record,
-            lockfile=lockfile,
-            now=seconds,
-            is_corrupt=is_corrupt,
-            trouble=trouble,
+            self, record, lockfile=lockfile, now=seconds, is_corrupt=is_corrupt
         )
 
     # For activations
@@ -452,7 +441,7 @@ class EnvironmentState:
         if self.path is None:
             raise ValueError("an environment without a path cannot be checked")
         look = self.look(lockfile, now=now)
-        return self._start(look, command, max_age=max_age, lockfile=lockfile, now=now)
+        return self._start(look, command, max_age=max_age, now=now)
 
     def _start(
         self,
@@ -460,7 +449,6 @@ class EnvironmentState:
         command: "list[bytes]",
         *,
         max_age: "dt.timedelta | None" = None,
-        lockfile: "bytes | None" = None,
         now: "dt.datetime | None" = None,
     ) -> "Freshness":
         """
@@ -474,7 +462,7 @@ class EnvironmentState:
             return freshness
 
         def decide() -> "tuple[Freshness, Look]":
-            again = self.look(lockfile, now=now)
+            again = self.look(look._content, now=now)
             return again.freshness(max_age=max_age), again
 
         try:
@@ -540,8 +528,10 @@ class EnvironmentState:
         """
         from upgrade_state import _store
 
-        seconds = None if until is None else _epoch_seconds(until, "until")
-        return _store.snooze(self._entry(), seconds)
+        text = None
+        if until is not None:
+            text = _record.text_of(_epoch_seconds(until, "until"))
+        return _store.change(self._entry(), {"snoozed_until": text})
 
     def expire(self) -> bool:
         """
@@ -558,7 +548,7 @@ class EnvironmentState:
         """
         from upgrade_state import _store
 
-        return _store.expire(self._entry())
+        return _store.change(self._entry(), {"last_checked": None, "failure": None})
 
     def withdraw_consent(self) -> bool:
         """
@@ -575,7 +565,7 @@ class EnvironmentState:
         """
         from upgrade_state import _store
 
-        return _store.withdraw_consent(self._entry())
+        return _store.change(self._entry(), {"consent": None})
 
     def forget(self) -> bool:
         """

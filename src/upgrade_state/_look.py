@@ -13,7 +13,7 @@ from upgrade_state import _policy
 TYPE_CHECKING = False  # typing takes longer to load than this whole module
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from typing import Any, Final, Literal, TypeVar
 
     from upgrade_state import _lockfile
@@ -164,11 +164,7 @@ class Look:
         The arguments, answers and errors are the same. A caller that speaks on
         this answer may repeat the notice of another process.
         """
-        try:
-            options = interval, reminder, platform, could_not_check
-            return self._verdict(question_of(self.environment, *options))
-        except Exception as error:
-            return _policy.Verdict("unavailable", error=carried(error))
+        return next(self._answers(interval, reminder, platform, could_not_check))
 
     def reasons(
         self,
@@ -187,19 +183,17 @@ class Look:
             Silent verdicts, in the order in which they decide; the verdict that
             the caller should speak, alone, if none of them holds.
         """
-        found: list[Verdict] = []
+        return tuple(self._answers(interval, reminder, platform, could_not_check))
+
+    def _answers(self, *options: "Any") -> "Iterator[Verdict]":
         try:
-            options = interval, reminder, platform, could_not_check
             question = question_of(self.environment, *options)
             self._refuse_unread()
-            found.extend(
-                _policy.reasons(
-                    self.record, question, matches=self._matches, now=self._now
-                )
+            yield from _policy.reasons(
+                self.record, question, matches=self._matches, now=self._now
             )
         except Exception as error:
-            found.append(_policy.Verdict("unavailable", error=carried(error)))
-        return tuple(found)
+            yield _policy.Verdict("unavailable", error=carried(error))
 
     def _verdict(self, question: "_policy.Question") -> "Verdict":
         try:

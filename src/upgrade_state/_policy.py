@@ -65,17 +65,10 @@ class _Answer:
     A reason, and the time at which the answer may change.
     """
 
-    def __init__(
-        self,
-        since: "str | None",
-        after: int,
-        switch: "str | None",
-        error: "UpgradeStateError | None",
-    ) -> None:
-        self._since = since
-        self._after = after
-        self.switch: Final = switch
-        self.error = error
+    _after: int
+    _since: "str | None"
+    error: "UpgradeStateError | None"
+    switch: "str | None"
 
     @property
     def until(self) -> "dt.datetime | None":
@@ -136,7 +129,10 @@ class Freshness(_Answer):
         switch: "str | None" = None,
         error: "UpgradeStateError | None" = None,
     ) -> None:
-        super().__init__(since, after, switch, error)
+        self._since = since
+        self._after = after
+        self.switch = switch
+        self.error = error
         self.due: Final = due
         self.reason: Final[FreshnessReason] = reason
 
@@ -191,7 +187,10 @@ class Verdict(_Answer):
         switch: "str | None" = None,
         error: "UpgradeStateError | None" = None,
     ) -> None:
-        super().__init__(since, after, switch, error)
+        self._since = since
+        self._after = after
+        self.switch = switch
+        self.error = error
         self.version_changes: Final = found[0]
         self.rebuilds: Final = found[1]
         self.opaque: Final = found[2]
@@ -408,19 +407,10 @@ def _failure_to_report(
         or failure["at"] <= last_notified <= _record.text_of(now)
     ):
         return None
-    seconds = failed_for(failure)
+    # The time after the latest one does not count: no check was tried in it.
+    first, latest = failure.get("since") or failure["at"], failure["at"]
+    seconds = _record.epoch_of(latest) - _record.epoch_of(first)
     return (seconds, failure["message"]) if seconds >= could_not_check else None
-
-
-def failed_for(failure: "Mapping[str, Any]") -> int:
-    """
-    Return the seconds from the first to the latest of consecutive failures.
-
-    The time after the latest one does not count, because no check was tried in
-    it. A record without the time of the first failure gives zero.
-    """
-    latest = failure["at"]
-    return _record.epoch_of(latest) - _record.epoch_of(failure.get("since") or latest)
 
 
 def pause(record: "Record", question: "Question", *, of_failures: bool) -> int:

@@ -233,40 +233,13 @@ def _notified_since(record_seen: Record, record: Record) -> str | None:
     return None
 
 
-def snooze(entry: Entry, until: int | None) -> bool:
+def change(entry: Entry, fields: Record) -> bool:
     """
-    Record until when no notice is given; None: end the snooze.
+    Replace *fields* of a known environment: see `EnvironmentState.snooze`.
 
     Returns:
         False if nothing is known, and nothing was written.
     """
-    text = None if until is None else _record.text_of(until)
-    return _merge_into_known(entry, {"snoozed_until": text})
-
-
-def expire(entry: Entry) -> bool:
-    """
-    Forget when the last check was made, and that it failed.
-
-    A check of another process that is committed later wins.
-
-    Returns:
-        False if nothing is known, and nothing was written.
-    """
-    return _merge_into_known(entry, {"last_checked": None, "failure": None})
-
-
-def withdraw_consent(entry: Entry) -> bool:
-    """
-    Record that no check may start automatically.
-
-    Returns:
-        False if nothing is known, and nothing was written.
-    """
-    return _merge_into_known(entry, {"consent": None})
-
-
-def _merge_into_known(entry: Entry, fields: Record) -> bool:
     # An unknown environment gets no lock file.
     is_known = os.path.lexists(entry.files.record)
     if not _record.is_trusted(entry.files.root) or not is_known:
