@@ -103,8 +103,8 @@ def parser(*, merged: bool) -> argparse.ArgumentParser:
     Return the parser of the whole command line.
 
     Args:
-        merged: `check` has the options of its modes, too. Else each mode is a
-            command of its own.
+        merged: `check` has the options of its modes, too, and every command those
+            of all. Else each mode is a command of its own.
     """
     root = argparse.ArgumentParser(
         "upgrade-state",
@@ -112,9 +112,11 @@ def parser(*, merged: bool) -> argparse.ArgumentParser:
         # Else the width of the terminal would decide.
         formatter_class=functools.partial(argparse.HelpFormatter, width=80),
     )
-    root.add_argument("--version", action="store_true", help="print the version")
+    words = "print the version"
+    root.add_argument("-V", "--version", action="store_true", help=words)
+    shared = ("cache_dir", "color")  # may precede the command
     for action in _parser_of("list")._actions:
-        if action.dest in ("cache_dir", "color"):  # may precede the command
+        if action.dest in shared:
             root._add_action(action)
     commands = root.add_subparsers(title="commands", parser_class=_parser_of)
     for name, summary in _main._COMMANDS.items():
@@ -132,15 +134,23 @@ def parser(*, merged: bool) -> argparse.ArgumentParser:
     for command in (root, *commands.choices.values()):
         operands = " ".join(map(_operand, command._get_positional_actions()))
         command.usage = command.usage or f"%(prog)s [options] {operands}".rstrip()
-        command.formatter_class = root.formatter_class
         for action in command._actions:
-            if action.metavar in FUNCTIONS:
-                action.complete = FUNCTIONS[action.metavar]
-            if action.dest == "command":  # of `help`
-                action.choices = tuple(_main._COMMANDS)
-            for option in action.option_strings:
-                action.choices = CHOICES.get(option, action.choices)
+            _complete(action)
+            if not merged and command is not root and action.dest in shared:
+                action.help = argparse.SUPPRESS
     return root
+
+
+def _complete(action: argparse.Action) -> None:
+    """
+    Tell shtab how to complete the value of an option or argument.
+    """
+    if action.metavar in FUNCTIONS:
+        action.complete = FUNCTIONS[action.metavar]
+    if action.dest == "command":  # of `help`
+        action.choices = tuple(_main._COMMANDS)
+    for option in action.option_strings:
+        action.choices = CHOICES.get(option, action.choices)
 
 
 def _parser_of(prog: str, **_: Any) -> Parser:
@@ -210,21 +220,30 @@ def reference() -> str:
 
 
 def _lines() -> Iterator[str]:
+    root = parser(merged=False)
     yield from ("<!-- made by commands.py -->", "", "# Commands", "")
-    for name, command in _commands(parser(merged=False)):
-        yield from (f"## {name}", "", str(command.description).rstrip(), "")
+    yield from ("Before or after any command, but for `--version`:", "")
+    yield from _options(root)
+    for name, command in _commands(root):
+        yield from ("", f"## {name}", "", str(command.description).rstrip(), "")
         usage = command.format_usage().replace("usage: ", " " * 7)
         yield from ("```text", textwrap.dedent(usage).rstrip(), "```", "")
-        for action in command._actions:
-            if action.help == argparse.SUPPRESS:
-                continue
-            value = "" if action.nargs == 0 else str(action.metavar or action.dest)
-            names = [f"{option} {value}".rstrip() for option in action.option_strings]
-            text = re.sub(r"([*_<])", r"\\\1", str(action.help))
-            if "--help" not in names and action.help != argparse.SUPPRESS:
-                yield f"- `{'`, `'.join(names or [value])}`: {text}"
+        options = list(_options(command))
+        yield from (*options, "") if options else ()
         example = str(command.epilog).removeprefix("example: ").strip()
-        yield from ("", f"Example: `{example}`", "")
+        yield f"Example: `{example}`"
+    yield ""
+
+
+def _options(command: argparse.ArgumentParser) -> Iterator[str]:
+    for action in command._actions:
+        if argparse.SUPPRESS in (action.help, action.dest):  # the latter: the commands
+            continue
+        value = "" if action.nargs == 0 else str(action.metavar or action.dest)
+        names = [f"{option} {value}".rstrip() for option in action.option_strings]
+        text = re.sub(r"([*_<])", r"\\\1", str(action.help))
+        if command.prog == "upgrade-state" or "--help" not in names:
+            yield f"- `{'`, `'.join(names or [value])}`: {text}"
 
 
 def _commands(root: argparse.ArgumentParser) -> Iterator[tuple[str, Any]]:

@@ -288,6 +288,9 @@ class TestShells:
             "check --format pip\t": ["check", "--format", "pipfile"],
             "show --lockfile uv\t": ["show", "--lockfile", "uv.lock"],
             "completion f\t": ["completion", "fish"],
+            "help sho\t": ["help", "show"],
+            "--col\tnev\tlist": ["--color", "never", "list"],
+            "--color never li\t": ["--color", "never", "list"],
             "record --old ol\t": ["record", "--old", "old one.lock"],
             "list --cache-dir oth\t": ["list", "--cache-dir", "other dir"],
         }

@@ -17,7 +17,7 @@ _shtab_upgrade_state_prune_option_strings=(-h --help --cache-dir --older-than --
 _shtab_upgrade_state_doctor_option_strings=(-h --help --json --cache-dir --color)
 _shtab_upgrade_state_version_option_strings=(-h --help --color)
 _shtab_upgrade_state_help_option_strings=(-h --help --color)
-_shtab_upgrade_state_option_strings=(-h --help --version --cache-dir --color)
+_shtab_upgrade_state_option_strings=(-h --help -V --version --cache-dir --color)
 
 _shtab_upgrade_state_check_pos_0_COMPGEN=_upgrade_state_env_dirs
 _shtab_upgrade_state_check___cache_dir_COMPGEN=_upgrade_state_dirs
@@ -126,6 +126,7 @@ _shtab_upgrade_state_help___help_nargs=0
 _shtab_upgrade_state_pos_0_nargs=A...
 _shtab_upgrade_state__h_nargs=0
 _shtab_upgrade_state___help_nargs=0
+_shtab_upgrade_state__V_nargs=0
 _shtab_upgrade_state___version_nargs=0
 
 

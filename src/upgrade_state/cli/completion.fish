@@ -62,7 +62,7 @@ complete -c upgrade-state -e
 complete -c upgrade-state -f
 
 complete -c upgrade-state -n _shtab_upgrade_state_using -s h -l help -d 'show this help message and exit'
-complete -c upgrade-state -n _shtab_upgrade_state_using -l version -d 'print the version'
+complete -c upgrade-state -n _shtab_upgrade_state_using -s V -l version -d 'print the version'
 complete -c upgrade-state -n _shtab_upgrade_state_using -l cache-dir -xka "(__fish_complete_directories (commandline -ct) '')" -d 'the absolute path of the cache directory'
 complete -c upgrade-state -n _shtab_upgrade_state_using -l color -xka "auto always never" -d 'use colours: auto (default), always or never'
 complete -c upgrade-state -n '_shtab_upgrade_state_using; and test $_shtab_upgrade_state_npos -eq 0' -a check -d 'Make a check now: find out which upgrades there are, and remember them.'

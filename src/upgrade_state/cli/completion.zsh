@@ -26,7 +26,7 @@ _shtab_upgrade_state_commands() {
 
 _shtab_upgrade_state_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--version[print the version]"
+  {-V,--version}"[print the version]"
   "--cache-dir[the absolute path of the cache directory]:DIR:_files -/"
   "--color[use colours\: auto (default), always or never]:WHEN:(auto always never)"
 )
