@@ -21,6 +21,7 @@ from upgrade_state import (
     UpgradeResult,
     UpgradeStateError,
     Verdict,
+    __version__,
     checks,
     lockfiles,
     preload,
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 now = dt.datetime.now(dt.UTC)
 day = dt.timedelta(days=1)
+
+assert_type(__version__, str)
 
 store = StateStore()
 StateStore("/cache")
