@@ -427,7 +427,9 @@ class TestList:
         result = run("list", *words)
 
         assert (1, "") == (result.status, result.out)
-        assert "nothing is known of any environment; run upgrade-state" in result.err
+        first, hint = result.err.splitlines()
+        assert "upgrade-state: nothing is known of any environment" == first
+        assert "Run 'upgrade-state check' in one to look for upgrades." == hint
 
     @pytest.fixture
     def several(self, checked, shop, commit, lock_of):

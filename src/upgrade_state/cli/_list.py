@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from upgrade_state import Look, StateStore
 from upgrade_state.cli._output import Part, err, out, print_raw, styled, table
 from upgrade_state.cli._parser import Parser, Question
-from upgrade_state.cli._targets import name_of, tilde
+from upgrade_state.cli._targets import UsageError, name_of, tilde
 from upgrade_state.cli._view import View, ago
 
 EXAMPLE = "list --outdated"
@@ -58,7 +58,9 @@ def run(
                 err(f"{state}: '{look.environment.record_path}'")
             else:
                 print_raw(view.as_json())
-        return 0 if state else _nothing(store)
+        if state is None:
+            raise _nothing(store)
+        return 0
     rows, counts = [], Counter[str]()
     for state, look, view in views():
         counts[state] += 1
@@ -67,7 +69,7 @@ def run(
         place = environment.path, environment.lockfile_name or ""
         rows.append(((place[0] or "", place[1]), _row(state, look, view)))
     if not rows:
-        return _nothing(store)
+        raise _nothing(store)
     rows.sort(key=lambda row: row[0])
     table([row for _, row in rows], path=0)
     parts = [f"{counts[state]} {text}" for state, text in _COUNTED.items()]
@@ -90,12 +92,12 @@ def _row(state: str, look: Look, view: View | None) -> tuple[Part, ...]:
     return name, styled(state, view.color), view.summary or "", text
 
 
-def _nothing(store: StateStore) -> int:
+def _nothing(store: StateStore) -> UsageError:
     """
-    Print why the list is empty.
+    Return why the list is empty.
     """
     if any(True for _ in store):
-        err("no environment is in that state; upgrade-state list has all of them")
-    else:
-        err("nothing is known of any environment; run upgrade-state check in one")
-    return 1
+        hint = "Run 'upgrade-state list' to see the environments that are known."
+        return UsageError("no environment is in that state", hint, status=1)
+    hint = "Run 'upgrade-state check' in one to look for upgrades."
+    return UsageError("nothing is known of any environment", hint, status=1)

@@ -2,12 +2,8 @@
 The command `notify`, with the arguments that activations do not use.
 """
 
-import datetime as dt
-from collections.abc import Iterator
-
-from upgrade_state import Look
 from upgrade_state.cli import _activation, _times
-from upgrade_state.cli._output import could_not_check, duration, moment, out
+from upgrade_state.cli._output import out
 from upgrade_state.cli._parser import Parser, Question
 from upgrade_state.cli._targets import Target, name_of
 
@@ -49,9 +45,13 @@ def run(
     Claim the notice, or explain the verdict and claim nothing.
     """
     if explain:
+        from upgrade_state.cli._view import View, explanation
+
         for look in target.known():
-            for line in _explanation(look, question):
-                out(f"{name_of(look.environment)}: {line}")
+            error = look.error
+            lines = [str(error)] if error else explanation(View(look, question))
+            for line in lines:
+                out(f"{name_of(look.environment)}: {line}", hang=2)
         return 0
     looks = target.to_notify_of()
     if peek:
@@ -68,33 +68,3 @@ def run(
     if check:
         _activation.start_checks(looks, max_age=max_age)
     return 0
-
-
-def _explanation(look: Look, question: Question) -> Iterator[str]:
-    """
-    Stream the verdict, and the obstacles and failures that it does not name.
-    """
-    verdict = question.verdict(look)
-    yield str(verdict)
-    if verdict:
-        from upgrade_state.cli import _doctor  # the store's files, for this answer only
-
-        for finding in _doctor.obstacles(look.environment.store):
-            yield f"but no notice is given, as it cannot be recorded: {finding}"
-    if look.is_corrupt:
-        yield f"the record is corrupt: '{look.environment.record_path}'"
-    failure = look.information and look.information.failure
-    if verdict.reason in ("cannot-check", "unavailable") or not failure:
-        return
-    length = failure.at - (failure.since or failure.at)
-    words = could_not_check(int(length.total_seconds()), failure.message)
-    notified = (look.record or {}).get("failure_notified")
-    limit = question.could_not_check
-    if length < limit:
-        after = duration(int(limit.total_seconds()))
-        yield f"{words}; a notice follows after {after} of it"
-    elif notified is None:
-        yield words
-    else:
-        when = moment(dt.datetime.fromisoformat(notified))
-        yield f"{words}; notified {when}, and again a week later if it goes on"
