@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -21,6 +23,18 @@ SITE = Path(os.environ.get("UPGRADE_STATE_SITE", ""))
 pytestmark = pytest.mark.skipif(not SITE.name, reason="nox -s docs builds the site")
 
 PAGES = sorted(SITE.rglob("*.html")) if SITE.name else []
+
+# Writes the width that each page needs into the title.
+FRAMES = """\
+<!doctype html>
+<title></title>
+<script>
+onload = () => {
+  const widths = Array.from(frames, (f) => f.document.documentElement.scrollWidth);
+  document.title = widths.join();
+};
+</script>
+"""
 
 DOORS = (upgrade_state, lockfiles, checks, exceptions)
 
@@ -88,6 +102,30 @@ class TestSite:
         pages = [page.read_text() for page in (SITE / "api").glob("*.html")]
 
         assert [] == [page for page in pages if "Return type" in page]
+
+    def test_fits_a_phone(self, tmp_path):
+        """
+        No page is wider than a phone: its tables and code wrap or scroll inside.
+        """
+        browser = shutil.which("chromium") or shutil.which("google-chrome")
+        if browser is None:
+            pytest.skip("needs chromium")
+        frame = '<iframe width="390" height="844" src="{}"></iframe>'
+        frames = [frame.format(page.as_uri()) for page in PAGES]
+        (tmp_path / "frames.html").write_text(FRAMES + "".join(frames))
+        options = ["--headless", "--no-sandbox", "--allow-file-access-from-files"]
+        address = (tmp_path / "frames.html").as_uri()
+        done = subprocess.run(
+            [browser, *options, f"--user-data-dir={tmp_path}", "--dump-dom", address],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=120,
+        )
+        widths = re.findall(r"<title>([\d,]+)</title>", done.stdout)[0].split(",")
+
+        wide = zip(PAGES, map(int, widths), strict=True)
+        assert [] == [(page.name, width) for page, width in wide if width > 390]
 
     def test_methods_have_anchors(self):
         """
