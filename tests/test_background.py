@@ -740,25 +740,6 @@ class TestLog:
         assert ["2026-11-20T12:05:01Z a check was started", "second"] == lines[:2]
         assert 3 == len(lines)
 
-    def test_relative_directories(self, run, tmp_path, monkeypatch):
-        """
-        Relative entries of search paths are removed: they would begin at the root.
-        """
-        (tmp_path / "planted.py").write_text("print('planted', file=sys.stderr)")
-        below_root = os.path.relpath(tmp_path, "/")
-        path = os.pathsep.join((below_root, "", *sys.path))
-        monkeypatch.setenv("PYTHONPATH", path)
-        monkeypatch.setenv("PATH", below_root)
-        monkeypatch.setenv("LD_LIBRARY_PATH", below_root)
-        code = (
-            "import importlib.util\n"
-            "names = ('PATH', 'LD_LIBRARY_PATH')\n"
-            "print(importlib.util.find_spec('planted'), file=sys.stderr)\n"
-            "print([os.environ.get(name) for name in names], file=sys.stderr)\n"
-        )
-
-        assert ["None", str([os.defpath, None])] == run(code)[:2]
-
     def test_unfinished_line(self, run):
         """
         The last line begins on a line of its own.

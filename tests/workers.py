@@ -286,14 +286,6 @@ def claim_or_forget(index: int, cache: str, directory: str) -> str:
     return "forgotten" if shop.forget() else "checking"
 
 
-def snooze_or_commit(index: int, cache: str, directory: str) -> bool:
-    shop = shop_of(cache, directory)
-    if index:
-        return shop.snooze(NOON)
-    with patient_check(shop) as check:
-        return check.commit(b"newer", upgrades=ROWS, now=NOON)
-
-
 def write_or_read(index: int, cache: str, directory: str, count: int) -> int:
     """
     Replace the result *count* times, or read meanwhile.

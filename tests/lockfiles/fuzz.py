@@ -75,24 +75,13 @@ def insert(rng, content):
     return content[:start] + rng.choice(TOKENS) + content[rng.choice((start, stop)) :]
 
 
-def delete(rng, content):
+def rearrange(rng, content):
+    """
+    Delete, truncate, repeat or move a piece.
+    """
     start, stop = cut(rng, content)
-    return content[:start] + content[stop:]
-
-
-def truncate(rng, content):
-    return content[: rng.randint(0, len(content))]
-
-
-def repeat(rng, content):
-    start, stop = cut(rng, content)
-    return content[:stop] + content[start:stop] * rng.randint(1, 5) + content[stop:]
-
-
-def move(rng, content):
-    start, stop = cut(rng, content)
-    rest, place = content[:start] + content[stop:], rng.randint(0, len(content))
-    return rest[:place] + content[start:stop] + rest[place:]
+    pieces = content[:start], content[start:stop], content[stop:]
+    return b"".join(rng.choices(pieces, k=rng.randint(1, 5)))
 
 
 def splice(rng, content):
@@ -152,10 +141,9 @@ DAMAGES = (
     reassign,
     flip,
     insert,
-    delete,
-    truncate,
-    repeat,
-    move,
+    rearrange,
+    rearrange,
+    rearrange,
     splice,
     lines,
     values,

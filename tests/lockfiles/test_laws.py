@@ -144,24 +144,9 @@ class TestRead:
         assert snapshot.packages or 0 < len(snapshot.problem) < 40
 
     @given(data=st.data())
-    def test_damaged(self, name, data):
-        """
-        Nor does a lockfile with anything in it replaced by anything.
-        """
-        seed = SEEDS[name]
-        start = data.draw(st.integers(0, len(seed)))
-        stop = data.draw(st.integers(start, min(start + 12, len(seed))))
-        bits = st.sampled_from([b"1", b"[]", b"{}", b"''", b'""', b"null", b"\xff"])
-        piece = data.draw(st.one_of(st.binary(max_size=4), bits))
-
-        snapshot = lockfiles.read(seed[:start] + piece + seed[stop:], format=name)
-
-        assert (snapshot.packages is None) == (snapshot.problem is not None)
-
-    @given(data=st.data())
     def test_other_shape(self, name, data):
         """
-        Nor does one that is well-formed, with one value of another shape.
+        Nor does a lockfile that is well-formed, with one value of another shape.
         """
         if not SEEDS[name].startswith(b"{"):
             return
@@ -193,7 +178,7 @@ class TestRead:
 
     def test_seed(self, name):
         """
-        The small lockfiles are readable before they are damaged.
+        The small lockfiles are readable before anything in them is replaced.
         """
         assert 2 <= len(lockfiles.read(SEEDS[name], format=name).packages)
 
