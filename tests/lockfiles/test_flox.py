@@ -88,20 +88,10 @@ class TestWrong:
 
         assert "not a flox lockfile" == problem(content, "flox")
 
-    @pytest.mark.parametrize("key", ["install_id", "system", "derivation"])
-    def test_missing(self, key):
-        """
-        So does an entry that lacks a field.
-        """
-        entry = catalog("8.0", "a")
-        del entry[key]
-
-        assert "not a flox lockfile" == problem(write(entry), "flox")
-
-    @pytest.mark.parametrize("value", [None, 1, "curl", {"curl": {}}, ["curl"]])
+    @pytest.mark.parametrize("value", CASES["wrong packages"])
     def test_packages(self, value):
         """
-        Packages are a list of tables.
+        Packages are a list of tables, in which no field is missing.
         """
         assert "not a flox lockfile" == problem(write(packages=value), "flox")
 
