@@ -123,7 +123,6 @@ class Freshness(_Answer):
         self,
         reason: "FreshnessReason",
         *,
-        due: bool = False,
         since: "str | None" = None,
         after: int = 0,
         switch: "str | None" = None,
@@ -133,7 +132,7 @@ class Freshness(_Answer):
         self._after = after
         self.switch = switch
         self.error = error
-        self.due: Final = due
+        self.due: Final = reason in ("never-checked", "expired", "lockfile-changed")
         self.reason: Final[FreshnessReason] = reason
 
     def __bool__(self) -> "NoReturn":
@@ -307,14 +306,14 @@ def freshness(
         if not is_over(failure["at"], delay, now):
             return Freshness("backing-off", since=failure["at"], after=delay)
     if last_checked is None or result is None:
-        return Freshness("never-checked", due=True)
+        return Freshness("never-checked")
     if is_over(last_checked, max_age, now):
-        return Freshness("expired", due=True)
+        return Freshness("expired")
     if lockfile_state(result, matches) != "changed":
         return Freshness("fresh", since=last_checked, after=max_age)
     if not is_over(last_checked, _PAUSE, now):
         return Freshness("just-checked", since=last_checked, after=min(_PAUSE, max_age))
-    return Freshness("lockfile-changed", due=True)
+    return Freshness("lockfile-changed")
 
 
 def lockfile_state(result: "Mapping[str, Any]", matches: "Matches") -> "LockfileState":
