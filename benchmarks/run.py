@@ -291,6 +291,24 @@ def whole_processes(table: Table, place: Path, shop: EnvironmentState) -> None:
             table.say(name, "no such command yet")
         else:
             table.compare(name, process(*command), bare, cpu=1.25)
+    program = "import os\nfrom upgrade_state.cli import main\nos._exit(main())"
+    hooked = [python, "-P", "-c", program, "notify"]
+    table.compare(
+        "notify --peek DIR, as the hook starts notify",
+        process(*hooked, "--peek", str(shop.path)),
+        bare,
+        cpu=1.25,
+    )
+    table.compare(
+        "python -m upgrade_state notify --peek, against python -m this",
+        process(python, "-m", "upgrade_state", "notify", "--peek", str(shop.path)),
+        process(python, "-m", "this"),
+        cpu=1.25,
+    )
+    for limit, words in ((4, ["show", "--json", str(shop.path)]), (3.5, ["--help"])):
+        name = f"python -m upgrade_state {' '.join(words[:2])}"
+        this = process(python, "-m", "upgrade_state", *words)
+        table.compare(name, this, bare, cpu=limit)
     command, check = (_command("notify", str(shop.path), *o) for o in ([], ["--check"]))
     if command is not None and check is not None:
         name = "the same --check when none is due, against it"

@@ -16,9 +16,7 @@ old or the new content, whole, also after a crash or a power cut.
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
-import shutil
 import stat
 import time
 from typing import TYPE_CHECKING
@@ -29,8 +27,6 @@ from upgrade_state.exceptions import StateReadError, StateWriteError
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
     from typing import Any, Final
-
-_LOG: Final = logging.getLogger("upgrade_state")
 
 _NEW_FILE: Final = (
     _record.READ | _record.NO_LINKS | os.O_WRONLY | os.O_CREAT | os.O_EXCL
@@ -227,7 +223,7 @@ def sync_directory(path: str) -> None:
         finally:
             os.close(fd)
     except OSError as error:
-        _LOG.debug("could not sync the directory %r: %s", path, error)
+        _log("could not sync the directory %r: %s", path, error)
 
 
 def names_in(path: str) -> Iterator[str]:
@@ -316,7 +312,7 @@ def set_aside(files: Files) -> None:
         contextlib.suppress(FileNotFoundError),
     ):
         os.lstat(files.record)
-        _LOG.debug("the record is corrupt and set aside: %r", files.record)
+        _log("the record is corrupt and set aside: %r", files.record)
         remove(files.corrupt)  # os.replace fails on a directory
         os.replace(files.record, files.corrupt)
 
@@ -330,9 +326,17 @@ def remove(path: str) -> None:
     """
     with _writing("remove", path), contextlib.suppress(FileNotFoundError):
         if stat.S_ISDIR(os.lstat(path).st_mode):
+            import shutil
+
             shutil.rmtree(path)
         else:
             os.unlink(path)
+
+
+def _log(message: str, *facts: object) -> None:
+    import logging  # which takes longer to load than this module
+
+    logging.getLogger("upgrade_state").debug(message, *facts)
 
 
 @contextlib.contextmanager

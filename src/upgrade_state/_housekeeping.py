@@ -11,12 +11,13 @@ import os
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from upgrade_state import _files, _record, _store
+from upgrade_state import _files, _record
 from upgrade_state.exceptions import StateReadError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from upgrade_state import _store
     from upgrade_state._record import Record
 
 
@@ -32,12 +33,13 @@ def records(
         StateReadError: The store cannot be read or is not trusted.
     """
     for key in _keys(root):
-        entry = _store.Entry(root, key, None, None)
+        path, record, error = _record.record_path(root, key), None, None
         try:
-            record, error = _store.read(entry), None
+            data = _record.read_file(root, path, _record.MAX_SIZE)
+            record = None if data is None else _record.valid(data, key)
         except StateReadError as refused:
-            record, error = None, refused
-        if record is not None or not _has_no_record(entry):
+            error = refused
+        if record is not None or os.path.lexists(path):
             yield key, record, error
 
 
@@ -72,6 +74,8 @@ def prune(
 
         dry_run: Only report; delete nothing.
     """
+    from upgrade_state import _store  # its locks take longer to load than a list
+
     for key in _keys(root):
         entry = _store.Entry(root, key, None, None)
         with contextlib.suppress(StateReadError):  # an unreadable record stays
@@ -90,6 +94,8 @@ def _goes(
     """
     Return whether an entry was, or would be, deleted. Decide again under the lock.
     """
+    from upgrade_state import _store
+
     return is_gone(entry) and (dry_run or _store.forget(entry, is_gone))
 
 

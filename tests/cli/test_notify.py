@@ -575,6 +575,18 @@ class TestWeight:
         assert f"upgrade_state.cli._{command}" in modules
         assert "upgrade_state.checks" not in modules
 
+    @pytest.mark.parametrize("words", [("show", "--json", "."), ("show", "--json")])
+    def test_show(self, checked, commit, lock_of, modules_after, words):
+        """
+        To show a record as JSON takes no lock and no typed values.
+        """
+        commit(checked, lock_of(attrs="25.1", idna="3.9"), by="uv")
+        loaded = modules_after(*words, first="{")
+
+        assert "argparse" in loaded
+        assert not {"attrs", "cattrs", "filelock", "logging", "shutil"} & loaded
+        assert not {"upgrade_state.checks", "upgrade_state._store"} & loaded
+
     @pytest.mark.parametrize("days", [None, (6, 3, 0), (9, 0)])
     def test_silent(self, checked, failing, run, modules_after, days):
         """
@@ -583,7 +595,7 @@ class TestWeight:
         failing(*days or ())
         run("notify", "--always")
 
-        loaded = modules_after("notify", "--always")
+        loaded = modules_after("notify", "--always", "--lockfile=uv.lock", ".")
 
         assert LIGHT == {m for m in loaded if m.startswith("upgrade_state")}
         assert not HEAVY & loaded

@@ -25,6 +25,7 @@ _VALUES = {
     "--cache-dir": "cache_dir",
     "--could-not-check": "could_not_check",
     "--interval": "interval",
+    "--lockfile": "lockfile",
     "--max-age": "max_age",
     "--reminder": "reminder",
 }
@@ -54,8 +55,9 @@ def try_run(arguments: "list[str]") -> bool:
         return False
     try:
         store = StateStore(values.pop("cache_dir", None))
+        target = Target(store, (*places, None)[0], values.pop("lockfile", None))
         given = _durations(values)
-        looks = Target(store, places[0] if places else None).to_notify_of()
+        looks = target.to_notify_of()
     except (ValueError, UsageError):
         return False
     if "--peek" in flags:
