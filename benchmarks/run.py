@@ -300,10 +300,10 @@ def whole_processes(table: Table, place: Path, shop: EnvironmentState) -> None:
         cpu=1.25,
     )
     table.compare(
-        "python -m upgrade_state notify --peek, against python -m this",
+        "notify --peek DIR by -m, against -m this",
         process(python, "-m", "upgrade_state", "notify", "--peek", str(shop.path)),
         process(python, "-m", "this"),
-        cpu=1.25,
+        cpu=1.35,
     )
     for limit, words in ((4, ["show", "--json", str(shop.path)]), (3.5, ["--help"])):
         name = f"python -m upgrade_state {' '.join(words[:2])}"
