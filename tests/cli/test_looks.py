@@ -60,6 +60,8 @@ def opens(checked, shop):
         "show --json uv.lock",
         "list",
         "list --json",
+        "list --outdated",
+        "show --all",
         "notify",
         "notify --interval=0",
         "notify --explain",

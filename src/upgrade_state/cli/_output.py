@@ -341,6 +341,9 @@ def _folded(line: _Line, limit: int, hang: int) -> Iterator[_Line]:
     while limit and _width(line) > limit:
         text = "".join(char for char, _ in line)
         start = len(text) - len(text.lstrip())
+        if start > limit // 2:
+            del line[limit // 2 : start]
+            continue
         end = max(_fitting(line, limit), start + 1)
         whole = re.sub("'[^']*'", lambda quoted: "x" * len(quoted[0]), text)
         blanks = (t.rfind(" ", start, end + 1) for t in (whole, text))
