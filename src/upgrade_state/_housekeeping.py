@@ -80,23 +80,14 @@ def prune(
         entry = _store.Entry(root, key, None, None)
         with contextlib.suppress(StateReadError):  # an unreadable record stays
             record = _store.read(entry)
-            if _goes(entry, _is_gone(record, before), dry_run=dry_run):
+            is_gone = _is_gone(record, before)
+            # Decided again under the lock.
+            if is_gone(entry) and (dry_run or _store.forget(entry, is_gone)):
                 yield key, record
     for key in _orphans(root):
         entry = _store.Entry(root, key, None, None)
-        if _goes(entry, _has_no_record, dry_run=dry_run):
+        if _has_no_record(entry) and (dry_run or _store.forget(entry, _has_no_record)):
             yield key, None
-
-
-def _goes(
-    entry: _store.Entry, is_gone: Callable[[_store.Entry], bool], *, dry_run: bool
-) -> bool:
-    """
-    Return whether an entry was, or would be, deleted. Decide again under the lock.
-    """
-    from upgrade_state import _store
-
-    return is_gone(entry) and (dry_run or _store.forget(entry, is_gone))
 
 
 def _has_no_record(entry: _store.Entry) -> bool:

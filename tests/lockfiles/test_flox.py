@@ -60,15 +60,7 @@ class TestShapes:
         ],
         ids=["catalog", "flake", "store path"],
     )
-    @pytest.mark.parametrize(
-        "fields",
-        [
-            {},
-            {"manifest": {"schema-version": "1.14.0"}},
-            {"compose": {"include": []}},
-        ],
-        ids=["plain", "newer manifest", "composed"],
-    )
+    @pytest.mark.parametrize("fields", CASES["shapes manifest"])
     def test_entry(self, entry, version, build, fields):
         """
         The build of a package is its derivation; a store path has none.

@@ -1,3 +1,5 @@
+from itertools import product
+
 import pytest
 
 from lockfiles.helpers import cases, packages, problem, read, rows, upgrades
@@ -8,6 +10,7 @@ CASES = cases("pixi")
 CHANNEL = "https://user:secret@conda.example/main"
 ZLIB = f"{CHANNEL}/linux-64/zlib-1.3-h0_0.conda"
 WHEEL = "https://files.example/x-1.0-py3-none-any.whl"
+LOCKS = (4, 5, 6, 7)
 WRITTEN = {"name": "zlib", "version": "'1.3'", "build": "h0_0"}
 
 
@@ -100,34 +103,7 @@ class TestPackages:
 
 
 class TestEnvironments:
-    CONTENT = f"""version: 7
-platforms:
-- name: linux-64
-- name: linux-gpu
-  subdir: linux-64
-  virtual-packages:
-  - __cuda=12
-environments:
-  default:
-    channels: []
-    packages:
-      linux-64:
-      - conda: {ZLIB}
-      linux-gpu:
-      - conda: {ZLIB}
-  empty:
-    channels: []
-    packages: {{}}
-  tests:
-    channels: []
-    packages:
-      linux-64:
-      - conda: {CHANNEL}/linux-64/zlib-1.2-h0_0.conda
-packages:
-- conda: {CHANNEL}/linux-64/unused-1-0.conda
-- conda: {CHANNEL}/linux-64/zlib-1.2-h0_0.conda
-- conda: {ZLIB}
-"""
+    CONTENT = CASES["environments"]
 
     def test_all(self):
         """
@@ -168,24 +144,14 @@ class TestDiff:
         ("old", "new"),
         [
             # Another archive, channel or subdir of one build.
-            *(
-                (pinned(ZLIB), pinned(ZLIB.replace(*pair)))
-                for pair in (
-                    (".conda", ".tar.bz2"),
-                    ("main", "mirror"),
-                    ("linux-64", "noarch"),
-                )
-            ),
+            (pinned(ZLIB), pinned(ZLIB.replace(".conda", ".tar.bz2"))),
+            (pinned(ZLIB), pinned(ZLIB.replace("main", "mirror"))),
+            (pinned(ZLIB), pinned(ZLIB.replace("linux-64", "noarch"))),
             # The hash is of the entry, not of the package.
             (source("x[0a] @ ."), source("x[0b] @ .")),
             # Another version of the format.
-            *(
-                (
-                    pinned(ZLIB, lock=old, size=1, **WRITTEN),
-                    pinned(ZLIB, lock=new, size=2, **WRITTEN),
-                )
-                for old in (4, 5, 6, 7)
-                for new in (4, 5, 6, 7)
+            *product(
+                (pinned(ZLIB, lock=n, size=n, **WRITTEN) for n in LOCKS), repeat=2
             ),
         ],
     )
