@@ -12,8 +12,11 @@ from pathlib import Path
 import pytest
 
 import upgrade_state
+from lockfiles.helpers import cases
 from upgrade_state import lockfiles
 from upgrade_state.lockfiles import Package
+
+CASES = cases("third_party")
 
 GROUP = "upgrade_state.lock_readers"
 ROOT = Path(__file__).parents[2]
@@ -146,16 +149,7 @@ class TestLoad:
         with pytest.raises(ValueError, match=r"Unknown format 'p{65}'"):
             lockfiles.read(b"", format="p" * 65)
 
-    @pytest.mark.parametrize(
-        ("code", "value"),
-        [
-            ("1 / 0", "pins_{}:read"),
-            ("import nothing_of_this_name", "pins_{}:read"),
-            ("", "pins_{}:read"),
-            ("", "nothing_of_this_name:read"),
-            ("read = 1", "pins_{}:read"),
-        ],
-    )
+    @pytest.mark.parametrize(("code", "value"), CASES["not loaded"])
     def test_cannot_be_loaded(self, offer, code, value):
         """
         A broken distribution is an error that names the entry point.
@@ -198,43 +192,16 @@ class TestContent:
 
         assert "not a pins lockfile" == problem()
 
-    @pytest.mark.parametrize(
-        ("code", "expected"),
-        [
-            ("raise RuntimeError(content)", "the reader of pins has failed"),
-            ("assert False", "the reader of pins has failed"),
-            ("return read(content)", "nested too deeply"),
-            ("return None", "not a pins lockfile"),
-            ("return [None]", "the reader of pins gave no packages"),
-        ],
-    )
+    @pytest.mark.parametrize(("code", "expected"), CASES["failed"])
     def test_failed(self, offer, code, expected):
         """
         Any other failure is a problem, without the exception's message.
+
+        So is a package that cannot be compared.
         """
-        offer(f"def read(content):\n  {code}")
+        offer(f"{IMPORT}def read(content):\n  {code}")
 
         assert expected == problem()
-
-    @pytest.mark.parametrize(
-        "package",
-        [
-            Package(None, None),
-            Package("x", 1),
-            Package("x", "1", platform=1),
-            Package("x", "1", direct="no"),
-            Package("x", "1", builds=None),
-            Package("x", "1", builds=("xy",)),
-            Package("x", "1", builds=(("x", 1),)),
-        ],
-    )
-    def test_unsound(self, offer, package):
-        """
-        A package that cannot be compared makes the lockfile opaque.
-        """
-        offer(f"{IMPORT}def read(content): return [{package!r}]")
-
-        assert "the reader of pins gave no packages" == problem()
 
     def test_sound(self, offer):
         """
