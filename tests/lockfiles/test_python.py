@@ -70,44 +70,15 @@ def poetry(kind, *lines):
     return entry("x", "1.0", *lines, f"{source} }}")
 
 
-def git(name, commit):
+def made(kind, name, build):
     """
-    Return an entry whose source is a commit of a repository.
+    Return an entry whose source is a commit of a repository, or one archive.
     """
-    url = f"{SECRET}/x.git"
-    return {
-        "pdm": entry(
-            "x", "1.0", f"git = '{url}'", "ref = 'main'", f"revision = '{commit}'"
-        ),
-        "pipfile": {"x": {"git": url, "ref": commit}},
-        "poetry": poetry("git").replace(
-            " }", f", reference = 'main', resolved_reference = '{commit}' }}"
-        ),
-        "pylock": entry(
-            "x",
-            None,
-            f"vcs = {{ type = 'git', url = '{url}', commit-id = '{commit}' }}",
-        ),
-        "requirements": f"x @ git+{url}@{commit}",
-        "uv": uv("x", "1.0", f"git = '{SECRET}/x?rev=main#{commit}'"),
-    }[name]
+    text = CASES[kind][name].replace("BUILD", build)
+    return json.loads(text) if name == "pipfile" else text
 
 
-def archive(name, digest):
-    """
-    Return an entry whose source is one archive.
-    """
-    files = f"files = [{{ file = 'x', hash = '{digest}' }}]"
-    hashes = f"hashes = {{ sha256 = '{digest.partition(':')[2]}' }}"
-    return {
-        "pdm": entry("x", "1.0", f"url = '{SECRET}/x'", files),
-        "pipfile": {"x": {"file": f"{SECRET}/x", "hashes": [digest]}},
-        "poetry": poetry("url", files),
-        "pylock": entry("x", "1.0", f"archive = {{ url = '{SECRET}/x', {hashes} }}"),
-        "requirements": f"x @ {SECRET}/x-1.0.zip#{digest.replace(':', '=')}",
-        "uv": uv("x", "1.0", f"url = '{SECRET}/x'", f"sdist = {{ hash = '{digest}' }}"),
-    }[name]
-
+BUILDS = {"git": COMMITS, "archive": tuple(f"sha256:{digest}" for digest in DIGESTS)}
 
 every_format = pytest.mark.parametrize(
     "name", ["pdm", "pipfile", "poetry", "pylock", "requirements", "uv"]
@@ -125,13 +96,15 @@ class TestPackages:
         )
 
     @every_format
-    def test_commit(self, name):
+    @pytest.mark.parametrize("kind", BUILDS)
+    def test_build(self, kind, name):
         """
-        The build of a package from a repository is its commit, without the URL.
+        The build is the commit of a repository or the hash of an archive, without URL.
         """
-        (p,) = packages(write(name, git(name, COMMITS[0])), name)
+        build = BUILDS[kind][0]
+        (p,) = packages(write(name, made(kind, name, build.rpartition(":")[2])), name)
 
-        assert ("x", COMMITS[0], False) == (p.name, p.build, p.local)
+        assert ("x", build, False) == (p.name, p.build, p.local)
         assert "secret" not in repr(p)
 
     @pytest.mark.parametrize("ref", ["", "main", "a" * 39, "x" * 40, "a" * 41])
@@ -139,7 +112,7 @@ class TestPackages:
         """
         A fragment that is no commit is not shown: it may be a password.
         """
-        (p,) = packages(write("uv", git("uv", ref)), "uv")
+        (p,) = packages(write("uv", made("git", "uv", ref)), "uv")
 
         assert p.build is None
 
@@ -151,17 +124,6 @@ class TestPackages:
         (p,) = packages(write(name, written), name)
 
         assert (None, False) == (p.build, p.local)
-
-    @every_format
-    def test_archive(self, name):
-        """
-        The build of an archive is its hash, without the URL.
-        """
-        digest = f"sha256:{DIGESTS[0]}"
-        (p,) = packages(write(name, archive(name, digest)), name)
-
-        assert ("x", digest, False) == (p.name, p.build, p.local)
-        assert "secret" not in repr(p)
 
     @pytest.mark.parametrize(("name", "written"), CASES["packages archive elsewhere"])
     def test_archive_elsewhere(self, name, written):
@@ -293,25 +255,18 @@ ONE, TWO = ({"x": {"version": f"=={version}"}} for version in "12")
 
 class TestDiff:
     @every_format
-    def test_commit(self, name):
+    @pytest.mark.parametrize("kind", BUILDS)
+    def test_build(self, kind, name):
         """
-        Another commit of the same version is a rebuild, without a URL.
+        Another commit or archive of the same version is a rebuild, without a URL.
         """
-        old, new = (write(name, git(name, commit)) for commit in COMMITS)
+        old, new = (
+            write(name, made(kind, name, build.rpartition(":")[2]))
+            for build in BUILDS[kind]
+        )
         (row,) = upgrades(old, new, name)
 
-        assert ("rebuild", *COMMITS) == (row.kind, row.old_build, row.new_build)
-
-    @every_format
-    def test_archive(self, name):
-        """
-        Another archive of the same version is a rebuild, without a URL.
-        """
-        builds = [f"sha256:{digest}" for digest in DIGESTS]
-        old, new = (write(name, archive(name, build)) for build in builds)
-        (row,) = upgrades(old, new, name)
-
-        assert ("rebuild", *builds) == (row.kind, row.old_build, row.new_build)
+        assert ("rebuild", *BUILDS[kind]) == (row.kind, row.old_build, row.new_build)
 
     @pytest.mark.parametrize("name", ["pdm", "poetry", "pylock", "requirements", "uv"])
     def test_forks(self, name):
@@ -357,7 +312,7 @@ class TestDiff:
             ("poetry", [entry()], [poetry("legacy")]),
             ("pylock", [entry()], [entry("x", "1.0", "sdist = { url = 'x' }")]),
             ("uv", [uv()], [entry("x", "1.0", MIRROR)]),
-            ("uv", [git("uv", COMMITS[0])], [uv()]),
+            ("uv", [made("git", "uv", COMMITS[0])], [uv()]),
         ],
         ids=["extra", "spelling", "index", "file", "mirror", "release"],
     )
