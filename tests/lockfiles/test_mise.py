@@ -5,8 +5,6 @@ from upgrade_state.lockfiles import Package
 
 CASES = cases("mise")
 
-PLATFORM = '[tools.node."platforms.linux-x64"]\n'
-
 
 def tool(version="24.1.0", more="", **checksums):
     platforms = "".join(

@@ -31,10 +31,6 @@ HEADS = {
     "uv": "version = 1\nrevision = 3\nrequires-python = '>=3.11'\n",
 }
 MIRROR = "source = { registry = 'https://index.example/mirror' }"
-HASH = "hash = 'sha256:1'"
-FILES = f"files = [{{ file = 'x', {HASH} }}]"
-WHEELS = f"wheels = [{{ url = 'x' }}, {{ {HASH} }}]"
-NEEDS_A = "dependencies = [{ name = 'a' }]"
 
 
 def write(name, *entries, head=None, **categories):

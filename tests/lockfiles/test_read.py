@@ -14,7 +14,6 @@ YAML = ("conda-lock", "pixi")
 # Text has no syntax that could be violated.
 UNPARSED = {"requirements": "not pinned"}
 
-SPACK = {"file-type": "spack-lockfile", "lockfile-version": 6}
 
 CHOICES = ", ".join(lockfiles.FORMATS)
 

@@ -9,7 +9,6 @@ CASES = cases("requirements")
 
 NAME = "requirements"
 WHEEL = "https://files.example/x-1.0-py3-none-any.whl"
-REPOSITORY = "git+https://user:secret@files.example/x.git"
 
 
 def package(*lines):
