@@ -247,32 +247,30 @@ class TestRoot:
         assert [] == list((tmp_path / "elsewhere").iterdir())
 
     @pytest.mark.parametrize(
-        "words", [["check", "--", "true"], ["notify", "--check"], ["doctor"]]
+        ("words", "status"),
+        [("check -- true", 2), ("notify --check", 0), ("doctor", 1)],
     )
-    def test_process(self, littered, tmp_path, words):
+    def test_process(self, littered, tmp_path, words, status):
         """
         So does a command that is run by `sudo` with the user's HOME.
+
+        An activation does not say so; the others name the variable that helps.
         """
         before = snapshot(tmp_path)
-        todo = "use 'sudo -H', or set UPGRADE_STATE_CACHE_DIR"
 
         result = subprocess.run(
-            [sys.executable, "-m", "upgrade_state", *words],
+            [sys.executable, "-m", "upgrade_state", *words.split()],
             cwd=tmp_path,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
             check=False,
             timeout=60,
         )
 
         assert before == snapshot(tmp_path)
-        status, output = {
-            "check": (2, result.stderr),
-            "notify": (0, todo),
-            "doctor": (1, result.stdout),
-        }[words[0]]
         assert status == result.returncode
-        assert todo in output
+        assert status == 0 or "UPGRADE_STATE_CACHE_DIR" in result.stdout
 
     @pytest.mark.parametrize(
         ("variable", "value"),
