@@ -7,12 +7,10 @@ from pathlib import Path
 import pytest
 
 import by_hand
+from processes import LIMIT
 from upgrade_state import StateStore
 from upgrade_state.checks import _supervisor
 from upgrade_state.exceptions import ResolverError
-
-# Seconds that a test waits at most: only ends a hang.
-_LIMIT = 60
 
 # The supervisor as a module, so that its coverage is measured.
 _MEASURED = f"""
@@ -26,51 +24,6 @@ supervisor.main()
 
 # A fixture replaces it by a stand-in.
 PYTHON = sys.executable
-
-
-def wait_for(condition, seconds=_LIMIT):
-    """
-    Wait until a condition is true, and return its value; for a path, its content.
-    """
-    if isinstance(condition, Path):
-        path = condition
-        return wait_for(lambda: path.exists() and path.read_text(), seconds)
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-    return found
-
-
-def state_of(pid):
-    """
-    The state of a process, one letter. Z: it is a zombie, or does not exist.
-    """
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return "Z"
-
-
-def is_gone(pid):
-    """
-    Return whether a process ends in time; a zombie has ended.
-    """
-    return wait_for(lambda: state_of(pid) == "Z")
-
-
-def marked(mark):
-    """
-    Find the processes with this text in their initial environment.
-    """
-    found = set()
-    for path in Path("/proc").glob("[0-9]*/environ"):
-        try:
-            if mark.encode() in path.read_bytes():
-                found.add(int(path.parent.name))
-        except OSError:  # has ended
-            continue
-    return found
 
 
 def lock_of(**versions):
@@ -130,33 +83,13 @@ def late(monkeypatch):
         shift = [0.0]
 
         def monotonic():
-            if is_so() or clock() > begin + _LIMIT:
+            if is_so() or clock() > begin + LIMIT:
                 shift[0] = 1e6
             return begin + shift[0]
 
         monkeypatch.setattr("time.monotonic", monotonic)
 
     return late_
-
-
-@pytest.fixture(name="state_of")
-def _state_of():
-    return state_of
-
-
-@pytest.fixture(name="wait_for")
-def _wait_for():
-    return wait_for
-
-
-@pytest.fixture(name="is_gone")
-def _is_gone():
-    return is_gone
-
-
-@pytest.fixture(name="marked")
-def _marked():
-    return marked
 
 
 @pytest.fixture(name="lock_of")

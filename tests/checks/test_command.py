@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from processes import is_gone, wait_for
 from upgrade_state import StateStore, checks
 from upgrade_state.checks import Command, Limits
 from upgrade_state.exceptions import ResolverError
@@ -441,7 +442,7 @@ class TestFailures:
             "signal.signal(signal.SIGTERM, signal.SIG_IGN); tell(os.getpid())",
         ],
     )
-    def test_too_long(self, failure, python, directory, late, is_gone, code):
+    def test_too_long(self, failure, python, directory, late, code):
         """
         A late command is terminated with its children, or killed.
         """
@@ -507,9 +508,7 @@ class TestFailures:
         assert [] == list(scratches.iterdir())
 
     @pytest.mark.parametrize("is_cancelled", [False, True])
-    def test_interrupt(
-        self, environment, python, scratches, wait_for, is_gone, is_cancelled
-    ):
+    def test_interrupt(self, environment, python, scratches, is_cancelled):
         """
         Ctrl-C and cancelling end the command, leave no files, and record nothing.
         """

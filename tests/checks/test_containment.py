@@ -24,6 +24,7 @@ import pytest
 
 import upgrade_state
 from helpers import meanwhile
+from processes import marked, state_of, wait_for
 from upgrade_state import checks
 from upgrade_state.checks import Limits, _cancellation, _containment, _supervisor
 from upgrade_state.exceptions import ResolverError
@@ -97,7 +98,7 @@ def mark(tmp_path):
 
 
 @pytest.fixture
-def left(marked, mark):
+def left(mark):
     """
     Find the processes of the commands of this test.
     """
@@ -195,7 +196,7 @@ class TestEnd:
         ],
         ids=["stopped", "running", "child"],
     )
-    def test_tidy(self, run, place, left, late, state_of, code, is_ready):
+    def test_tidy(self, run, place, left, late, code, is_ready):
         """
         A process that handles SIGTERM has time to tidy up, also if it was stopped.
         """
@@ -501,7 +502,7 @@ class TestStart:
 class TestInterrupt:
     @pytest.mark.filterwarnings("ignore::ResourceWarning")
     @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-    def test_any_line(self, tmp_path, monkeypatch, left, mark, wait_for):
+    def test_any_line(self, tmp_path, monkeypatch, left, mark):
         """
         Ctrl-C at any line of the start or the end leaves no process and no directory.
         """
@@ -573,7 +574,7 @@ class TestInterrupt:
         assert time.monotonic() - begin < PATIENT["patience"]
         assert set() == left()
 
-    def test_second(self, run, place, wait_for, left):
+    def test_second(self, run, place, left):
         """
         A second Ctrl-C kills at once, and leaves nothing either.
         """
@@ -623,7 +624,7 @@ class TestSupervisor:
         assert LATE == run(["true"], 0.1, grace=0.1, patience=0.1).reason
         assert set() == left()
 
-    def test_killed(self, run, left, wait_for):
+    def test_killed(self, run, left):
         """
         If the system kills the supervisor, its command goes with it.
         """
@@ -649,7 +650,7 @@ class TestSupervisor:
 
         assert _supervisor.signal_tree(process.pid, signal.SIGKILL) is None
 
-    def test_cancelled(self, run, place, wait_for, left):
+    def test_cancelled(self, run, place, left):
         """
         A cancelled check ends its command, and has no result.
         """
@@ -739,7 +740,7 @@ class TestParent:
             program.wait()
 
     @pytest.fixture
-    def demand_gone(self, left, scratches, wait_for):
+    def demand_gone(self, left, scratches):
         """
         Demand that only forked copies of the parent are left.
         """
@@ -769,7 +770,7 @@ class TestParent:
     @pytest.mark.parametrize(
         ("more", "word"), [("", "ready"), (FORKING, "forked")], ids=["alone", "forked"]
     )
-    def test_killed(self, start, directory, demand_gone, wait_for, more, word):
+    def test_killed(self, start, directory, demand_gone, more, word):
         """
         SIGKILL leaves no command, no daemon, no supervisor and no scratch directory.
 
@@ -783,7 +784,7 @@ class TestParent:
         program.wait()
         demand_gone(but=int(more == FORKING))
 
-    def test_killed_in_the_grace(self, start, directory, demand_gone, wait_for):
+    def test_killed_in_the_grace(self, start, directory, demand_gone):
         """
         Nor does it after the command was asked to end.
         """

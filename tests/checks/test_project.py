@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from bubblewrap import needs_sandbox
 from helpers import meanwhile, refuse_path
+from processes import is_gone, wait_for
 from upgrade_state import StateStore, _lockfile
 from upgrade_state.checks import (
     Cancellation,
@@ -873,7 +874,7 @@ class TestLimits:
         assert "has more than 10 files" in failure(Command(["sh"], copies=["many"]))
 
     @pytest.mark.parametrize("ends", ["cancel", "time"])
-    def test_git_hangs(self, repository, tool, wait_for, is_gone, ends, monkeypatch):
+    def test_git_hangs(self, repository, tool, ends, monkeypatch):
         """
         A git that hangs is killed when the check is cancelled, or at the limit.
         """

@@ -2,7 +2,6 @@
 A command in a sandbox changes nothing outside of its scratch directory.
 """
 
-import contextlib
 import datetime as dt
 import os
 import signal
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from bubblewrap import needs_sandbox
+from processes import marked, name_of
 from upgrade_state import Consent, checks
 from upgrade_state.checks import Command, _sandbox, recipe_named
 
@@ -48,11 +48,6 @@ def attempt(environment, python):
         return command(environment, OLD).decode().split()
 
     return run
-
-
-def name_of(pid):
-    with contextlib.suppress(OSError):  # it has ended
-        return Path(f"/proc/{pid}/comm").read_text().strip()
 
 
 class TestSandbox:
@@ -220,7 +215,7 @@ class TestSandbox:
         message = failure(Command(python(""), searches=["wishes"]))
         assert "is above the scratch directory" in message
 
-    def test_nothing_is_left(self, environment, python, scratches, marked):
+    def test_nothing_is_left(self, environment, python, scratches):
         """
         Daemons end with the sandbox, and the scratch directory is removed.
         """
@@ -277,7 +272,7 @@ class TestFailures:
             " without" == failure(Command(["true"], sandbox=True))
         )
 
-    def test_too_long(self, environment, failure, marked, late):
+    def test_too_long(self, environment, failure, late):
         """
         A late command is terminated with its sandbox.
         """

@@ -13,7 +13,8 @@ import uuid
 
 import pytest
 
-from helpers import is_free, lock_of, wait_until
+from helpers import is_free, lock_of
+from processes import marked, name_of, wait_for
 from upgrade_state import StateStore
 
 COUNT = 20
@@ -80,34 +81,6 @@ def make(place, commit):
     return made
 
 
-def marked(mark):
-    """
-    Find the processes that are left of a run; zombies have ended.
-    """
-    found = []
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{pid}/cmdline", "rb") as file:
-                seen = file.read()
-            with open(f"/proc/{pid}/environ", "rb") as file:
-                seen += file.read()
-            with open(f"/proc/{pid}/stat") as file:
-                state = file.read().rpartition(")")[2].split()[0]
-        except OSError:  # it has ended, or is not ours
-            continue
-        if mark.encode() in seen and state != "Z":
-            found.append(int(pid))
-    return found
-
-
-def name_of(pid):
-    try:
-        with open(f"/proc/{pid}/comm") as file:
-            return file.read()
-    except OSError:  # it has ended
-        return ""
-
-
 def generations(environments):
     """
     Read every record: each is the old or the new one, and all that it names is there.
@@ -144,7 +117,7 @@ def interrupt(tmp_path, commit, begin, mark, scratches):
         time.sleep(seconds)  # any instant will do
         process.send_signal(number)
         process.communicate(timeout=60)
-        assert [] == marked(mark)
+        assert set() == marked(mark)
         assert [] == os.listdir(scratches)
         assert [] == busy_locks(environments)
         before = generations(environments)
@@ -259,10 +232,10 @@ class TestKilled:
         """
         environments = make(tmp_path / "many", commit)
         process = begin("export UPGRADE_STATE_TEST=$0; sleep 600 & wait")
-        wait_until(lambda: [name_of(p) for p in marked(mark)].count("sleep\n") >= 4)
+        wait_for(lambda: [name_of(p) for p in marked(mark)].count("sleep") >= 4)
         process.kill()
         process.communicate(timeout=60)
-        wait_until(lambda: not marked(mark))
+        wait_for(lambda: not marked(mark))
 
         assert [] == busy_locks(environments)
         assert [1] * COUNT == generations(environments)

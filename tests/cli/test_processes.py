@@ -4,12 +4,11 @@ import signal
 import subprocess
 import sys
 from importlib import metadata
-from pathlib import Path
 
 import pytest
 
 import upgrade_state
-from helpers import wait_until
+from processes import is_gone, wait_for
 from upgrade_state import StateStore
 from upgrade_state.exceptions import UpgradeStateError
 
@@ -36,25 +35,6 @@ sys.exit(main())
 """
 
 
-def wait_for(path):
-    """
-    Wait until a file has a whole line, and return it.
-    """
-    wait_until(lambda: path.exists() and path.read_text().endswith("\n"))
-    return path.read_text()
-
-
-def is_gone(pid):
-    """
-    Return whether a process has ended; a zombie has.
-    """
-    try:
-        status = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return True
-    return status.rpartition(")")[2].split()[0] == "Z"
-
-
 class TestSignals:
     @pytest.mark.parametrize(
         ("number", "status"),
@@ -78,8 +58,8 @@ class TestSignals:
         assert (status, "", "") == (process.returncode, out, err)
         if number != "KILL":
             assert [] == os.listdir(scratches)
-        wait_until(lambda: all(map(is_gone, pids)))
-        wait_until(lambda: not os.listdir(scratches))
+        assert all(map(is_gone, pids))
+        wait_for(lambda: not os.listdir(scratches))
         assert None is environment.look().information
         with environment.try_check() as guard:
             assert guard is not None
