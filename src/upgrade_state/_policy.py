@@ -18,29 +18,15 @@ if TYPE_CHECKING:
     from upgrade_state._record import Record
     from upgrade_state.exceptions import UpgradeStateError
 
-    FreshnessReason: TypeAlias = Literal[
-        "backing-off",
-        "never-checked",
-        "expired",
-        "lockfile-changed",
-        "fresh",
-        "just-checked",
-        "busy",
-        "switched-off",
-        "unavailable",
+    _Either: TypeAlias = Literal[
+        "switched-off", "lockfile-changed", "busy", "unavailable"
     ]
+    FreshnessReason: TypeAlias = Literal[
+        _Either, "backing-off", "never-checked", "expired", "fresh", "just-checked"
+    ]
+    _Silent: TypeAlias = Literal["nothing-known", "no-upgrades", "upgraded"]
     VerdictReason: TypeAlias = Literal[
-        "switched-off",
-        "nothing-known",
-        "no-upgrades",
-        "snoozed",
-        "told-recently",
-        "cannot-check",
-        "upgraded",
-        "lockfile-changed",
-        "busy",
-        "notify",
-        "unavailable",
+        _Either, _Silent, "snoozed", "told-recently", "cannot-check", "notify"
     ]
     LockfileState: TypeAlias = Literal["checked", "upgraded", "changed"]
     Matches: TypeAlias = Callable[[Mapping[str, Any] | None], bool]
