@@ -195,7 +195,7 @@ class TestCheck:
             guard.commit(b"", consent=Consent("gone"))
 
         message = checks.check(environment).error.message
-        assert message.startswith("There is no recipe 'gone'; recipes: ")
+        assert message.startswith("There is no recipe 'gone' (see ")
 
     def test_unknown_in_sandbox(self):
         """

@@ -102,8 +102,8 @@ def recipe_named(name: str) -> Recipe:
     plain = name.removesuffix(IN_SANDBOX)
     recipe = built_in().get(plain) or _load(plain)
     if recipe is None:
-        choices = ", ".join(recipe_names())
-        raise ResolverError(f"There is no recipe {plain!r}; recipes: {choices}", None)
+        message = f"There is no recipe {plain!r} (see upgrade-state recipes)"
+        raise ResolverError(message, None)
     return recipe if plain == name else recipe.in_sandbox()
 
 

@@ -15,40 +15,32 @@ if TYPE_CHECKING:
 
     from upgrade_state.cli._parser import Parser
 
-# A command's module has its name.
-_GROUPS: "Final" = {
-    "every day": {
-        "check": "Look for upgrades now, with the lockfile's recipe or with COMMAND.",
-        "show": "Show the state of an environment, and why you were (not) notified.",
-        "list": "List the environments of which something is known.",
-        "snooze": "Give no notice for some time.",
-        "forget": "Forget an environment, and your consent to automatic checks.",
-    },
-    "at the prompt": {
-        "hook": "Print code that gives notices at a shell's prompt.",
-        "notify": "Print a notice, once per interval; for activation scripts.",
-        "completion": "Print code that completes commands and environments.",
-    },
-    "more": {
-        "record": "Store the result of a check that was made elsewhere.",
-        "path": "Print where the record is, or would be.",
-        "recipes": "List the recipes, and whether their tools are installed.",
-        "prune": "Forget environments whose directories were removed.",
-        "doctor": "Look for problems of the state on disk, and change nothing.",
-        "version": "Print the version.",
-        "help": "Print this help, or that of a command.",
-    },
-}
-_COMMANDS: "Final" = {
-    name: text for group in _GROUPS.values() for name, text in group.items()
-}
-
 _OVERVIEW: "Final" = """\
 usage: upgrade-state COMMAND [OPTIONS] [ENV]
 
 Remembers when upgrades were last checked, the result, and when you were
 notified. ENV is a directory or a lockfile.
-{commands}
+
+every day:
+  check       Look for upgrades now, with the lockfile's recipe or with COMMAND.
+  show        Show the state of an environment, and why you were (not) notified.
+  list        List the environments of which something is known.
+  snooze      Give no notice for some time.
+  forget      Forget an environment, and your consent to automatic checks.
+
+at the prompt:
+  hook        Print code that gives notices at a shell's prompt.
+  notify      Print a notice, once per interval; for activation scripts.
+  completion  Print code that completes commands and environments.
+
+more:
+  record      Store the result of a check that was made elsewhere.
+  path        Print where the record is, or would be.
+  recipes     List the recipes, and whether their tools are installed.
+  prune       Forget environments whose directories were removed.
+  doctor      Look for problems of the state on disk, and change nothing.
+  version     Print the version.
+  help        Print this help, or that of a command.
 
 options, before or after the command:
   --cache-dir DIR  the absolute path of the cache directory
@@ -58,6 +50,13 @@ options, before or after the command:
 
 exit status: 0 done; 1 the answer is no (nothing known, busy, check failed);
 2 usage or error; 130 ended by Ctrl-C; notify always 0"""
+
+# Every command with its summary. Its module has its name.
+_COMMANDS: "Final[dict[str, str]]" = dict(
+    line.split(maxsplit=1)
+    for line in _OVERVIEW.splitlines()
+    if line.startswith("  ") and line[2] != "-"
+)
 
 _SYNONYMS: "Final" = {
     "-h": "help",
@@ -105,7 +104,7 @@ def _run(argv: list[str]) -> int:
     if name == "help":
         more = [word for word in _leading(more)[1] if word != "--"]
         if not more:
-            _output.print_raw(_OVERVIEW.format(commands=_list_of_commands()))
+            _output.print_raw(_OVERVIEW)
             return 0
         if not more[0].startswith("-"):
             name, *more = *more, "--help"
@@ -153,15 +152,6 @@ def _leading(argv: list[str]) -> tuple[list[str], list[str]]:
     while argv[end:] and argv[end].partition("=")[0] in ("--cache-dir", "--color"):
         end += 1 if "=" in argv[end] else 2
     return argv[:end], argv[end:]
-
-
-def _list_of_commands() -> str:
-    width = max(map(len, _COMMANDS)) + 2
-    lines = []
-    for title, group in _GROUPS.items():
-        lines += ["", f"{title}:"]
-        lines += [f"  {name:<{width}}{text}" for name, text in group.items()]
-    return "\n".join(lines)
 
 
 def _refuse_unknown_options(parser: "Parser", options: list[str]) -> None:

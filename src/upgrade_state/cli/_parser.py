@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, NoReturn
 
-from upgrade_state import Look, StateStore, Verdict, lockfiles
+from upgrade_state import StateStore, lockfiles
 from upgrade_state.cli import _times
 from upgrade_state.cli._targets import Target, UsageError
 
@@ -35,17 +35,6 @@ class Question(NamedTuple):
     interval: dt.timedelta = dt.timedelta(days=1)
     could_not_check: dt.timedelta = dt.timedelta(days=7)
     reminder: dt.timedelta | None = None
-
-    def verdict(self, look: Look) -> Verdict:
-        """
-        Return the verdict of a look.
-        """
-        return look.verdict(
-            interval=self.interval,
-            reminder=self.reminder,
-            platform=self.platform,
-            could_not_check=self.could_not_check,
-        )
 
 
 class ResolverOptions(NamedTuple):
