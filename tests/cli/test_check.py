@@ -222,6 +222,28 @@ class TestCheck:
 
         assert 2 == environment.look().information.generation
 
+    def test_json_in_a_terminal(self, environment, python, in_terminal):
+        """
+        JSON at a terminal is mixed with nothing.
+        """
+        words = ["-m", "upgrade_state", "check", "--json", *python(UPGRADE)]
+
+        assert (
+            environment.key == json.loads(in_terminal(words, stdout="terminal"))["key"]
+        )
+
+    def test_opaque_not_stored(self, shop, run, python, monkeypatch):
+        """
+        Of an unknown format, only the change could be printed.
+        """
+        monkeypatch.setattr("os.replace", refuse(errno.ENOSPC))
+        (shop / "x").write_bytes(b"")
+        code = "open('x', 'w').write('new')"
+
+        out = run("check", "--lockfile=x", *python(code)).out
+        line = f"{shop} (x): checked, but the result could not be stored\n"
+        assert line == out
+
     @pytest.mark.parametrize("words", [(), ("--json",)])
     def test_not_stored(self, environment, run, python, monkeypatch, words):
         """

@@ -101,7 +101,7 @@ class TestOtherDirectory:
         assert "another directory than the one in which you ran the" in due.err
         assert (0, "upgrade-state: 1 without consent\n") == (every.status, every.err)
         assert f"  {ELSEWHERE}" in run("show").out
-        assert "checked, in another directory\n" in run("list").out
+        assert "to be checked, in another directory\n" in run("list").out
         fields = json.loads(run("show", "--json").out)
         assert (False, "uv") == (fields["background"], fields["consent"]["recipe"])
 

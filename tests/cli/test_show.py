@@ -521,6 +521,16 @@ class TestList:
         gone = f"{row.format('gone')}\n1 environment: 1 gone\n"
         assert [gone, gone] == [no_lockfile, no_directory]
 
+    def test_never_checked(self, failing, shop, run):
+        """
+        A failure that has expired leaves an environment that was never checked.
+        """
+        failing(0).expire()
+
+        result = run("list")
+        assert f"{shop} (uv.lock)  never checked  to be checked\n" in result.out
+        assert "1 environment: 1 never checked\n" in result.out
+
     def test_hidden_lockfile(self, checked, shop, run):
         """
         A lockfile that cannot be read does not hide what was found.

@@ -83,7 +83,7 @@ def _row(state: str, look: Look, view: View | None) -> tuple[Part, ...]:
     if view is None or look.record is None:
         return tilde(look.environment.record_path), styled(state, "red"), "", ""
     checked = look.record["last_checked"]
-    text = f"checked {ago(checked)}" if checked else "never checked"
+    text = f"checked {ago(checked)}" if checked else "to be checked"
     if view.failure is not None:
         text = f"failed {ago(view.failure['at'])}"
     if view.is_elsewhere:
