@@ -74,9 +74,12 @@ class TestShow:
         path = Path(failing(9, 0).record_path)
         record = json.loads(path.read_bytes())
         del record["failure"]["since"]
+        record["failure"]["message"] = "no route to https://ana:secret@index.example/"
         path.write_text(json.dumps(record))
 
-        assert "have failed since today " in run("show").out
+        out = run("show").out
+        assert "have failed since today " in out
+        assert "  reason        no route to <URL>\n" in out
         assert json.loads(run("show", "--json").out)["failure"]["since"] is None
 
     @pytest.mark.parametrize(

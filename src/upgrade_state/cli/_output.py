@@ -21,6 +21,7 @@ clean = _redact.clean
 could_not_check = _messages.could_not_check
 duration = _messages.duration
 moment = _messages.moment
+without_urls = _redact.without_urls
 
 T = TypeVar("T")
 Answer = TypeVar("Answer")

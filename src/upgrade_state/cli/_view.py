@@ -26,6 +26,7 @@ from upgrade_state.cli._output import (
     out,
     styled,
     table,
+    without_urls,
 )
 from upgrade_state.cli._parser import Question
 from upgrade_state.cli._targets import name_of, shell_path, tilde
@@ -201,7 +202,7 @@ class View:
         if self.gone:
             yield self.gone
         if switch is not None:
-            yield f"{switch} is set in the process environment: unset {switch}"
+            yield f"{switch} is set in the process environment; run 'unset {switch}'"
         if self.look.record is None:
             yield "nothing is known"
         elif not self.consent:
@@ -309,7 +310,8 @@ def print_view(view: View, *, every: bool) -> None:
     record = view.look.record or {}
     print_state(view)
     if view.failure is not None:
-        _print_facts("reason", [view.failure["message"]])
+        # Another program may have written the record.
+        _print_facts("reason", [without_urls(view.failure["message"])])
     if view.log_path is not None:
         _print_facts("log", [tilde(view.log_path)])
     if record.get("result") is not None:
