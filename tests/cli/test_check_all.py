@@ -322,6 +322,8 @@ class TestTerminal:
         assert f"✓{many[0].path}(pins.lock):thelockfilewouldchange" in text
         assert f"✗{many[1].path}(pins.lock):" in text
         assert "…!" in text
+        told = [e.look().information.last_notified is not None for e in many]
+        assert [True, False, True, True, True] == told
 
     @pytest.mark.parametrize(("env", "shown"), [({}, True), ({"TERM": "dumb"}, False)])
     def test_json_in_a_file(self, many, python, tmp_path, in_terminal, env, shown):

@@ -126,10 +126,7 @@ def run(
         elif is_checked:
             print_state(view)
             print_upgrades(view, every=False)
-            if is_terminal(sys.stdout):  # this was the notice
-                environment.claim_notice(
-                    interval=dt.timedelta(0), platform=question.platform
-                )
+            count_as_notice(environment, question)
         _report(view.name, outcome)
         if is_checked and view.look.consent not in (None, before):
             given.add(shell_path(environment.path or ""))
@@ -219,6 +216,15 @@ def _report(name: str, outcome: checks.Outcome) -> None:
             print_line(f"  {clean(line)}")
     elif (problem := problem_of(outcome)) is not None:
         err(f"{name}: {problem}")
+
+
+def count_as_notice(environment: EnvironmentState, question: Question) -> None:
+    """
+    Record that the user was notified, if the upgrades were printed at a terminal.
+    """
+    if is_terminal(sys.stdout):
+        zero = dt.timedelta(0)
+        environment.claim_notice(interval=zero, platform=question.platform)
 
 
 def problem_of(outcome: checks.Outcome) -> str | None:

@@ -13,7 +13,7 @@ import sys
 from typing import Any, Final
 
 from upgrade_state import EnvironmentState, StateStore, checks
-from upgrade_state.cli._check import command_of, option_of, problem_of
+from upgrade_state.cli._check import command_of, count_as_notice, option_of, problem_of
 from upgrade_state.cli._output import (
     err,
     flush,
@@ -178,6 +178,7 @@ def _report(
             print_raw(json_.dumps(known | {"key": result.key} | fields))
     elif outcome.state == "checked" and outcome.look is not None:
         out(styled("✓", "green"), f" {name}: {View(outcome.look, question).found}")
+        count_as_notice(environment, question)
     elif result.path is None:  # only the record's place is known
         _failed(f"{outcome.error} (upgrade-state doctor says more)")
     elif (problem := problem_of(outcome)) is not None:
