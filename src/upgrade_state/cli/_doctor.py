@@ -36,7 +36,7 @@ def run(store: StateStore, *, json: bool) -> int:
         if json:
             print_raw(json_.dumps(attrs.asdict(finding)))
         else:
-            out(f"{finding}", hang=2)
+            out(str(finding))
             out(f"  {finding.mend}", hang=4)
     if finding is None and not json:
         out("all is well")

@@ -51,7 +51,7 @@ def run(
             error = look.error
             lines = [str(error)] if error else explanation(View(look, question))
             for line in lines:
-                out(f"{name_of(look.environment)}: {line}", hang=2)
+                out(f"{name_of(look.environment)}: {line}")
         return 0
     looks = target.to_notify_of()
     if peek:

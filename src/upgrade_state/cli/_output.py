@@ -108,7 +108,7 @@ def styled(text: str, *styles: str) -> Styled:
     return Styled(text, ";".join(_CODES[style] for style in styles))
 
 
-def out(*parts: Part, hang: int = 0) -> None:
+def out(*parts: Part, hang: int = 2) -> None:
     """
     Print a line of the answer for people.
 

@@ -297,7 +297,7 @@ def print_state(view: View) -> None:
         verb = "last good check" if state == "failing" else "checked"
         checked = f", {verb} {_when(record['last_checked'])}"
         checked += f" by {record['checker']}" if record["checker"] else ""
-    out(styled(view.name, "bold"), ": ", styled(text, view.color), checked, hang=2)
+    out(styled(view.name, "bold"), ": ", styled(text, view.color), checked)
 
 
 def print_view(view: View, *, every: bool) -> None:
