@@ -7,52 +7,17 @@ Every test needs one of them, and is skipped if it is not installed.
 import codecs
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
+import yaml
 
 from lockfiles.helpers import cases
 from upgrade_state import lockfiles
 
-PROJECT = """\
-[project]
-name = "shop"
-version = "1"
-requires-python = ">=3.11"
-dependencies = []
-"""
-PACKAGE = """\
-[package]
-name = "shop"
-version = "1.0.0"
-edition = "2021"
-[lib]
-path = "Cargo.toml"
-"""
-
-# The manifest, the lockfile, how the tool makes it, and a command that reads it.
-TOOLS = {
-    "Cargo": (
-        *("Cargo.toml", PACKAGE, "Cargo.lock", "cargo generate-lockfile --offline"),
-        "cargo metadata --offline --locked --format-version=1",
-    ),
-    "PDM": ("pyproject.toml", PROJECT, "pdm.lock", "pdm lock", "pdm lock --check"),
-    "Pipenv": (
-        *("Pipfile", "[packages]\n", "Pipfile.lock", "pipenv lock"),
-        "pipenv requirements",
-    ),
-    "Poetry": (
-        *("pyproject.toml", PROJECT, "poetry.lock", "poetry lock"),
-        "poetry check --lock",
-    ),
-    "npm": (
-        *("package.json", '{"name": "shop"}', "package-lock.json"),
-        *("npm install --offline --package-lock-only", "npm ci --offline"),
-    ),
-    "uv": (
-        *("pyproject.toml", "[dependency-groups]\na = []\n", "uv.lock"),
-        *("uv lock --offline", "uv export --offline --frozen"),
-    ),
-}
+TOOLS = yaml.safe_load(
+    Path(__file__).with_name("data").joinpath("tools.yml").read_text()
+)
 
 
 @pytest.mark.parametrize("tool", TOOLS)
@@ -60,7 +25,7 @@ def test_made(tool, tmp_path, monkeypatch):
     """
     What a tool has made is read, and what it refuses is opaque.
     """
-    manifest, content, name, make, use = TOOLS[tool]
+    manifest, content, name, make, use = TOOLS[tool].values()
     if shutil.which(make.split()[0]) is None:
         pytest.skip(f"needs {tool}")
     monkeypatch.setenv("PIPENV_VENV_IN_PROJECT", "1")

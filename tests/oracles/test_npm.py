@@ -12,21 +12,8 @@ import pytest
 
 from upgrade_state import lockfiles
 
-# Prints name, version, resolved and whether a project asks for it, for
-# everything that is neither a project nor a link.
-SCRIPT = """
-const [, , arborist, path] = process.argv
-new (require(arborist))({ path }).loadVirtual().then(tree => {
-  const found = [...tree.inventory.values()].filter(n => !n.isTop && !n.isLink)
-  const asked = n => [...n.edgesIn].some(edge => edge.from.isTop)
-  console.log(JSON.stringify(found.map(
-    n => [n.packageName, n.version || null, n.resolved || null, asked(n)]
-  )))
-})
-"""
-LOCKFILES = json.loads(
-    Path(__file__).with_name("data").joinpath("npm.json").read_text()
-)
+DATA = Path(__file__).with_name("data")
+LOCKFILES = json.loads((DATA / "npm.json").read_text())
 
 
 @pytest.fixture(name="arborist", scope="session")
@@ -37,7 +24,7 @@ def _arborist():
     path = Path(npm).resolve().parents[1] / "node_modules/@npmcli/arborist"
     if not path.is_dir():
         pytest.skip("npm has its reader of lockfiles elsewhere")
-    return [node, "-e", SCRIPT, "-", str(path)]
+    return [node, "-e", (DATA / "packages.js").read_text(), "-", str(path)]
 
 
 @pytest.fixture(name="npm_packages")
