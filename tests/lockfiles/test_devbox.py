@@ -133,7 +133,14 @@ class TestPackages:
 
 
 NIXPKGS = nixpkgs(COMMITS[0]), nixpkgs(COMMITS[1])
-ON_LINUX = entry(linux=system("/a"))
+
+
+def made(version="1.24", commit=0, **paths):
+    """
+    Return an entry of the table, with the path of an output per system.
+    """
+    systems = {name: system(path) for name, path in paths.items()}
+    return entry(version, COMMITS[commit], **systems)
 
 
 class TestRule:
@@ -149,52 +156,23 @@ class TestRule:
         assert [("version", ("1.24",), ("1.25",), *NIXPKGS)] == rows(old, new, "devbox")
         assert {None} == {p.platform for p in packages(new, "devbox")}
 
-    @pytest.mark.parametrize(
-        ("old", "new", "shown"),
-        [
-            # Another output on any system: the commits are shown.
-            *(
-                (
-                    entry(linux=system("/a"), darwin=system("same")),
-                    entry(commit=COMMITS[1], linux=system("/b"), darwin=system(other)),
-                    NIXPKGS,
-                )
-                for other in ("same", "changed")
-            ),
-            # No system on both sides: the commits decide.
-            *(
-                (ON_LINUX, entry(commit=COMMITS[1], **systems), NIXPKGS)
-                for systems in ({}, {"darwin": system("/a")})
-            ),
-            # A flake: the commits decide.
-            (entry(None, COMMITS[0]), entry(None, COMMITS[1]), NIXPKGS),
-            # The commit is the same: the outputs are shown.
-            (ON_LINUX, entry(linux=system("/b")), ("/a", "/b")),
-        ],
-    )
+    @pytest.mark.parametrize(("old", "new", "shown"), CASES["rule rebuild"])
     def test_rebuild(self, old, new, shown):
         """
         Another output, or another commit without outputs, is a rebuild.
         """
+        old, new, shown = made(**old), made(**new), shown or NIXPKGS
+
         assert [("rebuild", *shown)] == builds(old, new)
         assert [("rebuild", *shown[::-1])] == builds(new, old)
 
-    @pytest.mark.parametrize(
-        "new",
-        [
-            entry(commit=COMMITS[1], linux=system("/a")),
-            entry(commit=COMMITS[1], linux=system("/a"), darwin=system("/b")),
-            entry(),
-            entry(darwin=system("/a")),
-        ],
-        ids=["other commit", "one more system", "no systems", "other system"],
-    )
-    def test_no_rebuild(self, new):
+    @pytest.mark.parametrize(("old", "new"), CASES["rule no rebuild"])
+    def test_no_rebuild(self, old, new):
         """
         Another commit with the same outputs, or other systems, are none.
         """
-        assert [] == builds(ON_LINUX, new)
-        assert [] == builds(new, ON_LINUX)
+        assert [] == builds(made(**old), made(**new))
+        assert [] == builds(made(**new), made(**old))
 
     def test_no_url(self):
         """
@@ -217,18 +195,9 @@ class TestWrong:
         """
         assert expected == problem(write({}, lockfile_version=version), "devbox")
 
-    @pytest.mark.parametrize("value", [None, 1, "go", ["go"], {"": {}}])
+    @pytest.mark.parametrize("value", CASES["wrong packages"])
     def test_packages(self, value):
         """
-        Packages are a table.
+        Packages are a table; one entry of another shape makes the lockfile opaque.
         """
         assert "not a devbox lockfile" == problem(write(value), "devbox")
-
-    @pytest.mark.parametrize("wrong", CASES["wrong entry"])
-    def test_entry(self, wrong):
-        """
-        One entry of another shape makes the lockfile opaque.
-        """
-        content = write({"a@1": entry(), "b@1": wrong})
-
-        assert "not a devbox lockfile" == problem(content, "devbox")
