@@ -89,43 +89,23 @@ class TestWrong:
 
 
 class TestRule:
-    @pytest.mark.parametrize(
-        ("old", "new", "expected"),
-        [
-            ("8.0", "8.1", ["version"]),
-            ("8.0", "8.0", ["rebuild"]),
-            (None, None, ["rebuild"]),
-            (None, "8.0", ["version"]),
-            ("8.0", None, ["version"]),
-            ("", None, ["version"]),
-        ],
-    )
+    @pytest.mark.parametrize(("old", "new", "expected"), CASES["rule derivation"])
     def test_other_derivation(self, old, new, expected):
         """
         Another derivation is a rebuild, unless the version is another as well.
         """
         assert expected == kinds([flake(old, "a")], [flake(new, "b")])
 
-    @pytest.mark.parametrize(
-        ("old", "new"),
-        [
-            # The derivation is the same, whatever the versions are.
-            ([catalog("8.0", "a")], [catalog("8.1", "a")]),
-            # A store path is never upgraded, nor is a package upgraded to one.
-            ([store_path("/nix/store/a")], [store_path("/nix/store/b")]),
-            ([catalog("8.0", "a")], [store_path()]),
-            ([store_path()], [catalog("8.0", "a")]),
-            # Only the first entry counts, also if it is a store path.
-            (
-                [store_path(), catalog("8.0", "a")],
-                [store_path(), catalog("8.1", "b")],
-            ),
-        ],
-    )
+    @pytest.mark.parametrize(("old", "new"), CASES["rule no upgrade"])
     def test_no_upgrade(self, old, new):
         """
         Without another derivation on both sides nothing is upgraded.
         """
+        old, new = (
+            [catalog(*e) if len(e) == 2 else store_path(*e) for e in side]
+            for side in (old, new)
+        )
+
         assert [] == kinds(old, new)
 
     def test_first_wins(self):
