@@ -7,33 +7,22 @@ from __future__ import annotations
 import copy
 import pickle
 
+import pytest
+
 from upgrade_state import exceptions
 
 
-def test_message_and_path():
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [("/a b", "no: '/a b'"), (None, "no"), ("/a\n\x1b[2J", r"no: '/a\n\x1b[2J'")],
+)
+def test_message_and_path(path, text):
     """
-    An error has a message, then a path.
+    An error is its message and its path, if any, with control characters escaped.
     """
-    error = exceptions.StateReadError("Could not read the file (no)", "/a b")
+    error = exceptions.StateReadError("no", path)
 
-    assert "Could not read the file (no): '/a b'" == str(error)
-    assert ("Could not read the file (no)", "/a b") == (error.message, error.path)
-
-
-def test_without_path():
-    """
-    An error without a path is its message.
-    """
-    assert "no home" == str(exceptions.StateReadError("no home", None))
-
-
-def test_one_line():
-    """
-    Control characters of a path are escaped.
-    """
-    error = exceptions.StateWriteError("no", "/a\n\x1b[2J")
-
-    assert "no: '/a\\n\\x1b[2J'" == str(error)
+    assert (text, "no", path) == (str(error), error.message, error.path)
 
 
 def test_one_family():
