@@ -62,6 +62,16 @@ class TestNotify:
         assert LINE == shown.decode().replace("\r", "")
         assert "" == run("notify", "--always", *words).err
 
+    @pytest.mark.parametrize("value", ["", "0", "false", "1"])
+    @pytest.mark.parametrize("name", ["NO_UPDATE_NOTIFIER", "CI"])
+    def test_switch(self, checked, run, monkeypatch, name, value):
+        """
+        A variable that is set to nothing, 0 or false silences nothing.
+        """
+        monkeypatch.setenv(name, value)
+
+        assert ("" if value == "1" else LINE) == run("notify", "--always").err
+
     def test_details(self, environment, commit, lock_of, run):
         """
         After a check by a recipe, the notice names the command for details.

@@ -281,6 +281,64 @@ class TestPlaces:
         assert "belongs to user" in result.err
 
 
+class TestSurroundings:
+    """
+    A locale without UTF-8, a pipe that closes, and no home directory.
+    """
+
+    COMMANDS = (
+        ("help",),
+        ("help", "snooze"),
+        ("chék",),
+        ("show", "café"),
+        ("show",),
+        ("show", "--json"),
+        ("list",),
+        ("snooze", "--until=café"),
+        ("notify", "--always", "--interval=0"),
+        ("notify", "--peek", "café"),
+        ("notify", "--peek"),
+    )
+
+    @pytest.mark.parametrize("words", COMMANDS)
+    def test_no_utf8(self, checked, start, monkeypatch, words):
+        """
+        Every command works where only ASCII can be printed.
+        """
+        for name, value in (("LC_ALL", "C"), ("PYTHONCOERCECLOCALE", "0")):
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("PYTHONUTF8", "0")
+        out, err = start(*words).communicate(timeout=60)
+
+        assert (out + err).isascii()
+        assert "Traceback" not in err
+        assert 2 >= len(err.splitlines())
+
+    @pytest.mark.parametrize("words", COMMANDS)
+    def test_closed_pipe(self, checked, start, words):
+        """
+        A reader that leaves is no error.
+        """
+        read, write = os.pipe()
+        os.close(read)
+        process = start(*words, stdout=write)
+        os.close(write)
+
+        assert "Traceback" not in (err := process.communicate(timeout=60)[1])
+        assert "Broken pipe" not in err
+
+    @pytest.mark.parametrize("words", COMMANDS)
+    def test_no_home(self, checked, start, monkeypatch, words):
+        """
+        Without a home directory every command works.
+        """
+        monkeypatch.delenv("HOME")
+        _, err = start(*words).communicate(timeout=60)
+
+        assert "Traceback" not in err
+        assert 2 >= len(err.splitlines())
+
+
 class TestTerminal:
     @pytest.mark.parametrize("term", ["xterm", "dumb"])
     def test_progress(self, environment, python, in_terminal, term):
