@@ -62,6 +62,22 @@ class TestNotify:
         assert LINE == shown.decode().replace("\r", "")
         assert "" == run("notify", "--always", *words).err
 
+    def test_elsewhere(self, checked, run, monkeypatch, tmp_path):
+        """
+        In another directory, the command for details names the environment.
+        """
+        (tmp_path / "shop2").mkdir()
+        for place in (tmp_path, tmp_path / "shop2"):
+            monkeypatch.chdir(place)
+            told = run("notify", "--always", "--interval=0", checked.path).err
+            assert told.endswith(
+                f"Run 'upgrade-state show {checked.path}' for details.\n"
+            )
+
+        (tmp_path / "shop2").rmdir()
+        told = run("notify", "--always", "--interval=0", checked.path).err
+        assert told.endswith(f"Run 'upgrade-state show {checked.path}' for details.\n")
+
     @pytest.mark.parametrize("value", ["", "0", "false", "1"])
     @pytest.mark.parametrize("name", ["NO_UPDATE_NOTIFIER", "CI"])
     def test_switch(self, checked, run, monkeypatch, name, value):

@@ -9,7 +9,7 @@ import os
 import sys
 
 from upgrade_state import StateStore, _look, _policy
-from upgrade_state.cli._targets import Target, UsageError
+from upgrade_state.cli._targets import Target, UsageError, shell_path
 
 TYPE_CHECKING = False  # typing takes longer to load than this whole module
 if TYPE_CHECKING:
@@ -121,12 +121,25 @@ def notify(
         verdict = environment._claim(look, question)
         if not verdict:
             continue
-        from upgrade_state.cli._output import print_line
+        from upgrade_state.cli._output import clean, print_line
 
         # If checks fail the tool may be missing: its command is no advice then.
         recipe = recipe_of(look) if verdict.reason == "notify" else None
-        details = "upgrade-state show" if recipe is None else recipe.details
-        print_line(f"upgrade-state: {verdict.message} Run '{details}' for details.")
+        details = recipe.details if recipe else f"upgrade-state show{_argument(look)}"
+        message = f"{verdict.message} Run '{clean(details)}' for details."
+        print_line(f"upgrade-state: {message}")
+
+
+def _argument(look: "Look") -> str:
+    """
+    Return the argument that names the environment to `show`; "" in it and below it.
+    """
+    path = look.environment.path or ""
+    try:
+        is_above = f"{os.getcwd()}/".startswith(f"{path}/")
+    except OSError:  # the working directory was removed
+        is_above = False
+    return "" if is_above else f" {shell_path(path)}"
 
 
 def count(looks: "list[Look]", platform: "str | None" = None) -> str:
