@@ -350,11 +350,12 @@ class TestNotify:
         """
         A mistake in the arguments is one line, and no failure of the prompt.
         """
-        result = run("notify", "--always", *words)
+        for first in ((), ("--color=never",)):
+            result = run(*first, "notify", "--always", *words)
 
-        assert (0, "") == (result.status, result.out)
-        assert 1 == len(result.err.splitlines())
-        assert result.err.startswith("upgrade-state: ")
+            assert (0, "") == (result.status, result.out)
+            assert 1 == len(result.err.splitlines())
+            assert result.err.startswith("upgrade-state: ")
 
     def test_no_home(self, shop, run, monkeypatch):
         """

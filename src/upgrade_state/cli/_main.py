@@ -71,13 +71,14 @@ def run(argv: list[str]) -> int:
     Run the command in *argv* and return the exit status.
     """
     _output.prepare()
+    is_notify = _leading(argv)[1][:1] == ["notify"]
     status = 0
     try:
         try:
             status = _run(argv)
         except UsageError as error:
             _output.err(str(error))
-            if error.hint is not None and "notify" not in argv[:1]:
+            if error.hint is not None and not is_notify:
                 _output.print_line(_output.clean(error.hint))
             status = error.status
         except UpgradeStateError as error:
@@ -94,7 +95,7 @@ def run(argv: list[str]) -> int:
         _output.err(str(error))
         status = 2
     # A prompt shows the status of its hook.
-    return 0 if "notify" in argv[:1] else status
+    return 0 if is_notify else status
 
 
 def _run(argv: list[str]) -> int:
