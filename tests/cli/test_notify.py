@@ -337,6 +337,7 @@ class TestNotify:
             ["--interval", "7"],
             ["--interval"],
             ["--interval=1d", "--interval=x"],
+            ["--lockfile", "--check"],
             ["--could-not-check", "never"],
             ["a", "b"],
             ["--cache-dir", "relative"],

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from upgrade_state import Look
     from upgrade_state.checks import Recipe
 
-
+# Options that are durations, and have variables as their defaults.
 _DURATIONS = ("interval", "reminder", "max_age", "could_not_check")
 
 # The options of an activation, and where the value of each belongs.
@@ -43,7 +43,8 @@ def try_run(arguments: "list[str]") -> bool:
     places, rest = [], list(arguments)
     while rest:
         name, has_value, value = rest.pop(0).partition("=")
-        if name in _VALUES and (has_value or rest):
+        is_next = not has_value and rest and not rest[0].startswith("-")
+        if name in _VALUES and (has_value or is_next):
             values[_VALUES[name]] = value if has_value else rest.pop(0)
         elif name in _FLAGS and not has_value:
             flags.add(name)
