@@ -126,7 +126,7 @@ def run(
             running.pop(environment.key, None)
             _report(environment, result, question, json=json)
         # A terminal must not mix JSON with anything.
-        if not (json and is_terminal(sys.stdout)):
+        if running and not (json and is_terminal(sys.stdout)):
             progress(f"[{ended}/{len(environments)}] {', '.join(running.values())}")
 
     try:
