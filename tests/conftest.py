@@ -32,7 +32,7 @@ settings.load_profile("patient")
 @pytest.fixture(autouse=True)
 def _plain_surroundings(tmp_path: Path) -> Iterator[None]:
     """
-    Unset every switch, and replace the home directory.
+    Unset every switch and the terminal's variables, and replace the home directory.
 
     A test's own patches come on top, and can be undone without undoing these.
     """
@@ -43,6 +43,9 @@ def _plain_surroundings(tmp_path: Path) -> Iterator[None]:
             "CI",
             "UPGRADE_STATE_CACHE_DIR",
             "XDG_CACHE_HOME",
+            "COLUMNS",
+            "FORCE_COLOR",
+            "NO_COLOR",
         ):
             patch.delenv(name, raising=False)
         patch.setenv("HOME", str(tmp_path / "home"))

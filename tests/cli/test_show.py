@@ -347,16 +347,14 @@ class TestRows:
 
         assert [rf"a\x1b\n  {expected}"] == rows([row])
 
-    @pytest.mark.parametrize(
-        ("mark", "remark"), [("local", "local, not counted"), ("internal", "internal")]
-    )
-    def test_mark(self, rows, mark, remark):
+    @pytest.mark.parametrize("mark", ["local", "internal"])
+    def test_mark(self, rows, mark):
         """
         The project itself and the manager's own packages are marked.
         """
         row = Upgrade("shop", "version", old=("1.0",), new=("2.0",), **{mark: True})
 
-        assert [f"shop  1.0  →  2.0  {remark}"] == rows([row])
+        assert [f"shop  1.0  →  2.0  {mark}, not counted"] == rows([row])
 
     @pytest.mark.parametrize(
         ("words", "expected"),

@@ -500,7 +500,7 @@ def _row(upgrade: "Upgrade", platforms: str) -> tuple[Part, ...]:
     if is_rebuild and max(map(len, builds)) <= _BUILD:
         remarks.append(" → ".join(builds))
     if upgrade.local or upgrade.internal:
-        remarks.append("local, not counted" if upgrade.local else "internal")
+        remarks.append(f"{'local' if upgrade.local else 'internal'}, not counted")
     remarks.append(platforms and f"[{platforms}]")
     is_one = upgrade.kind != "version"
     return (
