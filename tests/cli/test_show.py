@@ -254,7 +254,7 @@ class TestShow:
         out = run("show", shop).out
         assert "CI is set in the process environment; run 'unset CI'\n" in out
         assert f"; run 'upgrade-state snooze {shop} --off'\n" in out
-        assert f"that was checked; run 'upgrade-state check {shop}'\n" in out
+        assert f"changed since the check; run 'upgrade-state check {shop}'\n" in out
         assert "to stop" not in out
 
     def test_clock_set_back(self, environment, commit, run):
