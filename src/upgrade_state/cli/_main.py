@@ -11,11 +11,11 @@ from upgrade_state.cli._targets import UsageError
 TYPE_CHECKING = False  # typing takes longer to load than this module
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any, Final
+    from typing import Any
 
     from upgrade_state.cli._parser import Parser
 
-_OVERVIEW: "Final" = """\
+_OVERVIEW = """\
 usage: upgrade-state COMMAND [OPTIONS] [ENV]
 
 Remembers when upgrades were last checked, the result, and when you were
@@ -52,13 +52,13 @@ exit status: 0 done; 1 the answer is no (nothing known, busy, check failed);
 2 usage or error; 130 ended by Ctrl-C; notify always 0"""
 
 # Every command with its summary. Its module has its name.
-_COMMANDS: "Final[dict[str, str]]" = dict(
-    line.split(maxsplit=1)
+_COMMANDS = {
+    line[2:14].strip(): line[14:]
     for line in _OVERVIEW.splitlines()
     if line.startswith("  ") and line[2] != "-"
-)
+}
 
-_SYNONYMS: "Final" = {
+_SYNONYMS = {
     "-h": "help",
     "--help": "help",
     "-V": "version",
@@ -139,8 +139,10 @@ def _run(argv: list[str]) -> int:
         if is_check and unknown[0][0] != "-":
             message += "; a COMMAND comes after --"
         raise UsageError(message, parser.hint)
-    arguments = vars(parsed) | ({"argv": command} if is_check else {})
+    arguments = vars(parsed)
     _output.prepare(arguments.pop("color"))
+    if is_check:
+        arguments["argv"] = command
     status: int = module.run(**requests_of(arguments))
     return status
 
