@@ -3,14 +3,13 @@ The examples of the README and the documentation run, and the reference is compl
 
 A console block is run and its output compared; ``...`` matches any text. After a
 change of output, change the page to the output that the failed test shows, and
-redraw the picture with `python docs/terminal.py`.
+record the session in the README again with `python docs/recording.py`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import doctest
-import html
 import importlib
 import io
 import os
@@ -78,12 +77,28 @@ def public_names(door: ModuleType) -> set[str]:
     return set(door.__all__) - errors - {"lockfiles"}
 
 
+RECORDING = runpy.run_path(str(ROOT / "docs" / "recording.py"))
+
+
+def around_recording() -> list[str]:
+    """
+    Return the README before the recording, the recording, and the README after it.
+    """
+    before, _, rest = (ROOT / "README.md").read_text().partition(RECORDING["BEGIN"])
+    recording, _, after = rest.partition(RECORDING["END"])
+    return [before, recording, after]
+
+
 def blocks(page: Path) -> list[Block]:
     """
-    Return the fenced blocks of a page, in order.
+    Return the fenced blocks of a page, in order, without the recording.
     """
     fence = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-    found = fence.findall(page.read_text())
+    text = page.read_text()
+    if page.name == "README.md":
+        before, _, after = around_recording()
+        text = before + after
+    found = fence.findall(text)
     return [Block(*block) for block in found]
 
 
@@ -188,7 +203,7 @@ class TestExamples:
             page.name: {block.language for block in blocks(page)} for page in PAGES
         }
 
-        assert {"python", "console"} <= languages["README.md"]
+        assert {"python", "sh"} <= languages["README.md"]
         assert "console" in languages["tutorial.md"]
         assert {"python", "text"} <= languages["tutorial-python.md"]
         assert {"python", "console", "text"} <= languages["how-to.md"]
@@ -312,51 +327,42 @@ class TestLinks:
         assert all(url.startswith(base) for url in self.URLS.values())
 
 
-class TestPicture:
-    PICTURE = ROOT / "docs" / "terminal.svg"
+class TestRecording:
+    def test_is_on_the_first_screen(self):
+        """
+        The README has a title, a sentence and the recording, all visible at once.
+        """
+        before, recording, _ = around_recording()
+        lines = recording.splitlines()
 
-    @staticmethod
-    def text(picture: Path) -> str:
-        """
-        Return the lines of the terminal in a picture.
-        """
-        source = picture.read_text().partition('matrix">')[2]
-        return html.unescape(re.sub(r"<[^>]*>", "", source)).replace("\xa0", " ")
+        assert 4 == before.count("\n")
+        assert 20 <= len(lines) <= 30
+        assert max(map(len, lines)) <= 80
 
-    def test_has_words(self):
+    def test_names_no_place(self):
         """
-        The README shows it first, with a text for those who do not see it.
+        The recording has the paths of a user, not those of the recording machine.
         """
-        _, _, after = (ROOT / "README.md").read_text().partition("\n\n")
-        first, _, _ = after.partition("\n")
+        _, recording, _ = around_recording()
 
-        assert re.fullmatch(r"!\[[^\]]{20,}\]\(\S+/docs/terminal\.svg\)", first)
+        assert "~/shop" in recording
+        assert [] == re.findall(r"/tmp/|/home/|\.cache", recording)
 
-    def test_stands_alone(self):
+    def test_is_current(self):
         """
-        It loads nothing, and names no place of the machine that has drawn it.
+        The commands still print the recording: else run docs/recording.py.
         """
-        source = self.PICTURE.read_text()
-
-        assert ["http://www.w3.org/2000/svg"] == re.findall(r'\w+://[^")]*', source)
-        assert "~/shop" in source
-        assert None is re.search(r"/tmp/|@import|@font-face", source)
-
-    def test_is_current(self, tmp_path):
-        """
-        It shows the output of today's commands, up to a date.
-        """
-        pytest.importorskip("rich", reason="draws the picture")
-        drawn = tmp_path / "terminal.svg"
-        script = ROOT / "docs" / "terminal.py"
-        subprocess.run([sys.executable, script, drawn], check=True, timeout=60)
-
-        expected, actual = (
-            re.sub(r"\d\d:\d\d", "hh:mm", self.text(path).partition("snooze")[0])
-            for path in (drawn, self.PICTURE)
+        if shutil.which("bash") is None:
+            pytest.skip("needs bash")
+        done = subprocess.run(
+            [sys.executable, ROOT / "docs" / "recording.py", "--print"],
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+            timeout=60,
         )
-        assert "4 version changes available in 'shop'." in expected
-        assert expected == actual
+
+        assert around_recording()[1] == done.stdout
 
 
 class TestPictures:
