@@ -20,10 +20,11 @@ say "Install into a virtual environment: $venv"
     fail "the installation failed: is there a network?"
 PATH=$venv/bin:$PATH
 
-# Use a store of its own, and ignore the variables that silence notices.
+# Use a store of its own, and ignore the variables that silence or delay notices.
 UPGRADE_STATE_CACHE_DIR=$work/cache
 export PATH UPGRADE_STATE_CACHE_DIR
 unset CI NO_UPDATE_NOTIFIER UPGRADE_STATE_DISABLE VIRTUAL_ENV || :
+unset UPGRADE_STATE_INTERVAL UPGRADE_STATE_REMINDER || :
 
 cp -r "$here/shop" "$work/shop"
 cd "$work"
@@ -32,48 +33,51 @@ say "Lock a project as of June 2025"
 if run uv lock --quiet --project shop --exclude-newer 2025-06-01T00:00:00Z; then
     say "Check for upgrades, without touching the project"
     run upgrade-state check shop
+    upgrade() { run uv lock --quiet --project shop --upgrade; }
 else
     say "No network: continue with the recorded lockfiles"
     cp shop/recorded/old.lock shop/uv.lock
     run upgrade-state record shop --old shop/uv.lock --new shop/recorded/new.lock
+    run upgrade-state show shop
+    upgrade() { run cp shop/recorded/new.lock shop/uv.lock; }
 fi
 
-# A shell hook or an environment manager runs this on every activation. Here stderr is
-# a file, which --always is for.
-activate() { run upgrade-state notify --always shop 2>notice; cat notice; }
+# A shell hook or an environment manager runs `notify` on every activation. Here stderr
+# is a file, which --always is for.
+activate() {
+    run upgrade-state notify --always "$@" 2>notice
+    cat notice
+}
 
-say "The first activation shows a notice"
-activate
+# At a terminal, the check was the notice.
+say "An activation shows one notice: with --interval 0, whatever was shown before"
+activate --interval 0 shop
 grep -q "available in 'shop'" notice || fail "there was no notice"
 
-say "The second activation is silent"
-activate
+say "The next activation is silent for a day, or for a week without other upgrades"
+activate shop
 [ ! -s notice ] || fail "the notice was repeated"
 run upgrade-state notify --explain shop
 
 cp shop/uv.lock before.lock
 
-say "After the upgrade there is no notice, even if one is due on every activation"
-"$venv/bin/python" - <<'PYTHON'
-from pathlib import Path
-from upgrade_state import StateStore
-
-shop = StateStore().environment("shop", "uv.lock")
-Path("shop/uv.lock").write_bytes(shop.kept_lockfile("new"))
-PYTHON
-run upgrade-state notify --always --interval 0 shop 2>notice
-cat notice
+say "After the upgrade there is no notice, even with --interval 0"
+upgrade
+activate --interval 0 shop
 [ ! -s notice ] || fail "there was a notice after the upgrade"
-run upgrade-state notify --interval 0 --explain shop
 
-say "Show the record, and the reasons"
+say "Show what is known, and why there is no notice"
 run upgrade-state show shop
 
 # The hook runs before a prompt. This script has none, so it calls the function.
 if command -v bash >/dev/null; then
-    say "At the prompt of bash, zsh or fish: eval \"\$(upgrade-state hook bash)\""
+    say "Enter another project in bash, after: eval \"\$(upgrade-state hook bash)\""
     mkdir -p play/src
     cp before.lock play/uv.lock
-    run upgrade-state record play --old before.lock --new shop/uv.lock
-    run bash -c 'eval "$(upgrade-state hook bash)"; cd play/src; __upgrade_state_prompt' || :
+    upgrade-state record play --old before.lock --new shop/uv.lock
+    echo '$ cd play/src'
+    bash -c 'eval "$(upgrade-state hook bash)"; cd play/src; __upgrade_state_prompt' || :
 fi
+
+say "List all environments"
+run upgrade-state list
