@@ -34,18 +34,22 @@ TOMORROW = TODAY + 26 * 3600
 LATER = TOMORROW + 60
 
 INSTALL = "pipx install --quiet upgrade-state"
-# Then, at each of these times, a new shell.
+# Then, at each of these times, a new shell. An empty line begins a new screen.
 SESSION = {
     TODAY: [
+        "",
         "upgrade-state check shop",
+        "",
         """echo 'eval "$(upgrade-state hook bash)"' >>~/.bashrc""",
     ],
     TOMORROW: [
+        "",
         "cd shop             # the next day: this starts a check in the background",
     ],
     LATER: [
         "cd shop             # a minute later, in another shell",
         "cd .. && cd shop    # one notice is enough",
+        "",
         "upgrade-state notify --explain",
         "upgrade-state snooze --for 7d",
     ],
@@ -104,8 +108,11 @@ def typed(home: Path, environ: dict[str, str], lines: list[str]) -> str:
     until_prompt(terminal)
     text = ""
     for line in lines:
-        os.write(terminal, line.encode() + b"\n")
-        text += PROMPT + until_prompt(terminal)
+        if line:
+            os.write(terminal, line.encode() + b"\n")
+            text += PROMPT + until_prompt(terminal)
+        else:
+            text += "\n"
     os.write(terminal, b"exit\n")
     os.waitpid(child, 0)
     os.close(terminal)
