@@ -15,6 +15,7 @@ from typing import Any, Final
 from upgrade_state import EnvironmentState, StateStore, checks
 from upgrade_state.cli._check import command_of, count_as_notice, option_of, problem_of
 from upgrade_state.cli._output import (
+    Styled,
     err,
     flush,
     give_up,
@@ -23,7 +24,6 @@ from upgrade_state.cli._output import (
     print_line,
     print_raw,
     progress,
-    styled,
 )
 from upgrade_state.cli._parser import Parser, Question, ResolverOptions, limit
 from upgrade_state.cli._signals import ENDING, cancel_on_signals
@@ -177,7 +177,7 @@ def _report(
             known = {"environment": result.path, "lockfile": result.lockfile_name}
             print_raw(json_.dumps(known | {"key": result.key} | fields))
     elif outcome.state == "checked" and outcome.look is not None:
-        out(styled("✓", "green"), f" {name}: {View(outcome.look, question).found}")
+        out(Styled("✓", "green"), f" {name}: {View(outcome.look, question).found}")
         count_as_notice(environment, question)
     elif result.path is None:  # only the record's place is known
         _failed(f"{outcome.error} (upgrade-state doctor says more)")
@@ -189,4 +189,4 @@ def _report(
 
 
 def _failed(text: str) -> None:
-    print_line(styled("✗", "red"), f" {text}", most=2)
+    print_line(Styled("✗", "red"), f" {text}", most=2)

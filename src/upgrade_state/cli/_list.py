@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from upgrade_state import Look, StateStore
-from upgrade_state.cli._output import Part, err, out, print_raw, styled, table
+from upgrade_state.cli._output import Part, Styled, err, out, print_raw, table
 from upgrade_state.cli._parser import Parser, Question
 from upgrade_state.cli._targets import UsageError, name_of, tilde
 from upgrade_state.cli._view import View, ago
@@ -81,7 +81,7 @@ def run(
 
 def _row(state: str, look: Look, view: View | None) -> tuple[Part, ...]:
     if view is None or look.record is None:
-        return tilde(look.environment.record_path), styled(state, "red"), "", ""
+        return tilde(look.environment.record_path), Styled(state, "red"), "", ""
     checked = look.record["last_checked"]
     text = f"checked {ago(checked)}" if checked else "to be checked"
     if view.failure is not None:
@@ -89,7 +89,7 @@ def _row(state: str, look: Look, view: View | None) -> tuple[Part, ...]:
     if view.is_elsewhere:
         text += ", in another directory"
     name = name_of(look.environment)
-    return name, styled(state, view.color), view.summary or "", text
+    return name, Styled(state, view.color), view.summary or "", text
 
 
 def _nothing(store: StateStore) -> UsageError:

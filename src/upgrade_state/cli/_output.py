@@ -26,7 +26,12 @@ without_urls = _redact.without_urls
 T = TypeVar("T")
 Answer = TypeVar("Answer")
 
-_CODES: Final = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
+_CODES: Final = {"": 0, "bold": 1, "dim": 2, "red": 31, "green": 32, "yellow": 33}
+
+# In a line, code N is the character _MARK + N. It is for private use, so `clean`
+# leaves none in a text.
+_MARK: Final = 0xE000
+_END: Final = chr(_MARK)
 
 # Written in place of a character that the stream's encoding lacks.
 _PLAIN: Final = str.maketrans({"→": "->", "…": "...", "✓": "ok", "✗": "x"})
@@ -37,17 +42,14 @@ _NARROW: Final = 16
 
 class Styled(NamedTuple):
     """
-    A text, and the parameters of the escape sequence that colours it.
+    A text in bold, dim, red, green or yellow; "": in none of them.
     """
 
     text: str
-    code: str = ""
+    style: str = ""
 
 
 Part: TypeAlias = str | Styled
-
-# The characters of a line, each with its code.
-_Line: TypeAlias = list[tuple[str, str]]
 
 
 class OutputError(Exception):
@@ -101,13 +103,6 @@ def prepare(color: str = "auto") -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
-def styled(text: str, *styles: str) -> Styled:
-    """
-    Return *text* in bold, dim, red, green or yellow, where there are colours.
-    """
-    return Styled(text, ";".join(_CODES[style] for style in styles))
-
-
 def out(*parts: Part, hang: int = 2) -> None:
     """
     Print a line of the answer for people.
@@ -115,7 +110,8 @@ def out(*parts: Part, hang: int = 2) -> None:
     Args:
         hang: How far a terminal that is too narrow indents the rest of the line.
     """
-    for line in _folded(_line(parts, sys.stdout), width_of(sys.stdout), hang):
+    text = _line(parts, sys.stdout)
+    for line in _folded(text, width_of(sys.stdout), hang):
         print_raw(_written(line, sys.stdout))
 
 
@@ -130,21 +126,19 @@ def table(
 
         path: The column of paths, which are cut at their beginning.
     """
-    limit, blank = width_of(sys.stdout), [(" ", "")]
     cells = [[_line([part], sys.stdout) for part in row] for row in rows]
     widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
-    while limit and max(widths, default=0) > _NARROW:
+    limit = width_of(sys.stdout)
+    while max(widths, default=0) > _NARROW:
         if indent + sum(widths) + 2 * len(widths) - 2 <= limit:
             break
         widths[widths.index(max(widths))] -= 1
     for row in cells:
-        line = blank * indent
+        line = " " * indent
         for number, (cell, width) in enumerate(zip(row, widths, strict=True)):
-            fitting = _cut(cell, width, at_start=number == path)
-            line += fitting + blank * (width - _width(fitting) + 2 * bool(width))
-        while line and line[-1][0] == " ":
-            line.pop()
-        print_raw(_written(_cut(line, limit) if limit else line, sys.stdout))
+            text = _cut(cell, width, at_start=number == path)
+            line += text + " " * (width - _width(text) + 2 * bool(width))
+        print_raw(_written(_cut(line.rstrip(), limit), sys.stdout))
 
 
 def print_raw(text: str) -> None:
@@ -169,8 +163,8 @@ def print_line(*parts: Part, most: int | None = None) -> None:
     width = width_of(sys.stderr)
     lines = list(_folded(_line(parts, sys.stderr), width, 2))
     if most is not None and len(lines) > most:
-        del lines[most:]
-        lines[-1] = _cut([*lines[-1], *_line([" " * width], sys.stderr)], width)
+        last = f"{lines[most - 1]} {lines[most].lstrip()}"
+        lines[most - 1 :] = [_cut(last, width)]
     for line in lines:
         _print_on_stderr(f"{_written(line, sys.stderr)}\n")
 
@@ -191,8 +185,8 @@ def progress(text: str) -> None:
         _Terminal.drawn = 0
     if text and is_terminal(sys.stderr) and not _is_shared():
         # A character in the last column would begin the next line.
-        line = _cut(_line([text], sys.stderr), (width_of(sys.stderr) or 80) - 1)
-        _print_on_stderr(_written(line, sys.stderr))
+        line = _cut(_line([text], sys.stderr), min(width_of(sys.stderr), 80) - 1)
+        _print_on_stderr(line)
         _Terminal.drawn = _width(line)
 
 
@@ -243,17 +237,15 @@ def is_terminal(stream: Any) -> bool:
 
 def width_of(stream: Any) -> int:
     """
-    Return the number of columns of a terminal; 0: it has none, or it is unknown.
+    Return the number of columns of a terminal; for every other stream: no limit.
     """
-    if not is_terminal(stream):
-        return 0
-    columns = os.environ.get("COLUMNS", "")
-    if columns.isascii() and columns.isdigit():
-        return int(columns)
-    try:
-        return os.get_terminal_size(stream.fileno()).columns
-    except OSError:  # the stream is no file
-        return 0
+    columns, width = os.environ.get("COLUMNS", ""), 0
+    if is_terminal(stream) and columns.isascii() and columns.isdigit():
+        width = int(columns)
+    elif is_terminal(stream):
+        with contextlib.suppress(OSError):  # the stream is no file
+            width = os.get_terminal_size(stream.fileno()).columns
+    return width or sys.maxsize
 
 
 def _is_colored(stream: Any) -> bool:
@@ -267,36 +259,37 @@ def _is_colored(stream: Any) -> bool:
     return is_terminal(stream) and environ.get("TERM") != "dumb"
 
 
-def _line(parts: Iterable[Part], stream: Any) -> _Line:
+def _line(parts: Iterable[Part], stream: Any) -> str:
     """
-    Return the characters of *parts*: each is printable and in the stream's encoding.
+    Return *parts* with marks around those with a style.
+
+    All other characters are printable and in the stream's encoding.
     """
-    line: _Line = []
+    line = ""
     encoding = getattr(stream, "encoding", None) or "utf-8"
     for part in parts:
-        text, code = part if isinstance(part, Styled) else (part, "")
+        text, style = part if isinstance(part, Styled) else (part, "")
         text = clean(text)
         try:
             text.encode(encoding)
         except UnicodeEncodeError:
             encoded = text.translate(_PLAIN).encode(encoding, "backslashreplace")
             text = encoded.decode(encoding)
-        line += [(char, code) for char in text]
+        line += f"{chr(_MARK + _CODES[style])}{text}{_END}" if text and style else text
     return line
 
 
-def _written(line: _Line, stream: Any) -> str:
-    if not _is_colored(stream):
-        return "".join(char for char, _ in line)
-    texts = ""
-    for code, chars in itertools.groupby(line, key=lambda pair: pair[1]):
-        text = "".join(char for char, _ in chars)
-        texts += f"\x1b[{code}m{text}\x1b[0m" if code else text
-    return texts
+def _written(line: str, stream: Any) -> str:
+    """
+    Replace the marks in *line* by escape sequences, or by nothing.
+    """
+    is_colored = _is_colored(stream)
+    codes = _CODES.values()
+    return line.translate({_MARK + n: f"\x1b[{n}m" * is_colored for n in codes})
 
 
-def _width(line: _Line) -> int:
-    return sum(_columns(char) for char, _ in line)
+def _width(line: str) -> int:
+    return len(line) if line.isascii() else sum(map(_columns, line))
 
 
 def _columns(char: str) -> int:
@@ -307,52 +300,53 @@ def _columns(char: str) -> int:
         return 1
     import unicodedata
 
-    if unicodedata.category(char) in ("Mn", "Me"):  # combines with the one before
+    # A mark, or it combines with the one before.
+    if unicodedata.category(char) in ("Co", "Mn", "Me"):
         return 0
     return 2 if unicodedata.east_asian_width(char) in "WF" else 1
 
 
-def _fitting(line: _Line, width: int) -> int:
+def _fitting(text: str, width: int) -> int:
     """
     Return how many characters from the beginning have room.
     """
-    sums = itertools.accumulate(_columns(char) for char, _ in line)
+    sums = itertools.accumulate(map(_columns, text))
     return sum(1 for used in sums if used <= width)
 
 
-def _cut(line: _Line, width: int, *, at_start: bool = False) -> _Line:
+def _cut(text: str, width: int, *, at_start: bool = False) -> str:
     """
-    Return what has room of a line, with "…" in place of the rest.
+    Return the part of *text* that has room, with "…" in place of the rest.
     """
-    if _width(line) <= width:
-        return line
-    mark = _line(["…"], sys.stdout)[: max(width, 0)]
+    if _width(text) <= width:
+        return text
+    mark = _line("…", sys.stdout)[: max(width, 0)]
     if at_start:
-        return mark + line[len(line) - _fitting(line[::-1], width - len(mark)) :]
-    return line[: _fitting(line, width - len(mark))] + mark
+        return mark + text[len(text) - _fitting(text[::-1], width - len(mark)) :]
+    return text[: _fitting(text, width - len(mark))] + mark + _END * (_END in text)
 
 
-def _folded(line: _Line, limit: int, hang: int) -> Iterator[_Line]:
+def _folded(text: str, limit: int, hang: int) -> Iterator[str]:
     """
-    Stream the lines of at most *limit* columns; 0: one line.
+    Stream the lines of at most *limit* columns; the second one begins with blanks.
 
     A command in quotes stays on one line if it can.
     """
-    indent = [(" ", "")] * min(hang, limit // 2)
-    while limit and _width(line) > limit:
-        text = "".join(char for char, _ in line)
-        start = len(text) - len(text.lstrip())
-        if start > limit // 2:
-            del line[limit // 2 : start]
-            continue
-        end = max(_fitting(line, limit), start + 1)
-        whole = re.sub("'[^']*'", lambda quoted: "x" * len(quoted[0]), text)
-        blanks = (t.rfind(" ", start, end + 1) for t in (whole, text))
-        # A short first word would leave most of a line empty.
-        end = next((blank for blank in blanks if blank > limit // 3), end)
-        yield line[:end]
-        rest = text[end:]
-        line = indent + line[end + len(rest) - len(rest.lstrip()) :]
+    indent, line = " " * min(hang, limit // 2), ""
+    for quoted in re.findall(" *(?:'[^']*'|[^ ])[^ ]*| +$", text):
+        is_long = _width(indent + quoted.lstrip()) > limit
+        for word in re.findall(" *[^ ]+", quoted) if is_long else [quoted]:
+            # A short first word would leave most of a line empty.
+            is_short = _width(line) <= max(limit // 3, len(indent))
+            if is_short or _width(line + word) <= limit:
+                line += word
+            else:
+                yield line
+                line = indent + word.lstrip()
+            while _width(line) > limit:
+                end = max(_fitting(line, limit), len(indent) + 1)
+                yield line[:end]
+                line = indent + line[end:]
     yield line
 
 

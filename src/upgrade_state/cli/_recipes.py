@@ -5,7 +5,7 @@ The command `recipes`: how `check` can find upgrades, and with which tools.
 import json as json_
 
 from upgrade_state import checks
-from upgrade_state.cli._output import err, print_raw, styled, table
+from upgrade_state.cli._output import Part, Styled, err, print_raw, table
 from upgrade_state.cli._parser import Parser
 from upgrade_state.exceptions import ResolverError
 
@@ -31,7 +31,7 @@ def run(*, json: bool) -> int:
     names = [*checks.RECIPES]
     names += [name for name in checks.recipe_names() if name not in checks.RECIPES]
     titles = ("recipe", "lockfile", "manifest", "tool", "found", "needs")
-    rows = [[styled(title, "bold") for title in titles]]
+    rows: list[list[Part]] = [[Styled(title, "bold") for title in titles]]
     for name in names:
         try:
             recipe = checks.recipe_named(name)
@@ -45,9 +45,9 @@ def run(*, json: bool) -> int:
             print_raw(json_.dumps(known | more | {"needs": recipe.needs}))
             continue
         needs = (recipe.needs or "").removeprefix("install ")
-        found = styled("no", "dim") if path is None else styled("yes", "green")
+        found = Styled("no", "dim") if path is None else Styled("yes", "green")
         texts = (name, recipe.lockfile, recipe.manifests[0], recipe.argv[0])
-        rows.append([*map(styled, texts), found, styled(needs)])
+        rows.append([*texts, found, needs])
     if not json:
         table(rows)
     return 0

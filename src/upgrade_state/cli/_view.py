@@ -20,11 +20,11 @@ from upgrade_state import (
 from upgrade_state.cli._activation import recipe_of
 from upgrade_state.cli._output import (
     Part,
+    Styled,
     could_not_check,
     duration,
     moment,
     out,
-    styled,
     table,
     without_urls,
 )
@@ -297,7 +297,7 @@ def print_state(view: View) -> None:
         verb = "last good check" if state == "failing" else "checked"
         checked = f", {verb} {_when(record['last_checked'])}"
         checked += f" by {record['checker']}" if record["checker"] else ""
-    out(styled(view.name, "bold"), ": ", styled(text, view.color), checked)
+    out(Styled(view.name, "bold"), ": ", Styled(text, view.color), checked)
 
 
 def print_view(view: View, *, every: bool) -> None:
@@ -347,7 +347,7 @@ def print_view(view: View, *, every: bool) -> None:
 
 def _print_facts(label: str, texts: Iterable[str]) -> None:
     for text in texts:
-        out("  ", styled(f"{label:<{_LABEL}}", "dim"), text, hang=_LABEL + 2)
+        out("  ", Styled(f"{label:<{_LABEL}}", "dim"), text, hang=_LABEL + 2)
         label = ""
 
 
@@ -505,10 +505,10 @@ def _row(upgrade: "Upgrade", platforms: str) -> tuple[Part, ...]:
     is_one = upgrade.kind != "version"
     return (
         upgrade.name,
-        styled("" if upgrade.kind == "added" else old, "dim"),
+        Styled("" if upgrade.kind == "added" else old, "dim"),
         "" if is_one else "→",
-        styled("" if upgrade.kind in ("removed", "rebuild") else new, "bold"),
-        styled(", ".join(filter(None, remarks)), "dim"),
+        Styled("" if upgrade.kind in ("removed", "rebuild") else new, "bold"),
+        Styled(", ".join(filter(None, remarks)), "dim"),
     )
 
 
