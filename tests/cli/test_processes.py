@@ -460,6 +460,7 @@ class TestHelp:
         Help fits the terminal, and 80 columns; usage and indented code may not.
         """
         monkeypatch.setenv("COLUMNS", columns)
+        monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
 
         words = run("help", name).out
         width = 40 if columns == "40" else 80

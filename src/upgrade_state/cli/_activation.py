@@ -17,17 +17,13 @@ if TYPE_CHECKING:
     from upgrade_state.checks import Recipe
 
 # Options that are durations, and have variables as their defaults.
-_DURATIONS = ("interval", "reminder", "max_age", "could_not_check")
+DURATIONS = ("interval", "reminder", "max_age", "could_not_check")
 
-# The options of an activation, and where the value of each belongs.
+# The options of an activation; those with values have them under the names.
 _FLAGS = ("--always", "--check", "--peek")
 _VALUES = {
-    "--cache-dir": "cache_dir",
-    "--could-not-check": "could_not_check",
-    "--interval": "interval",
-    "--lockfile": "lockfile",
-    "--max-age": "max_age",
-    "--reminder": "reminder",
+    f"--{name.replace('_', '-')}": name
+    for name in ("cache_dir", "lockfile", *DURATIONS)
 }
 
 
@@ -77,13 +73,13 @@ def _durations(values: "dict[str, str]") -> "dict[str, int]":
     Raises:
         ValueError: The value of an option is no duration.
     """
-    is_set = any("UPGRADE_STATE_" + name.upper() in os.environ for name in _DURATIONS)
+    is_set = any("UPGRADE_STATE_" + name.upper() in os.environ for name in DURATIONS)
     if not values and not is_set:
         return {}
     from upgrade_state.cli import _times
 
     given = {name: _times.seconds_of(text) for name, text in values.items()}
-    return _times.of_variables(name for name in _DURATIONS if name not in given) | given
+    return _times.of_variables(name for name in DURATIONS if name not in given) | given
 
 
 def notify(

@@ -2,7 +2,7 @@
 The command `notify`, with the arguments that activations do not use.
 """
 
-from upgrade_state.cli import _activation, _times
+from upgrade_state.cli import _activation
 from upgrade_state.cli._output import out
 from upgrade_state.cli._parser import Parser, Question
 from upgrade_state.cli._targets import Target, name_of
@@ -60,7 +60,7 @@ def run(
         return 0
     durations = {
         name: int(length.total_seconds())
-        for name in _times.NAMES
+        for name in _activation.DURATIONS
         if (length := getattr(question, name)) is not None
     }
     max_age = durations.pop("max_age", None)

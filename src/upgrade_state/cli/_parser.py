@@ -5,11 +5,14 @@ The options that commands share, and the requests that are made of them.
 import argparse
 import datetime as dt
 import os
+import sys
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, NoReturn
 
 from upgrade_state import StateStore, lockfiles
 from upgrade_state.cli import _times
+from upgrade_state.cli._activation import DURATIONS
+from upgrade_state.cli._output import width_of
 from upgrade_state.cli._targets import Target, UsageError
 
 
@@ -70,13 +73,7 @@ class _Formatter(argparse.HelpFormatter):
 
     def __init__(self, prog: str) -> None:
         # Not by argparse, which loads shutil and all compression for it.
-        columns = os.environ.get("COLUMNS", "")
-        width = int(columns) if columns.isdecimal() else 0
-        try:
-            width = width or os.get_terminal_size(1).columns
-        except OSError:  # stdout is no terminal
-            width = 80
-        super().__init__(prog, width=min(width, 80) - 2)
+        super().__init__(prog, width=min(width_of(sys.stdout), 80) - 2)
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         fill = super()._fill_text
@@ -197,7 +194,7 @@ def requests_of(options: dict[str, Any]) -> dict[str, Any]:
             options["store"] = StateStore(options.pop("cache_dir"))
         except ValueError as error:
             raise UsageError(str(error)) from error
-        unset = [n for n in _times.NAMES if n in options and options[n] is None]
+        unset = [n for n in DURATIONS if n in options and options[n] is None]
         for name, seconds in _times.of_variables(unset).items():
             options[name] = dt.timedelta(seconds=seconds)
     options.pop("unused", None)

@@ -30,16 +30,6 @@ _DIGITS, _LETTERS = "0123456789", "abcdefghijklmnopqrstuvwxyz"
 # Of the longest timedelta.
 _LONGEST = 999_999_999 * 86_400
 
-# Options whose defaults are variables, as attributes and in the names of those.
-NAMES = ("interval", "reminder", "max_age", "could_not_check")
-
-
-def variable(name: str) -> str:
-    """
-    Return the variable that has the default of the option *name*.
-    """
-    return f"UPGRADE_STATE_{name.upper()}"
-
 
 def seconds_of(text: str) -> int:
     """
@@ -107,12 +97,13 @@ def of_variables(names: "Iterable[str]") -> "dict[str, int]":
     """
     found = {}
     for name in names:
-        text = os.environ.get(variable(name))
+        variable = f"UPGRADE_STATE_{name.upper()}"
+        text = os.environ.get(variable)
         try:
             if text:
                 found[name] = seconds_of(text)
         except ValueError as error:
             from upgrade_state.cli._output import err
 
-            err(f"{variable(name)} is ignored: {error}")
+            err(f"{variable} is ignored: {error}")
     return found
