@@ -58,12 +58,7 @@ _COMMANDS = {
     if line.startswith("  ") and line[2] != "-"
 }
 
-_SYNONYMS = {
-    "-h": "help",
-    "--help": "help",
-    "-V": "version",
-    "--version": "version",
-}
+_SYNONYMS = {"-h": "help", "--help": "help", "-V": "version", "--version": "version"}
 
 
 def run(argv: list[str]) -> int:

@@ -11,12 +11,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from upgrade_state import (
-    Freshness,
-    Look,
-    UpgradeStateError,
-    Verdict,
-)
+from upgrade_state import Freshness, Look, UpgradeStateError, Verdict
 from upgrade_state.cli._activation import recipe_of
 from upgrade_state.cli._output import (
     Part,
@@ -43,6 +38,9 @@ _BUILD: Final = 32
 
 _COMMIT: Final = re.compile(r"\b(?:[0-9a-f]{40}|[0-9a-f]{64})\b")
 
+# The summary of a lockfile that can only be compared as a whole.
+_OPAQUE: Final = "the lockfile would change"
+
 _KINDS: Final = ("version", "rebuild", "added", "removed")
 
 ELSEWHERE: Final = (
@@ -59,11 +57,8 @@ _REMEDIES: Final = {
 }
 
 _COLORS: Final = {
-    "up to date": "green",
-    "upgraded": "green",
-    "upgrades": "yellow",
-    "changed": "yellow",
-    "never checked": "yellow",
+    **dict.fromkeys(("up to date", "upgraded"), "green"),
+    **dict.fromkeys(("upgrades", "changed", "never checked"), "yellow"),
 }
 
 # The fields of a record, null in the JSON of an environment without one.
@@ -100,13 +95,9 @@ class View:
         self.look: Final = look
         self.name: Final = name_of(look.environment)
         self.question: Final = question
-        self.reasons: Final = look.reasons(
-            interval=question.interval,
-            reminder=question.reminder,
-            platform=question.platform,
-            could_not_check=question.could_not_check,
-        )
-        self.freshness: Final = look.freshness(max_age=question.max_age)
+        asked = question._asdict()
+        self.freshness: Final = look.freshness(max_age=asked.pop("max_age"))
+        self.reasons: Final = look.reasons(**asked)
         missing = None if look.record is None else look.missing
         self.gone: Final = missing and f"its {missing} is gone"
         record = look.record or {}
@@ -120,18 +111,16 @@ class View:
         The result of the last check; None: there are no upgrades, or none are known.
         """
         summary = self.look.summary(self.question.platform)
-        is_opaque = summary and self._result and self._result["counts"] is None
-        return "the lockfile would change" if is_opaque else summary
+        return _OPAQUE if summary == "Upgrades" else summary
 
     @property
     def found(self) -> str:
         """
         The same, as the state of the environment when it was checked.
         """
-        summary = self.summary
-        if summary and summary[0].isdigit():
-            return f"{summary} available"
-        return summary or "up to date"
+        if self.summary in (None, _OPAQUE):
+            return self.summary or "up to date"
+        return f"{self.summary} available"
 
     @property
     def state(self) -> str:
@@ -146,9 +135,8 @@ class View:
             return "failing"
         if not self._result:
             return "never checked"
-        changed = self.look.lockfile_state
-        if changed in ("upgraded", "changed"):
-            return str(changed)
+        if self.look.lockfile_state in ("upgraded", "changed"):
+            return str(self.look.lockfile_state)
         return "upgrades" if self.summary else "up to date"
 
     @property
@@ -264,9 +252,8 @@ class View:
             rows = self.look._stored_rows()
         except UpgradeStateError as error:
             return {"upgrades": None, "upgrades_error": str(error)}
-        return {
-            "upgrades": rows if rows is None else [*map(json.loads, rows.splitlines())]
-        }
+        listed = None if rows is None else [*map(json.loads, rows.splitlines())]
+        return {"upgrades": listed}
 
 
 def _answer(answer: Verdict | Freshness) -> dict[str, str | None]:
@@ -279,15 +266,14 @@ def print_state(view: View) -> None:
     """
     Print in which state the environment is, when it was checked, and by which tool.
     """
-    record, failure = view.look.record or {}, view.failure
-    state = view.state
+    record, failure, state = view.look.record or {}, view.failure, view.state
     text = {
         "corrupt record": "its record is corrupt; the next check replaces it",
-        "gone": str(view.gone),
+        "gone": view.gone,
         "upgrades": view.found,
         "upgraded": "upgraded since the check",
         "changed": "changed since the check",
-    }.get(state, state)
+    }.get(state) or state
     if state == "failing" and failure is not None:
         since = failure.get("since") or failure["at"]
         times = "once" if failure["attempts"] == 1 else f"{failure['attempts']} times"
