@@ -174,25 +174,12 @@ def _outcome(
             )
     except UpgradeStateError:
         if resolved and not json:
-            _print_unrecorded(environment, *resolved[0], format, question)
+            out(f"{name_of(environment)}: checked, but the result could not be stored")
+            name = format or lockfiles.format_of(environment.lockfile_name or "")
+            if name is not None:
+                sides = (lockfiles.read(s or b"", format=name) for s in resolved[0])
+                print_rows(lockfiles.diff(*sides).upgrades, question)
         raise
-
-
-def _print_unrecorded(
-    environment: EnvironmentState,
-    old: bytes | None,
-    new: bytes,
-    format: str | None,  # noqa: A002
-    question: Question,
-) -> None:
-    """
-    Print the upgrades of a check whose result could not be stored.
-    """
-    out(f"{name_of(environment)}: checked, but the result could not be stored")
-    format = format or lockfiles.format_of(environment.lockfile_name or "")  # noqa: A001
-    if format is not None:
-        sides = (lockfiles.read(side or b"", format=format) for side in (old, new))
-        print_rows(lockfiles.diff(*sides).upgrades, question)
 
 
 def option_of(resolving: ResolverOptions, message: str) -> str:
@@ -262,41 +249,32 @@ def _with_recipes(target: Target, resolving: ResolverOptions) -> list[Planned]:
     Return the environments that have a recipe, and print which have none.
 
     Raises:
+        ResolverError: There is no recipe of the name.
         UsageError: None has one, or the named recipe is for other lockfiles.
     """
-    named = None
-    if resolving.recipe is None:
-        environments = target.present()
-    else:
-        try:
-            named = checks.recipe_named(resolving.recipe)
-        except ResolverError as error:
-            raise UsageError(error.message) from error
+    named, environments = None, target.present()
+    if resolving.recipe is not None:
+        named = checks.recipe_named(resolving.recipe)
         environments = _for_recipe(target, named)
     plan: list[Planned] = []
     lacking: dict[str | None, list[str]] = {}
     for environment in environments:
-        path, name = environment.path or "", environment.lockfile_name or ""
-        chosen = reason = None
+        recipe = why = None
         try:
-            chosen = named.bound(path, name) if named else checks.recipe_for(name, path)
+            recipe = _recipe_of(environment, named)
         except ResolverError as error:
-            reason = error.message
-        # A file with a lockfile's name may be a list of requirements.
-        if chosen and not os.path.isfile(f"{path}/{chosen.manifests[0]}"):
-            reason = f"there is no {chosen.manifests[0]}"
-            chosen = None
-        if chosen is None:
-            lacking.setdefault(reason, []).append(name)
+            why = error.message
+        if recipe is None:
+            lacking.setdefault(why, []).append(environment.lockfile_name or "")
             continue
-        chosen = chosen.in_sandbox() if resolving.sandbox else chosen
-        resolver = chosen.resolver(
+        recipe = recipe.in_sandbox() if resolving.sandbox else recipe
+        resolver = recipe.resolver(
             environment,
             copies=resolving.copies,
             passes=resolving.passes,
             timeout=resolving.timeout,
         )
-        plan.append((environment, resolver, chosen))
+        plan.append((environment, resolver, recipe))
     if plan and not lacking:
         return plan
     for broken in checks.broken_recipes():
@@ -308,15 +286,28 @@ def _with_recipes(target: Target, resolving: ResolverOptions) -> list[Planned]:
         for why, names in lacking.items()
     )
     message = f"no recipe for {'; none for '.join(parts)}"
-    if not lacking:
-        message = target.no_lockfile()
-    hint = (
-        "Give a COMMAND after '--', or run 'upgrade-state recipes' to see the recipes."
-    )
     if not plan:
-        raise UsageError(message, hint)
+        hint = "Give a COMMAND after --, or see 'upgrade-state recipes'."
+        raise UsageError(message if lacking else target.no_lockfile(), hint)
     err(message)
     return plan
+
+
+def _recipe_of(
+    environment: EnvironmentState, named: checks.Recipe | None
+) -> checks.Recipe | None:
+    """
+    Return the recipe for a lockfile; None: there is none.
+
+    Raises:
+        ResolverError: There is one, and it cannot be used here.
+    """
+    path, name = environment.path or "", environment.lockfile_name or ""
+    recipe = named.bound(path, name) if named else checks.recipe_for(name, path)
+    # A file with a lockfile's name may be a list of requirements.
+    if recipe and not os.path.isfile(f"{path}/{recipe.manifests[0]}"):
+        raise ResolverError(f"there is no {recipe.manifests[0]}", None)
+    return recipe
 
 
 def _for_recipe(target: Target, recipe: checks.Recipe) -> list[EnvironmentState]:
