@@ -3,7 +3,6 @@ The command `list`: every environment of which something is known.
 """
 
 from collections import Counter
-from collections.abc import Iterator
 
 from upgrade_state import Look, StateStore
 from upgrade_state.cli._output import Part, Styled, err, out, print_raw, table
@@ -39,37 +38,28 @@ def run(
     """
     Print a table, sorted by path, or JSON as the records are read; 1 if it is empty.
     """
-
-    def views() -> Iterator[tuple[str, Look, View | None]]:
-        for look in store.looks():
-            view = None if look.error else View(look, question)
-            is_wanted = not (outdated or failing) or (
-                view is not None
-                and (view.is_outdated or not outdated)
-                and (view.failure is not None or not failing)
-            )
-            if is_wanted:
-                yield view.state if view else "not readable", look, view
-
-    if json:
-        state = None
-        for state, look, view in views():
-            if view is None or look.is_corrupt:
-                err(f"{state}: '{look.environment.record_path}'")
-            else:
-                print_raw(view.as_json())
-        if state is None:
-            raise _nothing(store)
-        return 0
     rows, counts = [], Counter[str]()
-    for state, look, view in views():
+    for look in store.looks():
+        view = None if look.error else View(look, question)
+        is_outdated = view is not None and view.is_outdated
+        is_failing = view is not None and view.failure is not None
+        if (outdated and not is_outdated) or (failing and not is_failing):
+            continue
+        state = view.state if view else "not readable"
         counts[state] += 1
-        counts["outdated"] += view is not None and view.is_outdated
-        environment = look.environment
-        place = environment.path, environment.lockfile_name or ""
-        rows.append(((place[0] or "", place[1]), _row(state, look, view)))
-    if not rows:
+        counts["outdated"] += is_outdated
+        if not json:
+            environment = look.environment
+            place = environment.path or "", environment.lockfile_name or ""
+            rows.append((place, _row(state, look, view)))
+        elif view is None or look.is_corrupt:
+            err(f"{state}: '{look.environment.record_path}'")
+        else:
+            print_raw(view.as_json())
+    if not counts:
         raise _nothing(store)
+    if json:
+        return 0
     rows.sort(key=lambda row: row[0])
     table([row for _, row in rows], path=0)
     parts = [f"{counts[state]} {text}" for state, text in _COUNTED.items()]
