@@ -118,13 +118,12 @@ def notify(
         verdict = environment._claim(look, question)
         if not verdict:
             continue
-        from upgrade_state.cli._output import clean, print_line
+        from upgrade_state.cli._output import err
 
         # If checks fail the tool may be missing: its command is no advice then.
         recipe = recipe_of(look) if verdict.reason == "notify" else None
         details = recipe.details if recipe else f"upgrade-state show{_argument(look)}"
-        message = f"{verdict.message} Run '{clean(details)}' for details."
-        print_line(f"upgrade-state: {message}")
+        err(f"{verdict.message} Run '{details}' for details.")
 
 
 def _argument(look: "Look") -> str:

@@ -15,7 +15,6 @@ from upgrade_state import (
     lockfiles,
 )
 from upgrade_state.cli._output import (
-    clean,
     err,
     for_each,
     is_terminal,
@@ -200,7 +199,7 @@ def _report(name: str, outcome: checks.Outcome) -> None:
     if isinstance(error, ResolverError) and error.output and is_terminal(sys.stderr):
         err(f"{name}: {error.summary}")
         for line in (*error.output, *([f"hint: {error.hint}"] if error.hint else [])):
-            print_line(f"  {clean(line)}")
+            print_line(f"  {line}")
     elif (problem := problem_of(outcome)) is not None:
         err(f"{name}: {problem}")
 

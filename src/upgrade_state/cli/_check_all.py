@@ -66,10 +66,8 @@ def add_options(parser: Parser) -> None:
     parser.usage = "%(prog)s [options] [-- COMMAND ...]"
     words = "how many checks run at once (default: 4 for each core, at most 8)"
     parser.add_argument("-j", "--jobs", metavar="N", type=_number, help=words)
-    words, ways = (
-        "how to go on after a failed check (default: continue)",
-        ("continue", "stop", "retry"),
-    )
+    words = "how to go on after a failed check (default: continue)"
+    ways = ("continue", "stop", "retry")
     parser.add_argument("--on-error", choices=ways, default=ways[0], help=words)
     parser.add("--restart", "check every environment, however fresh its last check")
     words = "end the run after this time (default: never)"

@@ -74,7 +74,7 @@ def run(argv: list[str]) -> int:
         except UsageError as error:
             _output.err(str(error))
             if error.hint is not None and not is_notify:
-                _output.print_line(_output.clean(error.hint))
+                _output.print_line(error.hint)
             status = error.status
         except UpgradeStateError as error:
             _output.err(str(error))

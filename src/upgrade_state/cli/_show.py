@@ -28,18 +28,17 @@ def run(target: Target, question: Question, *, json: bool, all: bool) -> int:  #
     looks = target.known()
     is_known = any(map(is_recorded, looks))
 
-    def show(numbered: tuple[int, Look]) -> None:
-        number, look = numbered
+    def show(look: Look) -> None:
         view = View(look, question)
         if json:
             print_raw(view.as_json(**view.stored_upgrades()))
             return
-        if number:
+        if look is not looks[0]:
             out()
         print_view(view, every=all)
 
     if is_known or json:
-        for_each(enumerate(looks), show)
+        for_each(looks, show)
     if not is_known:
         raise target.nothing_known()
     return 0

@@ -145,11 +145,8 @@ class Target:
         """
         Return *looks*, unless the path does not exist and nothing is known of it.
         """
-        if (
-            self.env is None
-            or os.path.lexists(self.env)
-            or any(map(is_recorded, looks))
-        ):
+        is_there = self.env is None or os.path.lexists(self.env)
+        if is_there or any(map(is_recorded, looks)):
             return looks
         raise self.no_such()
 
