@@ -23,7 +23,7 @@ from upgrade_state.cli._output import (
     print_raw,
     progress,
 )
-from upgrade_state.cli._parser import Parser, Question, ResolverOptions
+from upgrade_state.cli._parser import Parser, Question, ResolverOptions, limit
 from upgrade_state.cli._signals import ENDING, cancel_on_signals
 from upgrade_state.cli._targets import Target, UsageError, name_of, shell_path, tilde
 from upgrade_state.cli._view import View, print_rows, print_state, print_upgrades
@@ -70,7 +70,9 @@ def add_options(parser: Parser) -> None:
     words = "use this recipe (default: by the lockfile; see upgrade-state recipes)"
     parser.add("--recipe", words, "NAME")
     parser.add("--once", "give no consent to repeat this check automatically")
-    parser.add_shared("--timeout", "--format")
+    words = "end a check after this time (default: 10m)"
+    parser.add("--timeout", words, "DURATION", limit)
+    parser.add_shared("--format")
     parser.add_resolving()
 
 

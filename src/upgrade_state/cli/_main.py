@@ -10,10 +10,7 @@ from upgrade_state.cli._targets import UsageError
 
 TYPE_CHECKING = False  # typing takes longer to load than this module
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from typing import Any
-
-    from upgrade_state.cli._parser import Parser
 
 _OVERVIEW = """\
 usage: upgrade-state COMMAND [OPTIONS] [ENV]
@@ -105,8 +102,10 @@ def _run(argv: list[str]) -> int:
         if not more[0].startswith("-"):
             name, *more = *more, "--help"
     if name not in _COMMANDS:
+        from upgrade_state.cli._parser import meant
+
         kind = "option" if name.startswith("-") else "command"
-        message = f"there is no {kind} {name!r}{_meant(name, _COMMANDS)}"
+        message = f"there is no {kind} {name!r}{meant(name, _COMMANDS)}"
         raise UsageError(message, "Run 'upgrade-state help' to see all commands.")
     options, command = [*options, *more], None
     if name == "check" and "--" in options:
@@ -126,15 +125,7 @@ def _run(argv: list[str]) -> int:
 
     place = title.replace(" --", "_").replace("-", "_")
     module: Any = importlib.import_module(f"upgrade_state.cli._{place}")
-    parser = Parser(title, _COMMANDS[name], module)
-    _refuse_unknown_options(parser, options)
-    parsed, unknown = parser.parse_known_args(options)
-    if unknown := [word for word in unknown if word != "--"]:
-        message = f"{title} does not take {unknown[0]!r}"
-        if is_check and unknown[0][0] != "-":
-            message += "; a COMMAND comes after --"
-        raise UsageError(message, parser.hint)
-    arguments = vars(parsed)
+    arguments = Parser(title, _COMMANDS[name], module).parse(options)
     _output.prepare(arguments.pop("color"))
     if is_check:
         arguments["argv"] = command
@@ -150,27 +141,3 @@ def _leading(argv: list[str]) -> tuple[list[str], list[str]]:
     while argv[end:] and argv[end].partition("=")[0] in ("--cache-dir", "--color"):
         end += 1 if "=" in argv[end] else 2
     return argv[:end], argv[end:]
-
-
-def _refuse_unknown_options(parser: "Parser", options: list[str]) -> None:
-    """
-    Raise a UsageError for an option that the parser does not have.
-
-    Before the parser runs: that an option is required is no help if it is misspelt.
-    """
-    known = parser.option_names
-    for option in options:
-        if option == "--":
-            return
-        name = option.partition("=")[0]
-        if name.startswith("--") and name not in known:
-            command = parser.prog.partition(" ")[2]
-            message = f"{command} has no option {name!r}{_meant(name, known)}"
-            raise UsageError(message, parser.hint)
-
-
-def _meant(name: str, known: "Iterable[str]") -> str:
-    import difflib
-
-    found = difflib.get_close_matches(name, [*known], 1)
-    return f"; did you mean {found[0]!r}?" if found else ""

@@ -4,9 +4,10 @@ The options that commands share, and the requests that are made of them.
 
 import argparse
 import datetime as dt
+import itertools
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple, NoReturn
 
 from upgrade_state import StateStore, lockfiles
@@ -105,12 +106,27 @@ class Parser(argparse.ArgumentParser):
             "--color", metavar="WHEN", choices=ways, default=ways[0], help=words
         )
 
-    @property
-    def option_names(self) -> list[str]:
+    def parse(self, arguments: list[str]) -> dict[str, Any]:
         """
-        The names of all options.
+        Return the values of *arguments*.
+
+        Raises:
+            UsageError: One of them is unknown, missing or of no use.
         """
-        return [*self._option_string_actions]
+        command, known = self.prog.partition(" ")[2], self._option_string_actions
+        # First: that an option is required is no help if it is misspelt.
+        for argument in itertools.takewhile("--".__ne__, arguments):
+            name = argument.partition("=")[0]
+            if name.startswith("--") and name not in known:
+                message = f"{command} has no option {name!r}{meant(name, known)}"
+                raise UsageError(message, self.hint)
+        parsed, rest = self.parse_known_args(arguments)
+        if rest := [word for word in rest if word != "--"]:
+            message = f"{command} does not take {rest[0]!r}"
+            if "COMMAND" in (self.usage or "") and rest[0][0] != "-":
+                message += "; a COMMAND comes after --"
+            raise UsageError(message, self.hint)
+        return vars(parsed)
 
     def error(self, message: str) -> NoReturn:
         """
@@ -212,6 +228,16 @@ def requests_of(options: dict[str, Any]) -> dict[str, Any]:
     return options
 
 
+def meant(name: str, known: Iterable[str]) -> str:
+    """
+    Return a question for the name that *name* may be a mistake for; "": for none.
+    """
+    import difflib  # for a mistake only
+
+    found = difflib.get_close_matches(name, [*known], 1)
+    return f"; did you mean {found[0]!r}?" if found else ""
+
+
 def duration(text: str) -> dt.timedelta:
     """
     Return a duration: see `_times.seconds_of`.
@@ -265,12 +291,6 @@ _SHARED: Final[dict[str, tuple[Any, ...]]] = {
     "--interval": (_INTERVAL, "DURATION", duration),
     "--reminder": (_REMINDER, "DURATION", duration),
     "--could-not-check": (_FAILING, "DURATION", duration),
-    "--timeout": (
-        "end a check after this time (default: 10m)",
-        "DURATION",
-        limit,
-        "10m",
-    ),
     "--format": (_FORMAT, "NAME", _format),
     "--sandbox": ("allow writing only in the scratch directory (needs bwrap)",),
 }

@@ -3,7 +3,6 @@ Print a look at an environment, as text and as JSON.
 """
 
 import datetime as dt
-import itertools
 import json
 import os
 import re
@@ -116,7 +115,7 @@ class View:
     @property
     def found(self) -> str:
         """
-        The same, as the state of the environment when it was checked.
+        The result in words: ``3 version changes available``, ``up to date``.
         """
         if self.summary in (None, _OPAQUE):
             return self.summary or "up to date"
@@ -359,7 +358,8 @@ def _notice(view: View) -> list[str]:
         from upgrade_state.cli import _doctor  # the store's files, for this answer only
 
         lines = [f"the next activation gives it: {lines[0]}"]
-        for finding in itertools.islice(_doctor.obstacles(environment.store), 1):
+        finding = next(_doctor.obstacles(environment.store), None)
+        if finding is not None:
             lines.append(f"but it cannot be recorded, and is not given: {finding}")
     if view.failure is not None and view.reasons[0].reason != "cannot-check":
         notified = (view.look.record or {}).get("failure_notified")
