@@ -248,13 +248,13 @@ class TestConsent:
 
     def test_unknown(self, environment):
         """
-        A recipe that no longer exists is a failure, recorded with the choices.
+        A recipe that no longer exists is a failure, recorded with the command that lists them.
         """
         record(environment, "zuv")
 
         outcome = checks.check(environment)
         assert "failed" == outcome.state
-        assert "There is no recipe 'zuv'; recipes:" in outcome.error.message
+        assert "There is no recipe 'zuv' (see upgrade-state recipes)" in outcome.error.message
         assert outcome.error.message == environment.look().information.failure.message
         assert Consent("zuv") == environment.look().consent
 
