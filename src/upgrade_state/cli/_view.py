@@ -309,18 +309,9 @@ def print_view(view: View, *, every: bool) -> None:
             out(f"    {error}", hang=4)
     if record.get("last_notified") is not None:
         _print_facts("notified", [_when(record["last_notified"])])
-    _print_facts("next notice", _notice(view))
-    obstacles = [f"not automatic: {reason}" for reason in view.obstacles()]
-    due = "due now: " * view.freshness.due
-    lines = [due + _explained(view.freshness), *obstacles]
-    if obstacles and not view.gone:
-        lines.append(f"'upgrade-state check{view.env}' makes one now")
-    elif not obstacles and view.consent:
-        options = [f" --copy {path}" for path in view.consent.get("copy") or ()]
-        options += [f" --env {name}" for name in view.consent.get("env") or ()]
-        by = f"by the recipe {view.consent['recipe']}{''.join(options)}"
-        lines.append(f"automatic (hook, notify --check), {by}")
-    _print_facts("next check", lines)
+    _print_facts("next notice", _next_notice(view))
+    obstacles = list(view.obstacles())
+    _print_facts("next check", _next_check(view, obstacles))
     silent = {reason.reason for reason in view.reasons}
     stop = []
     if record and not silent & {"snoozed", "switched-off"}:
@@ -340,18 +331,17 @@ def explanation(view: View) -> list[str]:
     """
     Return when the next notice comes, or all that is in its way, line by line.
     """
-    lines, failure = _notice(view), view.failure
+    lines, failure = _next_notice(view), view.failure
     if view.look.is_corrupt:
         lines.append(f"the record is corrupt: '{view.look.environment.record_path}'")
-    if failure is not None:
-        since, reason = failure.get("since") or failure["at"], view.reasons[0].reason
+    if failure is not None and view.reasons[0].reason != "cannot-check":
+        since = failure.get("since") or failure["at"]
         length = int(_epoch_of(failure["at"]) - _epoch_of(since))
-        if reason not in ("cannot-check", "unavailable"):
-            lines.append(could_not_check(length, failure["message"]))
+        lines.append(could_not_check(length, failure["message"]))
     return lines
 
 
-def _notice(view: View) -> list[str]:
+def _next_notice(view: View) -> list[str]:
     environment = view.look.environment
     lines = [_explained(reason, view.env) for reason in view.reasons]
     if view.reasons[0]:
@@ -366,6 +356,20 @@ def _notice(view: View) -> list[str]:
         limit = duration(int(view.question.could_not_check.total_seconds()))
         text = f"a notice follows if checks fail for {limit or 'any time'}, weekly"
         lines.append(text + (f"; the last one {_when(notified)}" if notified else ""))
+    return lines
+
+
+def _next_check(view: View, obstacles: list[str]) -> list[str]:
+    due = "due now: " * view.freshness.due
+    lines = [due + _explained(view.freshness)]
+    lines += (f"not automatic: {obstacle}" for obstacle in obstacles)
+    if obstacles and not view.gone:
+        lines.append(f"'upgrade-state check{view.env}' makes one now")
+    elif not obstacles and view.consent:
+        options = [f" --copy {path}" for path in view.consent.get("copy") or ()]
+        options += [f" --env {name}" for name in view.consent.get("env") or ()]
+        by = f"by the recipe {view.consent['recipe']}{''.join(options)}"
+        lines.append(f"automatic (hook, notify --check), {by}")
     return lines
 
 
