@@ -18,7 +18,6 @@ from upgrade_state.cli._output import (
     Styled,
     err,
     flush,
-    give_up,
     is_terminal,
     out,
     print_line,
@@ -144,7 +143,6 @@ def run(
             ]
             err(", ".join(parts) or "nothing is known, so there is nothing to check")
     except BrokenPipeError:  # the reader has closed its end, and checks are left
-        give_up()
         return 1
     finally:
         progress("")

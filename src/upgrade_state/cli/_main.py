@@ -79,11 +79,9 @@ def run(argv: list[str]) -> int:
         except SystemExit as leaving:  # of argparse, and after SIGTERM
             status = leaving.code if isinstance(leaving.code, int) else 0
         _output.flush()
-    except BrokenPipeError:  # the reader has closed its end
-        _output.give_up()
+    except BrokenPipeError:  # the reader has closed its end, and needs no more
+        pass
     except (_output.OutputError, OSError) as error:
-        if isinstance(error, _output.OutputError):
-            _output.give_up()
         _output.err(str(error))
         status = 2
     # A prompt shows the status of its hook.

@@ -75,7 +75,7 @@ class _Terminal:
 @contextlib.contextmanager
 def writing() -> Iterator[None]:
     """
-    Tell an error of stdout from every other OSError.
+    Tell an error of stdout from every other OSError; further output is discarded.
 
     Raises:
         OutputError: Stdout cannot be written to.
@@ -83,9 +83,11 @@ def writing() -> Iterator[None]:
     """
     try:
         yield
-    except BrokenPipeError:
-        raise
     except OSError as error:
+        # The interpreter would flush the stream at its end, and complain.
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - until the end
+        if isinstance(error, BrokenPipeError):
+            raise
         message = f"Could not write the output ({error.strerror})"
         raise OutputError(message) from error
 
@@ -208,7 +210,7 @@ def _print_on_stderr(text: str) -> None:
     try:
         print(text, end="", file=sys.stderr, flush=True)  # noqa: T201 - notices go there
     except OSError:
-        # The interpreter would flush the stream at its end, and complain.
+        # As in `writing`.
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - until the end
 
 
@@ -219,13 +221,6 @@ def flush() -> None:
     if sys.stdout is not None:
         with writing():
             sys.stdout.flush()
-
-
-def give_up() -> None:
-    """
-    Discard all further output, at the end of the interpreter as well.
-    """
-    sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - until the end
 
 
 def is_terminal(stream: Any) -> bool:
