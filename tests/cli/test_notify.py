@@ -1,7 +1,6 @@
 import datetime as dt
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -312,14 +311,6 @@ class TestNotify:
             "but it cannot be recorded, and is not given: cannot"
         )
         assert 2 == len(lines)
-
-    def test_explain_a_corrupt_record(self, checked, run):
-        """
-        A corrupt record is explained.
-        """
-        Path(checked.record_path).write_text("garbage")
-
-        assert "the record is corrupt: '" in run("notify", "--always", "--explain").out
 
     def test_closed_stderr(self, checked):
         """

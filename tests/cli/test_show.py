@@ -117,19 +117,6 @@ class TestShow:
         assert before["failure_notified"] is None
         assert after["last_notified"] == after["failure_notified"] is not None
 
-    def test_corrupt(self, checked, run):
-        """
-        A corrupt record is said to be one.
-        """
-        with open(checked.record_path, "w") as file:
-            file.write("{")
-
-        result = run("show")
-
-        assert 0 == result.status
-        words = "its record is corrupt; the next check replaces it"
-        assert result.out.startswith(f"{checked.path} (uv.lock): {words}\n")
-
     def test_other_names(self, checked, shop, commit, run):
         """
         Records of the directory under other names are shown, too.
@@ -264,14 +251,6 @@ class TestShow:
         commit(environment, b"x", now=dt.datetime.now(dt.UTC) + dt.timedelta(days=2))
 
         assert "(in the future: the clock was set back)" in run("show").out
-
-    def test_notified(self, checked, run):
-        """
-        The last notice is shown.
-        """
-        run("notify", "--always")
-
-        assert "\n  notified      today " in run("show").out
 
 
 class TestRows:
