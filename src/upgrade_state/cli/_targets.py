@@ -124,18 +124,19 @@ class Target:
         looks = [look for look in self.store.looks() if look.environment.path in paths]
         looks.sort(key=lambda look: look.environment.lockfile_name or "")
         recorded = {look.environment.key: look for look in looks}
-        bare, found = self.store.environment(places[0]), {}
-        for place in (*places, places[0]):  # the first one, if nothing is recorded
+
+        def at(place: str) -> "dict[str, EnvironmentState]":
             bare = self.store.environment(place)
             found = {e.key: e for e in self.present(place)}
             for key, look in recorded.items():
                 is_here = look.environment.path == bare.path or key == bare.key
                 if is_here and self.lockfile is None:
                     found.setdefault(key, look.environment)
-            if not recorded.keys().isdisjoint(found):
-                break
+            return found or {bare.key: bare}
+
+        known_at = (found for found in map(at, places) if found.keys() & recorded)
         looks = []
-        for environment in found.values() or [bare]:
+        for environment in (next(known_at, None) or at(places[0])).values():
             known = recorded.get(environment.key)
             is_same = known and known.environment.path == environment.path
             looks.append(known if known and is_same else environment.look())
