@@ -387,7 +387,7 @@ class TestCheck:
             ([".", "true"], "check does not take 'true'; a COMMAND comes after --"),
             (
                 ["--env", "A=1", "--", "true"],
-                "--env: not the name of an environment variable",
+                "--env: not the name of an environment variable: 'A=1'\n",
             ),
             (
                 ["--timeout", "0"],
@@ -399,8 +399,11 @@ class TestCheck:
             (["uv.lock2", "--recipe", "uv"], "there is no directory or lockfile"),
             (["x/uv.lock", "--recipe", "uv"], "there is no directory or lockfile"),
             (["--"], "there is no COMMAND after --"),
-            (["--", ""], "not a command"),
-            (["--copy", "/x", "--", "true"], "--copy: not a path below a directory"),
+            (["--", ""], "not a command: ''\n"),
+            (
+                ["--copy", "/x", "--", "true"],
+                "--copy: not a path below a directory: '/x'\n",
+            ),
             (
                 ["--copy", "../x", "--", "true"],
                 "--copy: there is no file or directory",

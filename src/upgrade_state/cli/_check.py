@@ -102,7 +102,7 @@ def run(
         else:
             plan = [(target.the_one(), command_of(resolving), None)]
     except ValueError as error:
-        raise UsageError(option_of(resolving, str(error))) from error
+        raise mistake(error) from error
     path = plan[0][0].path or ""
     for copy in resolving.copies:  # before a failure is recorded
         if not os.path.exists(os.path.join(path, copy)):
@@ -183,14 +183,17 @@ def _outcome(
         raise
 
 
-def option_of(resolving: ResolverOptions, message: str) -> str:
+def mistake(error: ValueError) -> UsageError:
     """
-    Return *message* after the option whose value it quotes.
+    Return the usage error for a value that a resolver refuses.
+
+    The message of *error* ends with the name of the attribute.
     """
-    for option, values in ("--copy", resolving.copies), ("--env", resolving.passes):
-        if any(repr(value) in message for value in values):
-            return f"{option}: {message}"
-    return message
+    message = str(error)
+    for name, option in ("copies", "--copy: "), ("passes", "--env: "), ("argv", ""):
+        if message.endswith(f" ({name})"):
+            return UsageError(option + message.removesuffix(f" ({name})"))
+    return UsageError(message)
 
 
 def _report(name: str, outcome: checks.Outcome) -> None:

@@ -13,7 +13,7 @@ import sys
 from typing import Any, Final
 
 from upgrade_state import EnvironmentState, StateStore, checks
-from upgrade_state.cli._check import command_of, count_as_notice, option_of, problem_of
+from upgrade_state.cli._check import command_of, count_as_notice, mistake, problem_of
 from upgrade_state.cli._output import (
     Styled,
     err,
@@ -106,7 +106,7 @@ def run(
         try:
             resolver = command_of(resolving)
         except ValueError as error:
-            raise UsageError(option_of(resolving, str(error))) from error
+            raise mistake(error) from error
     elif resolving.copies or resolving.passes or resolving.sandbox:
         raise UsageError("--copy, --env and --sandbox need a COMMAND with --all")
     environments = sorted(store, key=lambda e: (e.path or "", e.lockfile_name or ""))
