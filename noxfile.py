@@ -100,12 +100,16 @@ def floor(session: nox.Session) -> None:
     _install(session, "tests")
     session.install(*FLOOR)
     # These are slow and do not depend on the libraries' versions: shells, processes,
-    # copies, other tools.
+    # copies, terminals, other tools.
     slow = (
         "cli/hook",
+        "cli/test_completion.py",
+        "cli/test_interrupts.py",
         "checks/test_containment.py",
         "checks/test_project.py",
         "oracles",
+        "test_docs.py",
+        "test_screens.py",
     )
     skip = (f"--ignore=tests/{path}" for path in slow)
     session.run("pytest", "-n", "auto", *skip, *session.posargs)
