@@ -192,7 +192,7 @@ def mistake(error: ValueError) -> UsageError:
     message = str(error)
     for name, option in ("copies", "--copy: "), ("passes", "--env: "), ("argv", ""):
         if message.endswith(f" ({name})"):
-            return UsageError(option + message.removesuffix(f" ({name})"))
+            message = option + message.removesuffix(f" ({name})")
     return UsageError(message)
 
 
