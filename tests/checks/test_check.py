@@ -248,13 +248,14 @@ class TestConsent:
 
     def test_unknown(self, environment):
         """
-        A recipe that no longer exists is a failure, recorded with the command that lists them.
+        A recipe that no longer exists is a failure with the command that lists all.
         """
         record(environment, "zuv")
 
         outcome = checks.check(environment)
         assert "failed" == outcome.state
-        assert "There is no recipe 'zuv' (see upgrade-state recipes)" in outcome.error.message
+        message = "There is no recipe 'zuv' (see upgrade-state recipes)"
+        assert message in outcome.error.message
         assert outcome.error.message == environment.look().information.failure.message
         assert Consent("zuv") == environment.look().consent
 
