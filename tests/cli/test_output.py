@@ -137,11 +137,23 @@ class TestColor:
         assert is_colored == ("\x1b[2m0\x1b[0m" in colored)
         assert plain == ESCAPE.sub("", colored)
 
-    def test_foreign_escapes(self, environment, commit, run):
+    @pytest.mark.parametrize("name", ["\x1b[31mred", "\ue01fred"])
+    def test_foreign_escapes(self, environment, commit, run, name):
         """
-        An escape sequence in a name is not one on the terminal.
+        An escape sequence in a name, or our own mark for one, is none on the terminal.
         """
-        row = Upgrade("\x1b[31mred", "version", old=("1",), new=("2",))
+        commit(environment, b"x", upgrades=[Upgrade(name, "version")])
+
+        escaped = name.encode("unicode_escape").decode()
+        assert f"    {escaped}  " in run("--color=always", "show").out
+
+    def test_cut(self, environment, commit, seen):
+        """
+        A colour ends where its text is cut.
+        """
+        row = Upgrade("a", "version", old=("1" * 60,), new=("2" * 60,))
         commit(environment, b"x", upgrades=[row])
 
-        assert r"\x1b[31mred" in run("--color=always", "show").out
+        (line,) = (line for line in seen(60) if "→" in line)
+        assert "111…\x1b[0m  →  \x1b[1m222" in line
+        assert line.endswith("222…\x1b[0m")
