@@ -17,8 +17,9 @@ RAW: dict[tuple[str, bool], dict[int, str]] = {}
 ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 
 
-# The beginnings of a typed command, and of the path that `path` prints for programs.
-OTHERS = ("$ ", "/h")
+# Whole at every width: a typed command, a path for programs, and a command or path that
+# is to be copied.
+WHOLE = re.compile(r"\$ |/h|.*'|(  .{12})?  +(rm|uv|cd|export|upgrade-state) |  to ")
 
 
 def raw(situation: str, *, colored: bool = False) -> dict[int, str]:
@@ -56,12 +57,12 @@ class TestScreens:
         """
         No line is longer than the terminal, ends with blanks or has an escape.
 
-        The path for other programs is whole.
+        Commands, and paths for other programs, are whole.
         """
         for width, output in raw(situation).items():
             lines = screens.displayed(output).split("\n")
-            own = [x for x in lines if x[:2] not in ("$ ", "/h") or len(x) <= width]
-            assert [] == [x for x in own if len(x) > width and x[:2] != "$ "]
+            long = [x for x in lines if len(x) > width]
+            assert [] == [x for x in long if not WHOLE.match(x)]
             assert [] == [
                 x for x in output.split("\n") if x.split("\r")[-1][-1:] == " "
             ]

@@ -37,7 +37,7 @@ def run(store: StateStore, *, json: bool) -> int:
             print_raw(json_.dumps(attrs.asdict(finding)))
         else:
             out(str(finding))
-            out(f"  {finding.mend}", hang=4)
+            out(f"  {finding.mend}", hang=None)
     if finding is None and not json:
         out("all is well")
     return 0 if finding is None else 1

@@ -36,6 +36,9 @@ _END: Final = chr(_MARK)
 # Written in place of a character that the stream's encoding lacks.
 _PLAIN: Final = str.maketrans({"→": "->", "…": "...", "✓": "ok", "✗": "x"})
 
+# A time for people stays on one line.
+_TIME: Final = r"(?:yesterday|today|tomorrow|\d\d? [^ ]+(?: \d{4})?) \d\d:\d\d"
+
 # A column is not cut below this width.
 _NARROW: Final = 16
 
@@ -105,15 +108,17 @@ def prepare(color: str = "auto") -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
-def out(*parts: Part, hang: int = 2) -> None:
+def out(*parts: Part, hang: int | None = 2) -> None:
     """
     Print a line of the answer for people.
 
     Args:
-        hang: How far a terminal that is too narrow indents the rest of the line.
+        hang: How far a terminal that is too narrow indents the rest of the line;
+            None: it is a command and stays whole, to be copied.
     """
     text = _line(parts, sys.stdout)
-    for line in _folded(text, width_of(sys.stdout), hang):
+    width = sys.maxsize if hang is None else width_of(sys.stdout)
+    for line in _folded(text, width, hang or 0):
         print_raw(_written(line, sys.stdout))
 
 
@@ -325,23 +330,21 @@ def _folded(text: str, limit: int, hang: int) -> Iterator[str]:
     """
     Stream the lines of at most *limit* columns; the second one begins with blanks.
 
-    A command in quotes stays on one line if it can.
+    A command in quotes is whole, to be copied; a terminal wraps it if it is longer.
     """
     indent, line = " " * min(hang, limit // 2), ""
-    for quoted in re.findall(" *(?:'[^']*'|[^ ])[^ ]*| +$", text):
-        is_long = _width(indent + quoted.lstrip()) > limit
-        for word in re.findall(" *[^ ]+", quoted) if is_long else [quoted]:
-            # A short first word would leave most of a line empty.
-            is_short = _width(line) <= max(limit // 3, len(indent))
-            if is_short or _width(line + word) <= limit:
-                line += word
-            else:
-                yield line
-                line = indent + word.lstrip()
-            while _width(line) > limit:
-                end = max(_fitting(line, limit), len(indent) + 1)
-                yield line[:end]
-                line = indent + line[end:]
+    for word in re.findall(f" *(?:{_TIME}|'[^']*'|[^ ])[^ ]*| +$", text):
+        # A short first word would leave most of a line empty.
+        is_short = _width(line) <= max(limit // 3, len(indent)) and " '" not in word
+        if not line.strip() or is_short or _width(line + word) <= limit:
+            line += word
+        else:
+            yield line
+            line = indent + word.lstrip()
+        while _width(line) > limit and "'" not in word:
+            end = max(_fitting(line, limit), len(indent) + 1)
+            yield line[:end]
+            line = indent + line[end:]
     yield line
 
 

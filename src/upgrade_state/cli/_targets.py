@@ -231,12 +231,14 @@ def tilde(path: str) -> str:
 
 def shell_path(path: str) -> str:
     """
-    Return *path* as an argument for a shell.
+    Return *path* as an argument for a shell, also within quotes of a sentence.
     """
+    import re
     import shlex
 
-    quoted = shlex.quote(path)
-    return tilde(path) if quoted == path else quoted
+    if not path.isprintable():
+        return shlex.quote(path)
+    return re.sub(r"[^\w@%+=:,./~-]", r"\\\g<0>", tilde(path))
 
 
 def is_recorded(look: "Look") -> bool:

@@ -323,7 +323,8 @@ def print_view(view: View, *, every: bool) -> None:
 
 def _print_facts(label: str, texts: Iterable[str]) -> None:
     for text in texts:
-        out("  ", Styled(f"{label:<{_LABEL}}", "dim"), text, hang=_LABEL + 2)
+        blanks = " " * (_LABEL - len(label))
+        out("  ", Styled(label, "dim"), blanks + text, hang=_LABEL + 2)
         label = ""
 
 
