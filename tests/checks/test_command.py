@@ -456,6 +456,12 @@ class TestFailures:
         assert all(is_gone(int(pid)) for pid in pids.read_text().split())
         assert not (directory / "woke").exists()
 
+    def test_unlimited(self, value_of):
+        """
+        No time is too long for the system calls that wait.
+        """
+        assert "2" == value_of("1 + 1", timeout=dt.timedelta.max)
+
     def test_left_a_file_elsewhere(self, directory, python):
         """
         A directory that was replaced by a symlink does not lead to a lockfile.

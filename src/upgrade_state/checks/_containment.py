@@ -301,7 +301,8 @@ class Supervisor:
         return None if found is None else int(found[1])
 
     def _send(self, data: bytes, seconds: float) -> None:
-        self._channel.settimeout(seconds)
+        # poll(2) counts milliseconds in 31 bits.
+        self._channel.settimeout(min(seconds, 2**31 // 1000))
         with contextlib.suppress(OSError):  # it has exited, or does not read
             self._channel.sendall(data)
 
