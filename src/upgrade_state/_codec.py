@@ -94,8 +94,7 @@ def load_upgrades(content: bytes, path: str) -> tuple[Upgrade, ...]:
     """
     try:
         return tuple(
-            _CONVERTER.structure(json.loads(row), Upgrade)
-            for row in content.decode("ascii").splitlines()
+            _CONVERTER.structure(row, Upgrade) for row in _record.rows(content, path)
         )
     except Exception as error:  # cattrs raises bare Exceptions, too
         message = "The list of upgrades is damaged; the next check replaces it"

@@ -207,7 +207,10 @@ def _record_file(root: str, name: str) -> Iterator[Finding]:
         yield _at("record", words, path, "rm")
     for field in _store.RESULT_FILES:
         try:
-            _store.read_result(entry, field, record)
+            if field == "upgrades":
+                _store.upgrades(entry, record)
+            else:
+                _store.read_result(entry, field, record)
         except UpgradeStateError as error:
             place = os.fsdecode(_record.path_bytes((record or {})["environment"]))
             yield _error("result", error, f"upgrade-state check {shlex.quote(place)}")

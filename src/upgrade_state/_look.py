@@ -300,9 +300,9 @@ class Look:
         here = _identity.identity(self.environment.path or "")
         return _identity.holds(self.record["consent"], here) if self.record else False
 
-    def _stored_rows(self) -> "bytes | None":
+    def _stored_rows(self) -> "list[Record] | None":
         """
-        Return the list of upgrades as it is stored, without a class for its rows.
+        Return the list of upgrades as JSON objects, without a class for its rows.
 
         None if there is none.
 
@@ -321,7 +321,7 @@ class Look:
         if _record.digest(content) != file["digest"]:
             message = "The list of upgrades is missing or damaged"
             raise _record.read_error(message, path)
-        return content
+        return _record.rows(content, path)
 
     def _refuse_unread(self) -> None:
         if self._trouble is not None:

@@ -469,6 +469,23 @@ def parse(data: bytes) -> "Record | None":
     return value if type(value) is dict else None
 
 
+def rows(data: bytes, path: str) -> "list[Record]":
+    """
+    Turn a stored list of upgrades into its JSON objects, one per line.
+
+    Raises:
+        StateReadError: A line is none, or has no name; the error names *path*.
+    """
+    found = []
+    for line in data.splitlines():
+        row = parse(line)
+        if row is None or type(row.get("name")) is not str:
+            message = "The list of upgrades is damaged; the next check replaces it"
+            raise read_error(message, path)
+        found.append(row)
+    return found
+
+
 def _nesting(data: bytes) -> int:
     """
     Return how deep the brackets of JSON *data* are nested, up to the limit plus one.

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from helpers import fail
-from upgrade_state import StateStore, lockfiles
+from upgrade_state import StateStore, _record, lockfiles
 from upgrade_state.lockfiles import Upgrade
 
 
@@ -200,6 +200,31 @@ class TestShow:
 
         assert None is fields["upgrades"]
         assert str(path) in fields["upgrades_error"]
+
+    @pytest.mark.parametrize(
+        "content",
+        [
+            *(b"garbage", b"\xff", b"", b"null", b"[]", b"{}", b'{"name": NaN}'),
+            *(b'{"name": "x", "old": NaN}', b"[" * 100_000, b'{"name": 1}'),
+        ],
+    )
+    def test_invalid_list(self, checked, run, content):
+        """
+        A list whose rows are not valid is damaged, though its digest is right.
+        """
+        record = checked.look().record
+        content += b"\n"
+        size, digest = len(content), _record.digest(content)
+        record["result"]["upgrades"] = {"digest": digest, "size": size}
+        Path(checked.record_path).write_text(json.dumps(record))
+        results = Path(checked.record_path).parent / "results" / checked.key
+        (results / digest[-64:]).write_bytes(content)
+
+        fields = json.loads(run("show", "--json").out)
+        assert None is fields["upgrades"]
+        assert "The list of upgrades is damaged" in fields["upgrades_error"]
+        for command in ("show", "doctor"):
+            assert "The list of upgrades is damaged" in run(command).out
 
     def test_json_of_an_opaque_lockfile(self, environment, commit, run):
         """

@@ -248,11 +248,9 @@ class View:
         The rows are JSON already: loading their class takes longer than all else.
         """
         try:
-            rows = self.look._stored_rows()
+            return {"upgrades": self.look._stored_rows()}
         except UpgradeStateError as error:
             return {"upgrades": None, "upgrades_error": str(error)}
-        listed = None if rows is None else [*map(json.loads, rows.splitlines())]
-        return {"upgrades": listed}
 
 
 def _answer(answer: Verdict | Freshness) -> dict[str, str | None]:
