@@ -195,7 +195,10 @@ def man_page() -> str:
     for heading in ("Exit status and output", "Environment variables"):
         section = heading.removesuffix(" and output").removesuffix(" variables")
         page.add_section(section, ">", _rows(heading))
-    return str(page)
+    # fish reads man pages for options, below a heading that begins with OPTIONS, and
+    # would offer those of all commands after each.
+    text = re.sub(r"^\.SH OPTIONS (.*)$", r".SH \1 OPTIONS", str(page), flags=re.MULTILINE)
+    return text.replace(".SH OPTIONS\n", ".SH GLOBAL OPTIONS\n")
 
 
 def _rows(heading: str) -> str:

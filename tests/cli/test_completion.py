@@ -13,6 +13,7 @@ import subprocess
 import sys
 import termios
 import time
+from pathlib import Path
 
 import pytest
 
@@ -334,3 +335,24 @@ class TestShells:
         assert ["show", f"{place}/my shop"] == (
             terminal.arguments(f'show "{place}/my\t{end}')
         )
+
+
+class TestManPage:
+    def test_no_options_for_fish(self, required, home, tmp_path, monkeypatch):
+        """
+        fish completes no options from our man page: it would mix those of all commands.
+        """
+        page = Path(__file__).parents[2] / "docs" / "upgrade-state.1"
+        (tmp_path / "man" / "man1").mkdir(parents=True)
+        shutil.copy(page, tmp_path / "man" / "man1")
+        monkeypatch.setenv("MANPATH", str(tmp_path / "man"))
+        code = """
+            fish_update_completions >/dev/null
+            upgrade-state completion fish | source
+            complete -C "upgrade-state forget --"
+        """
+        command = [required("fish"), "--private", "-c", code]
+        done = subprocess.run(command, check=True, stdout=-1, text=True, timeout=LIMIT)
+
+        found = {line.partition("\t")[0] for line in done.stdout.splitlines()}
+        assert {"--help", "--lockfile", "--cache-dir", "--color"} == found
