@@ -197,7 +197,9 @@ def man_page() -> str:
         page.add_section(section, ">", _rows(heading))
     # fish reads man pages for options, below a heading that begins with OPTIONS, and
     # would offer those of all commands after each.
-    text = re.sub(r"^\.SH OPTIONS (.*)$", r".SH \1 OPTIONS", str(page), flags=re.MULTILINE)
+    text = re.sub(
+        r"^\.SH OPTIONS (.*)$", r".SH \1 OPTIONS", str(page), flags=re.MULTILINE
+    )
     return text.replace(".SH OPTIONS\n", ".SH GLOBAL OPTIONS\n")
 
 

@@ -14,7 +14,7 @@ from upgrade_state import lockfiles
 TYPE_CHECKING = False  # typing takes longer to load than this whole module
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Sequence
+    from collections.abc import Mapping
 
     from upgrade_state.cli._parser import Parser
 
@@ -34,7 +34,8 @@ runs `notify`. It also starts a check in the background, if one is due and you h
 run `upgrade-state check` there. In other directories it runs nothing. It looks no
 higher than your home directory, and below directories in UPGRADE_STATE_CEILING.
 
-`notify` gets the options given here, such as --interval 3d --reminder 30d.
+An option given here, such as --interval 3d, sets the variable that is its default:
+`show`, `list` and `notify --peek` in that shell use the same value as the hook.
 """
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
@@ -81,16 +82,15 @@ def run(
     Print the code for a shell's start-up file.
 
     Args:
-        durations: Further options of `notify`, by the names of their attributes.
+        durations: The values of options, by the names of their attributes.
     """
     from upgrade_state.cli._output import writing
 
-    options = [] if cache_dir is None else ["--cache-dir", cache_dir]
+    variables = {} if cache_dir is None else {"CACHE_DIR": cache_dir}
     for name, length in durations.items():
         if length is not None:
-            option = f"--{name.replace('_', '-')}"
-            options.append(f"{option}={int(length.total_seconds())}s")
-    text = code(shell, options)
+            variables[name.upper()] = f"{int(length.total_seconds())}s"
+    text = code(shell, variables)
     with writing():
         _write(text)
     return 0
@@ -103,12 +103,13 @@ def _write(text: str) -> None:
         sys.stdout.buffer.flush()
 
 
-def code(shell: str, options: "Sequence[str]" = ()) -> str:
+def code(shell: str, variables: "Mapping[str, str] | None" = None) -> str:
     """
     Return the code for *shell*, one of `SHELLS`.
 
     Args:
-        options: Further options of `notify`.
+        variables: Values of variables that the shell exports, by the ends of their
+            names.
     """
     with open(f"{_HERE}/hook.{shell}", encoding="ascii") as file:
         lines = [line for line in file if line.strip()]
@@ -131,11 +132,16 @@ def code(shell: str, options: "Sequence[str]" = ()) -> str:
         else:
             roots.insert(0, _ROOT)
     values = {"@PROGRAM@": command[0], "@PYTHON@": sys.executable}
-    command += ["notify", "--check", *options]
+    command += ["notify", "--check"]
     values["@PYTHONPATH@"] = os.pathsep.join(roots)
     quote = _quoted_for_fish if shell == "fish" else _quoted
     for name, value in values.items():
         text = text.replace(name, quote(value))
+    export = (
+        "builtin set -gx {} {}\n" if shell == "fish" else "\\builtin export {}={}\n"
+    )
+    for name, value in (variables or {}).items():
+        text = export.format(f"UPGRADE_STATE_{name}", quote(value)) + text
     return text.replace("@COMMAND@", " ".join(map(quote, command)))
 
 
