@@ -76,6 +76,7 @@ if command -v bash >/dev/null; then
     cp before.lock play/uv.lock
     upgrade-state record play --old before.lock --new shop/uv.lock
     echo '$ cd play/src'
+    [ -t 2 ] || echo "(There is no notice now: stderr is no terminal.)"
     bash -c 'eval "$(upgrade-state hook bash)"; cd play/src; __upgrade_state_prompt' || :
 fi
 
