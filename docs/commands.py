@@ -30,7 +30,7 @@ PURPOSE: Final = "look for upgrades of environments, and be notified of them"
 # How the value of an option or argument is completed, by its name. shtab's own
 # functions for bash split a word at its spaces. It lets readline quote the candidates
 # of a function if "_dir" or "_file" is in its name.
-_FISH_DIRS: Final = "__fish_complete_directories (commandline -ct) ''"
+_FISH_DIRS: Final = "__fish_complete_directories (commandline -ct) directory"
 FUNCTIONS: Final = {
     "ENV": {
         "bash": "_upgrade_state_env_dirs",
@@ -83,16 +83,17 @@ _upgrade_state_environments() {
     while IFS= read -r line; do
       found+=("${${(q)line}/#\\~/~}")
     done
-    _wanted environments expl 'known environment' compadd -Q -a found
+    _wanted environments expl 'checked environment' compadd -Q -a found
   fi
   _files -/
 }
 """,
-    "fish": """
+    "fish": r"""
 # fish also asks for arguments if an option is typed.
 function _upgrade_state_environments
     string match -q -- '-*' (commandline -ct); and return
-    command upgrade-state completion --environments (commandline -ct) 2>/dev/null
+    command upgrade-state completion --environments (commandline -ct) 2>/dev/null |
+        string replace -r '$' '\tchecked environment'
 end
 """,
 }
@@ -129,6 +130,7 @@ def parser(*, merged: bool) -> argparse.ArgumentParser:
             for action in more._actions:
                 known = added._option_string_actions.keys()
                 if action.option_strings and known.isdisjoint(action.option_strings):
+                    action.help = f"with {mode}: {action.help}"
                     added._add_action(action)
             added.add_argument(mode, action="store_true", help=_summary(more))
     for command in (root, *commands.choices.values()):

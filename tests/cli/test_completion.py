@@ -356,3 +356,20 @@ class TestManPage:
 
         found = {line.partition("\t")[0] for line in done.stdout.splitlines()}
         assert {"--help", "--lockfile", "--cache-dir", "--color"} == found
+
+
+class TestFish:
+    def test_descriptions(self, required, known):
+        """
+        fish tells environments and directories apart.
+        """
+        place = known("shop")
+        line = f"upgrade-state show {place}/"
+        code = f"upgrade-state completion fish | source; complete -C '{line}'"
+        command = [required("fish"), "--private", "-c", code]
+        done = subprocess.run(command, check=True, stdout=-1, text=True, timeout=LIMIT)
+
+        assert {
+            f"{place}/shop\tchecked environment",
+            f"{place}/shop/\tdirectory",
+        } == set(done.stdout.splitlines())

@@ -50,9 +50,10 @@ then on, the hook and `notify --check` may repeat the check in this directory, w
 the same --copy, --env and --sandbox. `show` says whether they do. `check --once`
 gives no consent, and `forget` withdraws it. A check with a COMMAND is never repeated.
 
-Both run in a copy of the project: the files that git tracks or would add, or else
-the directory without virtual environments and caches. --copy adds a file or directory
-that git ignores; if the project is too large for a copy, only what it names is copied.
+A recipe and a COMMAND both run in a copy of the project: the files that git tracks
+or would add, or else the directory without virtual environments and caches. --copy
+adds a file or directory that git ignores; if the project is too large for a copy,
+only these are copied.
 
 COMMAND runs without a shell. The lockfile that it leaves in the copy is the new
 lockfile. UPGRADE_STATE_ENV names the environment's directory.

@@ -1,5 +1,5 @@
 """
-The command `list`: every environment of which something is known.
+The command `list`: every environment that has been checked.
 """
 
 from collections import Counter

@@ -21,7 +21,7 @@ notified. ENV is a directory or a lockfile.
 every day:
   check       Look for upgrades now, with the lockfile's recipe or with COMMAND.
   show        Show the state of an environment, and why you were (not) notified.
-  list        List the environments of which something is known.
+  list        List the environments that have been checked.
   snooze      Give no notice for some time.
   forget      Forget an environment, and your consent to automatic checks.
 

@@ -278,8 +278,8 @@ def _format(name: str) -> str:
 
 _FORMAT = f"the lockfile's format, if not by its name: {', '.join(lockfiles.FORMATS)}"
 _INTERVAL = "minimum time between two notices (default: 1d; 0: none)"
-_REMINDER = "the same for upgrades that you were notified of (default: 7d)"
-_FAILING = "also notify, weekly, if checks have failed for so long (default: 7d)"
+_REMINDER = "minimum time before unchanged upgrades are announced again (default: 7d)"
+_FAILING = "notify, at most weekly, when checks have failed this long (default: 7d)"
 
 # Help, metavar (None: a switch), type and default of options of several commands.
 _SHARED: Final[dict[str, tuple[Any, ...]]] = {

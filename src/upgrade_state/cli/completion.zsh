@@ -11,7 +11,7 @@ _shtab_upgrade_state_commands() {
     forget:'Forget an environment, and your consent to automatic checks.'
     help:'Print this help, or that of a command.'
     hook:'Print code that gives notices at a shell'"'"'s prompt, for its start-up file: bash eval "$(upgrade-state hook bash)" zsh eval "$(upgrade-state hook zsh)" fish status is-interactive; and upgrade-state hook fish | source On entering a directory with a lockfile of a known name, or one below it, the hook runs `notify`.'
-    list:'List the environments of which something is known.'
+    list:'List the environments that have been checked.'
     notify:'Print a notice on stderr, once per interval; for activation scripts.'
     path:'Print where the record is, or would be.'
     prune:'Forget environments whose directories were removed.'
@@ -49,9 +49,9 @@ _shtab_upgrade_state_check_options=(
   "--max-age[how long a check is good for (default\: 1d)]:DURATION:"
   "--json[print one JSON object per environment and line]"
   "--color[use colours\: auto (default), always or never]:WHEN:(auto always never)"
-  {-j,--jobs}"[how many checks run at once (default\: 4 for each core, at most 8)]:N:"
-  "--on-error[how to go on after a failed check (default\: continue)]:on_error:(continue stop retry)"
-  "--restart[check every environment, however fresh its last check]"
+  {-j,--jobs}"[with --all\: how many checks run at once (default\: 4 for each core, at most 8)]:N:"
+  "--on-error[with --all\: how to go on after a failed check (default\: continue)]:on_error:(continue stop retry)"
+  "--restart[with --all\: check every environment, however fresh its last check]"
   "--all[Check every environment of the store whose check is due, by the recipe that you have run in it before, with the same options, or with COMMAND.]"
   "--if-due[Repeat the check that you have made with a recipe, with the same options, if a check is due.]"
   ":a directory (default\: this one) or a lockfile:_upgrade_state_environments"
@@ -102,9 +102,9 @@ _shtab_upgrade_state_help_defaults_added=0
 _shtab_upgrade_state_hook_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--interval[minimum time between two notices (default\: 1d\; 0\: none)]:DURATION:"
-  "--reminder[the same for upgrades that you were notified of (default\: 7d)]:DURATION:"
+  "--reminder[minimum time before unchanged upgrades are announced again (default\: 7d)]:DURATION:"
   "--max-age[how long a check is good for (default\: 1d)]:DURATION:"
-  "--could-not-check[also notify, weekly, if checks have failed for so long (default\: 7d)]:DURATION:"
+  "--could-not-check[notify, at most weekly, when checks have failed this long (default\: 7d)]:DURATION:"
   "--cache-dir[the absolute path of the cache directory]:DIR:_files -/"
   "--color[use colours\: auto (default), always or never]:WHEN:(auto always never)"
   ":the shell:(bash zsh fish)"
@@ -119,8 +119,8 @@ _shtab_upgrade_state_list_options=(
   "--failing[only those whose last check has failed]"
   "--platform[count upgrades for this platform, in the lockfile\'s word]:NAME:"
   "--interval[minimum time between two notices (default\: 1d\; 0\: none)]:DURATION:"
-  "--reminder[the same for upgrades that you were notified of (default\: 7d)]:DURATION:"
-  "--could-not-check[also notify, weekly, if checks have failed for so long (default\: 7d)]:DURATION:"
+  "--reminder[minimum time before unchanged upgrades are announced again (default\: 7d)]:DURATION:"
+  "--could-not-check[notify, at most weekly, when checks have failed this long (default\: 7d)]:DURATION:"
   "--max-age[how long a check is good for (default\: 1d)]:DURATION:"
   "--json[print one JSON object per environment and line]"
   "--cache-dir[the absolute path of the cache directory]:DIR:_files -/"
@@ -136,8 +136,8 @@ _shtab_upgrade_state_notify_options=(
   "--cache-dir[the absolute path of the cache directory]:DIR:_files -/"
   "--platform[count upgrades for this platform, in the lockfile\'s word]:NAME:"
   "--interval[minimum time between two notices (default\: 1d\; 0\: none)]:DURATION:"
-  "--reminder[the same for upgrades that you were notified of (default\: 7d)]:DURATION:"
-  "--could-not-check[also notify, weekly, if checks have failed for so long (default\: 7d)]:DURATION:"
+  "--reminder[minimum time before unchanged upgrades are announced again (default\: 7d)]:DURATION:"
+  "--could-not-check[notify, at most weekly, when checks have failed this long (default\: 7d)]:DURATION:"
   "--max-age[how long a check is good for (default\: 1d)]:DURATION:"
   "--explain[print why (not), and claim nothing]"
   "--peek[print the number of upgrades on stdout, if any, and claim nothing]"
@@ -201,8 +201,8 @@ _shtab_upgrade_state_show_options=(
   "--cache-dir[the absolute path of the cache directory]:DIR:_files -/"
   "--platform[count upgrades for this platform, in the lockfile\'s word]:NAME:"
   "--interval[minimum time between two notices (default\: 1d\; 0\: none)]:DURATION:"
-  "--reminder[the same for upgrades that you were notified of (default\: 7d)]:DURATION:"
-  "--could-not-check[also notify, weekly, if checks have failed for so long (default\: 7d)]:DURATION:"
+  "--reminder[minimum time before unchanged upgrades are announced again (default\: 7d)]:DURATION:"
+  "--could-not-check[notify, at most weekly, when checks have failed this long (default\: 7d)]:DURATION:"
   "--max-age[how long a check is good for (default\: 1d)]:DURATION:"
   "--json[print one JSON object per environment and line]"
   "--all[list every upgrade]"
@@ -284,7 +284,7 @@ _upgrade_state_environments() {
     while IFS= read -r line; do
       found+=("${${(q)line}/#\\~/~}")
     done
-    _wanted environments expl 'known environment' compadd -Q -a found
+    _wanted environments expl 'checked environment' compadd -Q -a found
   fi
   _files -/
 }
