@@ -229,7 +229,13 @@ def reference() -> str:
 def _lines() -> Iterator[str]:
     root = parser(merged=False)
     yield from ("<!-- made by commands.py -->", "", "# Commands", "")
-    yield from ("Before or after any command, but for `--version`:", "")
+    yield "This page lists each command with its options, as `--help` prints them."
+    yield "For a first session, read the [tutorial](tutorial.md)."
+    yield from (
+        "",
+        "These options precede or follow a command; `--version` stands alone:",
+        "",
+    )
     yield from _options(root)
     for name, command in _commands(root):
         yield from ("", f"## {name}", "", str(command.description).rstrip(), "")

@@ -411,7 +411,7 @@ class TestPictures:
 class TestUninstall:
     def test_nothing_is_left(self, desk, monkeypatch):
         """
-        The lines of the README remove the hook, the cache and the package.
+        The lines of the README, and of the how-to, remove hook, cache and package.
         """
         text = (ROOT / "README.md").read_text()
         lines = blocks(ROOT / "README.md")
@@ -428,7 +428,9 @@ class TestUninstall:
         assert (desk / cache / "upgrade-state").exists()
 
         _, _, text = text.partition("## Uninstall\n\n```sh\n")
-        text = text.partition("```")[0].replace(".cache", cache)
+        text = text.partition("```")[0]
+        assert text in (ROOT / "docs" / "how-to.md").read_text()
+        text = text.replace(".cache", cache)
         subprocess.run(["sh", "-c", text], check=True)
         assert (desk / ".bashrc").read_text() == "alias ll='ls -l'\n"
         assert not (desk / cache / "upgrade-state").exists()

@@ -1,8 +1,8 @@
 """
 Remember upgrade checks, their results, and when the user was notified.
 
-Names are loaded on first use (PEP 562): an activation that stays silent pays
-for nothing else.
+Start with `StateStore`: its method `environment` returns the handle of one
+environment, which has all operations.
 """
 
 TYPE_CHECKING = False  # typing takes longer to load than this whole module
@@ -41,7 +41,8 @@ else:
         "preload": "_environment",
     }
 
-    # Hidden from type checkers, so that a misspelt import is an error.
+    # Names are loaded on first use (PEP 562): a silent activation pays for nothing
+    # else. Hidden from type checkers, so that a misspelt import is an error.
     def __getattr__(name):
         if name == "__version__":
             return _version()

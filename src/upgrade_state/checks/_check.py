@@ -108,6 +108,8 @@ def check(  # noqa: PLR0912, PLR0913 - the public door
     Make one check of *environment* and record its result.
 
     Args:
+        environment: The handle of the environment, from `StateStore.environment`.
+
         resolver: Produces the new lockfile. None: repeat the recipe of the consent
             that holds once the check lock is held, with its options. If there is no
             consent, nothing is run.
