@@ -1,8 +1,8 @@
 """
 Remember upgrade checks, their results, and when the user was notified.
 
-Start with `StateStore`: its method `environment` returns the handle of one
-environment, which has all operations.
+Start with `StateStore.environment`, which returns the handle of one environment: an
+`EnvironmentState`, which has all operations.
 """
 
 TYPE_CHECKING = False  # typing takes longer to load than this whole module
