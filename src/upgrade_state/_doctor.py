@@ -5,6 +5,7 @@ Problems of a store, as values. Looking for them changes nothing.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import stat
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -38,7 +39,7 @@ class Finding:
             cannot be read. ``result``: a file that a record names is gone or
             damaged. ``leftover``: a file that no record needs.
 
-        fact: The problem, without the path and the remedy.
+        fact: The problem, as a phrase about the path, without the remedy.
 
         path: The file; None: there is none.
 
@@ -54,13 +55,20 @@ class Finding:
         """
         Explain the problem in one line.
         """
-        place = "" if self.path is None else f": '{self.path}'"
-        return f"{self.fact}{place}"
+        return self.fact if self.path is None else f"{self.path}: {self.fact}"
 
 
 # For a place that the user cannot make fit.
 _READ_ONLY: Final = "cannot be written to"
 _ELSEWHERE: Final = "export UPGRADE_STATE_CACHE_DIR=/another/directory"
+
+# The names of the store's files in each subdirectory, after the key.
+_ENDINGS: Final = {
+    "locks": r"\.(check|write)",
+    "logs": r"\.log",
+    "results": "",
+    "tmp": r"\..*",
+}
 
 
 def _at(kind: Kind, fact: str, path: str, command: str) -> Finding:
@@ -72,6 +80,8 @@ def _at(kind: Kind, fact: str, path: str, command: str) -> Finding:
 
 def _error(kind: Kind, error: UpgradeStateError, command: str) -> Finding:
     fact = error.message.partition("; ")[0]  # without the remedy
+    if not fact[1:2].isupper():
+        fact = fact[0].lower() + fact[1:]
     if "by others" in fact:
         command = f"chmod go-w {shlex.quote(error.path or '')}"
     return Finding(kind, fact, error.path, command)
@@ -88,8 +98,8 @@ def findings(store: StateStore) -> Iterator[Finding]:
     for name in ("HOME", "XDG_CACHE_HOME"):
         value = os.environ.get(name)
         if value and not os.path.isabs(value):
-            words = f"{name} is not an absolute path and is ignored"
-            yield Finding("variable", words, value, f"unset {name}")
+            words = f"{name} is not an absolute path and is ignored: {value!r}"
+            yield Finding("variable", words, None, f"unset {name}")
     found = list(obstacles(store))
     yield from found
     try:
@@ -97,7 +107,7 @@ def findings(store: StateStore) -> Iterator[Finding]:
         if _record.is_trusted(root):
             yield from _access(root)
             for name in _files.SUBDIRECTORIES:
-                yield from _subdirectory(root, name)
+                yield from (f for f in _subdirectory(root, name) if f not in found)
             for name in _files.names_in(root):
                 if name not in _files.SUBDIRECTORIES:
                     yield from _access(f"{root}/{name}")
@@ -118,7 +128,7 @@ def obstacles(store: StateStore) -> Iterator[Finding]:
         if not _record.is_trusted(root):  # it does not exist yet
             ancestor = _files.nearest(root)
             if not os.path.isdir(ancestor):
-                yield _at("store", "is no directory", ancestor, "rm")
+                yield _at("store", "no directory", ancestor, "rm")
             elif not os.access(ancestor, os.W_OK | os.X_OK):
                 yield Finding("store", _READ_ONLY, ancestor, _ELSEWHERE)
             _files.refuse_for_root(root)
@@ -130,11 +140,17 @@ def obstacles(store: StateStore) -> Iterator[Finding]:
     if os.statvfs(root).f_flag & os.ST_RDONLY:
         yield Finding("store", "the file system is read-only", root, _ELSEWHERE)
         return
-    for path in (root, f"{root}/locks", f"{root}/tmp"):
+    for path in (root, f"{root}/locks", f"{root}/tmp", f"{root}/results"):
+        yield from _no_directory(path)
         if os.path.isdir(path) and not os.access(path, os.W_OK | os.X_OK):
             yield _at("store", _READ_ONLY, path, "chmod u+rwx")
     if _files.is_full(root):
         yield _at("store", "the file system is full", root, "df -h")
+
+
+def _no_directory(path: str) -> Iterator[Finding]:
+    if os.path.lexists(path) and not stat.S_ISDIR(os.lstat(path).st_mode):
+        yield _at("access", "no directory", path, "rm")
 
 
 def _access(path: str) -> Iterator[Finding]:
@@ -146,26 +162,31 @@ def _access(path: str) -> Iterator[Finding]:
         owner = f"belongs to user {status.st_uid}"
         yield _at("access", owner, path, f"sudo chown {os.geteuid()}")
     if stat.S_ISLNK(status.st_mode):
-        yield _at("access", "is a symlink", path, "rm")
+        yield _at("access", "a symlink", path, "rm")
     elif stat.S_IMODE(status.st_mode) & 0o077:
         mode = stat.filemode(status.st_mode)
-        yield _at("access", f"is open to others ({mode})", path, "chmod go-rwx")
+        yield _at("access", f"open to others ({mode})", path, "chmod go-rwx")
 
 
 def _subdirectory(root: str, directory: str) -> Iterator[Finding]:
     path = f"{root}/{directory}"
-    if not os.path.lexists(path):
-        return
-    if not stat.S_ISDIR(os.lstat(path).st_mode):
-        yield _at("access", "is no directory", path, "rm")
+    yield from _no_directory(path)
+    if os.path.islink(path) or not os.path.isdir(path):
         return
     yield from _access(path)
     for name in _files.names_in(path):
-        yield from _access(f"{path}/{name}")
+        place = f"{path}/{name}"
+        yield from _access(place)
+        is_ours = _files.is_key(name[:32]) and (
+            re.fullmatch(_ENDINGS[directory], name[32:]) is not None
+            and os.path.isdir(place) == (directory == "results")
+        )
         is_orphan = not os.path.lexists(f"{root}/{name[:32]}.json")
-        if directory == "tmp" or (is_orphan and directory != "locks"):
+        if not is_ours:
+            yield from _leftover("does not belong here", place)
+        elif directory == "tmp" or (is_orphan and directory != "locks"):
             command = "upgrade-state prune" if is_orphan else None
-            yield _leftover("was left behind", f"{path}/{name}", command)
+            yield from _leftover("left behind", place, command)
     if directory != "locks":
         return
     import fcntl  # noqa: PLC0415 - not on Windows
@@ -183,18 +204,22 @@ def _subdirectory(root: str, directory: str) -> Iterator[Finding]:
         os.close(fd)
 
 
-def _leftover(fact: str, path: str, command: str | None = None) -> Finding:
-    remove = "rm -r" if os.path.isdir(path) and not os.path.islink(path) else "rm"
-    return Finding("leftover", fact, path, command or f"{remove} {shlex.quote(path)}")
+def _leftover(fact: str, path: str, command: str | None = None) -> Iterator[Finding]:
+    if not os.path.islink(path):  # which is a finding already
+        yield Finding("leftover", fact, path, command or _removal(path))
+
+
+def _removal(path: str) -> str:
+    return f"{'rm -r' if os.path.isdir(path) else 'rm'} {shlex.quote(path)}"
 
 
 def _record_file(root: str, name: str) -> Iterator[Finding]:
     path, key, ending = f"{root}/{name}", name[:32], name[32:]
     if not _files.is_key(key) or ending not in (".json", ".json.corrupt"):
-        yield _leftover("does not belong here", path)
+        yield from _leftover("does not belong here", path)
         return
-    if ending == ".json.corrupt":
-        yield _leftover("was a corrupt record, which a check has replaced", path)
+    # A check keeps the corrupt record that it replaces, until `forget`.
+    if ending == ".json.corrupt" or os.path.islink(path):
         return
     entry = _store.Entry(root, key, None, None)
     try:
@@ -203,8 +228,8 @@ def _record_file(root: str, name: str) -> Iterator[Finding]:
         yield _error("record", error, f"chmod u+r {shlex.quote(path)}")
         return
     if record is None and os.path.lexists(path):
-        words = "is a corrupt record; the next check replaces it"
-        yield _at("record", words, path, "rm")
+        words = "a corrupt record; the next check replaces it"
+        yield Finding("record", words, path, _removal(path))
     for field in _store.RESULT_FILES:
         try:
             if field == "upgrades":

@@ -12,9 +12,8 @@ from helpers import refuse, refuse_path
 # The key of no environment.
 STRANGER = "0" * 32
 
-CORRUPT = "is a corrupt record; the next check replaces it"
+CORRUPT = "a corrupt record; the next check replaces it"
 OPEN = "may be written to by others and is not used"
-SET_ASIDE = "was a corrupt record, which a check has replaced"
 
 
 @pytest.fixture
@@ -33,13 +32,14 @@ def findings(run, root):
 
     def look():
         result = run("doctor")
-        lines = result.out.splitlines()
-        assert f"the state is in {root}" == lines.pop(0)
-        assert (1 if lines != ["all is well"] else 0) == result.status
-        objects = [
-            json.loads(line) for line in run("doctor", "--json").out.splitlines()
-        ]
-        mends = [f"  {fields['mend']}" for fields in objects]
+        as_json = run("doctor", "--json").out.splitlines()
+        mends = [f"  {json.loads(line)['mend']}" for line in as_json]
+        first, *lines = result.out.splitlines()
+        assert bool(mends) == result.status
+        if not mends:
+            return [first]
+        count = f"{len(mends)} problem{'s' * (len(mends) > 1)}"
+        assert f"{count} in {root}" == first
         assert lines[1::2] == mends
         return lines[::2]
 
@@ -75,36 +75,49 @@ class TestDoctor:
         [
             ("true", "all is well"),
             ("rmdir logs; rm -r locks", "all is well"),
-            ("chmod 755 logs", "is open to others (drwxr-xr-x): '{root}/logs'"),
+            ("chmod 755 logs", "{root}/logs: open to others (drwxr-xr-x)"),
             (
                 "chmod 777 .; touch x",
-                f"The store {OPEN}: '{{root}}'",
+                f"{{root}}: the store {OPEN}",
             ),
             (
                 "rm locks/$KEY.write; ln -s /etc/passwd locks/$KEY.write",
-                "is a symlink: '{root}/locks/{key}.write'",
+                "{root}/locks/{key}.write: a symlink",
             ),
-            ("rmdir tmp; touch tmp", "is no directory: '{root}/tmp'"),
-            ("touch notes", "does not belong here: '{root}/notes'"),
+            ("rmdir tmp; touch tmp", "{root}/tmp: no directory"),
+            ("rmdir logs; touch logs", "{root}/logs: no directory"),
+            ("rm -r locks; ln -s logs locks", "{root}/locks: no directory"),
+            ("touch notes", "{root}/notes: does not belong here"),
+            ("mkdir notes", "{root}/notes: does not belong here"),
+            ("ln -s . notes", "{root}/notes: a symlink"),
+            ("mkdir tmp/notes", "{root}/tmp/notes: does not belong here"),
+            ("ln -s . tmp/notes", "{root}/tmp/notes: a symlink"),
+            ("touch results/$KEY.x", "{root}/results/{key}.x: does not belong here"),
+            (
+                f"touch results/{STRANGER}",
+                "{root}/results/{STRANGER}: does not belong here",
+            ),
             (
                 f"mkdir results/{STRANGER}",
-                "was left behind: '{root}/results/{STRANGER}'",
+                "{root}/results/{STRANGER}: left behind",
             ),
             (
                 f"touch tmp/{STRANGER}.1",
-                "was left behind: '{root}/tmp/{STRANGER}.1'",
+                "{root}/tmp/{STRANGER}.1: left behind",
             ),
             (
                 "touch tmp/$KEY.1",
-                "was left behind: '{root}/tmp/{key}.1'",
+                "{root}/tmp/{key}.1: left behind",
+            ),
+            ("touch $KEY.json.corrupt", "all is well"),
+            ("echo { > $KEY.json", f"{{root}}/{{key}}.json: {CORRUPT}"),
+            (
+                "rm $KEY.json; mkdir $KEY.json",
+                f"{{root}}/{{key}}.json: {CORRUPT}",
             ),
             (
-                "touch $KEY.json.corrupt",
-                f"{SET_ASIDE}: '{{root}}/{{key}}.json.corrupt'",
-            ),
-            (
-                "echo { > $KEY.json",
-                f"{CORRUPT}: '{{root}}/{{key}}.json'",
+                "mv $KEY.json x; ln -s x $KEY.json; chmod 777 x; rm x",
+                "{root}/{key}.json: a symlink",
             ),
         ],
     )
@@ -145,11 +158,11 @@ class TestDoctor:
         ("place", "status", "line"),
         [
             ("{}/none", 0, "all is well"),
-            ("here", 1, "UPGRADE_STATE_CACHE_DIR is not an absolute path: 'here'"),
-            ("{}/file", 1, "Could not read the store (Not a directory)"),
-            ("/proc/sub", 1, "cannot be written to: '/proc'"),
-            ("/dev/null/sub", 1, "Could not read the store (Not a directory)"),
-            ("{}/link/sub", 1, "is no directory: '{}/link'"),
+            ("here", 1, "here: UPGRADE_STATE_CACHE_DIR is not an absolute path"),
+            ("{}/file", 1, "{}/file/v1: could not read the store (Not a directory)"),
+            ("/proc/sub", 1, "/proc: cannot be written to"),
+            ("/dev/null/sub", 1, "v1: could not read the store (Not a directory)"),
+            ("{}/link/sub", 1, "{}/link: no directory"),
         ],
     )
     def test_place(self, run, tmp_path, monkeypatch, place, status, line):
@@ -181,12 +194,12 @@ class TestDoctor:
             else:
                 path.unlink()
 
-        gone = "The file of the {} is missing: '{}'"
+        gone = "{}: the file of the {} is missing"
         assert [
-            f"A stored file is damaged: '{damaged}'",
-            gone.format("old_lockfile", results),
-            gone.format("upgrades", results),
-        ] == sorted(findings())
+            gone.format(results, "old_lockfile"),
+            f"{damaged}: a stored file is damaged",
+            gone.format(results, "upgrades"),
+        ] == findings()
 
     def test_forgotten_meanwhile(self, findings, checked, monkeypatch):
         """
@@ -204,6 +217,22 @@ class TestDoctor:
 
         assert ["all is well"] == findings()
 
+    def test_home(self, run, root, checked, monkeypatch):
+        """
+        A path in the home directory begins with ~, also in the command.
+        """
+        monkeypatch.setenv("HOME", str(root.parent))
+        (root / "x").touch(0o600)
+        (root / "x y").touch(0o600)
+
+        assert [
+            "2 problems in ~/v1",
+            "~/v1/x: does not belong here",
+            "  rm ~/v1/x",
+            "~/v1/x y: does not belong here",
+            "  rm ~/v1/x\\ y",
+        ] == run("doctor").out.splitlines()
+
     def test_deleted_meanwhile(self, findings, root, checked, monkeypatch):
         """
         A file that is deleted after it was listed is no problem.
@@ -220,12 +249,10 @@ class TestDoctor:
         with refused("os.open", checked.record_path):
             (found,) = findings()
         path = checked.record_path
-        assert f"Could not read the file (Permission denied): '{path}'" == found
+        assert f"{path}: could not read the file (Permission denied)" == found
         with refused("os.scandir", f"{root}/tmp"):
             (found,) = findings()
-        assert (
-            f"Could not read the directory (Permission denied): '{root}/tmp'" == found
-        )
+        assert f"{root}/tmp: could not read the directory (Permission denied)" == found
 
     def test_foreign(self, findings, root, checked, monkeypatch):
         """
@@ -241,7 +268,7 @@ class TestDoctor:
 
         monkeypatch.setattr("os.lstat", lstat)
 
-        assert [f"belongs to user 4711: '{root}/{checked.key}.json'"] == findings()
+        assert [f"{root}/{checked.key}.json: belongs to user 4711"] == findings()
 
     def test_read_only(self, findings, root, monkeypatch):
         """
@@ -249,7 +276,7 @@ class TestDoctor:
         """
         monkeypatch.setattr("os.access", lambda path, _: "locks" not in path)
 
-        assert [f"cannot be written to: '{root}/locks'"] == findings()
+        assert [f"{root}/locks: cannot be written to"] == findings()
 
     def test_read_only_file_system(self, findings, root, monkeypatch):
         """
@@ -257,7 +284,7 @@ class TestDoctor:
         """
         monkeypatch.setattr("os.statvfs", lambda _: SimpleNamespace(f_flag=1))
 
-        assert [f"the file system is read-only: '{root}'"] == findings()
+        assert [f"{root}: the file system is read-only"] == findings()
 
     @pytest.mark.parametrize("files", [(0, 0), (9, 0), (9, 9)])
     @pytest.mark.parametrize("blocks", [(0, 0), (9, 0), (999, 999)])
@@ -271,7 +298,7 @@ class TestDoctor:
         monkeypatch.setattr("os.statvfs", lambda _: space)
 
         is_full = (9, 0) in {blocks, files}
-        full = f"the file system is full: '{root}'"
+        full = f"{root}: the file system is full"
         assert [full if is_full else "all is well"] == findings()
 
     def test_at_the_user(self, run, monkeypatch, tmp_path):
@@ -289,7 +316,7 @@ class TestDoctor:
         monkeypatch.setattr("os.geteuid", lambda: 0)
         monkeypatch.setattr("os.stat", stat)
 
-        assert "Not made by root" in run("doctor").out
+        assert "not made by root" in run("doctor").out
 
     @pytest.mark.parametrize(
         ("number", "line"),
@@ -304,4 +331,4 @@ class TestDoctor:
         """
         monkeypatch.setattr("fcntl.flock", refuse(number))
 
-        assert findings()[0].startswith(line)
+        assert findings()[0].removeprefix(f"{root}/locks: ").startswith(line)

@@ -349,7 +349,8 @@ def _next_notice(view: View) -> list[str]:
         lines = [f"the next activation gives it: {lines[0]}"]
         finding = next(_doctor.obstacles(environment.store), None)
         if finding is not None:
-            lines.append(f"but it cannot be recorded, and is not given: {finding}")
+            problem = _doctor.text_of(finding)
+            lines.append(f"but it cannot be recorded, and is not given: {problem}")
     if view.failure is not None and view.reasons[0].reason != "cannot-check":
         notified = (view.look.record or {}).get("failure_notified")
         limit = duration(int(view.question.could_not_check.total_seconds()))
