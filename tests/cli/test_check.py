@@ -429,7 +429,7 @@ class TestCheck:
             ),
             (["two", "--", "true"], "manifest.lock, uv.lock; pick one (--lockfile)"),
             (["two"], "manifest.lock; none for uv.lock: there is no pyproject.toml"),
-            (["--cache-dir=/proc/none", "--", "true"], "'/proc/none"),
+            (["--cache-dir=/proc/none", "--", "true"], ": /proc/none"),
         ],
     )
     def test_usage(self, shop, run, words, message):
@@ -545,7 +545,7 @@ class TestRecord:
     @pytest.mark.parametrize(
         ("words", "message"),
         [
-            (["--old=x"], "There is no regular file: 'x'"),
+            (["--old=x"], "There is no regular file: x"),
             (["--new=empty"], "The new lockfile is not a uv lockfile"),
             (["--format=none"], "there is no format 'none'"),
             (["none"], "there is no directory or lockfile 'none'"),

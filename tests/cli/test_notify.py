@@ -1,6 +1,7 @@
 import datetime as dt
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -307,9 +308,10 @@ class TestNotify:
         lines = explained()
 
         assert "the next activation gives it: 1 version change available" == lines[0]
-        assert lines[1].startswith(
-            "but it cannot be recorded, and is not given: cannot"
-        )
+        root = Path(checked.record_path).parent
+        assert (
+            f"but it cannot be recorded, and is not given: {root}: cannot be written to"
+        ) == lines[1]
         assert 2 == len(lines)
 
     def test_closed_stderr(self, checked):

@@ -1,3 +1,4 @@
+import errno
 import importlib
 import os
 import signal
@@ -8,6 +9,7 @@ from importlib import metadata
 import pytest
 
 import upgrade_state
+from helpers import refuse
 from processes import is_gone, wait_for
 from upgrade_state import StateStore
 from upgrade_state.exceptions import UpgradeStateError
@@ -129,7 +131,7 @@ class TestSignals:
         result = run("check", "--", "true")
 
         assert 143 == result.status
-        assert "upgrade-state: no lock in time: '/x'\n" == result.err
+        assert "upgrade-state: no lock in time: /x\n" == result.err
 
     def test_bug(self, fail, environment, run):
         """
@@ -226,7 +228,7 @@ class TestPlaces:
         [
             (("notify", "uv.lock"), 0, "the working directory is gone: '.'"),
             (("show", "x/uv.lock"), 2, "the working directory is gone: 'x'"),
-            (("check", "..", "--", "x"), 2, "The working directory was removed: '..'"),
+            (("check", "..", "--", "x"), 2, "The working directory was removed: .."),
             (("check", "{shop}", "--", "./x"), 2, "[Errno 2] No such file"),
         ],
     )
@@ -259,7 +261,7 @@ class TestPlaces:
         assert (2, "") == (result.status, result.out)
         assert (
             "upgrade-state: UPGRADE_STATE_CACHE_DIR is not an absolute path:"
-            " 'relative'\n" == result.err
+            " relative\n" == result.err
         )
 
     def test_another_one(self, checked, run, tmp_path):
@@ -268,6 +270,22 @@ class TestPlaces:
         """
         assert "" == run("list", "--cache-dir", tmp_path / "other").out
         assert 2 == run("list", "--cache-dir", "/a\0b").status
+
+    @pytest.mark.parametrize("words", [("snooze", "--off"), ("forget",)])
+    def test_refused(self, checked, run, cache, monkeypatch, words):
+        """
+        An error of the whole store names it alone, and the remedy.
+        """
+        monkeypatch.setattr("fcntl.flock", refuse(errno.EROFS))
+        monkeypatch.setenv("HOME", str(cache.parent))
+
+        result = run(*words)
+
+        assert (2, "") == (result.status, result.out)
+        assert [
+            "upgrade-state: Could not lock (Read-only file system): ~/cache/v1",
+            "Set UPGRADE_STATE_CACHE_DIR to a directory that you can write to.",
+        ] == result.err.splitlines()
 
     def test_foreign(self, checked, run, monkeypatch):
         """

@@ -224,7 +224,7 @@ class TestShow:
         assert None is fields["upgrades"]
         assert "The list of upgrades is damaged" in fields["upgrades_error"]
         for command in ("show", "doctor"):
-            assert "The list of upgrades is damaged" in run(command).out
+            assert "he list of upgrades is damaged" in run(command).out
 
     def test_json_of_an_opaque_lockfile(self, environment, commit, run):
         """

@@ -74,7 +74,7 @@ def run(argv: list[str]) -> int:
                 _output.print_line(error.hint)
             status = error.status
         except UpgradeStateError as error:
-            _output.err(str(error))
+            _output.report(error)
             status = 2
         except SystemExit as leaving:  # of argparse, and after SIGTERM
             status = leaving.code if isinstance(leaving.code, int) else 0

@@ -3,7 +3,7 @@ The command `notify`, with the arguments that activations do not use.
 """
 
 from upgrade_state.cli import _activation
-from upgrade_state.cli._output import out
+from upgrade_state.cli._output import brief, out
 from upgrade_state.cli._parser import Parser, Question
 from upgrade_state.cli._targets import Target, name_of
 
@@ -49,7 +49,7 @@ def run(
 
         for look in target.known():
             error = look.error
-            lines = [str(error)] if error else explanation(View(look, question))
+            lines = [brief(error)] if error else explanation(View(look, question))
             for line in lines:
                 out(f"{name_of(look.environment)}: {line}")
         return 0

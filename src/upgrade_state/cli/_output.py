@@ -6,6 +6,7 @@ row of a table is cut. A pipe gets whole lines.
 """
 
 import contextlib
+import errno
 import io
 import itertools
 import os
@@ -16,6 +17,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from upgrade_state import UpgradeStateError, _messages, _redact
+from upgrade_state.cli._targets import tilde
+from upgrade_state.exceptions import StateLockError, StateWriteError
 
 clean = _redact.clean
 could_not_check = _messages.could_not_check
@@ -38,6 +41,11 @@ _PLAIN: Final = str.maketrans({"→": "->", "…": "...", "✓": "ok", "✗": "x
 
 # A time for people stays on one line.
 _TIME: Final = r"(?:yesterday|today|tomorrow|\d\d? [^ ]+(?: \d{4})?) \d\d:\d\d"
+
+# The file of an environment, in the directory of the store.
+_IN_STORE: Final = re.compile("(?<=/v1)/([a-z]+/)?[0-9a-f]{32}.*")
+
+_REFUSED: Final = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 # A column is not cut below this width.
 _NARROW: Final = 16
@@ -181,6 +189,27 @@ def err(line: str) -> None:
     Print a message on stderr; a stream that cannot be written to is no error.
     """
     print_line(f"upgrade-state: {line}")
+
+
+def brief(error: UpgradeStateError) -> str:
+    """
+    Return the message and the path for people.
+    """
+    return error.message + (f": {tilde(error.path)}" if error.path else "")
+
+
+def report(error: UpgradeStateError) -> None:
+    """
+    Print an error on stderr, with the remedy for a store that cannot be written.
+    """
+    is_of_store = isinstance(error, StateWriteError | StateLockError)
+    is_refused = getattr(error.__cause__, "errno", None) in _REFUSED
+    if not (is_of_store and is_refused):
+        err(brief(error))
+        return
+    err(_IN_STORE.sub("", brief(error)))
+    variable = "UPGRADE_STATE_CACHE_DIR"
+    print_line(f"Set {variable} to a directory that you can write to.")
 
 
 def progress(text: str) -> None:
@@ -360,7 +389,7 @@ def for_each(things: Iterable[T], act: Callable[[T], Answer]) -> list[Answer]:
         try:
             answers.append(act(thing))
         except UpgradeStateError as error:
-            err(str(error))
+            report(error)
             failed = True
     if failed:
         raise SystemExit(2)

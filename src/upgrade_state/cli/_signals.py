@@ -9,7 +9,7 @@ from types import FrameType
 from typing import Final
 
 from upgrade_state import UpgradeStateError, checks
-from upgrade_state.cli._output import err
+from upgrade_state.cli._output import report
 
 # Not SIGINT: Ctrl-C raises KeyboardInterrupt, and a second one ends the wait.
 ENDING: Final = (signal.SIGTERM, signal.SIGHUP)
@@ -43,6 +43,6 @@ def cancel_on_signals(*numbers: signal.Signals) -> Iterator[checks.Cancellation]
         except UpgradeStateError as error:
             if not arrived:
                 raise
-            err(str(error))
+            report(error)
     if arrived:
         raise SystemExit(128 + arrived[0])
