@@ -92,6 +92,7 @@ class Desk:
         self.home, self.now = home, float(NOW)
         self.shop = home / "src" / "shop"
         self.shop.mkdir(parents=True)
+        (self.shop / "pyproject.toml").touch()
         (home / "new.lock").write_bytes(lockfile(NEW, 1))
         os.chdir(self.shop)
         self.environment = StateStore().environment(self.shop, "uv.lock")
@@ -153,6 +154,7 @@ def consent_refused(desk: Desk) -> None:
     upgrades(desk)
     desk.shop.rename(desk.home / "moved")
     desk.shop.mkdir()
+    (desk.shop / "pyproject.toml").touch()
     desk.write()
     os.chdir(desk.shop)
 

@@ -136,7 +136,7 @@ class TestCurrent:
         freshness = look.freshness()
         assert ("fresh", NOON + DAY) == (freshness.reason, freshness.until)
         assert "expired" == shop.look(now=NOON + DAY).freshness().reason
-        assert str(look.verdict()).endswith("the upgrade has been made")
+        assert str(look.verdict()).endswith("you have made the upgrade")
 
     @pytest.mark.parametrize("current", [b"old", b"new", b"odd"])
     def test_read_once(self, checked, lockfile, monkeypatch, current):

@@ -387,11 +387,17 @@ def switch() -> "str | None":
 
     None if none is set to anything but "", "0" or "false".
     """
+    return next(switches(), None)
+
+
+def switches() -> "Iterator[str]":
+    """
+    Stream all such variables.
+    """
     environ = os.environ
     for name in SWITCHES:
         if name in environ and environ[name].lower() not in ("", "0", "false"):
-            return name
-    return None
+            yield name
 
 
 def whole_seconds(

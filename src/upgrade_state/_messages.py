@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # Why a check is (not) due.
 FRESHNESS: Final[Mapping[str, str]] = {
     "backing-off": "the last check failed; it is not repeated {until}",
-    "never-checked": "no check has succeeded yet",
+    "never-checked": "a check is needed",
     "expired": "the last check is too old",
     "lockfile-changed": "the lockfile has changed since the check",
     "fresh": "the last check is good {until}",
@@ -31,11 +31,11 @@ FRESHNESS: Final[Mapping[str, str]] = {
 # Why the user is (not) notified.
 VERDICTS: Final[Mapping[str, str]] = {
     "switched-off": "{switch} is set in the process environment",
-    "nothing-known": "no check has succeeded yet",
-    "no-upgrades": "the last check found nothing to upgrade",
+    "nothing-known": "its upgrades are not known yet",
+    "no-upgrades": "nothing to upgrade",
     "snoozed": "snoozed {until}",
     "told-recently": "you were notified; no reminder {until}",
-    "upgraded": "the upgrade has been made",
+    "upgraded": "you have made the upgrade",
     "lockfile-changed": "the lockfile has changed since the check",
     "busy": "another process is writing the record; the next activation tries again",
     "notify": "{summary} available",
@@ -89,7 +89,7 @@ def message(summary: str, directory: str) -> str:
     """
     Write the notice, with the name of *directory*.
     """
-    return f"{summary} available in '{_name(directory)}'."
+    return f"{summary} available in {quoted_name(directory)}."
 
 
 def could_not_check(seconds: int, why: str) -> str:
@@ -103,12 +103,15 @@ def could_not_check_message(seconds: int, why: str, directory: str) -> str:
     """
     Write the same as a notice, with the name of *directory*.
     """
-    upgrades = f"upgrades of '{_name(directory)}'"
+    upgrades = f"upgrades of {quoted_name(directory)}"
     return f"Could not check for {upgrades}{_for(seconds)}{_because(why)}."
 
 
-def _name(directory: str) -> str:
-    return clean(os.path.basename(directory) or directory)
+def quoted_name(directory: str) -> str:
+    """
+    Return the last part of a path, as in the notice.
+    """
+    return f"'{clean(os.path.basename(directory) or directory)}'"
 
 
 def _for(seconds: int) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers import LONG_AGO, wait_until
+from helpers import LONG_AGO, fail, wait_until
 from upgrade_state import Consent
 
 LINE = (
@@ -450,10 +450,13 @@ class TestGone:
         every = run("check", "--all", "--max-age=0")
         shown = run("show").out
 
-        line = f"upgrade-state: {shop} (uv.lock): its lockfile is gone\n"
+        line = f"upgrade-state: {shop} (uv.lock): the lockfile was removed\n"
         assert (1, line) == (due.status, due.err)
         assert (0, "upgrade-state: 1 gone\n") == (every.status, every.err)
-        assert "  not automatic: its lockfile is gone\n" in shown
+        assert (
+            f"{shop} (uv.lock): the lockfile was removed\n"
+            "  to forget it  upgrade-state forget\n"
+        ) == shown
         assert json.loads(run("show", "--json").out)["background"] is False
         assert before == Path(environment.record_path).read_bytes()
 
@@ -472,11 +475,13 @@ class TestShow:
 
     def test_log(self, desk, run):
         """
-        The path of the last log is shown.
+        The path of the last log is shown if a check failed.
         """
         run("notify", "--always", "--check")
         desk.ended()
 
+        assert "  log  " not in run("show").out
+        fail(desk.environment)
         assert f"  log           {desk.log}\n" in run("show").out
         assert str(desk.log) == json.loads(run("show", "--json").out)["log_path"]
 
@@ -496,7 +501,7 @@ class TestShow:
         """
         desk.environment.withdraw_consent()
 
-        words = "not automatic: no check by a recipe has given"
+        words = "not automatic; 'upgrade-state check' allows it\n"
         assert words in run("show").out
 
     def test_failed(self, failing, run):
@@ -505,7 +510,7 @@ class TestShow:
         """
         failing(0)
 
-        words = "not automatic: no check by a recipe has"
+        words = "not automatic; 'upgrade-state check -- COMMAND' makes one\n"
         assert words in run("show").out
 
     def test_unknown(self, environment, run):

@@ -11,7 +11,7 @@ from upgrade_state import CheckGuard, Consent, StateStore
 
 CONSENT = (
     "upgrade-state: the hook may repeat this check from now on;"
-    " to stop it: upgrade-state forget {}\n"
+    " to stop it: 'upgrade-state forget {}'\n"
 )
 
 PATH = os.environ["PATH"]
@@ -353,9 +353,7 @@ class TestCheck:
 
         assert 0 == result.status
         assert "attrs" in result.out
-        assert (
-            f"upgrade-state: no recipe for manifest.lock\n{CONSENT.format(shop)}"
-        ) == result.err
+        assert (f"{CONSENT.format(shop)}no recipe for manifest.lock\n") == result.err
 
     @pytest.mark.parametrize(
         ("letters", "names"),

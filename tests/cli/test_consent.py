@@ -16,12 +16,12 @@ from upgrade_state import Consent, StateStore
 
 CONSENT = (
     "upgrade-state: the hook may repeat this check from now on;"
-    " to stop it: upgrade-state forget {}\n"
+    " to stop it: 'upgrade-state forget {}'\n"
 )
 
 ELSEWHERE = (
-    "not automatic: this is another directory than the one in which you ran the"
-    " recipe; a check allows them again\n"
+    "this directory was replaced since your last check;"
+    " 'upgrade-state check' allows automatic checks again\n"
 )
 
 # Stands in for a uv that needs a file and a variable, and says what it got.
@@ -98,7 +98,7 @@ class TestOtherDirectory:
         assert not desk.starts.exists()
         assert not desk.runs.exists()
         assert 1 == due.status
-        assert "another directory than the one in which you ran the" in due.err
+        assert due.err.endswith(f": {ELSEWHERE}")
         assert (0, "upgrade-state: 1 without consent\n") == (every.status, every.err)
         assert f"  {ELSEWHERE}" in run("show").out
         assert "to be checked, in another directory\n" in run("list").out
@@ -280,7 +280,7 @@ class TestGiven:
         information = environment.look().information
         assert (0, "") == (result.status, result.err)
         assert ("uv", None) == (information.checker, information.consent)
-        assert "no check by a recipe has given consent" in run("show").out
+        assert "not automatic; 'upgrade-state check' allows it\n" in run("show").out
 
     def test_later(self, project, environment, run):
         """
@@ -326,7 +326,7 @@ class TestGiven:
         monkeypatch.chdir(odd)
         told = run("check").err
 
-        command = told.partition("upgrade-state forget ")[2].strip()
+        command = told.partition("upgrade-state forget ")[2].strip()[:-1]
         words = subprocess.run(
             ["sh", "-c", f'printf "%s" {command}'],
             check=True,

@@ -7,6 +7,7 @@ import pytest
 
 from helpers import DAY, clock_at, fail
 from upgrade_state import StateStore
+from upgrade_state._messages import moment
 from upgrade_state.lockfiles import Upgrade
 
 SHOW = "Run 'upgrade-state show' for details.\n"
@@ -15,8 +16,11 @@ TROUBLE = (
     "upgrade-state: Could not check for upgrades of 'shop' for 9 days:"
     f" OSError: no route to host. {SHOW}"
 )
-NEXT = "the next activation gives it"
-NOTHING = "no check has succeeded yet; run 'upgrade-state check'"
+NEXT = "at the next prompt here"
+NOTHING = (
+    "no notice: its upgrades are not known yet; run 'upgrade-state check -- COMMAND'"
+)
+RULE = "if checks still fail after"
 
 LIGHT = {
     "upgrade_state",
@@ -100,6 +104,41 @@ class TestNotify:
             run("notify", "--always").err,
         ]
 
+    def test_details_elsewhere(self, environment, commit, lock_of, run, monkeypatch):
+        """
+        The recipe's command runs in the directory only: elsewhere it is `show`.
+        """
+        commit(environment, lock_of(attrs="25.1", idna="3.9"), by="uv")
+        below = Path(environment.path) / "my docs"
+        below.mkdir()
+        monkeypatch.chdir(below)
+        assert LINE == run("notify", "--always").err
+
+        monkeypatch.chdir("/")
+        told = run("notify", "--always", "--interval=0", environment.path).err
+        assert f"Run 'upgrade-state show {environment.path}' for details.\n" in told
+        shown = run("show", environment.path).out
+        command = f"cd {environment.path} && uv lock --upgrade"
+        assert f"  to upgrade    {command}\n" in shown
+        assert f"  for details   {command} --dry-run\n" in shown
+
+    def test_two_lockfiles(self, checked, shop, commit, failing, run):
+        """
+        The notices of two lockfiles of one directory name the lockfile.
+        """
+        other = StateStore().environment(shop, "pdm.lock")
+        (shop / "pdm.lock").write_bytes(b"")
+        commit(other, b"x")
+        told = run("notify", "--always", "--interval=0").err.splitlines()
+
+        assert [
+            "upgrade-state: Upgrades available in 'shop' (pdm.lock).",
+            "upgrade-state: 1 version change available in 'shop' (uv.lock).",
+        ] == [line.partition(" Run")[0] for line in told]
+        failing(0)
+        told = run("notify", "--always", "--interval=0", "--could-not-check=0").err
+        assert "Could not check for upgrades of 'shop' (uv.lock): OSError" in told
+
     @pytest.mark.parametrize("recipe", ["gone", "uv+sandbox"])
     def test_other_recipes(self, environment, commit, lock_of, run, recipe):
         """
@@ -150,7 +189,9 @@ class TestNotify:
         """
         explained = run("notify", "--explain").out
 
-        assert explained.startswith(f"{below.parent} (uv.lock): the next acti")
+        assert explained.startswith(
+            f"{below.parent} (uv.lock): at the next prompt there: "
+        )
 
     @pytest.mark.parametrize("words", [("--interval", "0"), ("--interval=0",)])
     def test_interval(self, checked, run, words):
@@ -201,9 +242,7 @@ class TestNotify:
         """
         An explanation is on stdout and claims nothing.
         """
-        assert [
-            "the next activation gives it: 1 version change available"
-        ] == explained()
+        assert ["at the next prompt here: 1 version change available"] == explained()
         assert LINE == run("notify", "--always").err
 
     def test_cannot_check_by_a_recipe(self, shop, environment, commit, failing, run):
@@ -240,18 +279,18 @@ class TestNotify:
             (
                 (9, 0),
                 (),
-                ["the next activation gives it: could not check for 9 days{}"],
+                ["at the next prompt here: could not check for 9 days{}"],
             ),
             (
                 (2, 0),
                 (),
-                [NOTHING, "{} 7 days, weekly", "could not check for 2 days{}"],
+                ["could not check for 2 days{}", NOTHING, "5 days"],
             ),
-            ((0,), (), [NOTHING, "{} 7 days, weekly", "could not check{}"]),
+            ((0,), (), ["could not check{}", NOTHING, "7 days"]),
             (
                 (2, 0),
                 ("--could-not-check", "3d"),
-                [NOTHING, "{} 3 days, weekly", "could not check for 2 days{}"],
+                ["could not check for 2 days{}", NOTHING, "1 day"],
             ),
         ],
     )
@@ -259,12 +298,14 @@ class TestNotify:
         """
         An explanation names failures, and when a notice about them follows.
         """
-        failing(*days)
+        look = failing(*days).look()
 
-        rule, why = "a notice follows if checks fail for", ": OSError: no route to host"
-        assert expected == [
-            line.replace(rule, "{}").replace(why, "{}") for line in explained(*words)
-        ]
+        if expected[2:]:
+            ahead = dt.timedelta(days=int(expected.pop().split()[0]))
+            when = moment(look.information.failure.at + ahead)
+            expected = [*expected, f"{RULE} {when}, you are notified, then once a week"]
+        why = ": OSError: no route to host"
+        assert expected == [line.replace(why, "{}") for line in explained(*words)]
 
     def test_explain_that_it_was_told(self, failing, explained, run):
         """
@@ -273,9 +314,10 @@ class TestNotify:
         failing(9, 0)
         run("notify", "--always")
 
-        first, *_, rule, _ = explained()
-        assert NOTHING == first
-        assert "weekly; the last one today " in rule
+        _, nothing, *_, rule = explained()
+        assert NOTHING == nothing
+        assert rule.startswith(RULE)
+        assert rule.endswith(", you are notified again, then once a week")
 
     def test_explain_that_it_is_silenced(self, failing, explained):
         """
@@ -283,9 +325,9 @@ class TestNotify:
         """
         failing(9, 0).snooze(dt.datetime(2999, 1, 1, tzinfo=dt.UTC))
 
-        first, *_, last = explained()
-        assert first.startswith("snoozed until ")
-        assert "could not check for 9 days: OSError: no route to host" == last
+        first, second = explained()
+        assert "could not check for 9 days: OSError: no route to host" == first
+        assert second.startswith("snoozed until ")
 
     def test_explain_without_a_home(self, shop, run, monkeypatch):
         """
@@ -299,20 +341,20 @@ class TestNotify:
         assert 1 == len(named.splitlines()) == len(explained.err.splitlines())
         assert (0, "") == (explained.status, explained.out)
 
-    def test_explain_what_cannot_be_recorded(self, checked, explained, monkeypatch):
+    def test_explain_what_cannot_be_recorded(
+        self, checked, explained, run, monkeypatch
+    ):
         """
         A notice that cannot be recorded is not given, and that is explained.
         """
         monkeypatch.setattr("os.access", lambda *_: False)
 
-        lines = explained()
-
-        assert "the next activation gives it: 1 version change available" == lines[0]
         root = Path(checked.record_path).parent
-        assert (
-            f"but it cannot be recorded, and is not given: {root}: cannot be written to"
-        ) == lines[1]
-        assert 2 == len(lines)
+        problem = f"{root}: cannot be written to"
+        assert [f"no notice: it cannot be recorded ({problem})"] == explained()
+        out = run("show").out
+        assert f"  next notice   none: it cannot be recorded ({problem})\n" in out
+        assert out.endswith("  to mend it    upgrade-state doctor\n")
 
     def test_closed_stderr(self, checked):
         """
@@ -402,7 +444,7 @@ class TestDurations:
         with clock_at(dt.datetime.now(dt.UTC) - 2 * DAY):
             assert LINE == run(*asked).err
 
-        assert ": you were notified; " in run("notify", "--explain", *words).out
+        assert ": you were notified " in run("notify", "--explain", *words).out
         assert "told-recently" in run("show", "--json").out
         assert "" == run(*asked).err
         monkeypatch.setenv("UPGRADE_STATE_REMINDER", "2d")
@@ -586,7 +628,7 @@ def modules_after():
 
 
 class TestWeight:
-    @pytest.mark.parametrize("command", ["show", "list", "doctor"])
+    @pytest.mark.parametrize("command", ["list", "doctor"])
     def test_looking(self, environment, modules_after, command):
         """
         A command that only looks does not load the package `checks`.

@@ -171,7 +171,8 @@ class TestOutput:
 
         told = (
             f"upgrade-state: nothing is known of {environment.path} (uv.lock)\n"
-            f"Run 'upgrade-state check {environment.path}' to look for upgrades.\n"
+            f"Run 'upgrade-state check {environment.path} -- COMMAND'"
+            " to look for upgrades.\n"
         )
         assert ("" if is_known else told) == process.communicate(timeout=60)[1]
         assert (0 if is_known else 1) == process.returncode

@@ -11,12 +11,12 @@ class TestSnooze:
         A snooze silences notices until it is ended.
         """
         for words, text, reason in (
-            (["--for", "7d"], "is snoozed until ", "snoozed"),
-            (["--off"], "is not snoozed\n", "notify"),
+            (["--for", "7d"], " is snoozed until ", "snoozed"),
+            (["--off"], ": notices are on again\n", "notify"),
         ):
             result = run("snooze", *words)
             assert 0 == result.status
-            assert f"{checked.path} (uv.lock) {text}" in result.out
+            assert f"{checked.path} (uv.lock){text}" in result.out
             assert reason == checked.look().verdict().reason
 
     def test_nothing_known(self, environment, run):
@@ -28,7 +28,8 @@ class TestSnooze:
         assert (1, "") == (result.status, result.out)
         told = (
             f"upgrade-state: nothing is known of {environment.path} (uv.lock)\n"
-            f"Run 'upgrade-state check {environment.path}' to look for upgrades.\n"
+            f"Run 'upgrade-state check {environment.path} -- COMMAND'"
+            " to look for upgrades.\n"
         )
         assert told == result.err
         assert (1, "", told) == tuple(vars(run("forget")).values())

@@ -39,9 +39,9 @@ class TestShow:
         assert first.startswith(f"{name}: 1 version change available, checked today ")
         assert [
             "    attrs  24.2.0  →  24.3.0",
-            "  next notice   the next activation gives it: 1 version change available",
+            "  next notice   at the next prompt here: 1 version change available",
         ] == lines[:2]
-        no = "not automatic: no check by a recipe has given consent"
+        no = "not automatic; 'upgrade-state check -- COMMAND' makes one"
         assert f"{' ' * 16}{no}" in lines
         assert "  to stop       upgrade-state snooze --for 7d (notices)" == lines[-1]
 
@@ -58,7 +58,7 @@ class TestShow:
         out = run("show").out
 
         first, *lines = out.splitlines()
-        assert ": checks have failed since today " in first
+        assert ": checks are failing since today " in first
         assert " (2 times), last good check today " in first
         assert first.endswith(" by uv")
         assert r"  reason        ZeroDivisionError: no\x1b network" == lines[0]
@@ -78,15 +78,15 @@ class TestShow:
         path.write_text(json.dumps(record))
 
         out = run("show").out
-        assert "have failed since today " in out
+        assert "are failing since today " in out
         assert "  reason        no route to <URL>\n" in out
         assert json.loads(run("show", "--json").out)["failure"]["since"] is None
 
     @pytest.mark.parametrize(
         ("days", "expected"),
         [
-            ((0,), ["checks have failed since today ", " (once)\n", "if checks fail"]),
-            ((9, 5, 0), [" (3 times)\n", "next activation gives it: could not check "]),
+            ((0,), [": the last check failed today ", "if checks still fail"]),
+            ((9, 5, 0), [" (3 times)\n", "next prompt here: could not check "]),
         ],
     )
     def test_failing(self, failing, run, days, expected):
@@ -142,10 +142,12 @@ class TestShow:
         result = run("show", shop)
 
         assert 0 == result.status
-        assert f"{shop} (uv.lock): its directory is gone, checked " in result.out
-        assert "attrs" in result.out
-        assert "not automatic: its directory is gone" in result.out
-        assert "makes one now" not in result.out
+        assert (
+            f"{shop}: the directory was removed\n"
+            f"  to forget it  upgrade-state forget {shop}\n"
+        ) == result.out
+        explained = run("notify", "--explain", shop).out
+        assert f"{shop} (uv.lock): the directory was removed\n" == explained
 
     def test_list_is_gone(self, checked, run):
         """
@@ -161,7 +163,7 @@ class TestShow:
             "    The file of the upgrades is missing; the next check replaces it:"
             f" '{results}'"
         ) in result.out.splitlines()
-        assert "\n  next notice   the next activation gives it: 1 " in result.out
+        assert "\n  next notice   at the next prompt here: 1 " in result.out
 
     def test_json(self, checked, run):
         """
@@ -250,8 +252,10 @@ class TestShow:
         (shop / "uv.lock").write_bytes(lock_of(attrs=new, idna="3.9"))
 
         out = run("show").out
-        assert out.startswith(f"{shop} (uv.lock): {state}, checked today ")
-        assert "  found         1 version change\n" in out
+        assert out.startswith(f"{shop} (uv.lock): {state} today ")
+        assert (state == "changed since the check") == (
+            "  found         1 version change\n" in out
+        )
         assert "to upgrade" not in out
 
     def test_all_reasons(self, checked, run, monkeypatch, lock_of, shop):
@@ -264,10 +268,73 @@ class TestShow:
         monkeypatch.chdir("/")
 
         out = run("show", shop).out
-        assert "CI is set in the process environment; run 'unset CI'\n" in out
+        assert "none: CI is set in the process environment; run 'unset CI'\n" in out
         assert f"; run 'upgrade-state snooze {shop} --off'\n" in out
-        assert f"changed since the check; run 'upgrade-state check {shop}'\n" in out
+        assert (
+            f"changed since the check; run 'upgrade-state check {shop} -- COMMAND'\n"
+            in out
+        )
         assert "to stop" not in out
+
+    def test_all_switches(self, checked, run, monkeypatch):
+        """
+        Every variable that silences is named, with the command that unsets them.
+        """
+        for name in ("CI", "UPGRADE_STATE_DISABLE"):
+            monkeypatch.setenv(name, "1")
+
+        out = run("show").out
+        both = "UPGRADE_STATE_DISABLE and CI are set in the process environment"
+        words = f"{both}; run 'unset UPGRADE_STATE_DISABLE CI'\n"
+        assert f"none: {words}" in out
+        assert f"not automatic: {words}" in out
+
+    def test_expired(self, checked, run):
+        """
+        A result that was expired is shown, and not said to be missing.
+        """
+        checked.expire()
+
+        out = run("show").out
+        assert f"{checked.path} (uv.lock): 1 version change available\n" in out
+        assert "  next check    due now: a check is needed\n" in out
+
+    def test_several(self, checked, shop, commit, run):
+        """
+        Commands name the lockfile if others are known; unknown ones are one line.
+        """
+        (shop / "requirements.txt").write_text("attrs\n")
+        (shop / "odd.lock").write_bytes(b"y")
+        odd = StateStore().environment(shop, "odd.lock")
+        alone = run("show").out
+        explained = run("notify", "--explain").out
+        commit(odd, b"x")
+        both = run("show").out
+
+        last = "also here: requirements.txt (never checked)"
+        assert last == alone.splitlines()[-1] == explained.splitlines()[-1]
+        assert alone.count("requirements.txt") == explained.count("requirements.txt")
+        assert "  to stop       upgrade-state snooze --for 7d (notices)\n" in alone
+        for name in ("uv.lock", "odd.lock"):
+            words = f"upgrade-state snooze --lockfile {name} --for 7d (notices)\n"
+            assert words in both
+        assert (
+            "  next notice   'upgrade-state notify --lockfile odd.lock' gives it: "
+        ) in both
+
+    def test_added(self, environment, commit, run):
+        """
+        Packages that are added or removed are counted beside the version changes.
+        """
+        upgrades = [
+            Upgrade("a", "version", old=("1",), new=("2",)),
+            Upgrade("b", "added", new=("1",)),
+            Upgrade("c", "added", new=("1",), local=True),
+        ]
+        commit(environment, b"x", upgrades=upgrades)
+
+        name = f"{environment.path} (uv.lock)"
+        assert run("show").out.startswith(f"{name}: 1 version change, 1 added, checked")
 
     def test_clock_set_back(self, environment, commit, run):
         """
@@ -387,7 +454,7 @@ class TestRows:
         """
         upgrades = [Upgrade(f"p{i:03}", "version") for i in range(60)]
 
-        assert "and 50 more: upgrade-state show --all" == rows(upgrades)[10]
+        assert "and 50 more: 'upgrade-state show --all'" == rows(upgrades)[10]
         assert "p059  unknown  →  unknown" == rows(upgrades, "--all")[59]
 
     def test_direct(self, rows):
@@ -398,7 +465,7 @@ class TestRows:
 
         *_, last, more = rows(upgrades)[:13]
         assert "p019  unknown  →  unknown" == last
-        assert "and 8 more, not required directly: upgrade-state show --all" == more
+        assert "and 8 more, not required directly: 'upgrade-state show --all'" == more
 
 
 @pytest.mark.parametrize(

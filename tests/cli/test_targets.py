@@ -361,7 +361,7 @@ class TestBelow:
             pass
 
         shown = f"{below} (uv.lock)" if name else inner.key
-        assert run("show").out.startswith(f"{shown}: its record is corrupt; ")
+        assert run("show").out.startswith(f"{shown}: the record is corrupt; ")
 
     def test_named(self, below, checked, run):
         """
@@ -381,9 +381,10 @@ class TestBelow:
         result = run(*words)
 
         assert (1, "") == (result.status, result.out)
+        command = f"upgrade-state check {below.parent} -- COMMAND"
         assert [
             f"upgrade-state: nothing is known of {below}",
-            f"Run 'upgrade-state check {below.parent}' to look for upgrades.",
+            f"Run '{command}' to look for upgrades.",
         ] == result.err.splitlines()
 
     def test_no_lockfile(self, run, tmp_path):

@@ -26,6 +26,8 @@ _VALUES = {
     for name in ("cache_dir", "lockfile", *DURATIONS)
 }
 
+switches = _look.switches
+
 
 def try_run(arguments: "list[str]") -> bool:
     """
@@ -118,24 +120,33 @@ def notify(
         verdict = environment._claim(look, question)
         if not verdict:
             continue
-        from upgrade_state.cli._output import err
+        from upgrade_state.cli._output import err, quoted_name
 
+        message = verdict.message
+        if sum(look.record is not None for look in looks) > 1:
+            name = quoted_name(question.directory)
+            named = f"{name} ({environment.lockfile_name})"
+            message = message.replace(name, named, 1)
         # If checks fail the tool may be missing: its command is no advice then.
-        recipe = recipe_of(look) if verdict.reason == "notify" else None
-        details = recipe.details if recipe else f"upgrade-state show{_argument(look)}"
-        err(f"{verdict.message} Run '{details}' for details.")
+        is_advice = verdict.reason == "notify"
+        details = _details(look, has_command=is_advice)
+        err(f"{message} Run '{details}' for details.")
 
 
-def _argument(look: "Look") -> str:
+def _details(look: "Look", *, has_command: bool) -> str:
     """
-    Return the argument that names the environment to `show`; "" in it and below it.
+    Return the command of the recipe, which runs in the directory only, or `show`.
     """
     path = look.environment.path or ""
     try:
-        is_above = f"{os.getcwd()}/".startswith(f"{path}/")
+        place = os.getcwd()
     except OSError:  # the working directory was removed
-        is_above = False
-    return "" if is_above else f" {shell_path(path)}"
+        place = ""
+    recipe = recipe_of(look) if has_command and place == path else None
+    if recipe is not None:
+        return recipe.details
+    is_below = f"{place}/".startswith(f"{path}/")
+    return "upgrade-state show" + ("" if is_below else f" {shell_path(path)}")
 
 
 def count(looks: "list[Look]", platform: "str | None" = None) -> str:

@@ -15,6 +15,7 @@ from upgrade_state import (
     lockfiles,
 )
 from upgrade_state.cli._output import (
+    Styled,
     err,
     for_each,
     is_terminal,
@@ -25,7 +26,14 @@ from upgrade_state.cli._output import (
 )
 from upgrade_state.cli._parser import Parser, Question, ResolverOptions, limit
 from upgrade_state.cli._signals import ENDING, cancel_on_signals
-from upgrade_state.cli._targets import Target, UsageError, name_of, shell_path, tilde
+from upgrade_state.cli._targets import (
+    Target,
+    UsageError,
+    name_of,
+    recipe_for,
+    shell_path,
+    tilde,
+)
 from upgrade_state.cli._view import View, print_rows, print_state, print_upgrades
 from upgrade_state.exceptions import ResolverError
 
@@ -35,7 +43,7 @@ Planned = tuple[EnvironmentState, checks.Resolver, checks.Recipe | None]
 BUSY: Final = "another process is checking it"
 OVERTAKEN: Final = "another check was faster; its result is kept"
 CONSENT: Final = (
-    "the hook may repeat this check from now on; to stop it: upgrade-state forget"
+    "the hook may repeat this check from now on; to stop it: 'upgrade-state forget {}'"
 )
 
 EXAMPLE = "check -- make relock"
@@ -89,7 +97,7 @@ def run(
     """
     Check every environment that has a resolver; 1 if a check brought no result.
     """
-    env = target.env or ""
+    env, lacking = target.env or "", ""
     # A recipe can create a lockfile.
     directory, name = os.path.split(env)
     can_create = resolving.recipe is not None and lockfiles.format_of(name) is not None
@@ -97,7 +105,7 @@ def run(
         raise target.no_such()
     try:
         if resolving.argv is None:
-            plan = _with_recipes(target, resolving)
+            plan, lacking = _with_recipes(target, resolving)
         elif resolving.recipe is not None:
             raise UsageError("either --recipe or a COMMAND, not both")
         else:
@@ -131,16 +139,27 @@ def run(
             count_as_notice(environment, question)
         _report(view.name, outcome)
         if is_checked and view.look.consent not in (None, before):
-            given.add(shell_path(environment.path or ""))
+            given.append(view)
         return 0 if is_checked else 1
 
-    given: set[str] = set()
+    given: list[View] = []
     try:
         return max(for_each(plan, check))
     finally:  # once for all lockfiles of a directory
         progress("")
-        for place in given:
-            err(f"{CONSENT} {place}")
+        _print_last(given, lacking)
+
+
+def _print_last(given: list[View], lacking: str) -> None:
+    """
+    Print how to withdraw the consent that was given, and what has no recipe.
+    """
+    if given:
+        one, *more = given
+        place = shell_path(one.look.environment.path or "")
+        err(CONSENT.format(place if more else place + one.lockfile_option))
+    if lacking:
+        print_line(Styled(lacking, "dim"), most=1)
 
 
 def _outcome(
@@ -249,9 +268,11 @@ def command_of(resolving: ResolverOptions) -> checks.Command:
     )
 
 
-def _with_recipes(target: Target, resolving: ResolverOptions) -> list[Planned]:
+def _with_recipes(
+    target: Target, resolving: ResolverOptions
+) -> tuple[list[Planned], str]:
     """
-    Return the environments that have a recipe, and print which have none.
+    Return the environments that have a recipe, and a line about those without one.
 
     Raises:
         ResolverError: There is no recipe of the name.
@@ -266,7 +287,7 @@ def _with_recipes(target: Target, resolving: ResolverOptions) -> list[Planned]:
     for environment in environments:
         recipe = why = None
         try:
-            recipe = _recipe_of(environment, named)
+            recipe = recipe_for(environment, named)
         except ResolverError as error:
             why = error.message
         if recipe is None:
@@ -281,7 +302,7 @@ def _with_recipes(target: Target, resolving: ResolverOptions) -> list[Planned]:
         )
         plan.append((environment, resolver, recipe))
     if plan and not lacking:
-        return plan
+        return plan, ""
     for broken in checks.broken_recipes():
         err(broken)
     parts = (
@@ -294,25 +315,7 @@ def _with_recipes(target: Target, resolving: ResolverOptions) -> list[Planned]:
     if not plan:
         hint = "Give a COMMAND after --, or see 'upgrade-state recipes'."
         raise UsageError(message if lacking else target.no_lockfile(), hint)
-    err(message)
-    return plan
-
-
-def _recipe_of(
-    environment: EnvironmentState, named: checks.Recipe | None
-) -> checks.Recipe | None:
-    """
-    Return the recipe for a lockfile; None: there is none.
-
-    Raises:
-        ResolverError: There is one, and it cannot be used here.
-    """
-    path, name = environment.path or "", environment.lockfile_name or ""
-    recipe = named.bound(path, name) if named else checks.recipe_for(name, path)
-    # A file with a lockfile's name may be a list of requirements.
-    if recipe and not os.path.isfile(f"{path}/{recipe.manifests[0]}"):
-        raise ResolverError(f"there is no {recipe.manifests[0]}", None)
-    return recipe
+    return plan, message
 
 
 def _for_recipe(target: Target, recipe: checks.Recipe) -> list[EnvironmentState]:

@@ -24,7 +24,7 @@ is due. The hook does this in the background.
 
 _EXPLANATIONS = {
     "no-consent": "no check starts automatically before you have run a recipe here",
-    "gone": "its lockfile is gone",
+    "gone": "the lockfile was removed",
 }
 
 

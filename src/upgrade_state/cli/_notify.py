@@ -2,10 +2,11 @@
 The command `notify`, with the arguments that activations do not use.
 """
 
+from upgrade_state import Look
 from upgrade_state.cli import _activation
-from upgrade_state.cli._output import brief, out
+from upgrade_state.cli._output import brief, err, out, print_line
 from upgrade_state.cli._parser import Parser, Question
-from upgrade_state.cli._targets import Target, name_of
+from upgrade_state.cli._targets import Target, is_recorded, name_of
 
 EXAMPLE = "notify --explain"
 
@@ -45,13 +46,20 @@ def run(
     Claim the notice, or explain the verdict and claim nothing.
     """
     if explain:
-        from upgrade_state.cli._view import View, explanation
+        from upgrade_state.cli._view import View, explanation, print_known
 
-        for look in target.known():
-            error = look.error
-            lines = [brief(error)] if error else explanation(View(look, question))
-            for line in lines:
-                out(f"{name_of(look.environment)}: {line}")
+        def print_one(look: Look) -> None:
+            name, error = name_of(look.environment), look.error
+            for line in [brief(error)] if error else explanation(View(look, question)):
+                out(f"{name}: {line}")
+
+        known = target.known()
+        if any(map(is_recorded, known)):
+            print_known(known, print_one)
+            return 0
+        nothing = target.nothing_known()
+        err(str(nothing))
+        print_line(nothing.hint or "")
         return 0
     looks = target.to_notify_of()
     if peek:

@@ -24,6 +24,7 @@ clean = _redact.clean
 could_not_check = _messages.could_not_check
 duration = _messages.duration
 moment = _messages.moment
+quoted_name = _messages.quoted_name
 without_urls = _redact.without_urls
 
 T = TypeVar("T")

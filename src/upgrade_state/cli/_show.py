@@ -6,7 +6,7 @@ from upgrade_state import Look
 from upgrade_state.cli._output import for_each, out, print_raw
 from upgrade_state.cli._parser import Parser, Question
 from upgrade_state.cli._targets import Target, is_recorded
-from upgrade_state.cli._view import View, print_view
+from upgrade_state.cli._view import View, print_known, print_view
 
 EXAMPLE = "show ~/src/shop"
 
@@ -26,19 +26,21 @@ def run(target: Target, question: Question, *, json: bool, all: bool) -> int:  #
     Print each environment; of one of which nothing is known only as JSON.
     """
     looks = target.known()
-    is_known = any(map(is_recorded, looks))
+    known = list(filter(is_recorded, looks))
 
     def show(look: Look) -> None:
         view = View(look, question)
         if json:
             print_raw(view.as_json(**view.stored_upgrades()))
             return
-        if look is not looks[0]:
+        if look is not known[0]:
             out()
         print_view(view, every=all)
 
-    if is_known or json:
+    if json:
         for_each(looks, show)
-    if not is_known:
+    elif known:
+        print_known(looks, show)
+    if not known:
         raise target.nothing_known()
     return 0

@@ -68,12 +68,14 @@ def run(target: Target, *, until: dt.datetime | None) -> int:
     Args:
         until: The end of the snooze; None: it ends now.
     """
-    words = "is not snoozed" if until is None else f"is snoozed until {moment(until)}"
+    words = ": notices are on again"
+    if until is not None:
+        words = f" is snoozed until {moment(until)}"
 
     def snooze(look: Look) -> bool:
         recorded = look.environment.snooze(until)
         if recorded:
-            out(f"{name_of(look.environment)} {words}")
+            out(f"{name_of(look.environment)}{words}")
         return recorded
 
     if any(for_each(target.known(), snooze)):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from upgrade_state import EnvironmentState, Look, StateStore
-    from upgrade_state.checks import Result
+    from upgrade_state.checks import Recipe, Result
 
 # Lockfiles that lie below their environment's directory.
 _BELOW = tuple(name for name in lockfiles.names() if "/" in name)
@@ -196,8 +196,9 @@ class Target:
         hint = _LIST
         for place in upward(directory):
             if self.present(place):
-                path = shell_path(self.store.environment(place).path or "")
-                hint = f"Run 'upgrade-state check {path}' to look for upgrades."
+                first = self.present(place)[0]
+                command = check_command(first, f" {shell_path(first.path or '')}")
+                hint = f"Run '{command}' to look for upgrades."
                 break
         return UsageError(f"nothing is known of {name_of(here)}", hint, status=1)
 
@@ -239,6 +240,39 @@ def shell_path(path: str) -> str:
     if not path.isprintable():
         return shlex.quote(path)
     return re.sub(r"[^\w@%+=:,./~-]", r"\\\g<0>", tilde(path))
+
+
+def check_command(environment: "EnvironmentState", argument: str) -> str:
+    """
+    Return the command that makes a check: by a recipe, or else by a COMMAND.
+    """
+    from upgrade_state.exceptions import ResolverError
+
+    try:
+        has_recipe = recipe_for(environment) is not None
+    except ResolverError:
+        has_recipe = False
+    return f"upgrade-state check{argument}{'' if has_recipe else ' -- COMMAND'}"
+
+
+def recipe_for(
+    environment: "EnvironmentState", named: "Recipe | None" = None
+) -> "Recipe | None":
+    """
+    Return the recipe for a lockfile; None: there is none.
+
+    Raises:
+        ResolverError: There is one, and it cannot be used here.
+    """
+    from upgrade_state import checks
+    from upgrade_state.exceptions import ResolverError
+
+    path, name = environment.path or "", environment.lockfile_name or ""
+    recipe = named.bound(path, name) if named else checks.recipe_for(name, path)
+    # A file with a lockfile's name may be a list of requirements.
+    if recipe and not os.path.isfile(f"{path}/{recipe.manifests[0]}"):
+        raise ResolverError(f"there is no {recipe.manifests[0]}", None)
+    return recipe
 
 
 def is_recorded(look: "Look") -> bool:

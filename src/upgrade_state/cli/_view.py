@@ -2,28 +2,44 @@
 Print a look at an environment, as text and as JSON.
 """
 
+import contextlib
 import datetime as dt
+import functools
 import json
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from upgrade_state import Freshness, Look, UpgradeStateError, Verdict
-from upgrade_state.cli._activation import recipe_of
+from upgrade_state import (
+    Freshness,
+    Look,
+    UpgradeStateError,
+    Verdict,
+    lockfiles,
+)
+from upgrade_state.cli._activation import recipe_of, switches
 from upgrade_state.cli._output import (
     Part,
     Styled,
     could_not_check,
     duration,
+    for_each,
     moment,
     out,
     table,
     without_urls,
 )
 from upgrade_state.cli._parser import Question
-from upgrade_state.cli._targets import name_of, shell_path, tilde
+from upgrade_state.cli._targets import (
+    check_command,
+    is_recorded,
+    name_of,
+    shell_path,
+    tilde,
+)
 
 if TYPE_CHECKING:
     from upgrade_state.lockfiles import Upgrade
@@ -41,19 +57,6 @@ _COMMIT: Final = re.compile(r"\b(?:[0-9a-f]{40}|[0-9a-f]{64})\b")
 _OPAQUE: Final = "the lockfile would change"
 
 _KINDS: Final = ("version", "rebuild", "added", "removed")
-
-ELSEWHERE: Final = (
-    "this is another directory than the one in which you ran the recipe;"
-    " a check allows them again"
-)
-
-# The commands that end a silence.
-_REMEDIES: Final = {
-    "switched-off": "unset {switch}",
-    "nothing-known": "upgrade-state check{env}",
-    "snoozed": "upgrade-state snooze{env} --off",
-    "lockfile-changed": "upgrade-state check{env}",
-}
 
 _COLORS: Final = {
     **dict.fromkeys(("up to date", "upgraded"), "green"),
@@ -76,6 +79,8 @@ _FIELDS: Final = (
 # The first column of the facts.
 _LABEL: Final = 14
 
+_WEEK: Final = 7 * 86_400
+
 
 class View:
     """
@@ -92,13 +97,15 @@ class View:
         if look.error is not None:
             raise look.error
         self.look: Final = look
-        self.name: Final = name_of(look.environment)
+        self.name = name_of(look.environment)
         self.question: Final = question
         asked = question._asdict()
         self.freshness: Final = look.freshness(max_age=asked.pop("max_age"))
         self.reasons: Final = look.reasons(**asked)
         missing = None if look.record is None else look.missing
-        self.gone: Final = missing and f"its {missing} is gone"
+        self.gone: Final = missing and f"the {missing} was removed"
+        if missing == "directory":
+            self.name = tilde(look.environment.path or "")
         record = look.record or {}
         self.consent: Final[dict[str, Any] | None] = record.get("consent")
         self.failure: Final[dict[str, Any] | None] = record.get("failure")
@@ -117,9 +124,21 @@ class View:
         """
         The result in words: ``3 version changes available``, ``up to date``.
         """
-        if self.summary in (None, _OPAQUE):
-            return self.summary or "up to date"
-        return f"{self.summary} available"
+        found = self.counts or "up to date"
+        is_bare = self.summary and found == self.summary != _OPAQUE
+        return f"{found} available" if is_bare else found
+
+    @property
+    def counts(self) -> str:
+        """
+        The summary, and how many packages are added or removed; "": nothing.
+        """
+        kinds = Counter[str]()
+        with contextlib.suppress(UpgradeStateError):  # a file is gone, or damaged
+            rows = _rows(self.look.upgrades(), self.question.platform)
+            kinds.update(row.kind for row, _ in rows if not (row.local or row.internal))
+        more = (f"{kinds[kind]} {kind}" for kind in _KINDS[2:] if kinds[kind])
+        return ", ".join(filter(None, (self.summary, *more)))
 
     @property
     def state(self) -> str:
@@ -168,8 +187,6 @@ class View:
         result = self._result
         if not result or result["format"] is None or result["counts"] is not None:
             return None
-        from upgrade_state import lockfiles
-
         sides: tuple[Literal["old", "new"], ...] = ("old", "new")
         for side in sides:
             content = self.look.kept_lockfile(side) or b""
@@ -181,21 +198,44 @@ class View:
                 return f"the {side} lockfile: {problem}"
         return None
 
+    @property
+    def is_automatic(self) -> bool:
+        """
+        Whether the hook and `notify --check` repeat the check.
+        """
+        is_allowed = bool(self.consent) and not self.is_elsewhere
+        return is_allowed and self.gone is None and self.reasons[0].switch is None
+
     def obstacles(self) -> Iterator[str]:
         """
         Stream every reason for which no check starts automatically.
         """
-        switch = self.reasons[0].switch
         if self.gone:
             yield self.gone
-        if switch is not None:
-            yield f"{switch} is set in the process environment; run 'unset {switch}'"
-        if self.look.record is None:
-            yield "nothing is known"
-        elif not self.consent:
-            yield "no check by a recipe has given consent"
-        elif self.is_elsewhere:
-            yield ELSEWHERE
+        elif self.reasons[0].switch is not None:
+            yield f"not automatic: {_switched_off()}"
+        if self.consent and not self.is_elsewhere:
+            return
+        why, effect = "not automatic", "allows it"
+        if self.is_elsewhere:
+            why = "this directory was replaced since your last check"
+            effect = "allows automatic checks again"
+        if self.check.endswith("COMMAND"):
+            effect = "makes one"
+        yield f"{why}; '{self.check}' {effect}"
+
+    @functools.cached_property
+    def cannot_record(self) -> str | None:
+        """
+        Why the store cannot be written to; None: no reason is known.
+        """
+        from upgrade_state.cli import _doctor  # the store's files, for this answer only
+
+        finding = next(_doctor.obstacles(self.look.environment.store), None)
+        if finding is None:
+            return None
+        is_clear = finding.fact.startswith("the file system")
+        return finding.fact if is_clear else _doctor.text_of(finding)
 
     @property
     def log_path(self) -> str | None:
@@ -206,11 +246,9 @@ class View:
         return path if os.path.isfile(path) else None
 
     @property
-    def env(self) -> str:
+    def place(self) -> str:
         """
-        The argument that names the environment to a command, after a blank.
-
-        "" in its directory.
+        The argument that names the directory to a command, after a blank; "" in it.
         """
         path = self.look.environment.path
         try:
@@ -218,6 +256,31 @@ class View:
         except OSError:
             is_here = False
         return "" if is_here or path is None else f" {shell_path(path)}"
+
+    @functools.cached_property
+    def lockfile_option(self) -> str:
+        """
+        The option that names the lockfile, after a blank; "" if no other is known.
+        """
+        this = self.look.environment
+        others = (look.environment for look in this.store.looks())
+        is_one = not any(e.path == this.path and e.key != this.key for e in others)
+        name = this.lockfile_name
+        return "" if is_one or name is None else f" --lockfile {shell_path(name)}"
+
+    @property
+    def env(self) -> str:
+        """
+        The arguments that name the environment.
+        """
+        return self.place + self.lockfile_option
+
+    @functools.cached_property
+    def check(self) -> str:
+        """
+        The command that makes a check.
+        """
+        return check_command(self.look.environment, self.env)
 
     def as_json(self, **more: object) -> str:
         """
@@ -236,7 +299,7 @@ class View:
             "summary": self.look.summary(self.question.platform),
             "verdict": _answer(self.reasons[0]),
             "freshness": _answer(self.freshness),
-            "background": not any(self.obstacles()),
+            "background": self.is_automatic,
             "log_path": self.log_path,
         }
         return json.dumps(fields | more)
@@ -265,20 +328,23 @@ def print_state(view: View) -> None:
     """
     record, failure, state = view.look.record or {}, view.failure, view.state
     text = {
-        "corrupt record": "its record is corrupt; the next check replaces it",
+        "corrupt record": "the record is corrupt; the next check replaces it",
         "gone": view.gone,
-        "upgrades": view.found,
         "upgraded": "upgraded since the check",
         "changed": "changed since the check",
     }.get(state) or state
-    if state == "failing" and failure is not None:
-        since = failure.get("since") or failure["at"]
-        times = "once" if failure["attempts"] == 1 else f"{failure['attempts']} times"
-        text = f"checks have failed since {_when(since)} ({times})"
+    verb = {"failing": ", last good check", "upgraded": "", "changed": ""}
+    if state in ("upgrades", "up to date"):
+        text = view.found
+    elif state == "failing" and failure is not None:
+        text = f"the last check failed {_when(failure['at'])}"
+        if (times := failure["attempts"]) > 1:
+            since = _when(failure.get("since") or failure["at"])
+            text = f"checks are failing since {since} ({times} times)"
     checked = ""
-    if record.get("last_checked") is not None:
-        verb = "last good check" if state == "failing" else "checked"
-        checked = f", {verb} {_when(record['last_checked'])}"
+    if record.get("last_checked") is not None and not view.gone:
+        when = _when(record["last_checked"])
+        checked = f"{verb.get(state, ', checked')} {when}"
         checked += f" by {record['checker']}" if record["checker"] else ""
     out(Styled(view.name, "bold"), ": ", Styled(text, view.color), checked)
 
@@ -290,82 +356,110 @@ def print_view(view: View, *, every: bool) -> None:
     Args:
         every: Print every upgrade, however many there are.
     """
-    record = view.look.record or {}
+    record = view.look.record
     print_state(view)
+    if view.gone:
+        _print_commands("to forget it", f"upgrade-state forget{view.env}")
+    if view.gone or record is None:
+        return
     if view.failure is not None:
         # Another program may have written the record.
         _print_facts("reason", [without_urls(view.failure["message"])])
-    if view.log_path is not None:
-        _print_facts("log", [tilde(view.log_path)])
-    if record.get("result") is not None:
+        if view.log_path is not None:
+            _print_commands("log", tilde(view.log_path))
+    if record["result"] and (every or view.look.lockfile_state != "upgraded"):
         if view.state not in ("upgrades", "up to date"):
-            _print_facts("found", [view.summary or "no upgrades"])
+            _print_facts("found", [view.counts or "no upgrades"])
         try:
-            if every or view.state != "upgraded":
-                print_upgrades(view, every=every)
+            print_upgrades(view, every=every)
         except UpgradeStateError as error:  # a file is gone, or damaged
             out(f"    {error}", hang=4)
-    if record.get("last_notified") is not None:
+    silent = {reason.reason for reason in view.reasons}
+    if record["last_notified"] is not None and "told-recently" not in silent:
         _print_facts("notified", [_when(record["last_notified"])])
     _print_facts("next notice", _next_notice(view))
-    obstacles = list(view.obstacles())
-    _print_facts("next check", _next_check(view, obstacles))
-    silent = {reason.reason for reason in view.reasons}
+    if view.cannot_record:
+        _print_commands("to mend it", "upgrade-state doctor")
+        return
+    _print_facts("next check", _next_check(view))
     stop = []
-    if record and not silent & {"snoozed", "switched-off"}:
+    if not silent & {"snoozed", "switched-off"}:
         stop.append(f"upgrade-state snooze{view.env} --for 7d (notices)")
-    if not obstacles:
+    if view.is_automatic:
         stop.append(f"upgrade-state forget{view.env} (automatic checks)")
-    _print_facts("to stop", stop)
+    _print_commands("to stop", *stop)
 
 
-def _print_facts(label: str, texts: Iterable[str]) -> None:
+def print_known(looks: list[Look], act: Callable[[Look], None]) -> None:
+    """
+    Call *act* for every environment with a record, and print which have none.
+    """
+    for_each(filter(is_recorded, looks), act)
+    names = [x.environment.lockfile_name or "" for x in looks if not is_recorded(x)]
+    if names:
+        out(Styled(f"also here: {', '.join(names)} (never checked)", "dim"))
+
+
+def _print_facts(
+    label: str, texts: Iterable[str], hang: int | None = _LABEL + 2
+) -> None:
     for text in texts:
         blanks = " " * (_LABEL - len(label))
-        out("  ", Styled(label, "dim"), blanks + text, hang=_LABEL + 2)
+        out("  ", Styled(label, "dim"), blanks + text, hang=hang)
         label = ""
+
+
+def _print_commands(label: str, *commands: str) -> None:
+    _print_facts(label, commands, None)
 
 
 def explanation(view: View) -> list[str]:
     """
     Return when the next notice comes, or all that is in its way, line by line.
     """
-    lines, failure = _next_notice(view), view.failure
+    if view.gone:
+        return [view.gone]
     if view.look.is_corrupt:
-        lines.append(f"the record is corrupt: '{view.look.environment.record_path}'")
+        return ["the record is corrupt; the next check replaces it"]
+    lines, failure = _next_notice(view, "no notice"), view.failure
     if failure is not None and view.reasons[0].reason != "cannot-check":
         since = failure.get("since") or failure["at"]
         length = int(_epoch_of(failure["at"]) - _epoch_of(since))
-        lines.append(could_not_check(length, failure["message"]))
+        lines.insert(0, could_not_check(length, failure["message"]))
     return lines
 
 
-def _next_notice(view: View) -> list[str]:
-    environment = view.look.environment
-    lines = [_explained(reason, view.env) for reason in view.reasons]
-    if view.reasons[0]:
-        from upgrade_state.cli import _doctor  # the store's files, for this answer only
-
-        lines = [f"the next activation gives it: {lines[0]}"]
-        finding = next(_doctor.obstacles(environment.store), None)
-        if finding is not None:
-            problem = _doctor.text_of(finding)
-            lines.append(f"but it cannot be recorded, and is not given: {problem}")
-    if view.failure is not None and view.reasons[0].reason != "cannot-check":
-        notified = (view.look.record or {}).get("failure_notified")
-        limit = duration(int(view.question.could_not_check.total_seconds()))
-        text = f"a notice follows if checks fail for {limit or 'any time'}, weekly"
-        lines.append(text + (f"; the last one {_when(notified)}" if notified else ""))
+def _next_notice(view: View, none: str = "none") -> list[str]:
+    if view.cannot_record:
+        return [f"{none}: it cannot be recorded ({view.cannot_record})"]
+    first, record = view.reasons[0], view.look.record or {}
+    lines = [_explained(view, reason) for reason in view.reasons]
+    if first:
+        name = view.look.environment.lockfile_name
+        where = f"at the next prompt {'there' if view.place else 'here'}"
+        if name is not None and lockfiles.format_of(name) is None:
+            command = f"notify{view.place} --lockfile {shell_path(name)}"
+            where = f"'upgrade-state {command}' gives it"
+        lines = [f"{where}: {lines[0]}"]
+    elif first.until is None:
+        lines[0] = f"{none}: {lines[0]}"
+    if view.failure is not None and first.reason != "cannot-check":
+        latest, notified = view.failure["at"], record.get("failure_notified")
+        due = _epoch_of(view.failure.get("since") or latest)
+        due += view.question.could_not_check.total_seconds()
+        if notified:
+            due = max(due, _epoch_of(notified) + _WEEK)
+        if due > _epoch_of(latest):
+            again = " again" if notified else ""
+            when = f"if checks still fail after {moment(due)}"
+            lines.append(f"{when}, you are notified{again}, then once a week")
     return lines
 
 
-def _next_check(view: View, obstacles: list[str]) -> list[str]:
+def _next_check(view: View) -> list[str]:
     due = "due now: " * view.freshness.due
-    lines = [due + _explained(view.freshness)]
-    lines += (f"not automatic: {obstacle}" for obstacle in obstacles)
-    if obstacles and not view.gone:
-        lines.append(f"'upgrade-state check{view.env}' makes one now")
-    elif not obstacles and view.consent:
+    lines = [due + str(view.freshness).partition(": ")[2], *view.obstacles()]
+    if view.is_automatic and view.consent:
         options = [f" --copy {path}" for path in view.consent.get("copy") or ()]
         options += [f" --env {name}" for name in view.consent.get("env") or ()]
         by = f"by the recipe {view.consent['recipe']}{''.join(options)}"
@@ -373,15 +467,28 @@ def _next_check(view: View, obstacles: list[str]) -> list[str]:
     return lines
 
 
-def _explained(answer: Verdict | Freshness, env: str | None = None) -> str:
+def _explained(view: View, verdict: Verdict) -> str:
     """
-    Return an answer without its reason, which is for programs.
+    Return a verdict without its reason, and the command that ends a silence.
     """
-    text = str(answer).partition(": ")[2]
-    remedy = None if env is None else _REMEDIES.get(answer.reason)
-    if remedy is not None:
-        text += f"; run '{remedy.format(switch=answer.switch, env=env)}'"
+    text, reason = str(verdict).partition(": ")[2], verdict.reason
+    if reason == "switched-off":
+        return _switched_off()
+    if reason == "told-recently" and verdict.until and view.look.record:
+        when = _when(view.look.record["last_notified"])
+        return f"you were notified {when}; reminder {moment(verdict.until)}"
+    if reason == "snoozed":
+        text += f"; run 'upgrade-state snooze{view.env} --off'"
+    elif reason in ("nothing-known", "lockfile-changed"):
+        text += f"; run '{view.check}'"
     return text
+
+
+def _switched_off() -> str:
+    names = list(switches())
+    are = "is" if len(names) == 1 else "are"
+    words = f"{are} set in the process environment"
+    return f"{' and '.join(names)} {words}; run 'unset {' '.join(names)}'"
 
 
 def _epoch_of(text: str) -> float:
@@ -423,8 +530,9 @@ def print_upgrades(view: View, *, every: bool) -> None:
     print_rows(view.look.upgrades(), view.question, every=every, env=view.env)
     recipe = recipe_of(view.look)
     if recipe is not None and view.is_outdated:
-        _print_facts("to upgrade", [recipe.upgrade])
-        _print_facts("for details", [recipe.details])
+        cd = f"cd{view.place} && " if view.place else ""
+        _print_commands("to upgrade", cd + recipe.upgrade)
+        _print_commands("for details", cd + recipe.details)
 
 
 def print_rows(
@@ -449,10 +557,8 @@ def print_rows(
     if len(rows) > shown:
         is_indirect = all(upgrade.direct is False for upgrade, _ in rows[shown:])
         more = ", not required directly" * is_indirect
-        out(
-            f"    and {len(rows) - shown} more{more}: upgrade-state show{env} --all",
-            hang=4,
-        )
+        command = f"'upgrade-state show{env} --all'"
+        out(f"    and {len(rows) - shown} more{more}: {command}", hang=4)
 
 
 def _rows(
