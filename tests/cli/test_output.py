@@ -70,12 +70,11 @@ class TestTable:
 
     def test_path(self, foreign, seen):
         """
-        A path is cut at its beginning.
+        A path is cut in the middle, and the only lockfile of a directory not named.
         """
         first, total = seen(60, [*SHOW[:2], "list"], NO_COLOR="1")
 
-        assert first.startswith("…")
-        assert "shop (uv.lock)  upgrades  " in first
+        assert re.match(r"/tmp.*….*/shop  upgrades  ", first)
         assert "1 environment: 1 with upgrades" == total
 
     def test_ascii(self, foreign, in_terminal):

@@ -559,6 +559,14 @@ class TestList:
         assert (0 if count else 1, count) == (result.status, len(lines))
         assert count or "no environment is in that state" in result.err
 
+    def test_snoozed(self, checked, run):
+        """
+        A snoozed environment is marked.
+        """
+        run("snooze", "--for=1d")
+
+        assert "  checked just now, snoozed\n" in run("list").out
+
     def test_five_thousand(self, environment, run, tmp_path):
         """
         A store of 5 000 environments is one table.

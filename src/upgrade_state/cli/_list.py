@@ -2,15 +2,27 @@
 The command `list`: every environment that has been checked.
 """
 
+import sys
 from collections import Counter
 
 from upgrade_state import Look, StateStore
-from upgrade_state.cli._output import Part, Styled, err, out, print_raw, table
+from upgrade_state.cli._output import (
+    Part,
+    Styled,
+    err,
+    out,
+    print_raw,
+    table,
+    width_of,
+)
 from upgrade_state.cli._parser import Parser, Question
 from upgrade_state.cli._targets import UsageError, name_of, tilde
 from upgrade_state.cli._view import View, ago
 
 EXAMPLE = "list --outdated"
+
+# At a narrower terminal, the only lockfile of a directory is not named.
+_SHORT = 100
 
 _COUNTED = {
     "outdated": "with upgrades",
@@ -38,7 +50,8 @@ def run(
     """
     Print a table, sorted by path, or JSON as the records are read; 1 if it is empty.
     """
-    rows, counts = [], Counter[str]()
+    counts = Counter[str]()
+    rows: list[tuple[tuple[str, str], Look, View | None, str]] = []
     for look in store.looks():
         view = None if look.error else View(look, question)
         is_outdated = view is not None and view.is_outdated
@@ -47,11 +60,11 @@ def run(
             continue
         state = view.state if view else "not readable"
         counts[state] += 1
-        counts["outdated"] += is_outdated
+        counts["outdated"] += is_outdated and not is_failing
         if not json:
             environment = look.environment
             place = environment.path or "", environment.lockfile_name or ""
-            rows.append((place, _row(state, look, view)))
+            rows.append((place, look, view, state))
         elif view is None or look.is_corrupt:
             err(f"{state}: '{look.environment.record_path}'")
         else:
@@ -61,7 +74,16 @@ def run(
     if json:
         return 0
     rows.sort(key=lambda row: row[0])
-    table([row for _, row in rows], path=0)
+    is_narrow = width_of(sys.stdout) < _SHORT
+    lockfiles = Counter(row[0][0] for row in rows)
+    short = {path for path, number in lockfiles.items() if is_narrow and number == 1}
+    table(
+        [
+            _row(look, view, state, is_short=place[0] in short)
+            for place, look, view, state in rows
+        ],
+        path=0,
+    )
     parts = [f"{counts[state]} {text}" for state, text in _COUNTED.items()]
     noun = "environment" if len(rows) == 1 else "environments"
     found = ", ".join(part for part in parts if not part.startswith("0 "))
@@ -69,7 +91,9 @@ def run(
     return 0
 
 
-def _row(state: str, look: Look, view: View | None) -> tuple[Part, ...]:
+def _row(
+    look: Look, view: View | None, state: str, *, is_short: bool
+) -> tuple[Part, ...]:
     if view is None or look.record is None:
         return tilde(look.environment.record_path), Styled(state, "red"), "", ""
     checked = look.record["last_checked"]
@@ -78,8 +102,12 @@ def _row(state: str, look: Look, view: View | None) -> tuple[Part, ...]:
         text = f"failed {ago(view.failure['at'])}"
     if view.is_elsewhere:
         text += ", in another directory"
-    name = name_of(look.environment)
-    return name, Styled(state, view.color), view.summary or "", text
+    if "snoozed" in [reason.reason for reason in view.reasons]:
+        text += ", snoozed"
+    path = look.environment.path
+    name = tilde(path) if is_short and path else name_of(look.environment)
+    summary = None if look.lockfile_state == "upgraded" else view.summary
+    return name, Styled(state, view.color), summary or "", text
 
 
 def _nothing(store: StateStore) -> UsageError:

@@ -140,7 +140,7 @@ def table(
     Args:
         indent: The number of blanks before each row.
 
-        path: The column of paths, which are cut at their beginning.
+        path: The column of paths, which are cut in the middle.
     """
     cells = [[_line([part], sys.stdout) for part in row] for row in rows]
     widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
@@ -152,7 +152,7 @@ def table(
     for row in cells:
         line = " " * indent
         for number, (cell, width) in enumerate(zip(row, widths, strict=True)):
-            text = _cut(cell, width, at_start=number == path)
+            text = _cut(cell, width, is_path=number == path)
             line += text + " " * (width - _width(text) + 2 * bool(width))
         print_raw(_written(_cut(line.rstrip(), limit), sys.stdout))
 
@@ -344,15 +344,17 @@ def _fitting(text: str, width: int) -> int:
     return sum(1 for used in sums if used <= width)
 
 
-def _cut(text: str, width: int, *, at_start: bool = False) -> str:
+def _cut(text: str, width: int, *, is_path: bool = False) -> str:
     """
     Return the part of *text* that has room, with "…" in place of the rest.
     """
     if _width(text) <= width:
         return text
     mark = _line("…", sys.stdout)[: max(width, 0)]
-    if at_start:
-        return mark + text[len(text) - _fitting(text[::-1], width - len(mark)) :]
+    if is_path:  # the end has the project's name
+        begin = text[: _fitting(text, width // 4)]
+        rest = width - len(mark) - _width(begin)
+        return begin + mark + text[len(text) - _fitting(text[::-1], rest) :]
     return text[: _fitting(text, width - len(mark))] + mark + _END * (_END in text)
 
 
