@@ -336,6 +336,8 @@ class TestGiven:
         assert str(odd) == words.stdout
         assert 0 == run("forget", words.stdout).status
         assert StateStore().environment(odd, "uv.lock").look().consent is None
+        odd = odd.rename(shop.with_name("two\nlines"))
+        assert rf"upgrade-state forget '{shop.parent}/two\nlines''" in run("check").err
 
 
 class TestCommand:

@@ -289,6 +289,17 @@ class TestShow:
         assert f"none: {words}" in out
         assert f"not automatic: {words}" in out
 
+    def test_notified(self, checked, run):
+        """
+        The last notice is shown by itself, or with the time of the reminder.
+        """
+        run("notify", "--always")
+
+        out = run("show").out
+        assert "  next notice   you were notified today " in out
+        assert "  notified  " not in out
+        assert "\n  notified      today " in run("show", "--interval=0").out
+
     def test_expired(self, checked, run):
         """
         A result that was expired is shown, and not said to be missing.

@@ -210,9 +210,7 @@ class View:
         """
         Stream every reason for which no check starts automatically.
         """
-        if self.gone:
-            yield self.gone
-        elif self.reasons[0].switch is not None:
+        if self.reasons[0].switch is not None:
             yield f"not automatic: {_switched_off()}"
         if self.consent and not self.is_elsewhere:
             return
