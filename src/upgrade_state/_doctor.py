@@ -91,8 +91,7 @@ def findings(store: StateStore) -> Iterator[Finding]:
     """
     Stream every problem of *store*.
     """
-    switch = _look.switch()
-    if switch is not None:
+    for switch in _look.switches():
         words = f"{switch} is set: there are no notices and no automatic checks"
         yield Finding("switch", words, None, f"unset {switch}")
     for name in ("HOME", "XDG_CACHE_HOME"):

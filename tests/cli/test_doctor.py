@@ -154,6 +154,17 @@ class TestDoctor:
         (found,) = findings()
         assert found.startswith(line)
 
+    def test_switches(self, findings, monkeypatch):
+        """
+        Each variable that silences is a finding of its own.
+        """
+        for name in ("CI", "UPGRADE_STATE_DISABLE"):
+            monkeypatch.setenv(name, "1")
+
+        assert ["UPGRADE_STATE_DISABLE is set", "CI is set"] == [
+            line.partition(":")[0] for line in findings()
+        ]
+
     @pytest.mark.parametrize(
         ("place", "status", "line"),
         [
