@@ -34,7 +34,8 @@ from upgrade_state.cli._targets import (
     shell_path,
     tilde,
 )
-from upgrade_state.cli._view import View, print_rows, print_state, print_upgrades
+from upgrade_state.cli._upgrades import print_rows
+from upgrade_state.cli._view import View, print_state, print_upgrades
 from upgrade_state.exceptions import ResolverError
 
 # An environment, its resolver, and the recipe that the resolver is made of.

@@ -7,11 +7,10 @@ import datetime as dt
 import functools
 import json
 import os
-import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final, Literal
 
 from upgrade_state import (
     Freshness,
@@ -22,14 +21,12 @@ from upgrade_state import (
 )
 from upgrade_state.cli._activation import recipe_of, switches
 from upgrade_state.cli._output import (
-    Part,
     Styled,
     could_not_check,
     duration,
     for_each,
     moment,
     out,
-    table,
     without_urls,
 )
 from upgrade_state.cli._parser import Question
@@ -40,23 +37,10 @@ from upgrade_state.cli._targets import (
     shell_path,
     tilde,
 )
-
-if TYPE_CHECKING:
-    from upgrade_state.lockfiles import Upgrade
-
-# So many upgrades are listed without --all, or those of direct requirements.
-_ROWS: Final = 10
-_DIRECT_ROWS: Final = 50
-
-# Two longer builds do not fit on a line.
-_BUILD: Final = 32
-
-_COMMIT: Final = re.compile(r"\b(?:[0-9a-f]{40}|[0-9a-f]{64})\b")
+from upgrade_state.cli._upgrades import print_rows, rows_of
 
 # The summary of a lockfile that can only be compared as a whole.
 _OPAQUE: Final = "the lockfile would change"
-
-_KINDS: Final = ("version", "rebuild", "added", "removed")
 
 _COLORS: Final = {
     **dict.fromkeys(("up to date", "upgraded"), "green"),
@@ -135,9 +119,9 @@ class View:
         """
         kinds = Counter[str]()
         with contextlib.suppress(UpgradeStateError):  # a file is gone, or damaged
-            rows = _rows(self.look.upgrades(), self.question.platform)
+            rows = rows_of(self.look.upgrades(), self.question.platform)
             kinds.update(row.kind for row, _ in rows if not (row.local or row.internal))
-        more = (f"{kinds[kind]} {kind}" for kind in _KINDS[2:] if kinds[kind])
+        more = (f"{kinds[kind]} {kind}" for kind in ("added", "removed") if kinds[kind])
         return ", ".join(filter(None, (self.summary, *more)))
 
     @property
@@ -510,9 +494,6 @@ def ago(text: str) -> str:
     return f"{duration(seconds)} ago" if seconds >= 60 else "just now"
 
 
-# Upgrades
-
-
 def print_upgrades(view: View, *, every: bool) -> None:
     """
     Print the upgrades, indented, and how to get them.
@@ -531,83 +512,3 @@ def print_upgrades(view: View, *, every: bool) -> None:
         cd = f"cd{view.place} && " if view.place else ""
         _print_commands("to upgrade", cd + recipe.upgrade)
         _print_commands("for details", cd + recipe.details)
-
-
-def print_rows(
-    upgrades: "Iterable[Upgrade]",
-    question: Question,
-    *,
-    every: bool = False,
-    env: str = "",
-) -> None:
-    """
-    Print upgrades as a table: the direct ones, or the first few.
-
-    Args:
-        every: See `print_view`.
-
-        env: See `View.env`.
-    """
-    rows = _rows(upgrades, question.platform)
-    direct = sum(upgrade.direct is True for upgrade, _ in rows)
-    shown = len(rows) if every else max(_ROWS, min(direct, _DIRECT_ROWS))
-    table([_row(*row) for row in rows[:shown]], indent=4)
-    if len(rows) > shown:
-        is_indirect = all(upgrade.direct is False for upgrade, _ in rows[shown:])
-        more = ", not required directly" * is_indirect
-        command = f"'upgrade-state show{env} --all'"
-        out(f"    and {len(rows) - shown} more{more}: {command}", hang=4)
-
-
-def _rows(
-    upgrades: "Iterable[Upgrade]", platform: str | None
-) -> "list[tuple[Upgrade, str]]":
-    """
-    Return each change with its platforms, directly required packages first.
-
-    A change that is the same on several platforms is one row; "": on all of them.
-    """
-    rows = [u for u in upgrades if platform is None or u.platform in (None, platform)]
-    rows.sort(key=lambda u: (u.direct is not True, _KINDS.index(u.kind), u.name))
-    merged: dict[Any, tuple[Upgrade, set[str]]] = {}
-    for upgrade in rows:
-        _, found = merged.setdefault(tuple(_row(upgrade, "")), (upgrade, set()))
-        if upgrade.platform:
-            found.add(upgrade.platform)
-    everywhere = set[str]().union(*(found for _, found in merged.values()))
-    return [
-        (upgrade, "" if found in (set(), everywhere) else ", ".join(sorted(found)))
-        for upgrade, found in merged.values()
-    ]
-
-
-def _row(upgrade: "Upgrade", platforms: str) -> tuple[Part, ...]:
-    """
-    Return the columns of a change: name, old, arrow, new and remarks.
-    """
-    old = _short(", ".join(upgrade.old)) or "unknown"
-    new = _short(", ".join(upgrade.new)) or "unknown"
-    builds = _short(upgrade.old_build or ""), _short(upgrade.new_build or "")
-    remarks: list[str] = [] if upgrade.kind == "version" else [upgrade.kind]
-    # Two builds that are equal or long, such as paths in a Nix store, say nothing.
-    is_rebuild = upgrade.kind == "rebuild" and all(builds) and len(set(builds)) == 2
-    if is_rebuild and max(map(len, builds)) <= _BUILD:
-        remarks.append(" → ".join(builds))
-    if upgrade.local or upgrade.internal:
-        remarks.append(f"{'local' if upgrade.local else 'internal'}, not counted")
-    remarks.append(platforms and f"[{platforms}]")
-    is_one = upgrade.kind != "version"
-    return (
-        upgrade.name,
-        Styled("" if upgrade.kind == "added" else old, "dim"),
-        "" if is_one else "→",
-        Styled("" if upgrade.kind in ("removed", "rebuild") else new, "bold"),
-        Styled(", ".join(filter(None, remarks)), "dim"),
-    )
-
-
-def _short(text: str) -> str:
-    """
-    Shorten commits to the seven digits that people use.
-    """
-    return _COMMIT.sub(lambda found: found[0][:7], text)
