@@ -27,6 +27,15 @@ class TestShow:
             fields[name] for name in ("environment", "lockfile")
         ]
 
+    def test_nothing_known_of_several(self, environment, shop, run):
+        """
+        A check without a COMMAND is suggested if one of the lockfiles has a recipe.
+        """
+        (shop / "pyproject.toml").touch()
+        (shop / "requirements.txt").touch()
+
+        assert f"\nRun 'upgrade-state check {shop}' to" in run("show").err
+
     def test_known(self, checked, run):
         """
         A known environment shows its result, its times and its answers.

@@ -195,9 +195,10 @@ class Target:
         here = found[0] if len(found) == 1 else self.store.environment(directory)
         hint = _LIST
         for place in upward(directory):
-            if self.present(place):
-                first = self.present(place)[0]
-                command = check_command(first, f" {shell_path(first.path or '')}")
+            if found := self.present(place):
+                path = shell_path(self.store.environment(place).path or "")
+                # One with a recipe is shorter.
+                command = min((check_command(e, f" {path}") for e in found), key=len)
                 hint = f"Run '{command}' to look for upgrades."
                 break
         return UsageError(f"nothing is known of {name_of(here)}", hint, status=1)

@@ -9,7 +9,7 @@ from upgrade_state.cli._output import Part, Styled, out, table
 from upgrade_state.cli._parser import Question
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from upgrade_state.lockfiles import Upgrade
 
@@ -30,7 +30,7 @@ def print_rows(
     question: Question,
     *,
     every: bool = False,
-    env: str = "",
+    env: "Callable[[], str]" = str,
 ) -> None:
     """
     Print upgrades as a table: the direct ones, or the first few.
@@ -38,7 +38,7 @@ def print_rows(
     Args:
         every: Print every upgrade, however many there are.
 
-        env: The arguments that name the environment to a command.
+        env: Returns the arguments that name the environment to a command.
     """
     rows = rows_of(upgrades, question.platform)
     direct = sum(upgrade.direct is True for upgrade, _ in rows)
@@ -47,7 +47,7 @@ def print_rows(
     if len(rows) > shown:
         is_indirect = all(upgrade.direct is False for upgrade, _ in rows[shown:])
         more = ", not required directly" * is_indirect
-        command = f"'upgrade-state show{env} --all'"
+        command = f"'upgrade-state show{env()} --all'"
         out(f"    and {len(rows) - shown} more{more}: {command}", hang=4)
 
 

@@ -506,7 +506,8 @@ def print_upgrades(view: View, *, every: bool) -> None:
     """
     if (problem := view.problem) is not None:
         out(f"    could only be compared as a whole; {problem}", hang=4)
-    print_rows(view.look.upgrades(), view.question, every=every, env=view.env)
+    rows = view.look.upgrades()
+    print_rows(rows, view.question, every=every, env=lambda: view.env)
     recipe = recipe_of(view.look)
     if recipe is not None and view.is_outdated:
         cd = f"cd{view.place} && " if view.place else ""
