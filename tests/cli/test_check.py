@@ -540,6 +540,17 @@ class TestRecord:
         assert new == environment.kept_lockfile("new")
         assert "1 version change" == environment.look().summary()
 
+    def test_unreadable(self, environment, run, monkeypatch):
+        """
+        A file that may not be read is named.
+        """
+        monkeypatch.setattr("upgrade_state.cli._record.open", refuse(), raising=False)
+
+        result = run("record", "--old", "uv.lock", "--new", "uv.lock")
+
+        line = "Could not read the file (Permission denied): uv.lock"
+        assert (2, f"upgrade-state: {line}\n") == (result.status, result.err)
+
     @pytest.mark.parametrize(
         ("words", "message"),
         [

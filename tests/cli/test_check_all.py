@@ -236,7 +236,7 @@ class TestAll:
             (["--all", "--lockfile=x"], "check --all has no option '--lockfile'"),
             (["--all", "--copy", "x"], "--sandbox need a COMMAND with --all"),
             (["--all", "--copy", "/x", "--", "true"], "not a path below"),
-            (["-j2"], "check does not take '-j2'\n"),
+            (["-j2"], "check has no option '-j'\n"),
             (["--restart"], "check has no option '--restart'"),
             (["--all", "-j0"], "not a number of checks: '0'"),
             (["--all", "-j", "x"], "not a number of checks: 'x'"),

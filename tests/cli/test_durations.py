@@ -47,4 +47,5 @@ def test_refused(run, text):
     result = run("prune", f"--older-than={text}")
 
     assert 2 == result.status
-    assert "(such as 12h, 7d, 1w2d)" in result.err
+    hint = "; did you mean 7d?" if text == "7" else " (such as 12h, 7d, 1w2d)"
+    assert hint in result.err

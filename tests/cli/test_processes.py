@@ -438,7 +438,7 @@ class TestHelp:
                 "snooze has no option '--fro'; did you mean '--for'?",
                 "snooze --help",
             ),
-            (["list", "-x"], "list does not take '-x'", "list --help"),
+            (["list", "-x"], "list has no option '-x'", "list --help"),
             (["list", "--", "--all"], "list does not take '--all'", "list --help"),
             (["help", "--all"], "help has no option '--all'", "help --help"),
             (
@@ -448,8 +448,25 @@ class TestHelp:
             ),
             (
                 ["list", "--color", "x"],
-                "--color: not 'x' (choose from 'auto', 'always', 'never')",
+                "--color: not 'x' ('auto', 'always', 'never')",
                 "list --help",
+            ),
+            (["hook"], "hook needs bash, zsh or fish", "hook --help"),
+            (["hook", "csh"], "hook needs bash, zsh or fish, not 'csh'", "hook --help"),
+            (["snooze", "-x"], "snooze has no option '-x'", "snooze --help"),
+            (["record"], "record needs --old, --new", "record --help"),
+            (["show", "--shwo"], "show has no option '--shwo'", "show --help"),
+            (
+                ["show", "--max-age", "-1d"],
+                "--max-age needs a value, such as 7d",
+                "show --help",
+            ),
+            (["check", "--all", "-j"], "--jobs needs a value", "check --all --help"),
+            (["--cache-dir"], "--cache-dir needs a value", "help --help"),
+            (
+                ["--color", "x"],
+                "--color: not 'x' ('auto', 'always', 'never')",
+                "help --help",
             ),
         ],
     )
@@ -464,6 +481,21 @@ class TestHelp:
         assert f"upgrade-state: {message}" == first
         assert second.startswith(f"Run 'upgrade-state {hint}' to see ")
         assert max(len(first), len(second)) <= 80
+
+    @pytest.mark.parametrize("words", [("x" * 999,), ("show", "x" * 999)])
+    def test_long_argument(self, run, words):
+        """
+        A long argument is cut in a message.
+        """
+        first, _ = run(*words).err.splitlines()
+        assert first.endswith("xxx…'")
+        assert len(first) <= 160
+
+    def test_overview_with_options(self, run):
+        """
+        Options of all commands without a command have no other effect.
+        """
+        assert run("help").out == run("--color", "never").out
 
     GROUPS = (
         ("every day:", "check show list snooze forget"),

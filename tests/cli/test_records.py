@@ -32,7 +32,18 @@ class TestSnooze:
             " to look for upgrades.\n"
         )
         assert told == result.err
-        assert (1, "", told) == tuple(vars(run("forget")).values())
+
+    def test_nothing_to_forget(self, environment, run):
+        """
+        To forget an unknown environment, no check helps.
+        """
+        result = run("forget")
+
+        assert (1, "") == (result.status, result.out)
+        assert [
+            f"upgrade-state: nothing is known of {environment.path} (uv.lock)",
+            "Run 'upgrade-state list' to see the environments that are known.",
+        ] == result.err.splitlines()
 
     @pytest.fixture
     def friday(self, monkeypatch):
@@ -61,6 +72,8 @@ class TestSnooze:
             ("--until=Saturday", "2026-11-20T23:00:00Z"),
             ("--until=mon 09:00", "2026-11-23T08:00:00Z"),
             ("--until=friday", "2026-11-26T23:00:00Z"),
+            ("--until=friday  09:00", "2026-11-27T08:00:00Z"),
+            ("--until=2027-03-28 02:30", "2027-03-28T01:30:00Z"),  # does not exist
         ],
     )
     def test_until(self, friday, checked, run, words, expected):
@@ -70,10 +83,22 @@ class TestSnooze:
         assert 0 == run("snooze", words).status
         assert expected == checked.look().record["snoozed_until"]
 
+    def test_no_zone(self, friday, checked, run, monkeypatch):
+        """
+        A zone that is a day or more from UTC is none.
+        """
+        monkeypatch.setenv("TZ", "UTC-99")
+        time.tzset()
+
+        line = "upgrade-state: --until: not a time zone: TZ=UTC-99"
+        assert line == run("snooze", "--until=monday").err.splitlines()[0]
+
     @pytest.mark.parametrize(
         ("words", "message"),
         [
-            ((), "one of the arguments --for --until --off is required"),
+            ((), "say how long: --for 7d, --until monday or --off\n"),
+            (("--for=7d", "--until=mon"), "either --for or --until, not both\n"),
+            (("--for=0",), "--for: to end a snooze, run 'snooze --off'\n"),
             (("--for=9999999d",), "--for: the snooze would end after the year 9999"),
             (("--for=soon",), "--for: not a duration: 'soon'"),
             (("--until=2026-11-20",), "--until: '2026-11-20' has passed"),

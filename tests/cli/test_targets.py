@@ -381,10 +381,9 @@ class TestBelow:
         result = run(*words)
 
         assert (1, "") == (result.status, result.out)
-        command = f"upgrade-state check {below.parent} -- COMMAND"
         assert [
             f"upgrade-state: nothing is known of {below}",
-            f"Run '{command}' to look for upgrades.",
+            f"Run 'upgrade-state show {below.parent}' to see its state.",
         ] == result.err.splitlines()
 
     def test_no_lockfile(self, run, tmp_path):

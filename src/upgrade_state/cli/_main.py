@@ -3,6 +3,7 @@ From arguments to an exit status.
 """
 
 import importlib
+import re
 
 from upgrade_state import UpgradeStateError
 from upgrade_state.cli import _output
@@ -69,7 +70,8 @@ def run(argv: list[str]) -> int:
         try:
             status = _run(argv)
         except UsageError as error:
-            _output.err(str(error))
+            # At most two lines, however long a quoted argument is.
+            _output.err(re.sub("'([^']{99})[^']{20,}'", r"'\1…'", str(error)))
             if error.hint is not None and not is_notify:
                 _output.print_line(error.hint)
             status = error.status
@@ -93,11 +95,11 @@ def _run(argv: list[str]) -> int:
     name, *more = rest or ["help"]
     name = _SYNONYMS.get(name, name)
     if name == "help":
-        more = [word for word in _leading(more)[1] if word != "--"]
-        if not more:
-            _output.print_raw(_OVERVIEW)
-            return 0
-        if not more[0].startswith("-"):
+        leading, more = _leading(more)
+        options, more = options + leading, [word for word in more if word != "--"]
+        if not more and not options:
+            return _print_overview()
+        if more and not more[0].startswith("-"):
             name, *more = *more, "--help"
     if name not in _COMMANDS:
         from upgrade_state.cli._parser import meant
@@ -125,10 +127,19 @@ def _run(argv: list[str]) -> int:
     module: Any = importlib.import_module(f"upgrade_state.cli._{place}")
     arguments = Parser(title, _COMMANDS[name], module).parse(options)
     _output.prepare(arguments.pop("color"))
+    if name == "help":
+        return _print_overview()
     if is_check:
         arguments["argv"] = command
     status: int = module.run(**requests_of(arguments))
     return status
+
+
+def _print_overview() -> int:
+    for line in _OVERVIEW.splitlines():
+        # The rest of a text is below its beginning.
+        _output.out(line, hang=line.rfind("  ") + 2 if line[:1] == " " else 2)
+    return 0
 
 
 def _leading(argv: list[str]) -> tuple[list[str], list[str]]:

@@ -6,6 +6,7 @@ import argparse
 import datetime as dt
 import itertools
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple, NoReturn
@@ -116,8 +117,10 @@ class Parser(argparse.ArgumentParser):
         command, known = self.prog.partition(" ")[2], self._option_string_actions
         # First: that an option is required is no help if it is misspelt.
         for argument in itertools.takewhile("--".__ne__, arguments):
-            name = argument.partition("=")[0]
-            if name.startswith("--") and name not in known:
+            is_long = argument.startswith("--")
+            name = argument.partition("=")[0] if is_long else argument[:2]
+            # A number is the value of the option before it.
+            if name[:1] == "-" and name not in known and not name[1:].isdigit():
                 message = f"{command} has no option {name!r}{meant(name, known)}"
                 raise UsageError(message, self.hint)
         parsed, rest = self.parse_known_args(arguments)
@@ -132,8 +135,13 @@ class Parser(argparse.ArgumentParser):
         """
         Raise a `UsageError`.
         """
-        message = message.removeprefix("argument ").replace("invalid choice:", "not")
-        raise UsageError(message, self.hint)
+        command = self.prog.partition(" ")[2]
+        for pattern, replacement in _MISTAKES.items():
+            message = re.sub(pattern, replacement, message)
+        action = self._option_string_actions.get(message.split()[0])
+        if message.endswith(" needs a value") and action is not None:
+            message += ", such as 7d" * (action.metavar == "DURATION")
+        raise UsageError(message.replace("{command}", command), self.hint)
 
     def add(
         self,
@@ -234,8 +242,9 @@ def meant(name: str, known: Iterable[str]) -> str:
     """
     import difflib  # for a mistake only
 
-    found = difflib.get_close_matches(name, [*known], 1)
-    return f"; did you mean {found[0]!r}?" if found else ""
+    names = {full.lstrip("-"): full for full in known}
+    found = difflib.get_close_matches(name.lstrip("-"), names, 1)
+    return f"; did you mean {names[found[0]]!r}?" if found else ""
 
 
 def duration(text: str) -> dt.timedelta:
@@ -275,6 +284,20 @@ def _format(name: str) -> str:
         raise argparse.ArgumentTypeError(message) from error
     return name
 
+
+# Messages of argparse, in our words.
+_MISTAKES: Final = {
+    r"^argument -./": "argument ",
+    r"^argument (--\S+): expected one argument$": r"\1 needs a value",
+    r"^argument (.*): not allowed with argument (.*)": r"either \2 or \1, not both",
+    r"^one of the .*": "say how long: --for 7d, --until monday or --off",
+    r"^the following arguments are required: ": "{command} needs ",
+    r"^argument (?!-)(.*): invalid choice: ('.*') .*": r"{command} needs \1, not \2",
+    r"^argument (.*): invalid choice: ('.*') \(choose from (.*)\)": r"\1: not \2 (\3)",
+    r"^argument ": "",
+    r"\|(?=\w+\|)": ", ",
+    r"\|": " or ",
+}
 
 _FORMAT = f"the lockfile's format, if not by its name: {', '.join(lockfiles.FORMATS)}"
 _INTERVAL = "minimum time between two notices (default: 1d; 0: none)"

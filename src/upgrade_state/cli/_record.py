@@ -36,8 +36,12 @@ def run(target: Target, *, old: str, new: str, format: str | None) -> int:  # no
     for path in (old, new):
         if not os.path.isfile(path):
             raise StateReadError("There is no regular file", path)
-        with open(path, "rb") as file:
-            contents.append(file.read())
+        try:
+            with open(path, "rb") as file:
+                contents.append(file.read())
+        except OSError as error:
+            message = f"Could not read the file ({error.strerror})"
+            raise StateReadError(message, path) from error
     checks.judge(environment, *contents, format=format)
     with environment.try_check(contents[0]) as guard:
         if guard is None:

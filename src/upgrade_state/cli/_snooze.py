@@ -47,8 +47,11 @@ def add_options(parser: Parser) -> None:
 
 def _from_now(text: str) -> dt.datetime:
     now = dt.datetime.fromtimestamp(time.time(), dt.UTC)
+    length = duration(text)
+    if not length:
+        raise argparse.ArgumentTypeError("to end a snooze, run 'snooze --off'")
     try:
-        return now + duration(text)
+        return now + length
     except OverflowError:
         message = "the snooze would end after the year 9999"
         raise argparse.ArgumentTypeError(message) from None

@@ -186,9 +186,12 @@ class Target:
                 return f"no known lockfile is in {path!r}, but one is in {above!r}"
         return f"no known lockfile is in {path!r}"
 
-    def nothing_known(self) -> UsageError:
+    def nothing_known(self, *, to_check: bool = True) -> UsageError:
         """
         Return the error that nothing is known here, with the command that helps.
+
+        Args:
+            to_check: Whether a check helps.
         """
         directory, _ = split(self._where)
         found = self.present()
@@ -196,10 +199,13 @@ class Target:
         hint = _LIST
         for place in upward(directory):
             if found := self.present(place):
-                path = shell_path(self.store.environment(place).path or "")
-                # One with a recipe is shorter.
-                command = min((check_command(e, f" {path}") for e in found), key=len)
-                hint = f"Run '{command}' to look for upgrades."
+                path = shell_path(found[0].path or "")
+                if any(is_recorded(environment.look()) for environment in found):
+                    hint = f"Run 'upgrade-state show {path}' to see its state."
+                elif to_check:
+                    # One with a recipe is shorter.
+                    commands = (check_command(e, f" {path}") for e in found)
+                    hint = f"Run '{min(commands, key=len)}' to look for upgrades."
                 break
         return UsageError(f"nothing is known of {name_of(here)}", hint, status=1)
 

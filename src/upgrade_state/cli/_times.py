@@ -51,7 +51,9 @@ def seconds_of(text: str) -> int:
         total += int(number) * _UNITS[unit] if is_valid else 0
     if is_valid and total <= _LONGEST:
         return total
-    raise ValueError(f"not a duration: {_short(text)!r} (such as 12h, 7d, 1w2d)")
+    is_number = text.isdigit() and len(text) < 5
+    hint = f"; did you mean {text}d?" if is_number else " (such as 12h, 7d, 1w2d)"
+    raise ValueError(f"not a duration: {_short(text)!r}{hint}")
 
 
 def future_of(text: str, now: float) -> "dt.datetime":
@@ -69,14 +71,21 @@ def future_of(text: str, now: float) -> "dt.datetime":
     import datetime as dt
 
     day, _, clock = text.strip().partition(" ")
-    today = dt.datetime.fromtimestamp(now, dt.UTC).astimezone().date()
+    try:
+        today = dt.datetime.fromtimestamp(now, dt.UTC).astimezone().date()
+    except ValueError:  # a day or more from UTC
+        zone = os.environ.get("TZ", "")
+        raise ValueError(f"not a time zone: TZ={_short(zone)}") from None
     days = {"today": 0, "tomorrow": 1}
     for number, name in enumerate(_WEEKDAYS):
         days[name] = days[name[:3]] = (number - today.weekday() - 1) % 7 + 1
     if (ahead := days.get(day.lower())) is not None:
-        text = f"{today + dt.timedelta(days=ahead)} {clock or '00:00'}"
+        text = f"{today + dt.timedelta(days=ahead)} {clock.strip() or '00:00'}"
     try:
-        moment = dt.datetime.fromisoformat(text.strip()).astimezone()
+        naive = dt.datetime.fromisoformat(text.strip())
+        # Of a time that the clock skips, the one after the gap is its fold or not,
+        # depending on the platform.
+        moment = max(naive.replace(fold=fold).astimezone() for fold in (0, 1))
     except (ValueError, OverflowError, OSError):
         message = f"not a time: {_short(text)!r} (such as 2026-12-24, monday)"
         raise ValueError(message) from None
