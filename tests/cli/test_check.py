@@ -160,7 +160,37 @@ class TestCheck:
         result = run("check", "packages/till", *words)
 
         assert 2 == result.status
-        assert f"/till', but one is in {str(shop)!r}" in result.err
+        assert f"/till, but one is in {shop}\n" in result.err
+
+    @pytest.mark.parametrize(
+        "words", [(), ("--", sys.executable, "-V"), ("--recipe", "uv")]
+    )
+    def test_below(self, shop, run, fake_uv, monkeypatch, words):
+        """
+        Without ENV, the nearest directory with a lockfile is checked, upward.
+        """
+        (shop / "pyproject.toml").touch()
+        (shop / "src").mkdir()
+        monkeypatch.chdir(shop / "src")
+
+        result = run("check", *words)
+
+        assert 0 == result.status
+        assert result.out.startswith(f"{shop} (uv.lock): ")
+
+    def test_without_lockfile(self, run, tmp_path, monkeypatch):
+        """
+        Without a lockfile, a command may create the one that is named.
+        """
+        (tmp_path / "empty").mkdir()
+        monkeypatch.chdir(tmp_path / "empty")
+        words = ("--", "cp", "/dev/null", "pins.lock")
+
+        assert [
+            f"upgrade-state: no lockfile in {tmp_path}/empty or above it",
+            "Name it, such as --lockfile uv.lock",
+        ] == run("check", *words).err.splitlines()
+        assert 0 == run("check", "--lockfile", "pins.lock", *words).status
 
     def test_nothing_to_upgrade(self, shop, run, fake_uv):
         """
@@ -379,8 +409,14 @@ class TestCheck:
         ("words", "message"),
         [
             (["--lockfile", "x.lock"], "no recipe for x.lock"),
-            ([".."], "no known lockfile is in '/"),
-            (["..", "--", "true"], "; name it with --lockfile"),
+            (
+                [".."],
+                "or above it\nName a directory with one; 'upgrade-state recipes' ",
+            ),
+            (
+                ["..", "--", "true"],
+                "or above it\nName it, such as --lockfile uv.lock\n",
+            ),
             (["true"], "there is no directory or lockfile 'true'"),
             ([".", "true"], "check does not take 'true'; a COMMAND comes after --"),
             (
@@ -560,7 +596,7 @@ class TestRecord:
             (["none"], "there is no directory or lockfile 'none'"),
             (["none/uv.lock"], "there is no directory or lockfile 'none/uv"),
             (["none", "--lockfile=x"], "there is no directory or lockfile 'no"),
-            (["src"], ", but one is in '{shop}'; name it with --lockfile"),
+            (["src"], ", but one is in {shop}\nName it, such as --lockfile uv.lock"),
         ],
     )
     def test_nothing_there(self, shop, run, words, message):

@@ -76,7 +76,7 @@ def add_options(parser: Parser) -> None:
     parser.usage = """%(prog)s [options] [ENV] [-- COMMAND ...]
        %(prog)s --if-due [options] [ENV]
        %(prog)s --all [options] [-- COMMAND ...]"""
-    parser.add_target(".")
+    parser.add_target(which="the nearest with a lockfile, upward")
     words = "use this recipe (default: by the lockfile; see upgrade-state recipes)"
     parser.add("--recipe", words, "NAME")
     parser.add("--once", "give no consent to repeat this check automatically")
@@ -98,6 +98,7 @@ def run(
     """
     Check every environment that has a resolver; 1 if a check brought no result.
     """
+    target = target.nearest()
     env, lacking = target.env or "", ""
     # A recipe can create a lockfile.
     directory, name = os.path.split(env)
@@ -314,8 +315,13 @@ def _with_recipes(
     )
     message = f"no recipe for {'; none for '.join(parts)}"
     if not plan:
+        if not lacking:
+            hint = (
+                "Name a directory with one; 'upgrade-state recipes' lists those known."
+            )
+            raise target.no_lockfile(hint)
         hint = "Give a COMMAND after --, or see 'upgrade-state recipes'."
-        raise UsageError(message if lacking else target.no_lockfile(), hint)
+        raise UsageError(message, hint)
     return plan, message
 
 

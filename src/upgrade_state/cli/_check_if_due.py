@@ -12,7 +12,7 @@ from upgrade_state.cli._check import problem_of
 from upgrade_state.cli._output import err, for_each
 from upgrade_state.cli._parser import Parser, Question
 from upgrade_state.cli._signals import ENDING, cancel_on_signals
-from upgrade_state.cli._targets import Target, UsageError, name_of
+from upgrade_state.cli._targets import Target, name_of
 from upgrade_state.cli._view import View
 
 EXAMPLE = "check --if-due --max-age 12h ~/src/shop"
@@ -32,7 +32,7 @@ def add_options(parser: Parser) -> None:
     """
     Add the arguments of the command.
     """
-    parser.add_target(".")
+    parser.add_target(".", "this one")
     parser.add_shared("--max-age")
 
 
@@ -63,5 +63,5 @@ def run(target: Target, max_age: dt.timedelta | None) -> int:
 
     environments = target.present()
     if not environments:
-        raise UsageError(target.no_lockfile())
+        raise target.no_lockfile()
     return max(for_each(environments, check))

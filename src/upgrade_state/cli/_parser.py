@@ -187,14 +187,17 @@ class Parser(argparse.ArgumentParser):
         self.add("--env", words, "NAME", dest="passes", action="append", default=[])
         self.add_shared("--sandbox", "--platform", "--max-age", "--json")
 
-    def add_target(self, default: str | None = None) -> None:
+    def add_target(
+        self, default: str | None = None, which: str = "the nearest known one, upward"
+    ) -> None:
         """
         Add the arguments of a `Target`, and the cache directory.
 
         Args:
-            default: ENV if none is given. None: the nearest known directory.
+            default: ENV if none is given. None: the command finds one.
+
+            which: The one that it finds.
         """
-        which = "the nearest known one, upward" if default is None else "this one"
         self.add_argument(
             "env",
             metavar="ENV",

@@ -18,7 +18,7 @@ def add_options(parser: Parser) -> None:
     """
     Add the arguments of the command.
     """
-    parser.add_target(".")
+    parser.add_target(".", "this one")
     parser.add_shared("--format")
     parser.add("--old", "the lockfile that was checked", "FILE", required=True)
     parser.add("--new", "the lockfile after the upgrade", "FILE", required=True)

@@ -160,16 +160,28 @@ class Target:
         """
         found = self.present()
         if not found:
-            raise UsageError(f"{self.no_lockfile()}; name it with --lockfile")
+            raise self.no_lockfile("Name it, such as --lockfile uv.lock")
         if len(found) > 1:
             names = ", ".join(environment.lockfile_name or "" for environment in found)
             message = f"several lockfiles are here: {names}; pick one (--lockfile)"
             raise UsageError(message)
         return found[0]
 
-    def no_lockfile(self) -> str:
+    def nearest(self) -> "Target":
         """
-        Return that the directory has no known lockfile, and which one above has.
+        Return the nearest directory, upward, with a known lockfile; else the first one.
+
+        That is this target if it is named.
+        """
+        if self.env is None and self.lockfile is None:
+            for place in upward("."):
+                if _lockfiles_in(place):
+                    return Target(self.store, place)
+        return Target(self.store, self._where, self.lockfile)
+
+    def no_lockfile(self, hint: "str | None" = None) -> UsageError:
+        """
+        Return the error that the directory has no known lockfile, and which above has.
 
         Raises:
             UsageError: The directory cannot be read.
@@ -180,11 +192,12 @@ class Target:
         except OSError as error:  # also if the working directory was removed
             message = f"could not look into {self._where!r} ({error.strerror})"
             raise UsageError(message) from error
+        message = f"no lockfile in {tilde(path)}"
         for place in [*upward(self._where)][1:]:
             if _lockfiles_in(place):
-                above = os.path.realpath(place)
-                return f"no known lockfile is in {path!r}, but one is in {above!r}"
-        return f"no known lockfile is in {path!r}"
+                above = tilde(os.path.realpath(place))
+                return UsageError(f"{message}, but one is in {above}", hint)
+        return UsageError(f"{message} or above it", hint)
 
     def nothing_known(self, *, to_check: bool = True) -> UsageError:
         """

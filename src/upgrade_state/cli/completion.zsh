@@ -54,7 +54,7 @@ _shtab_upgrade_state_check_options=(
   "--restart[with --all\: check every environment, however fresh its last check]"
   "--all[Check every environment of the store whose check is due, by the recipe that you have run in it before, with the same options, or with COMMAND.]"
   "--if-due[Repeat the check that you have made with a recipe, with the same options, if a check is due.]"
-  ":a directory (default\: this one) or a lockfile:_upgrade_state_environments"
+  ":a directory (default\: the nearest with a lockfile, upward) or a lockfile:_upgrade_state_environments"
 )
 
 # guard to ensure default positional specs are added only once per session
