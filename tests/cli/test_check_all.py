@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from helpers import wait_until
+from helpers import LONG_AGO, fail, wait_until
 from upgrade_state import CheckGuard, StateStore
 
 # What upgrades anything: the new lockfile is the old one and a line.
@@ -102,8 +102,28 @@ class TestAll:
         assert failure.startswith(f"✗ {many[1].path} (pins.lock): ")
         assert failure.endswith("failed with exit status 1: no route")
         assert "upgrade-state: 4 checked, 1 failed" == summary
+        failure, summary = second.err.splitlines()
         assert 1 == second.status
-        assert "upgrade-state: 4 fresh, 1 backing off\n" == second.err
+        assert failure.startswith(f"✗ {many[1].path} (pins.lock): ")
+        assert re.search(r"no route; retried to(day|morrow) \d\d:\d\d$", failure)
+        assert "upgrade-state: 4 fresh, 1 failing" == summary
+
+    def test_failure_without_consent(self, many, run):
+        """
+        A failure that is not repeated is a line and the exit status 1, too.
+        """
+        fail(many[1], at=LONG_AGO)
+
+        result = run("check", "--all")
+
+        failure, summary = result.err.splitlines()
+        assert 1 == result.status
+        name = f"{many[1].path} (pins.lock)"
+        assert (
+            f"✗ {name}: OSError: no route to host; not retried without consent"
+            == failure
+        )
+        assert "upgrade-state: 5 without consent" == summary
 
     def test_stop(self, many, run, python):
         """

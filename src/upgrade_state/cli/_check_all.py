@@ -19,6 +19,7 @@ from upgrade_state.cli._output import (
     err,
     flush,
     is_terminal,
+    moment,
     out,
     print_line,
     print_raw,
@@ -44,7 +45,7 @@ _COUNTED: Final = {
     "checked": "checked",
     "fresh": "fresh",
     "just-checked": "just checked",
-    "backing-off": "backing off",
+    "backing-off": "failing",
     "no-consent": "without consent",
     "gone": "gone",
     "busy": "busy",
@@ -53,8 +54,7 @@ _COUNTED: Final = {
     "cancelled": "cancelled",
 }
 
-# Nothing failed, and no work is left. "backing-off" is not one of them: its last
-# check failed, and a monitor must not report that as mended.
+# Nothing failed, and no work is left.
 _DONE: Final = frozenset({"checked", "fresh", "just-checked", "no-consent", "gone"})
 
 
@@ -113,13 +113,15 @@ def run(
 
     running: dict[str, str] = {}  # the names, by key
     ended = 0
+    is_failing = False
 
     def observe(environment: EnvironmentState, result: checks.Result | None) -> None:
-        nonlocal ended
+        nonlocal ended, is_failing
         if result is None:
             running[environment.key] = os.path.basename(environment.path or "")
         else:
             ended += 1
+            is_failing = is_failing or _failure(result) is not None
             running.pop(environment.key, None)
             _report(environment, result, question, json=json)
         # A terminal must not mix JSON with anything.
@@ -146,7 +148,18 @@ def run(
         return 1
     finally:
         progress("")
-    return 0 if states.keys() <= _DONE else 1
+    # A monitor must not report a failure as mended because it is not retried.
+    return 0 if states.keys() <= _DONE and not is_failing else 1
+
+
+def _failure(result: checks.Result) -> dict[str, Any] | None:
+    """
+    Return the recorded failure of an environment that was skipped; None: there is none.
+    """
+    look = result.outcome.look
+    is_skipped = result.outcome.state in ("backing-off", "no-consent")
+    record = look.record if look is not None and is_skipped else None
+    return record["failure"] if record is not None else None
 
 
 def _report(
@@ -157,7 +170,7 @@ def _report(
     json: bool,
 ) -> None:
     """
-    Print a result as JSON; for people only if a check was made.
+    Print a result as JSON; for people only if a check was made, or failed before.
     """
     outcome, name = result.outcome, name_of(environment)
     if json:
@@ -181,6 +194,10 @@ def _report(
         _failed(f"{name}: {problem}")
     elif outcome.state == "cancelled" and result.seconds:
         _failed(f"{name}: cancelled after {result.seconds:.0f} s")
+    elif failure := _failure(result):
+        until = getattr(outcome.freshness, "until", None)
+        when = f"retried {moment(until)}" if until else "not retried without consent"
+        _failed(f"{name}: {failure['message']}; {when}")
     flush()  # a reader does not wait for the other checks
 
 
