@@ -5,7 +5,7 @@ The command `prune`: forget environments whose directories were removed.
 import datetime as dt
 
 from upgrade_state import StateStore
-from upgrade_state.cli._output import out
+from upgrade_state.cli._output import err, out
 from upgrade_state.cli._parser import Parser, duration
 from upgrade_state.cli._targets import name_of
 
@@ -27,6 +27,11 @@ def run(store: StateStore, *, older_than: dt.timedelta | None, dry_run: bool) ->
     Forget them, and print their names.
     """
     words = "would be forgotten" if dry_run else "is forgotten"
-    for environment in store.prune(older_than=older_than, dry_run=dry_run):
+    found = store.prune(older_than=older_than, dry_run=dry_run)
+    for environment in found:
         out(f"{name_of(environment)} {words}")
+    if not found:
+        younger = len(store.prune(older_than=dt.timedelta(0), dry_run=True))
+        more = f"; for {younger} removed of late, add --older-than 0" if younger else ""
+        err(f"nothing to forget{more}")
     return 0
