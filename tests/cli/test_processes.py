@@ -508,17 +508,31 @@ class TestHelp:
     @pytest.mark.parametrize("columns", ["80", "40", "", "300", "wide"])
     def test_width(self, run, name, columns, monkeypatch):
         """
-        Help fits the terminal, and 80 columns; usage and indented code may not.
+        Help fits the terminal, and 80 columns; indented code may not.
         """
         monkeypatch.setenv("COLUMNS", columns)
         monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
 
         words = run("help", name).out
         width = 40 if columns == "40" else 80
-        _, _, rest = words.partition("\n\n")
-        long = [line for line in rest.splitlines() if len(line) > width]
+        long = [line for line in words.splitlines() if len(line) > width]
         assert [] == [line for line in long if not line.startswith("    ")]
         assert width > 40 or name in ("hook", "completion") or not long
+
+    @pytest.mark.parametrize("name", ["help", "recipes"])
+    def test_narrow(self, run, name, monkeypatch):
+        """
+        The overview and the list of recipes are folded, and nothing is cut.
+        """
+        whole = run(name).out
+        monkeypatch.setenv("COLUMNS", "40")
+        monkeypatch.setenv("NO_COLOR", "1")
+        monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+
+        lines = run(name).out.splitlines()
+
+        assert [] == [line for line in lines if len(line) > 40]
+        assert whole.split() == " ".join(lines).split()
 
     @pytest.mark.parametrize("name", NAMES.split())
     def test_command(self, run, name, monkeypatch):

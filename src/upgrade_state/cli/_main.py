@@ -138,7 +138,7 @@ def _run(argv: list[str]) -> int:
 def _print_overview() -> int:
     for line in _OVERVIEW.splitlines():
         # The rest of a text is below its beginning.
-        _output.out(line, hang=line.rfind("  ") + 2 if line[:1] == " " else 2)
+        _output.out(line, hang=line.rfind("  ") + 2 if line[:1] == " " else 0)
     return 0
 
 

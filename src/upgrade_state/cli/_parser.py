@@ -77,6 +77,20 @@ class _Formatter(argparse.HelpFormatter):
         # Not by argparse, which loads shutil and all compression for it.
         super().__init__(prog, width=min(width_of(sys.stdout), 80) - 2)
 
+    def _format_usage(self, *arguments: Any) -> str:
+        text = super()._format_usage(*arguments)
+        if max(map(len, text.splitlines())) <= self._width:
+            return text
+        import textwrap  # for help only
+
+        lines = [f"    {line.strip()}" for line in text.strip().splitlines()]
+        lines[0] = lines[0].lstrip()
+        indent = " " * 8
+        folded = (
+            textwrap.fill(line, self._width, subsequent_indent=indent) for line in lines
+        )
+        return "\n".join(folded) + "\n\n"
+
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         fill = super()._fill_text
         paragraphs = text.strip("\n").split("\n\n")

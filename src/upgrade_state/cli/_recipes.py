@@ -5,15 +5,15 @@ The command `recipes`: how `check` can find upgrades, and with which tools.
 import json as json_
 
 from upgrade_state import checks
-from upgrade_state.cli._output import Part, Styled, err, print_raw, table
+from upgrade_state.cli._output import Styled, err, out, print_raw
 from upgrade_state.cli._parser import Parser
 from upgrade_state.exceptions import ResolverError
 
 EXAMPLE = "recipes"
 
 DESCRIPTION = """\
-List the recipes: the lockfile that each is for, the file that must be beside it,
-the tool that it runs, whether the tool is installed, and the version it needs.
+List the recipes: the lockfile that each is for, the file that must be beside it, and
+the tool that it needs. Those whose tool is installed are marked.
 """
 
 
@@ -30,8 +30,7 @@ def run(*, json: bool) -> int:
     """
     names = [*checks.RECIPES]
     names += [name for name in checks.recipe_names() if name not in checks.RECIPES]
-    titles = ("recipe", "lockfile", "manifest", "tool", "found", "needs")
-    rows: list[list[Part]] = [[Styled(title, "bold") for title in titles]]
+    rows = [("", "recipe", "lockfile", "manifest", "needs")]
     for name in names:
         try:
             recipe = checks.recipe_named(name)
@@ -45,9 +44,15 @@ def run(*, json: bool) -> int:
             print_raw(json_.dumps(known | more | {"needs": recipe.needs}))
             continue
         needs = (recipe.needs or "").removeprefix("install ")
-        found = Styled("no", "dim") if path is None else Styled("yes", "green")
-        texts = (name, recipe.lockfile, recipe.manifests[0], recipe.argv[0])
-        rows.append([*texts, found, needs])
-    if not json:
-        table(rows)
+        manifest = recipe.manifests[0].replace("{lockfile}", "named in it")
+        mark = "" if path is None else "✓"
+        rows.append((mark, name, recipe.lockfile, manifest, needs or recipe.argv[0]))
+    if json:
+        return 0
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for number, row in enumerate(rows):
+        mark, *cells = map(str.ljust, row, widths)
+        text = "  ".join(cells).rstrip()
+        # Folded, not cut: the last column has the longest texts.
+        out(Styled(mark, "green"), " ", Styled(text, "" if number else "bold"), hang=4)
     return 0

@@ -170,7 +170,7 @@ complete -c upgrade-state -n '_shtab_upgrade_state_using path' -l lockfile -xka 
 complete -c upgrade-state -n '_shtab_upgrade_state_using path' -l cache-dir -xka "(__fish_complete_directories (commandline -ct) directory)" -d 'the absolute path of the cache directory'
 complete -c upgrade-state -n '_shtab_upgrade_state_using path' -l color -xka "auto always never" -d 'use colours: auto (default), always or never'
 complete -c upgrade-state -n '_shtab_upgrade_state_using path; and test $_shtab_upgrade_state_npos -eq 0' -ka "(_upgrade_state_environments; __fish_complete_directories (commandline -ct) directory)" -d 'a directory (default: the nearest known one, upward) or a lockfile'
-complete -c upgrade-state -n '_shtab_upgrade_state_using; and test $_shtab_upgrade_state_npos -eq 0' -a recipes -d 'List the recipes: the lockfile that each is for, the file that must be beside it, the tool that it runs, whether the tool is installed, and the version it needs.'
+complete -c upgrade-state -n '_shtab_upgrade_state_using; and test $_shtab_upgrade_state_npos -eq 0' -a recipes -d 'List the recipes: the lockfile that each is for, the file that must be beside it, and the tool that it needs.'
 complete -c upgrade-state -n '_shtab_upgrade_state_using recipes' -s h -l help -d 'show this help message and exit'
 complete -c upgrade-state -n '_shtab_upgrade_state_using recipes' -l json -d 'print one JSON object per environment and line'
 complete -c upgrade-state -n '_shtab_upgrade_state_using recipes' -l color -xka "auto always never" -d 'use colours: auto (default), always or never'

@@ -15,7 +15,7 @@ _shtab_upgrade_state_commands() {
     notify:'Print a notice on stderr, once per interval; for activation scripts.'
     path:'Print where the record is, or would be.'
     prune:'Forget environments whose directories were removed.'
-    recipes:'List the recipes: the lockfile that each is for, the file that must be beside it, the tool that it runs, whether the tool is installed, and the version it needs.'
+    recipes:'List the recipes: the lockfile that each is for, the file that must be beside it, and the tool that it needs.'
     record:'Store the result of a check that was made elsewhere.'
     show:'Show the state of an environment, and why you were (not) notified.'
     snooze:'Give no notice for some time.'
