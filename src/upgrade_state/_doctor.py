@@ -51,12 +51,6 @@ class Finding:
     path: str | None
     mend: str
 
-    def __str__(self) -> str:
-        """
-        Explain the problem in one line.
-        """
-        return self.fact if self.path is None else f"{self.path}: {self.fact}"
-
 
 # For a place that the user cannot make fit.
 _READ_ONLY: Final = "cannot be written to"

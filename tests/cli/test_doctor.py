@@ -235,14 +235,17 @@ class TestDoctor:
         monkeypatch.setenv("HOME", str(root.parent))
         (root / "x").touch(0o600)
         (root / "x y").touch(0o600)
+        (root / "y\n").touch(0o600)
 
         assert [
-            "2 problems in ~/v1",
-            "~/v1/x: does not belong here",
+            f"  rm '{root}/y\\n'",
             "  rm ~/v1/x",
-            "~/v1/x y: does not belong here",
             "  rm ~/v1/x\\ y",
-        ] == run("doctor").out.splitlines()
+            "3 problems in ~/v1",
+            "~/v1/x y: does not belong here",
+            "~/v1/x: does not belong here",
+            "~/v1/y\\n: does not belong here",
+        ] == sorted(run("doctor").out.splitlines())
 
     def test_deleted_meanwhile(self, findings, root, checked, monkeypatch):
         """
