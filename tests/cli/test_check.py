@@ -178,6 +178,19 @@ class TestCheck:
         assert 0 == result.status
         assert result.out.startswith(f"{shop} (uv.lock): ")
 
+    def test_foreign_above(self, shop, run, monkeypatch):
+        """
+        The project of another user, above, is not checked unless it is named.
+        """
+        (shop / "src").mkdir()
+        monkeypatch.chdir(shop / "src")
+        monkeypatch.setattr("os.geteuid", lambda: 4711)
+
+        assert [
+            f"upgrade-state: no lockfile in {shop}/src, but one is in {shop}",
+            "Name a directory with one; 'upgrade-state recipes' lists those known.",
+        ] == run("check").err.splitlines()
+
     def test_without_lockfile(self, run, tmp_path, monkeypatch):
         """
         Without a lockfile, a command may create the one that is named.

@@ -171,11 +171,15 @@ class Target:
         """
         Return the nearest directory, upward, with a known lockfile; else the first one.
 
-        That is this target if it is named.
+        That is this target if it is named. Above, directory and lockfiles belong to
+        the user: resolving can run code of the project.
         """
         if self.env is None and self.lockfile is None:
             for place in upward("."):
-                if _lockfiles_in(place):
+                if names := _lockfiles_in(place):
+                    paths = [place, *(f"{place}/{name}" for name in names)]
+                    if place != "." and not all(map(_is_own, paths)):
+                        break
                     return Target(self.store, place)
         return Target(self.store, self._where, self.lockfile)
 
@@ -325,6 +329,10 @@ def upward(directory: str) -> "Iterator[str]":
         if identity in stops or (seen != home and identity[0] != first[0]):
             return
         yield path
+
+
+def _is_own(path: str) -> bool:
+    return os.name == "nt" or os.stat(path).st_uid == os.geteuid()
 
 
 def _identity(path: str) -> tuple[int, ...]:
