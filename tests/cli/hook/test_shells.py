@@ -320,14 +320,17 @@ class TestPlaces:
 
     def test_cache_directory(self, shell, terminal, stand_in, tmp_path):
         """
-        The hook passes its cache directory to the command.
+        The hook sets the cache directory of the command, and of others in the shell.
         """
         where = str(tmp_path / "it's here")
         hook = shell.hook().replace(" hook ", ' hook --cache-dir "$WHERE" ')
-        terminal(shell, after=hook, env={"WHERE": where}).run("cd shop")
+        shown = terminal(shell, after=hook, env={"WHERE": where}).run(
+            'cd shop; echo "[$UPGRADE_STATE_CACHE_DIR]"'
+        )
 
         (call,) = stand_in.calls
-        assert ["notify", "--check", "--cache-dir", where] == call["argv"]
+        assert ["notify", "--check"] == call["argv"]
+        assert f"[{where}]" in shown
 
     def test_twice(self, shell, terminal, stand_in):
         """
