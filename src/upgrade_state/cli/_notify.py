@@ -49,11 +49,15 @@ def run(
         from upgrade_state.cli._view import View, explanation, print_known
 
         def print_one(look: Look) -> None:
-            name, error = name_of(look.environment), look.error
-            for line in [brief(error)] if error else explanation(View(look, question)):
-                out(f"{name}: {line}")
+            if look.error is not None:
+                lines = [brief(look.error)]
+            else:
+                lines = explanation(View(look, question, is_alone=is_alone))
+            for line in lines:
+                out(f"{name_of(look.environment)}: {line}")
 
         known = target.known()
+        is_alone = target.is_alone(known)
         if any(map(is_recorded, known)):
             print_known(known, print_one)
             return 0

@@ -27,9 +27,10 @@ def run(target: Target, question: Question, *, json: bool, all: bool) -> int:  #
     """
     looks = target.known()
     known = list(filter(is_recorded, looks))
+    is_alone = target.is_alone(looks)
 
     def show(look: Look) -> None:
-        view = View(look, question)
+        view = View(look, question, is_alone=is_alone)
         if json:
             print_raw(view.as_json(**view.stored_upgrades()))
             return

@@ -151,6 +151,17 @@ class Target:
             return looks
         raise self.no_such()
 
+    def is_alone(self, looks: "list[Look]") -> "bool | None":
+        """
+        Return whether one lockfile of the directory is known; None: one is named.
+
+        Args:
+            looks: The answer of `known`.
+        """
+        if self.lockfile is not None or split(self._where)[1] is not None:
+            return None
+        return sum(map(is_recorded, looks)) == 1
+
     def the_one(self) -> "EnvironmentState":
         """
         Return the only environment, which has a lockfile.

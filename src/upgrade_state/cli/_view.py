@@ -70,6 +70,10 @@ class View:
     """
     A look at an environment, in words.
 
+    Args:
+        is_alone: Whether no other lockfile of the directory is known; None: ask the
+            store.
+
     Attributes:
         reasons: Every reason for silence, or the verdict to speak, alone.
 
@@ -77,12 +81,15 @@ class View:
         UpgradeStateError: The record could not be read.
     """
 
-    def __init__(self, look: Look, question: Question) -> None:
+    def __init__(
+        self, look: Look, question: Question, *, is_alone: bool | None = None
+    ) -> None:
         if look.error is not None:
             raise look.error
         self.look: Final = look
         self.name = name_of(look.environment)
         self.question: Final = question
+        self._is_alone = is_alone
         asked = question._asdict()
         self.freshness: Final = look.freshness(max_age=asked.pop("max_age"))
         self.reasons: Final = look.reasons(**asked)
@@ -244,11 +251,12 @@ class View:
         """
         The option that names the lockfile, after a blank; "" if no other is known.
         """
-        this = self.look.environment
-        others = (look.environment for look in this.store.looks())
-        is_one = not any(e.path == this.path and e.key != this.key for e in others)
+        this, is_alone = self.look.environment, self._is_alone
+        if is_alone is None:
+            known = (look.environment for look in this.store.looks())
+            is_alone = all(e.path != this.path or e.key == this.key for e in known)
         name = this.lockfile_name
-        return "" if is_one or name is None else f" --lockfile {shell_path(name)}"
+        return "" if is_alone or name is None else f" --lockfile {shell_path(name)}"
 
     @property
     def env(self) -> str:
