@@ -338,6 +338,7 @@ class TestShow:
         for name in ("uv.lock", "odd.lock"):
             words = f"upgrade-state snooze --lockfile {name} --for 7d (notices)\n"
             assert words in both
+            assert words in run("show", "--lockfile", name).out
         assert (
             "  next notice   'upgrade-state notify --lockfile odd.lock' gives it: "
         ) in both
