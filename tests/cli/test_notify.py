@@ -307,6 +307,15 @@ class TestNotify:
         why = ": OSError: no route to host"
         assert expected == [line.replace(why, "{}") for line in explained(*words)]
 
+    def test_explain_nothing(self, environment, run):
+        """
+        Where nothing is known, the explanation is the answer of `show`.
+        """
+        explained, shown = run("notify", "--explain"), run("show")
+
+        assert (0, shown.err) == (explained.status, explained.err)
+        assert "nothing is known of " in shown.err
+
     def test_explain_that_it_was_told(self, failing, explained, run):
         """
         After it, an explanation says when it was given, and when again.
