@@ -267,6 +267,22 @@ class TestShow:
         )
         assert "to upgrade" not in out
 
+    def test_upgraded_after_a_notice(self, environment, shop, run, lock_of):
+        """
+        No reminder comes after the upgrade, so none is announced.
+        """
+        old, new = (lock_of(attrs=version, idna="3.9") for version in ("24", "25"))
+        (shop / "uv.lock").write_bytes(old)
+        with environment.try_check(old) as guard:
+            guard.commit(new)
+        assert environment.claim_notice()
+        assert "; reminder " in run("show").out
+
+        (shop / "uv.lock").write_bytes(new)
+        out = run("show").out
+        assert "  next notice   none: you have made the upgrade\n" in out
+        assert "reminder" not in out
+
     def test_all_reasons(self, checked, run, monkeypatch, lock_of, shop):
         """
         Every reason is named, with the command that ends it.

@@ -77,8 +77,8 @@ class _Formatter(argparse.HelpFormatter):
         # Not by argparse, which loads shutil and all compression for it.
         super().__init__(prog, width=min(width_of(sys.stdout), 80) - 2)
 
-    def _format_usage(self, *arguments: Any) -> str:
-        text = super()._format_usage(*arguments)
+    def _format_usage(self, *arguments: Any, **named: Any) -> str:
+        text = super()._format_usage(*arguments, **named)
         if max(map(len, text.splitlines())) <= self._width:
             return text
         import textwrap  # for help only

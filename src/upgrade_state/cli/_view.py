@@ -422,8 +422,10 @@ def explanation(view: View) -> list[str]:
 def _next_notice(view: View, none: str = "none") -> list[str]:
     if view.cannot_record:
         return [f"{none}: it cannot be recorded ({view.cannot_record})"]
-    first, record = view.reasons[0], view.look.record or {}
-    lines = [_explained(view, reason) for reason in view.reasons]
+    reasons, record = list(view.reasons), view.look.record or {}
+    if view.look.lockfile_state == "upgraded":  # no reminder comes
+        reasons = [answer for answer in reasons if answer.reason != "told-recently"]
+    first, lines = reasons[0], [_explained(view, answer) for answer in reasons]
     if first:
         name = view.look.environment.lockfile_name
         where = f"at the next prompt {'there' if view.place else 'here'}"
