@@ -61,6 +61,8 @@ class TestCommand:
         monkeypatch.setenv("UPGRADE_STATE_INTERVAL", "5d")
         monkeypatch.setenv("UPGRADE_STATE_MAX_AGE", "bad")
         monkeypatch.delenv("UPGRADE_STATE_CACHE_DIR")
+        # Set where the tests run.
+        monkeypatch.delenv("UPGRADE_STATE_NEEDS_SHELLS", raising=False)
         words = ("--could-not-check=3 days", "--max-age=12h", "--cache-dir=/it's")
         result = run("hook", name, *words)
         code = f"{result.out}\nenv"
