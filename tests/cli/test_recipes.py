@@ -4,6 +4,7 @@ The command `recipes`.
 
 import json
 import re
+import sys
 
 import pytest
 
@@ -52,6 +53,8 @@ def installed(tmp_path, monkeypatch):
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: pins\n")
     (info / "entry_points.txt").write_text(POINTS)
     (site / "pins_recipe.py").write_text(PINS)
+    # Another test may have imported a module of this name.
+    monkeypatch.delitem(sys.modules, "pins_recipe", raising=False)
     monkeypatch.syspath_prepend(site)
 
 
