@@ -145,6 +145,39 @@ class TestStart:
 
         assert str([os.fsencode(word) for word in words]) in log_after_end(shop)
 
+    def test_variables(self, shop, tmp_path, monkeypatch):
+        """
+        Variables of the caller override those of this process, except for the store.
+
+        The program is looked up in their PATH.
+        """
+        checker = tmp_path / "checker"
+        words = '"$A,$B,$CI,$UPGRADE_STATE_CACHE_DIR"'
+        checker.write_text(f"#!/bin/sh\necho {words} >&2\n")
+        checker.chmod(0o755)
+        monkeypatch.setenv("A", "here")
+        monkeypatch.setenv("B", "there")
+        env = {"PATH": f"{tmp_path}:/bin", "B": "other", "CI": "1"}
+        env |= {"UPGRADE_STATE_CACHE_DIR": "/nowhere"}
+
+        assert shop.start_check(["checker"], env=env).due
+
+        line = f"here,other,1,{root_of(shop).parent}"
+        assert line == log_after_end(shop).splitlines()[1]
+        assert "there" == os.environ["B"]
+
+    def test_process(self, shop, command, runs):
+        """
+        The answer names a process that can be waited for; only if one was started.
+        """
+        freshness = shop.start_check(command("time.sleep(0.2); sys.exit(3)"))
+        again = shop.start_check(command())
+
+        assert (freshness.pid, 0) == os.waitpid(freshness.pid, 0)
+        assert "ran\n" == runs.read_text()
+        assert "exit status 3" in log_of(shop).read_text()
+        assert (None, None) == (again.pid, shop.look().freshness().pid)
+
     @pytest.mark.parametrize(
         ("argv", "options", "error"),
         [
@@ -155,6 +188,13 @@ class TestStart:
             ([""], {}, ValueError),
             (["a\0b"], {}, ValueError),
             (["a", b"\0"], {}, ValueError),
+            (["true"], {"env": ["A=b"]}, TypeError),
+            (["true"], {"env": {b"A": b"b"}}, TypeError),
+            (["true"], {"env": {"A": None}}, TypeError),
+            (["true"], {"env": {"": "b"}}, ValueError),
+            (["true"], {"env": {"A=b": "c"}}, ValueError),
+            (["true"], {"env": {"A": "\0"}}, ValueError),
+            (["true"], {"env": {"A": "\ud800"}}, ValueError),
             (["true"], {"lockfile": "text"}, TypeError),
             (["true"], {"max_age": -SECOND}, ValueError),
             (["true"], {"now": dt.datetime(2026, 1, 1)}, ValueError),  # noqa: DTZ001

@@ -74,7 +74,8 @@ def start(
     """
     path = _record.log_path(root, key)
     try:
-        command = [*_wrapper(), _program(argv[0]), *argv[1:]]
+        program = _program(argv[0], environ.get("PATH", os.defpath))
+        command = [*_wrapper(), program, *argv[1:]]
         log = _open(root, path)
         try:
             return _start(command, environ, log, decide)
@@ -112,14 +113,13 @@ def python() -> "str | None":
     return path if is_python and not is_other else None
 
 
-def _program(name: bytes) -> bytes:
+def _program(name: bytes, path: str) -> bytes:
     """
-    Return the absolute path of a program; relative entries of PATH are skipped.
+    Return the absolute path of a program; relative entries of *path* are skipped.
     """
     directories = [b""]
     if b"/" not in name:
-        path = os.fsencode(os.environ.get("PATH", os.defpath))
-        directories = [d for d in path.split(b":") if d.startswith(b"/")]
+        directories = [d for d in os.fsencode(path).split(b":") if d.startswith(b"/")]
     for directory in directories:
         program = os.path.join(directory, name)
         if os.path.isfile(program) and os.access(program, os.X_OK):
@@ -195,7 +195,7 @@ def _start(
     # Before the start: a start without a record of it would be repeated.
     os.write(log, f"{_record.text_of(now)} a check was started\n".encode())
     try:
-        _spawn(command, environ, log)
+        freshness.pid = _spawn(command, environ, log)
     except BaseException:
         os.ftruncate(log, 0)
         raise
@@ -217,9 +217,9 @@ def _is_under_way(since: str, record: "Record | None", now: int) -> bool:
 # The process
 
 
-def _spawn(command: "list[str | bytes]", environ: "dict[str, str]", log: int) -> None:
+def _spawn(command: "list[str | bytes]", environ: "dict[str, str]", log: int) -> int:
     """
-    Start a process that inherits only the log from this one.
+    Start a process that inherits only the log from this one; return its id.
     """
     _reap()
     actions: list[Any] = [
@@ -238,6 +238,7 @@ def _spawn(command: "list[str | bytes]", environ: "dict[str, str]", log: int) ->
     except NotImplementedError:  # no setsid in an old libc; the log runner calls it
         child = os.posix_spawn(command[0], command, environ, **how)
     _children.add(child)
+    return child
 
 
 def _reap() -> None:

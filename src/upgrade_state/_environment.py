@@ -15,7 +15,7 @@ from upgrade_state import _look, _policy, _record
 TYPE_CHECKING = False  # typing takes longer to load than this whole module
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from typing import Final, Literal
 
@@ -386,6 +386,7 @@ class EnvironmentState:
         self,
         argv: "Sequence[str | bytes | os.PathLike[str] | os.PathLike[bytes]]",
         *,
+        env: "Mapping[str, str] | None" = None,
         lockfile: "bytes | None" = None,
         max_age: "dt.timedelta | None" = None,
         now: "dt.datetime | None" = None,
@@ -400,7 +401,7 @@ class EnvironmentState:
         The process has a session of its own and outlives this process and its
         terminal. Its input and output are empty; the last 32 to 64 KiB of its
         stderr are kept in ``logs/<key>.log`` until the next start. It inherits
-        nothing but the environment variables, in which
+        nothing but the environment variables, and those in *env*;
         ``UPGRADE_STATE_CACHE_DIR`` names this store. Its working directory is
         ``/``, so it blocks no unmount and imports nothing from the directory
         that the user entered.
@@ -415,6 +416,9 @@ class EnvironmentState:
                 up as a shell does, but not in relative entries of PATH. Other
                 paths have to be absolute.
 
+            env: Environment variables for the process, which override those of
+                this process. None: no others.
+
             lockfile: See `look`.
 
             max_age: See `Look.freshness`.
@@ -422,16 +426,20 @@ class EnvironmentState:
             now: See `look`.
 
         Returns:
-            The freshness; *due* is true if a process was started. Further
+            The freshness; *due* is true if a process was started. Its *pid* is
+            that of a process that ends after the program, with status 0 whatever
+            that of the program: ``os.waitpid(freshness.pid, 0)`` waits for it.
+            Without a wait, the next start in this process reaps it. Further
             reasons: ``busy``: a process runs, or was just started;
             ``switched-off``: by a variable. ``unavailable`` carries the error:
             nothing was started.
 
         Raises:
-            TypeError: *argv* is one text, or *lockfile* is not bytes.
-            ValueError: *argv* is empty or contains a NUL character, the handle
-                has no path, *max_age* is negative or no timedelta, or *now* has
-                no time zone.
+            TypeError: *argv* is one text, *env* contains something other than
+                text, or *lockfile* is not bytes.
+            ValueError: *argv* is empty or contains a NUL character, *env* contains
+                no variable's name or a NUL character, the handle has no path,
+                *max_age* is negative or no timedelta, or *now* has no time zone.
         """
         if isinstance(argv, str | bytes):
             raise TypeError("argv must be a list of arguments, not one text")
@@ -440,13 +448,15 @@ class EnvironmentState:
             raise ValueError(f"not a program with its arguments: {argv!r}")
         if self.path is None:
             raise ValueError("an environment without a path cannot be checked")
+        variables = None if env is None else _variables(env)
         look = self.look(lockfile, now=now)
-        return self._start(look, command, max_age=max_age, now=now)
+        return self._start(look, command, variables, max_age=max_age, now=now)
 
     def _start(
         self,
         look: "Look",
         command: "list[bytes]",
+        variables: "Mapping[str, str] | None" = None,
         *,
         max_age: "dt.timedelta | None" = None,
         now: "dt.datetime | None" = None,
@@ -469,7 +479,8 @@ class EnvironmentState:
             root = self.store._place()
             self._refuse_relative()
             # The process opens the same store, wherever that is.
-            environ = os.environ | {CACHE_DIR_VARIABLE: os.path.dirname(root)}
+            environ = os.environ | (variables or {})
+            environ[CACHE_DIR_VARIABLE] = os.path.dirname(root)
             from upgrade_state import _background
 
             return _background.start(command, environ, root, self.key, decide)
@@ -646,6 +657,19 @@ def preload() -> None:
 def _refuse_text(lockfile: "bytes | None") -> None:
     if lockfile is not None and not isinstance(lockfile, bytes):
         raise TypeError(f"lockfile must be bytes, not {type(lockfile).__name__}")
+
+
+def _variables(env: "Mapping[str, str]") -> "dict[str, str]":
+    """
+    Return a copy of *env*; refuse names and values that no process can get.
+    """
+    variables = {**env}
+    for name, value in variables.items():
+        if not (isinstance(name, str) and isinstance(value, str)):
+            raise TypeError("env must have text as names and values")
+        if not name or "=" in name or b"\0" in os.fsencode(name + value):
+            raise ValueError(f"not an environment variable: {name!r}")
+    return variables
 
 
 def _epoch_seconds(moment: "dt.datetime | None", name: str = "now") -> int:

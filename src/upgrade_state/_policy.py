@@ -103,7 +103,12 @@ class Freshness(_Answer):
 
         switch: The environment variable that silences, if *reason* is
             ``switched-off``.
+
+        pid: The process that `EnvironmentState.start_check` started, a child of
+            this one; None: none was started.
     """
+
+    pid: "int | None" = None
 
     def __init__(
         self,

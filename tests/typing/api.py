@@ -60,6 +60,8 @@ assert_type(verdict, Verdict)
 assert_type(shop.claim_notice(b"", interval=day, platform="linux-64", now=now), Verdict)
 assert_type(shop.start_check(["checker", b"x", Path("/x")]), Freshness)
 assert_type(shop.start_check(("a",), lockfile=b"", max_age=day, now=now), Freshness)
+assert_type(shop.start_check(["a"], env={"VERBOSE": "1"}).pid, int | None)
+shop.start_check(["a"], env={"VERBOSE": 1})  # type: ignore[dict-item] # text
 assert_type(shop.look(b"", now=now).verdict(interval=day, platform="linux-64"), Verdict)
 assert_type(shop.claim_notice(could_not_check=day, reminder=day), Verdict)
 assert_type(shop.look().verdict(could_not_check=None), Verdict)
