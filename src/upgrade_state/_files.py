@@ -223,7 +223,7 @@ def sync_directory(path: str) -> None:
         finally:
             os.close(fd)
     except OSError as error:
-        _log("could not sync the directory %r: %s", path, error)
+        _record.debug("could not sync the directory %r: %s", path, error)
 
 
 def names_in(path: str) -> Iterator[str]:
@@ -312,7 +312,7 @@ def set_aside(files: Files) -> None:
         contextlib.suppress(FileNotFoundError),
     ):
         os.lstat(files.record)
-        _log("the record is corrupt and set aside: %r", files.record)
+        _record.debug("the record is corrupt and set aside: %r", files.record)
         remove(files.corrupt)  # os.replace fails on a directory
         os.replace(files.record, files.corrupt)
 
@@ -331,12 +331,6 @@ def remove(path: str) -> None:
             shutil.rmtree(path)
         else:
             os.unlink(path)
-
-
-def _log(message: str, *facts: object) -> None:
-    import logging  # which takes longer to load than this module
-
-    logging.getLogger("upgrade_state").debug(message, *facts)
 
 
 @contextlib.contextmanager

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import os
 import time
 import traceback
@@ -40,8 +39,6 @@ if TYPE_CHECKING:
     from upgrade_state._model import Consent
     from upgrade_state._policy import Freshness
     from upgrade_state._record import Record
-
-_LOG: Final = logging.getLogger("upgrade_state")
 
 # A record stays under 4 KiB whatever a lockfile contains; this much is for counts.
 _COUNTS_LENGTH: Final = 1500
@@ -249,14 +246,14 @@ class CheckGuard:
         _files.store_results(entry.files, contents)
         record = _store.merge_or_make(entry, unless_overtaken)
         if record is None:
-            _LOG.debug("overtaken by another check: %r", entry.files.record)
+            _record.debug("overtaken by another check: %r", entry.files.record)
         self._committed = record is not None
         self._record = record or _store.read(entry)
         digests = [] if self._record is None else _store.named_files(self._record)
         try:
             _files.sweep(entry.files, digests)
         except UpgradeStateError as error:  # the next check deletes it
-            _LOG.debug("could not delete old results: %s", error)
+            _record.debug("could not delete old results: %s", error)
         return self._committed
 
     def _fail(self, error: Exception) -> None:
@@ -277,7 +274,7 @@ class CheckGuard:
                 self._entry, lambda record: _next_failure(record, at, message)
             )
         except UpgradeStateError as also:  # the error under way says more
-            _LOG.debug("could not record the failure of a check: %s", also)
+            _record.debug("could not record the failure of a check: %s", also)
 
     def _must_be_open(self) -> None:
         if self._lock is None:

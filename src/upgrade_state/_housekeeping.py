@@ -11,13 +11,12 @@ import os
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from upgrade_state import _files, _record
+from upgrade_state import _files, _record, _store
 from upgrade_state.exceptions import StateReadError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from upgrade_state import _store
     from upgrade_state._record import Record
 
 
@@ -74,8 +73,6 @@ def prune(
 
         dry_run: Only report; delete nothing.
     """
-    from upgrade_state import _store  # its locks take longer to load than a list
-
     for key in _keys(root):
         entry = _store.Entry(root, key, None, None)
         with contextlib.suppress(StateReadError):  # an unreadable record stays

@@ -8,25 +8,23 @@ deleted: waiting processes would be split between two inodes.
 from __future__ import annotations
 
 import contextlib
-import logging
 from typing import TYPE_CHECKING
 
-import filelock
-
+from upgrade_state import _record
 from upgrade_state.exceptions import StateLockError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Final, TypeAlias
 
-_LOG: Final = logging.getLogger("upgrade_state")
+    import filelock
+
+    Lock: TypeAlias = filelock.BaseFileLock
 
 # A read-merge-replace takes milliseconds, so poll often. A lock that is held for
 # 10 seconds is held by a stopped process or by a broken file system.
 _POLL_SECONDS: Final = 0.002
 _WAIT_SECONDS: Final = 10.0
-
-Lock: TypeAlias = filelock.BaseFileLock
 
 
 def try_lock(path: str) -> Lock | None:
@@ -40,6 +38,8 @@ def try_lock(path: str) -> Lock | None:
 
 
 def _acquire(path: str, *, timeout: float) -> Lock | None:
+    import filelock  # readers do without it: it takes longer to load than the rest
+
     # A new object each time: a shared FileLock would count a second acquisition
     # in this process as nested. Any thread may release it (thread_local=False).
     lock = filelock.FileLock(
@@ -70,7 +70,7 @@ def release(lock: Lock) -> None:
     try:
         lock.release()
     except OSError as error:  # closing the file released it
-        _LOG.debug("could not release %r: %s", lock.lock_file, error)
+        _record.debug("could not release %r: %s", lock.lock_file, error)
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ a bare interpreter has loaded.
 import os
 import time
 
-from upgrade_state import _policy
+from upgrade_state import _policy, _record
 
 TYPE_CHECKING = False  # typing takes longer to load than this whole module
 if TYPE_CHECKING:
@@ -309,19 +309,13 @@ class Look:
         Raises:
             StateReadError: It cannot be read, or is missing or damaged.
         """
-        from upgrade_state import _record
+        from upgrade_state import _store
 
-        file = ((self.record or {}).get("result") or {}).get("upgrades")
-        if not file:
+        if self.record is None:
             return None
-        root = self.environment.store._place()
-        digits = _record.digits(file["digest"])
-        path = f"{root}/results/{self.environment.key}/{digits}"
-        content = _record.read_file(root, path, file["size"]) or b""
-        if _record.digest(content) != file["digest"]:
-            message = "The list of upgrades is missing or damaged"
-            raise _record.read_error(message, path)
-        return _record.rows(content, path)
+        entry = self.environment._entry()
+        content = _store.read_result(entry, "upgrades", self.record)
+        return None if content is None else _record.rows(content, entry.files.results)
 
     def _refuse_unread(self) -> None:
         if self._trouble is not None:

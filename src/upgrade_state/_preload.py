@@ -13,6 +13,7 @@ import pkgutil
 _ELSEWHERE = (
     "ctypes",
     "encodings.ascii",
+    "filelock",
     "json.decoder",
     "platformdirs",
     "pwd",

@@ -241,6 +241,17 @@ def unreadable(noun: str, error: OSError, path: str) -> "StateReadError":
     return read_error(f"Could not read {noun} ({error.strerror})", path)
 
 
+def debug(message: str, *facts: object) -> None:
+    """
+    Log a line at level debug, if this process has loaded `logging`.
+
+    Otherwise no handler can be set, and loading it takes longer than an activation.
+    """
+    logging = sys.modules.get("logging")
+    if logging is not None:
+        logging.getLogger("upgrade_state").debug(message, *facts)
+
+
 def read_error(message: str, path: "str | None") -> "StateReadError":
     """
     Return a StateReadError; its class is loaded here, since few activations need it.

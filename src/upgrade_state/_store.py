@@ -286,7 +286,8 @@ def read_result(entry: Entry, field: str, record: Record | None) -> bytes | None
         record, record_seen = read(entry), record
         if record == record_seen:
             message = f"The file of the {field} is missing; the next check replaces it"
-            raise StateReadError(message, entry.files.results)
+            path = f"{entry.files.results}/{_record.digits(file['digest'])}"
+            raise StateReadError(message, path)
 
 
 def upgrades(entry: Entry, record: Record | None) -> tuple[Upgrade, ...]:

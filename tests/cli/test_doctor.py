@@ -197,6 +197,7 @@ class TestDoctor:
         A file of the result that is missing or damaged is a finding.
         """
         results = root / "results" / checked.key
+        result = checked.look().record["result"]
         kept = checked.kept_lockfile("new")
         for path in results.iterdir():
             if path.read_bytes() == kept:
@@ -205,11 +206,14 @@ class TestDoctor:
             else:
                 path.unlink()
 
-        gone = "{}: the file of the {} is missing"
+        old, upgrades = (
+            f"{results / result[field]['digest'][-64:]}: the file of the {field} is"
+            for field in ("old_lockfile", "upgrades")
+        )
         assert [
-            gone.format(results, "old_lockfile"),
+            f"{old} missing",
             f"{damaged}: a stored file is damaged",
-            gone.format(results, "upgrades"),
+            f"{upgrades} missing",
         ] == findings()
 
     def test_forgotten_meanwhile(self, findings, checked, monkeypatch):
