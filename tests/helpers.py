@@ -107,7 +107,7 @@ def put_odd(path: Path, kind: str) -> None:
 
 def commit(
     environment: EnvironmentState,
-    new: bytes = b"new",
+    new: bytes | None = b"new",
     *,
     by: str | None = None,
     **options: Any,

@@ -43,7 +43,7 @@ results = st.fixed_dictionaries(
     {
         "format": null_or(names),
         "old_lockfile": null_or(files),
-        "new_lockfile": files,
+        "new_lockfile": null_or(files),
         "upgrades": null_or(files),
         "counts": null_or(
             st.dictionaries(texts, pairs, max_size=3).flatmap(
@@ -52,7 +52,7 @@ results = st.fixed_dictionaries(
         ),
     },
     optional={"more": st.integers()},
-)
+).filter(lambda it: it["new_lockfile"] or None not in (it["upgrades"], it["counts"]))
 failures = st.fixed_dictionaries(
     {"at": times, "attempts": counts, "message": texts},
     optional={"since": null_or(times)},

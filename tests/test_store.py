@@ -127,6 +127,46 @@ class TestCommit:
         summaries = [shop.look().summary(p) for p in (None, "linux-64", "osx")]
         assert [both, both, None] == summaries
 
+    def test_rows_alone(self, shop):
+        """
+        A check may know the upgrades and no new lockfile; it is good for the old one.
+        """
+        assert commit(shop, None, upgrades=ROWS, format="uv")
+
+        result = known(shop).result
+        assert (None, "uv") == (result.new_lockfile, result.format)
+        assert (ROWS, None) == (shop.upgrades(), shop.kept_lockfile("new"))
+        assert b"old" == shop.kept_lockfile("old")
+        assert "1 version change" == shop.claim_notice(now=NOON).summary
+        assert "told-recently" == shop.claim_notice(now=NOON).reason
+
+    def test_rows_alone_twice(self, shop):
+        """
+        The same rows are the same upgrades, and none are none.
+        """
+        for days, rows, reason in (
+            (0, ROWS, "notify"),
+            (2, ROWS, "told-recently"),
+            (4, MORE_ROWS, "notify"),
+            (6, (), "no-upgrades"),
+        ):
+            now = NOON + days * DAY
+            commit(shop, None, upgrades=rows, now=now)
+            assert reason == shop.claim_notice(now=now).reason
+
+    @pytest.mark.parametrize("current", [b"", b"new", None])
+    def test_rows_alone_and_another_lockfile(self, shop, current):
+        """
+        Without a new lockfile every other one has changed, and so has none.
+        """
+        commit(shop, None, upgrades=ROWS)
+        lockfile = Path(shop.path, "uv.lock")
+        lockfile.unlink() if current is None else lockfile.write_bytes(current)
+
+        look = shop.look(now=NOON + HOUR)
+        answers = look.lockfile_state, look.verdict().reason, look.freshness().reason
+        assert ("changed", "lockfile-changed", "lockfile-changed") == answers
+
     def test_nothing_was_locked(self, store, tmp_path):
         """
         A check without a lockfile finds no upgrades.
@@ -272,6 +312,8 @@ class TestCommit:
         ("new", "options", "error"),
         [
             ("new", {}, TypeError),
+            ("new", {"upgrades": ROWS}, TypeError),
+            (None, {}, TypeError),
             (b"new", {"checker": ""}, ValueError),
             (b"new", {"checker": "x" * 65}, ValueError),
             (b"new", {"format": "none"}, ValueError),

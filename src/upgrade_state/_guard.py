@@ -163,7 +163,7 @@ class CheckGuard:
 
     def commit(
         self,
-        new_lockfile: bytes,
+        new_lockfile: bytes | None = None,
         *,
         format: str | None = None,
         upgrades: Iterable[Upgrade] | None = None,
@@ -173,16 +173,19 @@ class CheckGuard:
         now: dt.datetime | None = None,
     ) -> bool:
         """
-        Record that an upgrade would lead to *new_lockfile*.
+        Record that an upgrade would lead to *new_lockfile*, or these *upgrades*.
 
         Args:
-            new_lockfile: Its content, as the resolver made it.
+            new_lockfile: Its content, as the resolver made it. None: only the
+                *upgrades* are known. Then no lockfile counts as upgraded: after
+                an upgrade, notices are silent until the next check.
 
             format: The format of both lockfiles. None: derived from the
                 lockfile's name; without a known format only digests are compared.
 
-            upgrades: The changes, if the caller knows them better than the
-                lockfiles show. None: compare the lockfiles.
+            upgrades: The changes, if there is no new lockfile, or if the caller
+                knows them better than the lockfiles show. None: compare the
+                lockfiles.
 
             direct: Names of packages that are requested directly, if the
                 lockfiles do not say. None: unknown.
@@ -206,15 +209,18 @@ class CheckGuard:
             UpgradeStateError: The result could not be stored; the earlier record
                 and the files that it names are in place.
             RuntimeError: The guard is closed, or has committed already.
-            TypeError: *new_lockfile* is not bytes, *direct* is a single name, or
-                *upgrades* contains something other than `Upgrade`.
+            TypeError: *new_lockfile* is not bytes, or None without *upgrades*;
+                *direct* is a single name; or *upgrades* contains something other
+                than `Upgrade`.
             ValueError: The format is unknown, *checker* is empty or longer
                 than 64 characters, or *now* has no time zone.
         """
         self._must_be_open()
         if self._committed:
             raise RuntimeError("this guard has committed already")
-        if not isinstance(new_lockfile, bytes):
+        if new_lockfile is None and upgrades is None:
+            raise TypeError("a new lockfile is needed, or the upgrades")
+        if not isinstance(new_lockfile, bytes | None):
             kind = type(new_lockfile).__name__
             raise TypeError(f"new_lockfile must be bytes, not {kind}")
         if checker is not None and not _record.is_short_name(checker):
@@ -295,7 +301,7 @@ class CheckGuard:
 
 def _compare(
     old: bytes | None,
-    new: bytes,
+    new: bytes | None,
     *,
     format: str | None,
     upgrades: Iterable[Upgrade] | None,
@@ -310,7 +316,7 @@ def _compare(
         rows = tuple(upgrades)
         if not all(isinstance(row, Upgrade) for row in rows):
             raise TypeError("upgrades must be rows of the class Upgrade")
-    elif old is not None:  # without one, no locked package could be upgraded
+    elif old is not None and new is not None:  # else nothing locked can be upgraded
         before = lockfiles.read(old, format=format)
         after = lockfiles.read(new, format=format)
         diff = lockfiles.diff(before, after, direct=direct)

@@ -277,7 +277,8 @@ class Look:
                 upgrade would lead to.
 
         Returns:
-            None if nothing is known, or if there was no old lockfile.
+            None if nothing is known, if there was no old lockfile, or if the
+            check only listed the upgrades.
 
         Raises:
             StateReadError: It cannot be read, or is damaged.

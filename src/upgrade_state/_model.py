@@ -52,7 +52,8 @@ class UpgradeResult:
 
         old_lockfile: The lockfile that was checked; None: there was none.
 
-        new_lockfile: The one that the upgrade would lead to.
+        new_lockfile: The one that the upgrade would lead to; None: the check only
+            listed the upgrades.
 
         upgrades: The list of upgrades, one JSON object per line; None if only
             digests could be compared.
@@ -64,7 +65,7 @@ class UpgradeResult:
 
     format: str | None
     old_lockfile: StoredFile | None
-    new_lockfile: StoredFile
+    new_lockfile: StoredFile | None
     upgrades: StoredFile | None
     counts: Mapping[str, Counts] | None
 

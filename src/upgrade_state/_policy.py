@@ -313,11 +313,12 @@ def lockfile_state(result: "Mapping[str, Any]", matches: "Matches") -> "Lockfile
 
     Returns:
         ``checked``: it is the one that was checked; ``upgraded``: the one that the
-        upgrade leads to; ``changed``: another one.
+        upgrade leads to, if that is known; ``changed``: another one.
     """
     if matches(result["old_lockfile"]):
         return "checked"
-    return "upgraded" if matches(result["new_lockfile"]) else "changed"
+    new = result["new_lockfile"]
+    return "upgraded" if new is not None and matches(new) else "changed"
 
 
 def verdict(

@@ -327,6 +327,15 @@ def _is_consent(value: object) -> bool:
     return are_options([*copy, *env]) and not any("=" in name for name in env)
 
 
+def _is_result(value: object) -> bool:
+    # Without the lockfile that it leads to, a result needs both: the notice takes
+    # its numbers from the counts, and its identity from the list.
+    if type(value) is not dict or not _fits(value, _RESULT):
+        return False
+    is_alone = value["new_lockfile"] is None
+    return not is_alone or None not in (value["upgrades"], value["counts"])
+
+
 def _is_counts(value: object) -> bool:
     if type(value) is not dict or "*" not in value:
         return False
@@ -344,7 +353,7 @@ _FILE = {"digest": _is_digest, "size": _is_count}
 _RESULT = {
     "format": (None, is_short_name),
     "old_lockfile": (None, _FILE),
-    "new_lockfile": _FILE,
+    "new_lockfile": (None, _FILE),
     "upgrades": (None, _FILE),
     "counts": (None, _is_counts),
 }
@@ -367,7 +376,7 @@ _RECORD = {
     "generation": _is_count,
     "last_checked": (None, is_time),
     "checker": (None, is_short_name),
-    "result": (None, _RESULT),
+    "result": (None, _is_result),
     "last_notified": (None, is_time),
     "notified": (None, _is_digest),
     "snoozed_until": (None, is_time),

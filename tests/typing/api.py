@@ -101,6 +101,7 @@ with shop.try_check() as check:
     if check is not None and check.freshness(max_age=day, now=now).due:
         assert_type(check.old_lockfile, bytes | None)
         assert_type(check.commit(b""), bool)
+        assert_type(check.commit(upgrades=shop.upgrades()), bool)
         assert_type(check.look(), Look)
         row = lockfiles.Upgrade("curl", "version", old=("8.0",), new=("8.1",))
         assert_type(check.consent, Consent | None)
