@@ -263,6 +263,7 @@ class TestVariables:
                 "GIT_CEILING_DIRECTORIES": above,
                 "MISE_CEILING_PATHS": above,
                 "UPGRADE_STATE_ENV": str(directory),
+                "UPGRADE_STATE_DISABLE": "1",
             }
             == env
         )
@@ -287,6 +288,14 @@ class TestVariables:
         env = env_of(changes={"A": "1", "B": None, "HOME": "/x"}, passes=["B"])
 
         assert ("1", None, "/x") == tuple(env.get(k) for k in ("A", "B", "HOME"))
+
+    def test_silent_inside(self, env_of):
+        """
+        A command gives no notice and starts no check, whatever variables it sets.
+        """
+        name = "UPGRADE_STATE_DISABLE"
+
+        assert ["1"] * 2 == [env_of(changes={name: v})[name] for v in (None, "0")]
 
 
 class TestFailures:

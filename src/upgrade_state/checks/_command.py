@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 ENVIRONMENT_VARIABLE: Final = "UPGRADE_STATE_ENV"
 
+# A plugin of the manager that a command runs neither speaks nor starts a check.
+_OWN: Final = {"UPGRADE_STATE_DISABLE": "1"}
+
 DEFAULT_TIMEOUT: Final = dt.timedelta(minutes=10)
 
 # The directories in which git looks for no repository, and mise for no settings. A
@@ -186,8 +189,9 @@ class Command(Program):
     The project is the git work tree that the environment's directory is in, or else
     that directory. No shell is involved. ``UPGRADE_STATE_ENV`` names the
     environment's directory; the working directory is its copy. The file of the
-    lockfile's name there is the new lockfile afterwards. No process and no copy is
-    left, even if this process is killed.
+    lockfile's name there is the new lockfile afterwards. ``UPGRADE_STATE_DISABLE``
+    is set, so the command itself gives no notice and starts no check. No process
+    and no copy is left, even if this process is killed.
 
     Attributes:
         argv: The command and its arguments.
@@ -357,7 +361,7 @@ class Command(Program):
             names = ("XDG_CACHE_HOME", *self.caches)
             env |= dict.fromkeys(names, place.directory("cache"))
         env = {k: v for k, v in {**env, **self.changes}.items() if v is not None}
-        return env | {ENVIRONMENT_VARIABLE: place.environment}
+        return env | _OWN | {ENVIRONMENT_VARIABLE: place.environment}
 
     def _raise_for(self, ended: Ended, place: Scratch, hint: str | None) -> None:
         """
