@@ -7,6 +7,7 @@ index is set at run time. `nox -s network` installs the tools.
 
 import datetime as dt
 import json
+import os
 import re
 import shutil
 import socket
@@ -318,6 +319,22 @@ class TestRealTools:
         reported = set(REPORTS[name](dated(name, "copy")))
         assert reported
         assert reported == rows_of(environment, SILENT_ON.get(name, ()))
+
+    def test_run_by(self, tool, dated, monkeypatch):
+        """
+        A manager that is not on the PATH runs its recipe as a module of its Python.
+        """
+        script = Path(tool("poetry")).read_text(encoding="utf-8")
+        shop = dated("poetry", "shop")
+        monkeypatch.setenv("PATH", os.defpath)
+        argv = [script.splitlines()[0].removeprefix("#!"), "-m", "poetry"]
+        recipe = checks.RECIPES["poetry"].run_by(argv)
+        environment = StateStore().environment(shop, "poetry.lock")
+
+        outcome = checks.check(environment, recipe.resolver(environment))
+
+        assert checks.Outcome("checked") == outcome
+        assert environment.upgrades()
 
     @needs_sandbox
     @pytest.mark.parametrize("name", REPORTS)

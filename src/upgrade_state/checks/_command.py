@@ -79,7 +79,10 @@ def _is_variable(_self: object, field: attrs.Attribute[Any], name: str) -> None:
         raise ValueError(f"not the name of an environment variable: {place}")
 
 
-def _is_command(_self: object, _field: object, argv: tuple[str, ...]) -> None:
+def is_command(_self: object, _field: object, argv: tuple[str, ...]) -> None:
+    """
+    Validate a command: a program, and arguments without NUL characters.
+    """
     if not argv or not argv[0] or any("\0" in part for part in argv):
         raise ValueError(f"not a command: {' '.join(map(repr, argv))} (argv)")
 
@@ -115,12 +118,12 @@ def mapping_of(key: Any, value: Any) -> Any:
     return validators.deep_mapping(key, value, validators.instance_of(dict))
 
 
-_STR: Final = validators.instance_of(str)
+STR: Final = validators.instance_of(str)
 _BYTES: Final = validators.instance_of(bytes)
-_RELATIVE: Final = validators.and_(_STR, _is_relative)
+_RELATIVE: Final = validators.and_(STR, _is_relative)
 TEXT: Final = _matching(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 EXPRESSION: Final = validators.and_(_BYTES, _is_expression)
-_VARIABLE: Final = validators.and_(_STR, _is_variable)
+_VARIABLE: Final = validators.and_(STR, _is_variable)
 _CHANGES: Final = mapping_of(_VARIABLE, validators.optional(_matching(r"[^\0]*")))
 
 
@@ -133,7 +136,7 @@ class Program:
     """
 
     argv: tuple[str, ...] = attrs.field(
-        converter=as_tuple, validator=[list_of(_STR), _is_command]
+        converter=as_tuple, validator=[list_of(STR), is_command]
     )
     manifests: tuple[str, ...] = attrs.field(
         default=(), kw_only=True, converter=as_tuple, validator=list_of(is_path)

@@ -19,10 +19,12 @@ from . import _git, _requirements
 from ._command import (
     DEFAULT_TIMEOUT,
     EXPRESSION,
+    STR,
     TEXT,
     Command,
     Program,
     as_tuple,
+    is_command,
     is_path,
     list_of,
     mapping_of,
@@ -31,7 +33,7 @@ from ._scratch import read_file
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Final
 
     from upgrade_state import EnvironmentState
@@ -94,6 +96,9 @@ class Recipe(Program):
 
         details: The command that lists what an upgrade would do, for the user.
 
+        program: What runs in place of the first word of *argv*: see `run_by`.
+            None: that word, found on the PATH.
+
     Raises:
         TypeError: A field has the wrong type.
         ValueError: A field has a wrong value. Both messages name the field.
@@ -117,6 +122,11 @@ class Recipe(Program):
     venv: str | None = attrs.field(default=None, validator=validators.optional(TEXT))
     upgrade: str = attrs.field(validator=TEXT)
     details: str = attrs.field(default="upgrade-state show --all", validator=TEXT)
+    program: tuple[str, ...] | None = attrs.field(
+        default=None,
+        converter=attrs.converters.optional(as_tuple),
+        validator=validators.optional([list_of(STR), is_command]),
+    )
 
     def fits(self, lockfile: str | None) -> bool:
         """
@@ -207,6 +217,24 @@ class Recipe(Program):
         fields = {"argv": argv, "start": start, "changes": changes, "upgrade": command}
         return {**fields, "options": ()}
 
+    def run_by(self, argv: Sequence[str]) -> Recipe:
+        """
+        Return the recipe that is run by a given program, not by one on the PATH.
+
+        A manager that checks from within itself names itself, so the check is made
+        by the same version, wherever it is installed. The name stays the same: a
+        check that starts automatically by consent runs the program on the PATH.
+
+        Args:
+            argv: The program and the arguments that start the manager, such as
+                ``[sys.executable, "-m", "poetry"]``. The recipe's own follow.
+
+        Raises:
+            TypeError: *argv* is no list of texts.
+            ValueError: *argv* is empty or contains a NUL character.
+        """
+        return attrs.evolve(self, program=argv)
+
     def in_sandbox(self) -> Recipe:
         """
         Return the recipe whose command can write only to its scratch directory.
@@ -246,5 +274,7 @@ class Recipe(Program):
         program: dict[str, Any] = {
             field.name: getattr(bound, field.name) for field in attrs.fields(Program)
         }
+        if self.program is not None:
+            program["argv"] = (*self.program, *bound.argv[1:])
         program["passes"] = (*self.passes, *passes)
         return Command(**program, copies=tuple(copies), timeout=timeout)
