@@ -1,4 +1,5 @@
 import datetime as dt
+import shutil
 from contextlib import nullcontext
 
 import pytest
@@ -89,19 +90,14 @@ class TestCheck:
         Content that a manager checks need not be a file.
         """
         environment = store.environment(directory, name)
-        with environment.try_check(b"canonical 1") as guard:
-            guard.commit(b"canonical 2")
-        age = dt.timedelta(0)
+        asked = {"lockfile": b"1", "only_if_due": True}
 
-        outcome = checks.check(
-            environment, lambda *_: b"canonical 3", only_if_due=True, max_age=age
-        )
-        (result,) = checks.check_all(
-            [environment], lambda *_: b"canonical 4", max_age=age
-        )
+        outcomes = [checks.check(environment, lambda _, old: old + b"2", **asked)]
+        outcomes.append(checks.check(environment, failing, **asked))
+        outcomes.append(checks.check(environment, failing, only_if_due=True))
 
-        assert ("checked", "checked") == (outcome.state, result.outcome.state)
-        assert b"canonical 4" == environment.kept_lockfile("new")
+        assert ["checked", "fresh", "no-lockfile"] == [o.state for o in outcomes]
+        assert b"12" == environment.kept_lockfile("new")
 
     def test_no_lockfile_s_name(self, store, directory):
         """
@@ -111,21 +107,53 @@ class TestCheck:
         with environment.try_check(b"canonical 1") as guard:
             guard.commit(b"canonical 2", consent=Consent("a manager's own"))
 
-        outcome = checks.check(environment, only_if_due=True, max_age=dt.timedelta(0))
+        outcome = checks.check(
+            environment,
+            without_lockfile=True,
+            only_if_due=True,
+            max_age=dt.timedelta(0),
+        )
 
         assert "There is no recipe" in outcome.error.message
 
+    @pytest.mark.parametrize("is_known", [False, True])
+    def test_no_lockfile(self, environment, directory, is_known):
+        """
+        Without a lockfile no resolver is called, and nothing is recorded.
+        """
+        if is_known:
+            checks.check(environment, lambda _, old: old)
+        (directory / "uv.lock").unlink()
+        before = environment.look().record
+
+        outcome = checks.check(environment, failing)
+
+        assert checks.Outcome("no-lockfile") == outcome
+        assert before == outcome.look.record == environment.look().record
+
+    def test_no_directory(self, environment, directory):
+        """
+        The lockfile of a directory that was removed is none, not a failure.
+        """
+        shutil.rmtree(directory)
+
+        assert checks.Outcome("no-lockfile") == checks.check(environment, failing)
+        assert environment.look().record is None
+
     def test_first_lockfile(self, environment, directory, lock_of):
         """
-        A check on purpose may make a first lockfile, and so may one that is due.
+        A check may make a first lockfile if the caller permits it.
         """
         checks.check(environment, lambda _, old: old)
         (directory / "uv.lock").unlink()
 
-        on_purpose = checks.check(environment, lambda *_: lock_of(attrs="24.3.0"))
+        on_purpose = checks.check(
+            environment, lambda *_: lock_of(attrs="24.3.0"), without_lockfile=True
+        )
         due = checks.check(
             environment,
             lambda *_: lock_of(attrs="25.0"),
+            without_lockfile=True,
             only_if_due=True,
             max_age=dt.timedelta(0),
         )

@@ -429,6 +429,89 @@ class TestSkipped:
         assert used < 1000 * len(results)
 
 
+class TestContent:
+    def test_not_the_file(self, few):
+        """
+        The content that the caller returns is checked, not the file.
+        """
+        contents = {e.key: f"pins {n}".encode() for n, e in enumerate(few)}
+        how = {"lockfile": lambda environment: contents[environment.key]}
+
+        first = checks.check_all(few, newer, **how)
+        contents[few[0].key] = b"others"
+        second = checks.check_all(few, failing, **how)
+        Path(few[2].path, "pins.lock").unlink()
+        third = checks.check_all(few[2:], newer, max_age=AT_ONCE, **how)
+
+        assert ["checked"] * 5 == states(first)
+        assert ["just-checked", *["fresh"] * 4] == states(second)
+        assert ["checked"] * 3 == states(third)
+        assert b"pins 1 and new" == few[1].kept_lockfile("new")
+
+    def test_recipes(self, environment, directory, fake_uv):
+        """
+        Recipes check that content, too, and need consent.
+        """
+        (directory / "pyproject.toml").touch()
+        old = (directory / "uv.lock").read_bytes()
+        how = {"max_age": AT_ONCE, "lockfile": lambda _: old}
+
+        before = checks.check_all([environment], **how)
+        commit(environment, by="uv")
+        (directory / "uv.lock").unlink()
+        after = checks.check_all([environment], **how)
+
+        assert ["no-consent", "checked"] == states(before + after)
+
+    def test_no_lock(self, few):
+        """
+        The caller's function runs in the threads of the checks, and may check, too.
+        """
+        threads = set()
+
+        def lockfile(environment):
+            threads.add(threading.current_thread())
+            commit(environment)
+
+        results = checks.check_all(few, failing, lockfile=lockfile)
+
+        assert ["fresh"] * 5 == states(results)
+        assert threading.main_thread() not in threads
+
+    @pytest.mark.parametrize("problem", [ResolverError("no pins", "/x"), KeyError(1)])
+    def test_failed(self, few, problem):
+        """
+        If the function fails, so does the environment; its record stays as it is.
+        """
+
+        def lockfile(environment):
+            if environment == few[1]:
+                raise problem
+
+        results = checks.check_all(few, newer, lockfile=lockfile)
+
+        assert ONE_FAILED == states(results)
+        assert problem in (results[1].outcome.error, results[1].outcome.error.__cause__)
+        assert few[1].look().record is None
+
+    def test_no_lockfile(self, few):
+        """
+        Without a lockfile no check is made, unless the caller permits the first one.
+        """
+        Path(few[1].path, "pins.lock").unlink()
+
+        def first(_, old):
+            return old or b"first"
+
+        without = checks.check_all(few[:2], first, max_age=AT_ONCE)
+        permitted = checks.check_all(
+            few[:2], first, max_age=AT_ONCE, without_lockfile=True
+        )
+
+        assert ["checked", "no-lockfile"] == states(without)
+        assert ["checked"] * 2 == states(permitted)
+
+
 class TestRecipes:
     def test_by_the_record(self, environment, directory, fake_uv, store):
         """

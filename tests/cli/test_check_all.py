@@ -174,6 +174,21 @@ class TestAll:
         assert 0 == found[many[2].key]["seconds"] < found[many[4].key]["seconds"]
         assert "upgrade-state: 1 checked, 1 gone, 1 busy, 2 failed\n" == result.err
 
+    def test_no_lockfile(self, many, run):
+        """
+        COMMAND makes no first lockfile, and there is nothing to upgrade.
+        """
+        Path(many[2].path, "pins.lock").unlink()
+        words = ("check", "--all", "--json", "--", "true")
+        result = run(*words)
+
+        found = {fields["key"]: fields["outcome"] for fields in lines_of(result.out)}
+        assert ["checked", "no-lockfile"] == [found[e.key] for e in many[1:3]]
+        assert (0, "upgrade-state: 4 checked, 1 without lockfile\n") == (
+            result.status,
+            result.err,
+        )
+
     def test_corrupt(self, many, run, python):
         """
         A record that is none is named.

@@ -40,7 +40,8 @@ class Resolver(Protocol):
 
         Args:
             old_lockfile: The content that the check is about, even if the file on
-                disk has changed since. None: there is no lockfile.
+                disk has changed since. None: there is no lockfile; only if the
+                caller of the check has permitted that (*without_lockfile*).
 
         Raises:
             ResolverError: There is none, with one line that says what to do.
@@ -58,6 +59,7 @@ OutcomeState: TypeAlias = Literal[
     "failed",
     "cancelled",
     "no-consent",
+    "no-lockfile",
     "gone",
 ]
 
@@ -73,9 +75,10 @@ class Outcome:
             check lock. ``busy``: another process is checking. ``dropped``: another
             check was committed meanwhile. ``failed``: there is no new lockfile.
             ``cancelled``: nothing is recorded. ``no-consent``: the user has run no
-            recipe in this directory, so nothing was run. ``gone``: the directory or
-            the lockfile of the last check was removed (only asked if a check by
-            consent has to be due, and in `check_all`).
+            recipe in this directory, so nothing was run. ``no-lockfile``: there is
+            no lockfile, so nothing was run and nothing is recorded. ``gone``: the
+            directory or the lockfile of the last check was removed (only asked if a
+            check by consent has to be due, and in `check_all`).
 
         error: Why the check failed. None: it did not.
 
@@ -96,6 +99,8 @@ def check(  # noqa: PLR0912, PLR0913 - the public door
     environment: EnvironmentState,
     resolver: Resolver | None = None,
     *,
+    lockfile: bytes | None = None,
+    without_lockfile: bool = False,
     consent: Consent | None = None,
     checker: str | None = None,
     format: str | None = None,  # noqa: A002 - the field's own word
@@ -113,6 +118,12 @@ def check(  # noqa: PLR0912, PLR0913 - the public door
         resolver: Produces the new lockfile. None: repeat the recipe of the consent
             that holds once the check lock is held, with its options. If there is no
             consent, nothing is run.
+
+        lockfile: The content that the check is about. None: read the file once the
+            check lock is held.
+
+        without_lockfile: Call the resolver also if there is no lockfile, so that it
+            makes the first one.
 
         consent: The recipe that *resolver* is, and its options, if the user runs it
             on purpose; recorded if the check succeeds. None: the record's consent
@@ -145,6 +156,7 @@ def check(  # noqa: PLR0912, PLR0913 - the public door
     Raises:
         UpgradeStateError: The store could not be read, locked or written. The
             result of the last check is kept.
+        TypeError: *lockfile* is not bytes.
         ValueError: There is no such format, *checker* is no name, or *max_age* or
             one of *retries* is negative. Nothing was run.
         Exception: Any other exception of *resolver*, which is a failure, too.
@@ -166,14 +178,16 @@ def check(  # noqa: PLR0912, PLR0913 - the public door
     try:
         if cancellation is not None:
             cancellation.raise_if_cancelled()
-        with cancelling(cancellation), environment.try_check() as guard:
+        with cancelling(cancellation), environment.try_check(lockfile) as guard:
             if guard is None:
                 return Outcome("busy")
             look = guard.look()
-            if only_if_due:
-                # From no lockfile, the recipe would make one that has no upgrades.
-                if resolver is None and guard.old_lockfile is None and look.missing:
+            if guard.old_lockfile is None:
+                if only_if_due and resolver is None and look.missing:
                     return Outcome("gone", look=look)
+                if not without_lockfile:
+                    return Outcome("no-lockfile", look=look)
+            if only_if_due:
                 freshness = guard.freshness(max_age=max_age)
                 if freshness.reason in ("fresh", "just-checked", "backing-off"):
                     return Outcome(freshness.reason, None, freshness, look)

@@ -87,6 +87,8 @@ def check_all(  # noqa: PLR0913 - the public door
     environments: Iterable[EnvironmentState],
     resolver: Resolver | None = None,
     *,
+    lockfile: Callable[[EnvironmentState], bytes | None] | None = None,
+    without_lockfile: bool = False,
     jobs: int | None = None,
     timeout: dt.timedelta | None = None,
     on_error: OnError = "continue",
@@ -109,6 +111,13 @@ def check_all(  # noqa: PLR0913 - the public door
 
         resolver: For all environments; several threads call it at once. None: for
             each environment the recipe of its consent, as in `check`.
+
+        lockfile: Returns the content that the check of an environment is about;
+            None: read the file. Several threads call it at once, and no lock is
+            held. Its exception is a failure of that environment, and nothing is
+            recorded. None: read all files.
+
+        without_lockfile: As in `check`.
 
         jobs: How many checks run at once. None: 4 per core, at most 8.
 
@@ -153,6 +162,8 @@ def check_all(  # noqa: PLR0913 - the public door
     seconds = math.inf if timeout is None else timeout.total_seconds()
     scope = _Scope(
         resolver=resolver,
+        lockfile=lockfile,
+        without_lockfile=without_lockfile,
         jobs=jobs,
         deadline=time.monotonic() + seconds,
         on_error=on_error,
@@ -211,6 +222,8 @@ class _Scope:
     """
 
     resolver: Resolver | None
+    lockfile: Callable[[EnvironmentState], bytes | None] | None
+    without_lockfile: bool
     jobs: int
     deadline: float
     on_error: OnError
@@ -296,21 +309,23 @@ class _Scope:
         if obstacle == "gone":
             return Outcome("gone", look=look)
         freshness = look.freshness(max_age=self.max_age)
-        if freshness.reason in ("fresh", "just-checked", "backing-off"):
-            return Outcome(freshness.reason, None, freshness, look)
+        reason, is_file = freshness.reason, self.lockfile is None
+        # Other content than that of a file is known only to the check.
+        if reason == "backing-off" or (is_file and reason in ("fresh", "just-checked")):
+            return Outcome(reason, None, freshness, look)
         return None if obstacle is None else Outcome(obstacle, None, freshness, look)
 
     def _obstacle(self, look: Look) -> Literal["gone", "no-consent"] | None:
         """
         Return why an environment cannot be checked, even if a check is due.
         """
-        if self.resolver is not None:
-            # It may be about content that is no file.
-            return "gone" if look.missing == "directory" else None
-        if look.missing:
+        # Content that is no file may be checked.
+        is_file = self.resolver is None and self.lockfile is None
+        if (missing := look.missing) and (is_file or missing == "directory"):
             return "gone"
         # If the record cannot be read, the check fails with the reason.
-        return None if look.error or look.consent else "no-consent"
+        is_allowed = self.resolver is not None or look.error or look.consent
+        return None if is_allowed else "no-consent"
 
     def _check(self, environment: EnvironmentState) -> tuple[Outcome, float]:
         """
@@ -321,6 +336,8 @@ class _Scope:
             outcome = check(
                 environment,
                 self.resolver,
+                lockfile=self.lockfile and self.lockfile(environment),
+                without_lockfile=self.without_lockfile,
                 only_if_due=True,
                 max_age=self.max_age,
                 retries=self._pauses(),

@@ -190,6 +190,7 @@ def _outcome(
             return checks.check(
                 environment,
                 resolve,
+                without_lockfile=True,
                 consent=consent,
                 checker=None if by is None else by.name,
                 format=format,

@@ -47,6 +47,7 @@ _COUNTED: Final = {
     "just-checked": "just checked",
     "backing-off": "failing",
     "no-consent": "without consent",
+    "no-lockfile": "without lockfile",
     "gone": "gone",
     "busy": "busy",
     "dropped": "overtaken",
@@ -55,7 +56,9 @@ _COUNTED: Final = {
 }
 
 # Nothing failed, and no work is left.
-_DONE: Final = frozenset({"checked", "fresh", "just-checked", "no-consent", "gone"})
+_DONE: Final = frozenset(
+    {"checked", "fresh", "just-checked", "no-consent", "no-lockfile", "gone"}
+)
 
 
 def add_options(parser: Parser) -> None:

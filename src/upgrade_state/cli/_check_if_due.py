@@ -47,6 +47,7 @@ def run(target: Target, max_age: dt.timedelta | None) -> int:
         with cancel_on_signals(*ENDING) as cancellation:
             outcome = checks.check(
                 environment,
+                without_lockfile=True,
                 only_if_due=True,
                 max_age=max_age,
                 cancellation=cancellation,
