@@ -37,6 +37,7 @@ DOORS = [
     "upgrade_state.lockfiles",
     "upgrade_state.checks",
     "upgrade_state.exceptions",
+    "upgrade_state.testing",
 ]
 
 project = PROJECT["name"]

@@ -18,15 +18,14 @@ import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from unittest import mock
 
-import pytest
-
-from upgrade_state import Consent
+from upgrade_state import Consent, testing
 from upgrade_state.lockfiles import Upgrade
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    import pytest
 
     from upgrade_state import EnvironmentState
 
@@ -61,15 +60,6 @@ def text_of(moment: dt.datetime) -> str:
     Return *moment* as a record holds it.
     """
     return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
-
-
-@contextlib.contextmanager
-def clock_at(moment: dt.datetime) -> Iterator[None]:
-    """
-    Let the clock of this process stand still at *moment*.
-    """
-    with mock.patch("time.time", return_value=moment.timestamp()):
-        yield
 
 
 # Files
@@ -133,13 +123,7 @@ def fail(
     """
     Let a check fail with *error*. None for *at*: now.
     """
-    error = error or OSError("no route to host")
-    with contextlib.ExitStack() as stack:
-        if at is not None:
-            stack.enter_context(clock_at(at))
-        stack.enter_context(pytest.raises(type(error)))
-        stack.enter_context(environment.try_check())
-        raise error
+    testing.add_failure(environment, error or OSError("no route to host"), at=at)
 
 
 def root_of(environment: EnvironmentState) -> Path:

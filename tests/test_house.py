@@ -12,7 +12,7 @@ import pytest
 
 import upgrade_state
 from helpers import commit, fail, place_of, run_python
-from upgrade_state import checks, exceptions, lockfiles
+from upgrade_state import checks, exceptions, lockfiles, testing
 
 ROOT = Path(upgrade_state.__path__[0])
 
@@ -21,7 +21,7 @@ LAYERS = (
     ("__main__",),
     ("cli",),
     ("checks",),
-    ("_doctor",),
+    ("_doctor", "testing"),
     ("__init__", "_environment"),
     ("_look",),
     ("_housekeeping", "_preload"),
@@ -404,7 +404,7 @@ class TestPreload:
         assert "\n" == run_python(EVERYTHING, *map(str, places))
 
 
-@pytest.mark.parametrize("door", [upgrade_state, lockfiles])
+@pytest.mark.parametrize("door", [upgrade_state, lockfiles, testing])
 class TestDoors:
     def test_names(self, door):
         """
@@ -424,6 +424,17 @@ class TestDoors:
             _ = door.Statestore
         with pytest.raises(ImportError):
             importlib.import_module(f"{door.__name__}.nothing")
+
+
+class TestTesting:
+    def test_is_loaded_on_request(self):
+        """
+        Neither the door nor `preload` loads the functions for tests.
+        """
+        code = "import sys, upgrade_state; upgrade_state.preload()\n"
+        code += "print('upgrade_state.testing' in sys.modules)"
+
+        assert "False\n" == run_python(code)
 
 
 class TestErrors:

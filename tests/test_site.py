@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import upgrade_state
-from upgrade_state import checks, exceptions, lockfiles
+from upgrade_state import checks, exceptions, lockfiles, testing
 
 SITE = Path(os.environ.get("UPGRADE_STATE_SITE", ""))
 
@@ -38,7 +38,7 @@ onload = () => {
 </script>
 """
 
-DOORS = (upgrade_state, lockfiles, checks, exceptions)
+DOORS = (upgrade_state, lockfiles, checks, exceptions, testing)
 
 
 class Assets(HTMLParser):

@@ -21,14 +21,16 @@ _ELSEWHERE = (
     "yaml",
 )
 
+_LEFT_OUT = tuple(f"{__package__}.{name}" for name in ("__main__", "cli", "testing"))
+
 
 def load_all() -> None:
     """
-    Import every module of this library except the command line.
+    Import every module of this library except the command line and `testing`.
     """
     here = [os.path.dirname(__file__)]
     modules = [module.name for module in pkgutil.walk_packages(here, f"{__package__}.")]
     for name in (*modules, *_ELSEWHERE):
-        if not name.startswith((f"{__package__}.cli", f"{__package__}.__main__")):
+        if not name.startswith(_LEFT_OUT):
             with contextlib.suppress(ModuleNotFoundError):  # an extra, another system
                 importlib.import_module(name)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from helpers import DAY, clock_at, fail
-from upgrade_state import StateStore
+from helpers import DAY, fail
+from upgrade_state import StateStore, testing
 from upgrade_state._messages import moment
 from upgrade_state.lockfiles import Upgrade
 
@@ -450,7 +450,7 @@ class TestDurations:
         The same upgrades are announced again after a week, or as long as one says.
         """
         asked = ("notify", "--always", *words)
-        with clock_at(dt.datetime.now(dt.UTC) - 2 * DAY):
+        with testing.clock_at(dt.datetime.now(dt.UTC) - 2 * DAY):
             assert LINE == run(*asked).err
 
         assert ": you were notified " in run("notify", "--explain", *words).out

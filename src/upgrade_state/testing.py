@@ -1,0 +1,260 @@
+"""
+Test a manager that embeds this library: its notices, its checks, its silence.
+
+No test waits, uses the network or touches the user's own records. The functions
+are plain Python: `temporary_store` becomes a fixture with ``pytest.fixture``, or a
+context manager with ``contextlib.contextmanager``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import tempfile
+from typing import TYPE_CHECKING, Any
+from unittest import mock
+
+from upgrade_state import StateStore, _background, _durations, _look
+from upgrade_state._environment import CACHE_DIR_VARIABLE
+from upgrade_state.exceptions import ResolverError
+from upgrade_state.lockfiles import Upgrade
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable, Iterable, Iterator
+
+    from upgrade_state import CheckGuard, EnvironmentState, Verdict
+    from upgrade_state._policy import VerdictReason
+
+__all__ = [
+    "add_failure",
+    "add_upgrades",
+    "assert_notice",
+    "assert_silence",
+    "checks_in_process",
+    "clock_at",
+    "temporary_store",
+]
+
+
+def temporary_store() -> Iterator[StateStore]:
+    """
+    Yield a store in a temporary directory, which is deleted afterwards.
+
+    Meanwhile ``UPGRADE_STATE_CACHE_DIR`` names that directory, also for processes
+    that the test starts, and the variables that silence notices (``CI`` and others)
+    are unset: a test behaves the same on a CI service. A manager with a cache
+    directory of its own gets a directory of the test instead.
+    """
+    with contextlib.ExitStack() as stack:
+        # A process that the test has left running may still write there.
+        directory = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+        changes = {CACHE_DIR_VARIABLE: stack.enter_context(directory)}
+        stack.enter_context(mock.patch.dict(os.environ, changes))
+        for name in _look.SWITCHES:
+            os.environ.pop(name, None)
+        yield StateStore()
+
+
+@contextlib.contextmanager
+def clock_at(moment: dt.datetime) -> Iterator[None]:
+    """
+    Let the clock of this process stand still at *moment* during a `with` statement.
+
+    For code that passes no *now* to this library. `time.time` is replaced for the
+    whole process, all threads included.
+
+    Raises:
+        ValueError: *moment* has no time zone.
+    """
+    seconds = float(_durations.epoch_seconds(moment, "moment"))
+    with mock.patch("time.time", return_value=seconds):
+        yield
+
+
+def add_upgrades(
+    environment: EnvironmentState,
+    upgrades: Iterable[tuple[str, str, str] | Upgrade],
+    *,
+    lockfile: bytes | None = None,
+    at: dt.datetime | None = None,
+) -> None:
+    """
+    Record a check that has found *upgrades*.
+
+    Args:
+        upgrades: Rows of the result. A tuple is a version change: name, old version,
+            new version. Empty: the check has found nothing.
+
+        lockfile: The content that was checked. None: the lockfile on disk.
+
+        at: Time of the check (aware). None: now.
+
+    Raises:
+        AssertionError: Another process or thread is checking the environment.
+        UpgradeStateError: The result could not be stored.
+    """
+    rows = [_row(upgrade) for upgrade in upgrades]
+    with _check(environment, lockfile) as check:
+        check.commit(b"upgraded", upgrades=rows, now=at)
+
+
+def add_failure(
+    environment: EnvironmentState,
+    error: Exception | None = None,
+    *,
+    at: dt.datetime | None = None,
+) -> None:
+    """
+    Record a check that has failed with *error*.
+
+    Args:
+        error: The exception that leaves the check. None: a `ResolverError` with the
+            message "no route to host".
+
+        at: Time of the failure (aware). None: now.
+
+    Raises:
+        AssertionError: Another process or thread is checking the environment.
+    """
+    failure = error or ResolverError("no route to host", environment.path)
+    clock = contextlib.nullcontext() if at is None else clock_at(at)
+    try:
+        with clock, _check(environment):
+            raise failure
+    except type(failure) as raised:
+        if raised is not failure:
+            raise
+
+
+@contextlib.contextmanager
+def checks_in_process(
+    checker: Callable[[list[str]], object],
+) -> Iterator[list[list[str]]]:
+    """
+    Let `start_check` call *checker* in this process instead of starting one.
+
+    `EnvironmentState.start_check` decides as always and writes the log: nothing is
+    called if no check is due, or if a variable switches checks off. *checker* is
+    called at once and gets the arguments of the process, the program first. As in
+    that process, the working directory is ``/``, ``UPGRADE_STATE_CACHE_DIR`` names
+    the store, stdout is discarded, and stderr goes to the log.
+
+    An exception of *checker* does not reach the activation, as in life: it is raised
+    when the `with` statement ends. `SystemExit` ends the checker, whatever its status.
+
+    Returns:
+        A context manager that gives the list of calls: for each its arguments.
+    """
+    calls: list[list[str]] = []
+    errors: list[Exception] = []
+
+    def call(command: list[str | bytes], environ: dict[str, str], log: int) -> None:
+        wrapper = _background._wrapper()  # noqa: SLF001 - it precedes the program
+        calls.append([os.fsdecode(argument) for argument in command[len(wrapper) :]])
+        try:
+            with (
+                mock.patch.dict(os.environ, environ, clear=True),
+                contextlib.chdir("/"),
+                open(log, "w", encoding="utf-8", closefd=False) as stderr,
+                contextlib.redirect_stderr(stderr),
+                contextlib.redirect_stdout(io.StringIO()),
+                contextlib.suppress(SystemExit),
+            ):
+                checker(calls[-1])
+        except Exception as error:  # noqa: BLE001 - raised again below
+            errors.append(error)
+
+    with mock.patch.object(_background, "_spawn", call):
+        yield calls
+    if errors:
+        raise errors[0]
+
+
+def assert_notice(
+    environment: EnvironmentState,
+    text: str | None = None,
+    *,
+    at: dt.datetime | None = None,
+    **options: Any,
+) -> Verdict:
+    """
+    Claim a notice as an activation does; fail unless there is one.
+
+    The claim is recorded: a second one at the same time is silent.
+
+    Args:
+        text: A part of the message. None: any message.
+
+        at: Time of the activation (aware). None: now.
+
+        options: Further arguments of `EnvironmentState.claim_notice`.
+
+    Returns:
+        The verdict.
+
+    Raises:
+        AssertionError: There is no notice, for the reason in the message; or it does
+            not contain *text*.
+    """
+    __tracebackhide__ = True  # of pytest
+    verdict = environment.claim_notice(now=at, **options)
+    if not verdict:
+        raise AssertionError(f"no notice for {environment}: {verdict}")
+    if text is not None and text not in verdict.message:
+        raise AssertionError(f"the notice is {verdict.message!r}, without {text!r}")
+    return verdict
+
+
+def assert_silence(
+    environment: EnvironmentState,
+    reason: VerdictReason | None = None,
+    *,
+    at: dt.datetime | None = None,
+    **options: Any,
+) -> Verdict:
+    """
+    Claim a notice as an activation does; fail unless the answer is silence.
+
+    Args:
+        reason: Why there is no notice, such as ``told-recently``. None: any reason.
+
+        at: Time of the activation (aware). None: now.
+
+        options: Further arguments of `EnvironmentState.claim_notice`.
+
+    Returns:
+        The verdict.
+
+    Raises:
+        AssertionError: There is a notice, or no notice for another reason; the
+            message has either.
+    """
+    __tracebackhide__ = True  # of pytest
+    verdict = environment.claim_notice(now=at, **options)
+    if verdict:
+        raise AssertionError(f"a notice for {environment}: {verdict.message!r}")
+    if reason is not None and reason != verdict.reason:
+        raise AssertionError(f"silence not for the reason {reason!r}, but {verdict}")
+    return verdict
+
+
+@contextlib.contextmanager
+def _check(
+    environment: EnvironmentState, lockfile: bytes | None = None
+) -> Iterator[CheckGuard]:
+    """
+    Begin a check, which has to be the only one.
+    """
+    with environment.try_check(lockfile) as check:
+        if check is None:
+            raise AssertionError(f"another check of {environment} is running")
+        yield check
+
+
+def _row(upgrade: tuple[str, str, str] | Upgrade) -> Upgrade:
+    if isinstance(upgrade, Upgrade):
+        return upgrade
+    name, old, new = upgrade
+    return Upgrade(name, "version", old=(old,), new=(new,))
