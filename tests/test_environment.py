@@ -38,6 +38,7 @@ from helpers import (
 )
 from upgrade_state import StateStore
 from upgrade_state.exceptions import StateReadError
+from upgrade_state.lockfiles import Upgrade
 
 
 def known(shop):
@@ -281,7 +282,7 @@ class TestEnvironment:
     @pytest.mark.parametrize(
         "name",
         [
-            *(b"uv.lock", "", ".", "..", "/uv.lock", "../uv.lock", "a\0b"),
+            *("", ".", "..", "/uv.lock", "../uv.lock", "a\0b"),
             *("a//b", "a/", "a/../b", "a\\b"),
         ],
     )
@@ -291,6 +292,40 @@ class TestEnvironment:
         """
         with pytest.raises(ValueError, match="not a lockfile's name"):
             store.environment(tmp_path, name)
+
+    @pytest.mark.parametrize("name", ["", "a\0b", "x" * 256, "\ud800"])
+    def test_no_name(self, store, tmp_path, name):
+        """
+        An environment's name is text of 1 to 255 characters.
+        """
+        with pytest.raises(ValueError, match="not an environment's name"):
+            store.environment(tmp_path, "pixi.lock", name=name)
+
+    @pytest.mark.parametrize("name", [b"docs", 3, ("a", "b")])
+    def test_no_text(self, store, tmp_path, name):
+        """
+        Bytes, which may be meant as a lockfile's content, are no name.
+        """
+        with pytest.raises(TypeError, match="a lockfile's name must be text, not"):
+            store.environment(tmp_path, name)
+        with pytest.raises(TypeError, match="an environment's name must be text, not"):
+            store.environment(tmp_path, name=name)
+
+    def test_subclass_of_text(self, store, tmp_path):
+        """
+        A name of a subclass of str, as readers of TOML return it, is plain text.
+        """
+
+        class Text(str):
+            __slots__ = ()
+
+            def __str__(self):
+                return "other"
+
+        shop = store.environment(tmp_path, Text("pixi.lock"), name=Text("docs"))
+
+        assert (str, str) == (type(shop.lockfile_name), type(shop.name))
+        assert shop.key == store.environment(tmp_path, "pixi.lock", name="docs").key
 
     @pytest.mark.parametrize("name", ["uv.lock", ".flox/env/manifest.lock", "…"])
     def test_lockfile_name(self, store, tmp_path, name):
@@ -342,6 +377,118 @@ class TestEnvironment:
         assert str(tmp_path / "cache" / "v1" / f"{shop.key}.json") == shop.record_path
         assert str(tmp_path / "cache/v1/logs" / f"{shop.key}.log") == shop.log_path
         assert "<EnvironmentState '/srv/shop' 'uv.lock'>" == repr(shop)
+
+
+ZLIB = "https://conda.example/main/linux-64/zlib-1.3-h0_0.conda"
+PIXI = f"""version: 6
+environments:
+  default: {{channels: [], packages: {{linux-64: [{{conda: {ZLIB}}}]}}}}
+  docs: {{channels: [], packages: {{linux-64: [{{conda: {ZLIB}}}]}}}}
+packages: [{{conda: {ZLIB}}}]
+"""
+
+
+class TestNamed:
+    """
+    Several environments of one lockfile.
+    """
+
+    @pytest.fixture
+    def named(self, shop, store):
+        """
+        Return an environment of the same lockfile by its name.
+        """
+        return lambda name: store.environment(shop.path, "uv.lock", name=name)
+
+    def test_own_state(self, shop, named, store):
+        """
+        Each has a record of its own, which names it.
+        """
+        docs = named("docs")
+        commit(docs, upgrades=ROWS)
+        commit(shop, b"old")
+        docs.snooze(NOON + DAY)
+
+        assert {None: shop.key, "docs": docs.key} == {e.name: e.key for e in store}
+        assert ["docs", None] == [known(e).name for e in (docs, shop)]
+        assert ["snoozed", "no-upgrades", "nothing-known"] == [
+            e.look(now=NOON).verdict().reason for e in (docs, shop, named("test"))
+        ]
+        assert f"<EnvironmentState {shop.path!r} 'uv.lock' 'docs'>" == repr(docs)
+
+    def test_notice(self, named):
+        """
+        The notice names the environment and its directory, safe for a terminal.
+        """
+        rows = (*ROWS, Upgrade("y", "rebuild"))
+        messages = []
+        for name in ("docs", "\x1b[2J\u202e"):
+            commit(named(name), upgrades=rows)
+            messages.append(named(name).claim_notice(now=NOON).message)
+
+        text = "1 version change and 1 rebuild available in {} of 'shop'."
+        assert [text.format(n) for n in ("'docs'", r"'\x1b[2J\u202e'")] == messages
+
+    def test_notice_of_failures(self, named):
+        """
+        So does one about failed checks.
+        """
+        fail(named("docs"))
+
+        message = named("docs").claim_notice(could_not_check=0 * DAY).message
+        assert message.startswith("Could not check for upgrades of 'docs' of 'shop'")
+
+    def test_own_rows(self, named):
+        """
+        Only its own rows are stored and counted, and those of no environment.
+        """
+        rows = [
+            Upgrade("a", "version", environment="docs"),
+            Upgrade("b", "rebuild", environment="test", platform="linux-64"),
+            Upgrade("c", "rebuild"),
+        ]
+        for name, kept, summary in (
+            ("docs", "ac", "1 version change and 1 rebuild"),
+            ("test", "bc", "2 rebuilds"),
+            ("none", "c", "1 rebuild"),
+            (None, "abc", "1 version change and 2 rebuilds"),
+        ):
+            commit(named(name), upgrades=rows)
+            assert kept == "".join(row.name for row in named(name).upgrades())
+            assert summary == named(name).look().summary()
+
+    @pytest.mark.parametrize(
+        ("name", "found"),
+        [(None, ["default", "docs"]), ("docs", ["docs"]), ("gone", [])],
+    )
+    def test_own_rows_of_a_lockfile(self, store, tmp_path, name, found):
+        """
+        So are those of a lockfile; an environment that is in none has no upgrades.
+        """
+        pytest.importorskip("yaml")
+        shop = store.environment(tmp_path, "pixi.lock", name=name)
+        with shop.try_check(PIXI.encode()) as check:
+            check.commit(PIXI.replace("zlib-1.3", "zlib-1.4").encode(), now=NOON)
+
+        assert found == [row.environment for row in shop.upgrades()]
+        reason = "notify" if found else "no-upgrades"
+        look = shop.look(PIXI.encode(), now=NOON)
+        assert (reason, "fresh") == (look.verdict().reason, look.freshness().reason)
+
+    def test_prune(self, shop, named, store):
+        """
+        `prune` and `forget` know them by their names, too.
+        """
+        for name in ("docs", "test", None):
+            commit(named(name))
+        assert named("test").forget()
+        os.unlink(os.path.join(shop.path, "uv.lock"))
+        os.rmdir(shop.path)
+
+        later = dt.datetime.now(dt.UTC) + HOUR
+        forgotten = store.prune(older_than=0 * DAY, now=later)
+        assert {"docs", None} == {e.name for e in forgotten}
+        assert [] == list(store)
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ Which bytes are a record, and of which environment.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sys
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from helpers import NOON, commit, put_odd, refuse_path, root_of, run_python
 from upgrade_state import StateStore
+from upgrade_state._record import valid
 from upgrade_state.exceptions import StateReadError
 
 SHOP = ("/home/ana/src/shop", "uv.lock")
@@ -56,8 +58,8 @@ def read(tmp_path_factory):
     store = StateStore(tmp_path_factory.mktemp("record"))
     Path(store.environment(*SHOP).record_path).parent.mkdir(mode=0o700)
 
-    def read_(content, directory=SHOP[0], lockfile=SHOP[1]):
-        environment = store.environment(directory, lockfile)
+    def read_(content, directory=SHOP[0], lockfile=SHOP[1], name=None):
+        environment = store.environment(directory, lockfile, name=name)
         if not isinstance(content, bytes):
             content = json.dumps(content).encode()
         Path(environment.record_path).write_bytes(content)
@@ -78,16 +80,30 @@ class TestKey:
 
         assert KEY == store.environment(*SHOP).key
         assert "ae73c6b613e95bfd2d5b6044135dc036" == store.environment(SHOP[0]).key
+        assert (
+            "e51f932ec8c238d886f61119bbfcc850"
+            == store.environment(*SHOP, name="docs").key
+        )
+        assert (
+            "093ca50f765054b0e3ff9ff6b0e65384"
+            == store.environment(SHOP[0], name="docs").key
+        )
+        assert (
+            "18560c4efdad7ebffd6b4a77006c9048"
+            == store.environment(*SHOP, name="café 🌱").key
+        )
 
     def test_no_two_environments_share_one(self):
         """
-        The name of a lockfile cannot be mistaken for a part of the path.
+        No name can be mistaken for another one, or for a part of the path.
         """
         environment = StateStore("/cache").environment
         handles = [environment("/a"), environment("/a", "b")]
         handles += [environment("/ab"), environment("/a/b")]
+        handles += [environment("/a", "b", name="c"), environment("/a", name="c")]
+        handles += [environment("/a", "c"), environment("/a", name="b")]
 
-        assert 4 == len({handle.key for handle in handles})
+        assert 8 == len({handle.key for handle in handles})
 
     def test_without_blake2(self):
         """
@@ -186,6 +202,40 @@ class TestValid:
 
         assert read(record(), "/srv/shop") is None
         assert read(both) is None
+
+    @pytest.mark.parametrize(
+        "name", ["docs", "a/b\\c\x1b", "x" * 255, "\U0001f331" * 255]
+    )
+    def test_name(self, read, name):
+        """
+        A record with a name is that of the environment with this name.
+        """
+        whole = record(name=name)
+
+        assert whole == read(whole, name=name)
+        assert read(whole) is read(record(), name=name) is None
+        assert read(whole, name="other") is None
+        assert read(record(name=name, lockfile=None), name=name) is None
+
+    def test_name_alone(self, read):
+        """
+        So is it without a lockfile.
+        """
+        whole = record(name="docs", lockfile=None)
+
+        assert whole == read(whole, lockfile=None, name="docs")
+        assert read(whole, lockfile=None) is None
+
+    @pytest.mark.parametrize("name", ["", "a\0b", "x" * 256])
+    def test_no_name(self, read, name):
+        """
+        Any other name makes the record corrupt, although its key would be right.
+        """
+        identity = "\0".join((*SHOP, name)).encode()
+        key = hashlib.blake2b(identity, digest_size=16).hexdigest()
+
+        assert valid(json.dumps(record(name=name)).encode(), key) is None
+        assert valid(json.dumps(record()).encode(), KEY) is not None
 
     def test_path_of_any_bytes(self, read):
         """
@@ -322,7 +372,9 @@ class TestSamples:
         data = path.read_bytes()
         whole = json.loads(data)
         handle = store.environment(
-            whole["environment"].encode("utf-8", "surrogateescape"), whole["lockfile"]
+            whole["environment"].encode("utf-8", "surrogateescape"),
+            whole["lockfile"],
+            name=whole["name"],
         )
         assert whole["key of this test"] == handle.key
         root_of(handle).mkdir(parents=True, mode=0o700)

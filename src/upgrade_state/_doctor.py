@@ -214,7 +214,7 @@ def _record_file(root: str, name: str) -> Iterator[Finding]:
     # A check keeps the corrupt record that it replaces, until `forget`.
     if ending == ".json.corrupt" or os.path.islink(path):
         return
-    entry = _store.Entry(root, key, None, None)
+    entry = _store.Entry(root, key)
     try:
         record = _store.read(entry)
     except UpgradeStateError as error:

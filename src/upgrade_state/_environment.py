@@ -15,7 +15,7 @@ from upgrade_state import _look, _policy, _record
 TYPE_CHECKING = False  # typing takes longer to load than this whole module
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from typing import Final, Literal
 
@@ -70,6 +70,8 @@ class StateStore:
         self,
         directory: "str | bytes | os.PathLike[str] | os.PathLike[bytes]",
         lockfile_name: "str | None" = None,
+        *,
+        name: "str | None" = None,
     ) -> "EnvironmentState":
         """
         Return the handle of one environment. Nothing is read.
@@ -88,22 +90,33 @@ class StateStore:
                 path below it with forward slashes
                 (``.flox/env/manifest.lock``). None: it has none.
 
+            name: The environment's name, if one lockfile or one directory has
+                several (pixi, hatch, tox): each has a record of its own, with its
+                own upgrades. 1 to 255 characters. None: it has none.
+
         Raises:
+            TypeError: *lockfile_name* or *name* is not text.
             ValueError: *directory* is empty or contains a NUL character,
-                or *lockfile_name* does not lead to a file below it.
+                *lockfile_name* does not lead to a file below it, or *name* is
+                empty, too long or contains a NUL character.
         """
         path = os.fsencode(directory)
         if not path or b"\0" in path:
             raise ValueError(f"not a directory's path: {directory!r}")
-        if lockfile_name is not None and not _record.is_lockfile_name(lockfile_name):
-            raise ValueError(f"not a lockfile's name: {lockfile_name!r}")
+        is_file, is_name = _record.is_lockfile_name, _record.is_environment_name
+        if lockfile_name is not None and not is_file(lockfile_name):
+            lockfile_name = _plain(lockfile_name, "a lockfile's name", is_file)
+        if name is not None and not is_name(name):
+            name = _plain(name, "an environment's name", is_name)
         try:  # noqa: SIM105 - loading contextlib takes longer than an activation
             path = _spelling_on_disk(os.path.realpath(path))
         except OSError:  # it is relative, and the working directory was removed
             pass
-        name = None if lockfile_name is None else os.fsencode(lockfile_name)
-        key = _record.environment_key(path, name)
-        return EnvironmentState(self, key, os.fsdecode(path), lockfile_name)
+        lockfile = None if lockfile_name is None else os.fsencode(lockfile_name)
+        key = _record.environment_key(
+            path, lockfile, None if name is None else name.encode()
+        )
+        return EnvironmentState(self, key, os.fsdecode(path), lockfile_name, name)
 
     def __iter__(self) -> "Iterator[EnvironmentState]":
         """
@@ -176,9 +189,10 @@ class StateStore:
 
     def _found(self, key: str, record: "Record | None") -> "EnvironmentState":
         if record is None:
-            return EnvironmentState(self, key, None, None)
+            return EnvironmentState(self, key, None, None, None)
         path, lockfile = _record.path_of(record["environment"]), record["lockfile"]
-        return EnvironmentState(self, key, path, lockfile and _record.path_of(lockfile))
+        lockfile = lockfile and _record.path_of(lockfile)
+        return EnvironmentState(self, key, path, lockfile, record["name"])
 
     def _place(self) -> str:
         """
@@ -233,10 +247,16 @@ class EnvironmentState:
         lockfile_name: The name of its lockfile below that directory; None if
             it has none.
 
+        name: Its name, if its lockfile or its directory has several; None if it
+            has none.
+
         store: The store that it is in.
     """
 
-    __slots__ = ("_lockfile_path", "_parsed", "key", "lockfile_name", "path", "store")
+    __slots__ = (
+        *("_lockfile_path", "_parsed"),
+        *("key", "lockfile_name", "name", "path", "store"),
+    )
 
     def __init__(
         self,
@@ -244,6 +264,7 @@ class EnvironmentState:
         key: str,
         path: "str | None",
         lockfile_name: "str | None",
+        name: "str | None",
     ) -> None:
         self.store: Final = store
         self._parsed: tuple[bytes, Record | None] | None = None
@@ -251,6 +272,7 @@ class EnvironmentState:
         self.key: Final = key
         self.path: Final = path
         self.lockfile_name: Final = lockfile_name
+        self.name: Final = name
 
     @property
     def record_path(self) -> str:
@@ -608,7 +630,8 @@ class EnvironmentState:
         return self.look().kept_lockfile(which)
 
     def __repr__(self) -> str:
-        return f"<EnvironmentState {self.path!r} {self.lockfile_name!r}>"
+        name = "" if self.name is None else f" {self.name!r}"
+        return f"<EnvironmentState {self.path!r} {self.lockfile_name!r}{name}>"
 
     def _read(self) -> "tuple[Record | None, bool]":
         """
@@ -632,9 +655,10 @@ class EnvironmentState:
 
         root = self.store._place()
         self._refuse_relative()
-        names = (self.path, self.lockfile_name)
-        texts = (name and _record.path_text(name) for name in names)
-        return _store.Entry(root, self.key, *texts)
+        path, lockfile = (
+            name and _record.path_text(name) for name in (self.path, self.lockfile_name)
+        )
+        return _store.Entry(root, self.key, path, lockfile, self.name)
 
     def _refuse_relative(self) -> None:
         if self.path is not None and not os.path.isabs(self.path):
@@ -652,6 +676,18 @@ def preload() -> None:
     from upgrade_state import _preload
 
     _preload.load_all()
+
+
+def _plain(name: str, noun: str, is_valid: "Callable[[object], bool]") -> str:
+    """
+    Return *name* as a plain str: readers of TOML give their callers subclasses.
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"{noun} must be text, not {type(name).__name__}")
+    plain = str.__str__(name)
+    if not is_valid(plain):
+        raise ValueError(f"not {noun}: {plain!r}")
+    return plain
 
 
 def _refuse_text(lockfile: "bytes | None") -> None:

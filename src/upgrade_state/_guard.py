@@ -175,6 +175,9 @@ class CheckGuard:
         """
         Record that an upgrade would lead to *new_lockfile*, or these *upgrades*.
 
+        Of an environment with a name, only the upgrades of that environment are
+        stored and counted, and those of no environment in particular.
+
         Args:
             new_lockfile: Its content, as the resolver made it. None: only the
                 *upgrades* are known. Then no lockfile counts as upgraded: after
@@ -233,6 +236,7 @@ class CheckGuard:
             format=_format_of(format, entry.lockfile),
             upgrades=upgrades,
             direct=direct,
+            name=entry.name,
         )
         fields = {
             "generation": (self._generation + 1) & _record.MAX_INTEGER,
@@ -306,9 +310,12 @@ def _compare(
     format: str | None,
     upgrades: Iterable[Upgrade] | None,
     direct: Collection[str] | None,
+    name: str | None,
 ) -> tuple[Record, set[bytes]]:
     """
     Return the `result` field, and the contents of the files that it names.
+
+    Of a named environment, rows of other environments are left out.
     """
     rows: tuple[Upgrade, ...] | None = ()
     platforms: tuple[str, ...] = ()
@@ -321,6 +328,8 @@ def _compare(
         after = lockfiles.read(new, format=format)
         diff = lockfiles.diff(before, after, direct=direct)
         rows, platforms = diff.upgrades if diff.comparable else None, diff.platforms
+    if rows is not None and name is not None:
+        rows = tuple(row for row in rows if row.environment in (None, name))
     listing = None if rows is None else _codec.dump_upgrades(rows)
     result = {
         "format": format,

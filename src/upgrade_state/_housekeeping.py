@@ -74,7 +74,7 @@ def prune(
         dry_run: Only report; delete nothing.
     """
     for key in _keys(root):
-        entry = _store.Entry(root, key, None, None)
+        entry = _store.Entry(root, key)
         with contextlib.suppress(StateReadError):  # an unreadable record stays
             record = _store.read(entry)
             is_gone = _is_gone(record, before)
@@ -82,7 +82,7 @@ def prune(
             if is_gone(entry) and (dry_run or _store.forget(entry, is_gone)):
                 yield key, record
     for key in _orphans(root):
-        entry = _store.Entry(root, key, None, None)
+        entry = _store.Entry(root, key)
         if _has_no_record(entry) and (dry_run or _store.forget(entry, _has_no_record)):
             yield key, None
 

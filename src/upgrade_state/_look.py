@@ -373,6 +373,7 @@ def question_of(
         could_not_check=whole_seconds(could_not_check, None, "could_not_check"),
         switch=switch(),
         directory=environment.path or "",
+        name=environment.name,
     )
 
 

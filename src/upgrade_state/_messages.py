@@ -85,11 +85,11 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def message(summary: str, directory: str) -> str:
+def message(summary: str, directory: str, name: str | None = None) -> str:
     """
-    Write the notice, with the name of *directory*.
+    Write the notice, with the name of *directory* and that of the environment.
     """
-    return f"{summary} available in {quoted_name(directory)}."
+    return f"{summary} available in {quoted_name(directory, name)}."
 
 
 def could_not_check(seconds: int, why: str) -> str:
@@ -99,19 +99,22 @@ def could_not_check(seconds: int, why: str) -> str:
     return f"could not check{_for(seconds)}{_because(why)}"
 
 
-def could_not_check_message(seconds: int, why: str, directory: str) -> str:
+def could_not_check_message(
+    seconds: int, why: str, directory: str, name: str | None = None
+) -> str:
     """
-    Write the same as a notice, with the name of *directory*.
+    Write the same as a notice, with the same names.
     """
-    upgrades = f"upgrades of {quoted_name(directory)}"
+    upgrades = f"upgrades of {quoted_name(directory, name)}"
     return f"Could not check for {upgrades}{_for(seconds)}{_because(why)}."
 
 
-def quoted_name(directory: str) -> str:
+def quoted_name(directory: str, name: str | None = None) -> str:
     """
-    Return the last part of a path, as in the notice.
+    Return the last part of a path, after a *name* in it, as in the notice.
     """
-    return f"'{clean(os.path.basename(directory) or directory)}'"
+    text = f"'{clean(os.path.basename(directory) or directory)}'"
+    return text if name is None else f"'{clean(name)}' of {text}"
 
 
 def _for(seconds: int) -> str:

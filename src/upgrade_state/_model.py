@@ -146,6 +146,9 @@ class UpgradeInformation:
 
         lockfile: Its lockfile's name below that directory; None: it has none.
 
+        name: Its name, if its lockfile or its directory has several environments;
+            None: it has none.
+
         generation: Number of check commits of this record.
 
         last_checked: Time of the last successful check; None: none succeeded, or
@@ -175,6 +178,7 @@ class UpgradeInformation:
 
     environment: str
     lockfile: str | None = None
+    name: str | None = None
     generation: int = 0
     last_checked: dt.datetime | None = None
     checker: str | None = None

@@ -171,6 +171,7 @@ class Verdict(_Answer):
         found: "tuple[int, int, bool]" = _NOTHING,
         *,
         directory: str = "",
+        name: "str | None" = None,
         failure: "tuple[int, str] | None" = None,
         since: "str | None" = None,
         after: int = 0,
@@ -184,7 +185,7 @@ class Verdict(_Answer):
         self.version_changes: Final = found[0]
         self.rebuilds: Final = found[1]
         self.opaque: Final = found[2]
-        self._directory = directory
+        self._place = directory, name
         self._failure = failure
         self.reason: Final[VerdictReason] = reason
 
@@ -213,13 +214,14 @@ class Verdict(_Answer):
         """
         The notice in one line, safe for a terminal; "" if the verdict is silent.
 
-        It contains the summary and the name of the environment's directory.
+        It contains the summary, the name of the environment's directory and, if it
+        has one, that of the environment.
         """
         from upgrade_state import _messages
 
         if self._failure is not None:
-            return _messages.could_not_check_message(*self._failure, self._directory)
-        return _messages.message(self.summary, self._directory) if self else ""
+            return _messages.could_not_check_message(*self._failure, *self._place)
+        return _messages.message(self.summary, *self._place) if self else ""
 
     def __str__(self) -> str:
         """
@@ -249,6 +251,8 @@ class Question:
         switch: The environment variable that silences everything, if one is set.
 
         directory: The environment's directory; the notice names it.
+
+        name: The environment's name, if it has one; the notice names it, too.
     """
 
     def __init__(
@@ -260,6 +264,7 @@ class Question:
         could_not_check: "int | None" = None,
         switch: "str | None" = None,
         directory: str = "",
+        name: "str | None" = None,
     ) -> None:
         if reminder is None:
             reminder = WEEK if interval else 0
@@ -269,6 +274,7 @@ class Question:
         self.could_not_check: Final = could_not_check
         self.switch: Final = switch
         self.directory: Final = directory
+        self.name: Final = name
 
 
 def freshness(
@@ -379,7 +385,13 @@ def reasons(
             )
     if not is_silent:
         reason: VerdictReason = "notify" if failure is None else "cannot-check"
-        yield Verdict(reason, found, directory=question.directory, failure=failure)
+        yield Verdict(
+            reason,
+            found,
+            directory=question.directory,
+            name=question.name,
+            failure=failure,
+        )
 
 
 def _failure_to_report(

@@ -67,16 +67,21 @@ _DIGEST_PREFIX = "blake2b:"
 HEX = frozenset("0123456789abcdef")
 
 
-def environment_key(directory: bytes, lockfile: "bytes | None") -> str:
+def environment_key(
+    directory: bytes, lockfile: "bytes | None", name: "bytes | None" = None
+) -> str:
     """
-    Return the key of an environment: a canonical *directory* and its *lockfile*.
+    Return the key of an environment: a canonical *directory*, *lockfile* and *name*.
 
     Returns:
         32 hex digits: BLAKE2b-128 of the directory, followed, if there is a
-        lockfile, by a NUL byte and its name.
+        lockfile, by a NUL byte and its name; then, if the environment has a name,
+        by another NUL byte and that name, after an empty lockfile if there is none.
     """
-    name = directory if lockfile is None else directory + b"\0" + lockfile
-    return blake2b(name, digest_size=16).hexdigest()
+    if name is not None:
+        lockfile = (lockfile or b"") + b"\0" + name
+    text = directory if lockfile is None else directory + b"\0" + lockfile
+    return blake2b(text, digest_size=16).hexdigest()
 
 
 def digest(content: bytes) -> str:
@@ -273,6 +278,19 @@ def is_lockfile_name(value: object) -> bool:
     return {"", ".", ".."}.isdisjoint(value.split("/"))
 
 
+def is_environment_name(value: object) -> bool:
+    """
+    Return whether *value* can be the name of one of several environments.
+    """
+    if type(value) is not str or "\0" in value or not 0 < len(value) <= 255:
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # a surrogate: no text
+        return False
+    return True
+
+
 def is_short_name(value: object) -> bool:
     """
     Return whether *value* can be the name of a format, a recipe or a checker.
@@ -373,6 +391,7 @@ _CONSENT = {
 _RECORD = {
     "environment": _is_directory,
     "lockfile": (None, is_lockfile_name),
+    "name": (None, is_environment_name),
     "generation": _is_count,
     "last_checked": (None, is_time),
     "checker": (None, is_short_name),
@@ -434,7 +453,10 @@ def valid(data: bytes, key: str) -> "Record | None":
         return None
     try:
         directory, lockfile = path_bytes(record["environment"]), record["lockfile"]
-        found = environment_key(directory, lockfile and path_bytes(lockfile))
+        name = record["name"]
+        found = environment_key(
+            directory, lockfile and path_bytes(lockfile), name and name.encode()
+        )
     except UnicodeEncodeError:  # a surrogate that escapes no byte
         return None
     return record if found == key else None

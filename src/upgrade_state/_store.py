@@ -78,11 +78,17 @@ class Entry:
     """
 
     def __init__(
-        self, root: str, key: str, environment: str | None, lockfile: str | None
+        self,
+        root: str,
+        key: str,
+        environment: str | None = None,
+        lockfile: str | None = None,
+        name: str | None = None,
     ) -> None:
         self.files: Final = _files.Files(root, key)
         self.environment: Final = environment
         self.lockfile: Final = lockfile
+        self.name: Final = name
 
 
 # Reading and merging
@@ -140,6 +146,7 @@ def merge_or_make(
             current = _record.DEFAULTS | {
                 "environment": entry.environment,
                 "lockfile": entry.lockfile,
+                "name": entry.name,
             }
         _replace(entry, current, fields)
     _files.sync_directory(entry.files.root)

@@ -657,7 +657,7 @@ class TestWeight:
 
         assert "argparse" in loaded
         assert not {"attrs", "cattrs", "filelock", "logging", "shutil"} & loaded
-        assert not {"upgrade_state.checks", "upgrade_state._store"} & loaded
+        assert not {"upgrade_state.checks", "upgrade_state._codec"} & loaded
 
     @pytest.mark.parametrize("days", [None, (6, 3, 0), (9, 0)])
     def test_silent(self, checked, failing, run, modules_after, days):

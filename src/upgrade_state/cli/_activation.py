@@ -116,6 +116,7 @@ def notify(
             could_not_check=durations.get("could_not_check", _policy.WEEK),
             switch=_look.switch(),
             directory=environment.path or "",
+            name=environment.name,
         )
         verdict = environment._claim(look, question)
         if not verdict:
