@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 import filelock
 
 import upgrade_state
-from upgrade_state import StateStore
+from upgrade_state import StateStore, checks
 from upgrade_state.lockfiles import Upgrade
 
 if TYPE_CHECKING:
@@ -418,6 +418,34 @@ def leave_in_forked_child(
         os._exit(0)
     failure = record_of(shop)["failure"]
     return {"still held": busy, "stored": stored, "failure": failure}
+
+
+def fork_in_resolver(_: int, cache: str, directory: str, how: str) -> dict[str, object]:
+    """
+    Let the child of a resolver that forks leave the check, too.
+    """
+    shop, parent, found = shop_of(cache, directory), os.getpid(), {}
+
+    def resolver(environment: EnvironmentState, old: bytes | None, /) -> bytes:
+        child = os.fork()
+        if child == 0 and how == "raising":
+            raise RuntimeError
+        if child != 0:
+            status = os.waitpid(child, 0)[1]
+            found["child fails"] = os.waitstatus_to_exitcode(status) == 1
+            with environment.try_check() as second:
+                found["still held"] = second is None
+        return (old or b"") + b"\n" * (child != 0)
+
+    try:
+        outcome = checks.check(shop, resolver)
+    except RuntimeError:
+        os._exit(1)
+    finally:
+        if os.getpid() != parent:
+            os._exit(0)
+    stored = shop.kept_lockfile("new") != shop.kept_lockfile("old")
+    return {**found, "state": outcome.state, "stored": stored}
 
 
 def die_with_a_forked_child(cache: str, directory: str) -> None:

@@ -1,10 +1,12 @@
 import datetime as dt
 import shutil
+import sys
+import threading
 from contextlib import nullcontext
 
 import pytest
 
-from helpers import commit
+from helpers import commit, meanwhile, place_of, run_at_once
 from upgrade_state import Consent, StateStore, checks
 from upgrade_state.exceptions import ResolverError
 
@@ -396,6 +398,100 @@ class TestCancelled:
         outcome = checks.check(environment, resolver, cancellation=cancellation)
 
         assert checks.Outcome("checked") == outcome
+
+
+class TestMeanwhile:
+    def test_lockfile_changes(self, environment, directory, lock_of):
+        """
+        The check is about the content at its beginning, and its result stays silent.
+        """
+        old = (directory / "uv.lock").read_bytes()
+
+        def resolver(*_):
+            (directory / "uv.lock").write_bytes(lock_of(attrs="24.2.1"))
+            return lock_of(attrs="24.3.0")
+
+        outcome = checks.check(environment, resolver)
+
+        look = environment.look()
+        answers = look.verdict().reason, look.freshness().reason
+        assert ("checked", old) == (outcome.state, look.kept_lockfile("old"))
+        assert ("lockfile-changed", "just-checked") == answers
+
+    def test_upgraded(self, environment, directory, lock_of):
+        """
+        If the user makes the same upgrade during the check, there is no notice.
+        """
+        new = lock_of(attrs="24.3.0")
+
+        def resolver(*_):
+            (directory / "uv.lock").write_bytes(new)
+            return new
+
+        assert checks.Outcome("checked") == checks.check(environment, resolver)
+        assert "upgraded" == environment.claim_notice().reason
+
+    def test_environment_is_deleted(self, environment, directory, lock_of):
+        """
+        A directory that is deleted during the check gets no notice.
+        """
+
+        def resolver(*_):
+            shutil.rmtree(directory)
+            return lock_of(attrs="24.3.0")
+
+        outcome = checks.check(environment, resolver)
+
+        assert ("checked", "directory") == (outcome.state, outcome.look.missing)
+        assert "lockfile-changed" == environment.claim_notice().reason
+
+    def test_prints(self, environment, capsys):
+        """
+        The prints of a resolver in this process reach the caller's stdout.
+        """
+        checks.check(
+            environment, lambda _, old: sys.stdout.write("resolving\n") and old
+        )
+
+        assert "resolving\n" == capsys.readouterr().out
+
+    def test_hangs(self, environment):
+        """
+        A resolver that hangs keeps other checks away until it is cancelled.
+        """
+        cancellation, outcomes, begun = checks.Cancellation(), [], threading.Event()
+
+        def resolver(*_):
+            begun.set()
+            checks.current_cancellation().wait(60)
+            raise checks.Cancelled
+
+        def hang():
+            check = checks.check(environment, resolver, cancellation=cancellation)
+            outcomes.append(check)
+
+        with meanwhile(hang):
+            assert begun.wait(60)
+            other = checks.check(environment, failing)
+            silent = environment.claim_notice()
+            cancellation.cancel()
+
+        assert ("busy", "cancelled") == (other.state, outcomes[0].state)
+        assert "nothing-known" == silent.reason
+
+    @pytest.mark.parametrize("how", ["raising", "normally"])
+    def test_forks(self, environment, how):
+        """
+        A child that the resolver forks stores nothing and releases no lock.
+        """
+        (found,) = run_at_once(1, "fork_in_resolver", *place_of(environment), how)
+
+        assert {
+            "child fails": True,
+            "still held": True,
+            "state": "checked",
+            "stored": True,
+        } == found
 
 
 class TestLook:

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 class Resolver(Protocol):
     """
     A callable that produces the new lockfile in a check.
+
+    It runs in the caller's process and thread: its prints reach the caller's stdout,
+    and a check ends no earlier than it does. A child that it forks stores nothing.
+    `Command` is a resolver without these limits.
     """
 
     def __call__(
