@@ -183,19 +183,21 @@ class TestChecksInProcess:
 
         def checker(arguments):
             sys.stdout.write("not kept")
-            sys.stderr.write(f"{os.getcwd()} {StateStore()} \N{SNOWMAN}\n")
+            words = (os.getcwd(), os.environ["TOKEN"], StateStore(), "\N{SNOWMAN}\n")
+            sys.stderr.write(" ".join(map(str, words)))
             commit(shop, b"old", now=None)
             raise SystemExit(3)
 
         with testing.checks_in_process(checker) as calls:
-            answers = [shop.start_check(argv) for _ in range(2)]
+            answers = [shop.start_check(argv, env={"TOKEN": "x"}) for _ in range(2)]
 
+        assert [None, None] == [answer.pid for answer in answers]
         assert ["never-checked", "fresh"] == [a.reason for a in answers]
         assert [argv] == calls
         assert (before, str(tmp_path)) == (dict(os.environ), os.getcwd())
         assert ("", "") == capsys.readouterr()
         lines = Path(shop.log_path).read_text().splitlines()
-        assert [f"/ {shop.store} \N{SNOWMAN}"] == lines[1:]
+        assert [f"/ x {shop.store} \N{SNOWMAN}"] == lines[1:]
 
     @pytest.mark.parametrize(
         ("switch", "program", "reason"),

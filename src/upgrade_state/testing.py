@@ -97,7 +97,7 @@ def add_upgrades(
     """
     rows = [_row(upgrade) for upgrade in upgrades]
     with _check(environment, lockfile) as check:
-        check.commit(b"upgraded", upgrades=rows, now=at)
+        check.commit(upgrades=rows, now=at)
 
 
 def add_failure(
@@ -138,8 +138,9 @@ def checks_in_process(
     `EnvironmentState.start_check` decides as always and writes the log: nothing is
     called if no check is due, or if a variable switches checks off. *checker* is
     called at once and gets the arguments of the process, the program first. As in
-    that process, the working directory is ``/``, ``UPGRADE_STATE_CACHE_DIR`` names
-    the store, stdout is discarded, and stderr goes to the log.
+    that process, the working directory is ``/``, the environment variables are those
+    of the call and of the store, stdout is discarded, and stderr goes to the log. No
+    process means no *pid*.
 
     An exception of *checker* does not reach the activation, as in life: it is raised
     when the `with` statement ends. `SystemExit` ends the checker, whatever its status.

@@ -4,6 +4,7 @@ The public API as its users write it: checked by type checkers, never run.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import os
 from pathlib import Path
@@ -25,6 +26,7 @@ from upgrade_state import (
     checks,
     lockfiles,
     preload,
+    testing,
 )
 from upgrade_state.exceptions import (
     ResolverError,
@@ -178,6 +180,18 @@ try:
     preload()
 except (ResolverError, StateLockError, StateReadError, StateWriteError) as error:
     assert_type(error.path, str | None)
+
+with contextlib.contextmanager(testing.temporary_store)() as temporary:
+    assert_type(temporary, StateStore)
+added = lockfiles.Upgrade("curl", "added", new=("8.1",))
+testing.add_upgrades(shop, [("requests", "2.0", "2.1"), added], lockfile=b"", at=now)
+testing.add_upgrades(shop, [("requests", "2.1")])  # type: ignore[list-item] # short
+testing.add_failure(shop, OSError("no route to host"), at=now)
+with testing.clock_at(now), testing.checks_in_process(print) as calls:
+    assert_type(calls, list[list[str]])
+assert_type(testing.assert_notice(shop, "1 version", at=now, interval=day), Verdict)
+assert_type(testing.assert_silence(shop, "snoozed", at=now), Verdict)
+testing.assert_silence(shop, "snozed")  # type: ignore[arg-type] # misspelt
 
 import upgrade_state  # noqa: E402 - for the next line
 
