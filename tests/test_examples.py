@@ -4,6 +4,7 @@ The example manager as its README uses it; its own tests run beside these.
 
 from __future__ import annotations
 
+import ast
 import importlib
 import os
 import pty
@@ -15,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-MANAGER = Path(__file__).parents[1] / "examples" / "manager"
+ROOT = Path(__file__).parents[1]
+MANAGER = ROOT / "examples" / "manager"
 
 # Runs the example without installing it.
 NEST = "import sys; from nest.cli import main; sys.exit(main())"
@@ -72,3 +74,35 @@ class TestManager:
         module, _, function = project["scripts"]["nest"].partition(":")
 
         assert callable(getattr(importlib.import_module(module), function))
+
+
+def statements(source: str) -> set[str]:
+    """
+    Return the statements of a module, except docstrings and imports.
+    """
+
+    class Strip(ast.NodeTransformer):
+        def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+            node.body = node.body[ast.get_docstring(node) is not None :]
+            return node
+
+    tree = Strip().visit(ast.parse(source))
+    return {ast.unparse(n) for n in tree.body if not isinstance(n, ast.ImportFrom)}
+
+
+class TestPages:
+    @pytest.mark.parametrize("page", ["how-to.md", "tutorial-python.md"])
+    def test_quotes(self, page):
+        """
+        Code under the name of a file is in that file of the example.
+        """
+        quote = r"^```py(?:thon)?\n# (nest/\w+\.py|tests/\w+\.py)\n(.*?)^```$"
+        text = (ROOT / "docs" / page).read_text()
+        found = re.findall(quote, text, re.DOTALL | re.MULTILINE)
+        foreign = set()
+        for name, code in found:
+            folder = MANAGER / ("src" if name.startswith("nest") else "")
+            foreign |= statements(code) - statements((folder / name).read_text())
+
+        assert len(found) > 2
+        assert set() == foreign

@@ -279,6 +279,16 @@ class TestAssertNotice:
         with pytest.raises(AssertionError, match=message):
             testing.assert_notice(shop)
 
+    def test_times_of_the_test(self, shop):
+        """
+        Times in the message are relative to that of the activation.
+        """
+        testing.add_upgrades(shop, PINS, at=NOON)
+        testing.assert_notice(shop, at=NOON)
+
+        with pytest.raises(AssertionError, match="no reminder until tomorrow "):
+            testing.assert_notice(shop, at=NOON + 6 * DAY)
+
     def test_other_text(self, shop):
         """
         The message has the notice if that is another one.
@@ -305,7 +315,7 @@ class TestAssertSilence:
         The message has the reason that was found.
         """
         with pytest.raises(
-            AssertionError, match="not for the reason 'snoozed', but nothing-known: "
+            AssertionError, match="not silent for 'snoozed', but nothing-known: "
         ):
             testing.assert_silence(shop, "snoozed")
 

@@ -119,9 +119,8 @@ def add_failure(
         AssertionError: Another process or thread is checking the environment.
     """
     failure = error or ResolverError("no route to host", environment.path)
-    clock = contextlib.nullcontext() if at is None else clock_at(at)
     try:
-        with clock, _check(environment):
+        with _clock(at), _check(environment):
             raise failure
     except type(failure) as raised:
         if raised is not failure:
@@ -200,9 +199,9 @@ def assert_notice(
             not contain *text*.
     """
     __tracebackhide__ = True  # of pytest
-    verdict = environment.claim_notice(now=at, **options)
+    verdict, explanation = _claim(environment, at, options)
     if not verdict:
-        raise AssertionError(f"no notice for {environment}: {verdict}")
+        raise AssertionError(f"no notice for {environment}: {explanation}")
     if text is not None and text not in verdict.message:
         raise AssertionError(f"the notice is {verdict.message!r}, without {text!r}")
     return verdict
@@ -233,12 +232,27 @@ def assert_silence(
             message has either.
     """
     __tracebackhide__ = True  # of pytest
-    verdict = environment.claim_notice(now=at, **options)
+    verdict, explanation = _claim(environment, at, options)
     if verdict:
         raise AssertionError(f"a notice for {environment}: {verdict.message!r}")
     if reason is not None and reason != verdict.reason:
-        raise AssertionError(f"silence not for the reason {reason!r}, but {verdict}")
+        raise AssertionError(f"not silent for {reason!r}, but {explanation}")
     return verdict
+
+
+def _claim(
+    environment: EnvironmentState, at: dt.datetime | None, options: dict[str, Any]
+) -> tuple[Verdict, str]:
+    """
+    Claim a notice at a time; return the verdict, and its words at that time.
+    """
+    with _clock(at):
+        verdict = environment.claim_notice(**options)
+        return verdict, str(verdict)
+
+
+def _clock(at: dt.datetime | None) -> contextlib.AbstractContextManager[None]:
+    return contextlib.nullcontext() if at is None else clock_at(at)
 
 
 @contextlib.contextmanager
