@@ -145,7 +145,7 @@ def checks_in_process(
     when the `with` statement ends. `SystemExit` ends the checker, whatever its status.
 
     Returns:
-        A context manager that gives the list of calls: for each its arguments.
+        A context manager that gives a list with the arguments of each call.
     """
     calls: list[list[str]] = []
     errors: list[Exception] = []
