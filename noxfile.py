@@ -4,6 +4,7 @@ Sessions: `nox` runs everything that must hold, `nox --list` shows the longer on
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 import subprocess
@@ -39,6 +40,9 @@ def _runs(version: str) -> bool:
 
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 OTHERS = [v for v in ("3.11", "3.12", "3.13", "3.14") if v != HERE and _runs(v)]
+
+
+PLUGINS = sorted(path.split("/")[1] for path in glob.glob("plugins/*/pyproject.toml"))
 
 
 def _install(session: nox.Session, *groups: str) -> None:
@@ -206,17 +210,35 @@ def network(session: nox.Session) -> None:
     session.run(*argv, env=found)
 
 
-def _tool(session: nox.Session, requirement: str) -> str:
+def _tool(session: nox.Session, *requirements: str) -> str:
     """
     Install a tool into a virtual environment of its own; return where it is.
     """
-    name = "".join(filter(str.isalpha, requirement))
+    name = "".join(filter(str.isalpha, requirements[0])) or "bare"
     place = os.path.join(os.path.abspath(session.create_tmp()), name)
     session.run("python", "-m", "venv", place)
     scripts = os.path.join(place, "bin")
     python = os.path.join(scripts, "python")
     session.run(
-        python, "-m", "pip", "install", "--quiet", "--upgrade", requirement,
+        python, "-m", "pip", "install", "--quiet", "--upgrade", *requirements,
         external=True,
     )  # fmt: skip
     return scripts
+
+
+@nox.session
+@nox.parametrize("plugin", PLUGINS)
+def plugins(session: nox.Session, plugin: str) -> None:
+    """
+    The plugins inside the real managers, each with its overhead.
+    """
+    distribution = f"./plugins/{plugin}"
+    session.install("mypy", "pytest", ".", distribution)
+    session.run("mypy", "--strict", f"{distribution}/src")
+    # The same versions of everything, without the plugin.
+    bare = os.path.join(_tool(session, ".", distribution), "python")
+    argv = [bare, "-m", "pip", "uninstall", "--quiet", "--yes"]
+    session.run(*argv, f"upgrade-state-{plugin}", external=True)
+    env = {"UPGRADE_STATE_BARE": bare}
+    session.run("pytest", f"{distribution}/tests", *session.posargs, env=env)
+    session.run("python", "plugins/overhead.py", plugin, env=env)

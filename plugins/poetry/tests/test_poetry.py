@@ -1,0 +1,58 @@
+"""
+The plugin inside Poetry.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import venv
+from typing import TYPE_CHECKING
+
+from situations import Manager, Scene, Situations
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PROJECT = """\
+[project]
+name = "shop"
+version = "1"
+requires-python = ">=3.11,<4"
+dependencies = ["thing"]
+
+[tool.poetry]
+package-mode = false
+
+[[tool.poetry.source]]
+name = "local"
+url = "{index}"
+"""
+
+
+class Poetry(Manager):
+    name = "poetry"
+    lockfile = "poetry.lock"
+    checker = "the Poetry plugin"
+    command = ("run", "python", "-c", "print('done'); raise SystemExit(3)")
+    quiet = ("-q",)
+    verbose = ("-v",)
+    debug = ("-vvv",)
+    breakage = "from poetry.packages import Locker; del Locker.is_locked"
+
+    def make(self, project: Path, index: str, python: str) -> None:
+        (project / "pyproject.toml").write_text(PROJECT.format(index=index))
+        (project / "poetry.toml").write_text("[virtualenvs]\nin-project = true\n")
+        venv.create(project / ".venv", symlinks=True)
+        argv = [python, "-m", "poetry", "lock"]
+        subprocess.run(argv, cwd=project, check=True, stdout=subprocess.DEVNULL)
+
+    def switch_off(self, scene: Scene) -> None:
+        with (scene.project / "poetry.toml").open("a") as file:
+            file.write("[upgrade-state]\nenabled = false\n")
+
+
+MANAGER = Poetry()
+
+
+class TestPoetry(Situations):
+    manager = MANAGER
