@@ -214,7 +214,7 @@ def _tool(session: nox.Session, *requirements: str) -> str:
     """
     Install a tool into a virtual environment of its own; return where it is.
     """
-    name = "".join(filter(str.isalpha, requirements[0])) or "bare"
+    name = "".join(filter(str.isalpha, requirements[0]))
     place = os.path.join(os.path.abspath(session.create_tmp()), name)
     session.run("python", "-m", "venv", place)
     scripts = os.path.join(place, "bin")
@@ -232,13 +232,16 @@ def plugins(session: nox.Session, plugin: str) -> None:
     """
     The plugins inside the real managers, each with its overhead.
     """
-    distribution = f"./plugins/{plugin}"
-    session.install("mypy", "pytest", ".", distribution)
-    session.run("mypy", "--strict", f"{distribution}/src")
+    path = f"./plugins/{plugin}"
+    project = nox.project.load_toml(f"{path}/pyproject.toml")
+    requirements = (*nox.project.dependency_groups(project, "tests"), ".", path)
+    session.install(*requirements)
+    # The types of the installed packages, not those of this source tree.
+    session.run("mypy", "--strict", "--config-file=", f"{path}/src")
     # The same versions of everything, without the plugin.
-    bare = os.path.join(_tool(session, ".", distribution), "python")
-    argv = [bare, "-m", "pip", "uninstall", "--quiet", "--yes"]
-    session.run(*argv, f"upgrade-state-{plugin}", external=True)
+    bare = os.path.join(_tool(session, *requirements), "python")
+    uninstall = [bare, "-m", "pip", "uninstall", "--quiet", "--yes"]
+    session.run(*uninstall, project["project"]["name"], external=True)
     env = {"UPGRADE_STATE_BARE": bare}
-    session.run("pytest", f"{distribution}/tests", *session.posargs, env=env)
+    session.run("pytest", f"{path}/tests", *session.posargs, env=env)
     session.run("python", "plugins/overhead.py", plugin, env=env)

@@ -52,6 +52,8 @@ class Manager:
     """
     One environment manager: how a project is made, and the command that is run.
 
+    Options come before *command*, unless `argv` is overridden.
+
     Attributes:
         name: The directory below ``plugins/``, and the manager's module.
 
@@ -66,12 +68,12 @@ class Manager:
 
         notice: A text that is in the notice, and nowhere else in stderr.
 
-        quiet: Options before *command* with which the manager is silent. Empty: it
+        quiet: Options with which the manager is silent. Empty: it
             has none.
 
-        verbose: Options before *command* with which the plugin gives its reasons.
+        verbose: Options with which the plugin gives its reasons.
 
-        debug: Options before *command* with which the manager shows messages of debug
+        debug: Options with which the manager shows messages of debug
             level. Empty: it has none.
 
         breakage: Python code that removes a part of the manager's API that the
@@ -535,6 +537,8 @@ class Situations:
         """
         The key in the manager's configuration stops checks and notices.
         """
+        # Without the plugin some managers refuse a configuration that has its key.
+        scene.plain()
         self.manager.switch_off(scene)
 
         done = scene.run()

@@ -1,0 +1,69 @@
+"""
+The plugin inside PDM.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import venv
+from typing import TYPE_CHECKING
+
+from situations import Manager, Scene, Situations
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PROJECT = """\
+[project]
+name = "shop"
+version = "1"
+requires-python = ">=3.11"
+dependencies = ["thing"]
+
+[tool.pdm]
+distribution = false
+
+[[tool.pdm.source]]
+name = "pypi"
+url = "{index}"
+"""
+
+
+class PDM(Manager):
+    name = "pdm"
+    lockfile = "pdm.lock"
+    checker = "the PDM plugin"
+    command = ("run", "python", "-c", "print('done'); raise SystemExit(3)")
+    quiet = ("-q",)
+    verbose = ("-v",)
+    debug = ("-vv",)
+    # The signal comes without its arguments.
+    breakage = """\
+from pdm.cli.hooks import HookManager
+emit = HookManager.try_emit
+HookManager.try_emit = lambda self, name, **_: emit(self, name)
+"""
+
+    def argv(self, python: str, *options: str) -> list[str]:
+        return [python, "-m", "pdm", "run", *options, *self.command[1:]]
+
+    def make(self, project: Path, index: str, python: str) -> None:
+        (project / "pyproject.toml").write_text(PROJECT.format(index=index))
+        venv.create(project / ".venv", symlinks=True)
+        argv = [python, "-m", "pdm", "lock"]
+        subprocess.run(argv, cwd=project, check=True, stdout=subprocess.DEVNULL)
+
+    def variables(self, scene: Scene) -> dict[str, str]:
+        return {"PDM_CHECK_UPDATE": "false"}
+
+    def switch_off(self, scene: Scene) -> None:
+        argv = [sys.executable, "-m", "pdm", "config", "upgrade_state.enabled", "false"]
+        scene.start(argv).end()
+
+
+MANAGER = PDM()
+
+
+class TestPDM(Situations):
+    manager = MANAGER
