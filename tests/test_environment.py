@@ -29,6 +29,7 @@ from helpers import (
     WEEK,
     commit,
     fail,
+    place_of,
     read_record,
     refuse,
     root_of,
@@ -853,3 +854,106 @@ def _latin_bytes(path):
 
 def _latin_text(path):
     return path if isinstance(path, str) else os.fspath(path).decode("latin-1")
+
+
+class TestDebugLines:
+    @pytest.fixture
+    def lines(self, caplog):
+        """
+        Return the lines since the last call.
+        """
+        caplog.set_level("DEBUG", "upgrade_state")
+
+        def take():
+            found = [r.getMessage() for r in caplog.records]
+            assert {"upgrade_state"} >= {r.name for r in caplog.records}
+            caplog.clear()
+            return found
+
+        return take
+
+    def test_claims(self, checked, lines, monkeypatch):
+        """
+        Every claim leaves a line with its answer.
+        """
+        lines()
+        answers = [checked.claim_notice(now=NOON) for _ in range(2)]
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", refuse())
+            answers.append(checked.claim_notice(now=NOON + WEEK))
+
+        assert ["notify", "told-recently", "unavailable"] == [a.reason for a in answers]
+        assert [f"claim_notice of {checked!r}: {a}" for a in answers] == lines()
+
+    def test_starts(self, shop, lines, monkeypatch):
+        """
+        So does every start of a check, with its process.
+        """
+        answers = [shop.start_check([word]) for word in ("none", "true")]
+        os.waitpid(answers[1].pid, 0)
+        monkeypatch.setenv("CI", "1")
+        answers.append(shop.start_check(["true"]))
+
+        reasons = ["unavailable", "never-checked", "switched-off"]
+        assert reasons == [a.reason for a in answers]
+        assert [
+            f"start_check of {shop!r}: {a} (process: {a.pid})" for a in answers
+        ] == lines()
+
+    def test_checks(self, shop, lines, monkeypatch):
+        """
+        So do the beginning and the end of a check.
+        """
+        with shop.try_check() as check:
+            with shop.try_check() as other:
+                assert other is None
+            check.commit(b"new")
+        with shop.try_check() as check:
+            write_record(shop, read_record(shop) | {"generation": 7})
+            assert not check.commit(b"new")
+        fail(shop, ValueError("\x1b[2J"))
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "replace", refuse())
+            fail(shop)
+
+        taken = f"try_check of {shop!r}: the check lock is taken"
+        begins = f"failure of {shop!r}: "
+        *others, last = lines()
+        assert [
+            taken,
+            f"try_check of {shop!r}: busy",
+            f"commit of {shop!r}: stored",
+            taken,
+            f"commit of {shop!r}: dropped after another commit",
+            taken,
+            f"{begins}recorded: ValueError: \\x1b[2J",
+            taken,
+        ] == others
+        assert last.startswith(f"{begins}not recorded: Could not write the file (")
+        assert last.endswith(": OSError: no route to host")
+
+    def test_one_line(self, store, lines):
+        """
+        No name and no message has a control character in it.
+        """
+        shop = store.environment("/srv/\x1b\n", "\r\x9b", name="\u202e\n")
+        fail(shop, ValueError("a\n\x1b"))
+        shop.claim_notice(could_not_check=0 * DAY)
+        shop.start_check(["\x1b"])
+
+        found = lines()
+        assert 4 == len(found)
+        assert all(map(str.isprintable, found))
+
+    def test_without_logging(self, checked):
+        """
+        A process that has not loaded logging gets no lines, and does not load it.
+        """
+        code = (
+            "import sys; from upgrade_state import StateStore\n"
+            "shop = StateStore(sys.argv[1]).environment(sys.argv[2], 'uv.lock')\n"
+            "print(shop.claim_notice().reason, 'logging' in sys.modules)"
+        )
+        checked.snooze(NOON.replace(year=9000))
+
+        assert "snoozed False\n" == run_python(code, *place_of(checked))

@@ -388,21 +388,22 @@ class EnvironmentState:
 
     def _claim(self, look: "Look", question: "_policy.Question") -> "Verdict":
         verdict = look._verdict(question)
-        if not verdict:
-            return verdict
-        try:
-            from upgrade_state import _store
+        if verdict:
+            try:
+                from upgrade_state import _store
 
-            return _store.claim(
-                self._entry(),
-                look.record,
-                question,
-                verdict,
-                matches=look._matches,
-                now=look._now,
-            )
-        except Exception as error:
-            return _policy.Verdict("unavailable", error=_look.carried(error))
+                verdict = _store.claim(
+                    self._entry(),
+                    look.record,
+                    question,
+                    verdict,
+                    matches=look._matches,
+                    now=look._now,
+                )
+            except Exception as error:
+                verdict = _policy.Verdict("unavailable", error=_look.carried(error))
+        _record.debug("claim_notice of %r: %s", self, verdict)
+        return verdict
 
     def start_check(
         self,
@@ -489,25 +490,28 @@ class EnvironmentState:
         freshness = look.freshness(max_age=max_age)
         off = _look.switch()
         if off is not None:
-            return _policy.Freshness("switched-off", switch=off)
-        if not freshness.due:
-            return freshness
+            freshness = _policy.Freshness("switched-off", switch=off)
 
         def decide() -> "tuple[Freshness, Look]":
             again = self.look(look._content, now=now)
             return again.freshness(max_age=max_age), again
 
-        try:
-            root = self.store._place()
-            self._refuse_relative()
-            # The process opens the same store, wherever that is.
-            environ = os.environ | (variables or {})
-            environ[CACHE_DIR_VARIABLE] = os.path.dirname(root)
-            from upgrade_state import _background
+        if freshness.due:
+            try:
+                root = self.store._place()
+                self._refuse_relative()
+                # The process opens the same store, wherever that is.
+                environ = os.environ | (variables or {})
+                environ[CACHE_DIR_VARIABLE] = os.path.dirname(root)
+                from upgrade_state import _background
 
-            return _background.start(command, environ, root, self.key, decide)
-        except Exception as error:
-            return _policy.Freshness("unavailable", error=_look.carried(error))
+                freshness = _background.start(command, environ, root, self.key, decide)
+            except Exception as error:
+                freshness = _policy.Freshness("unavailable", error=_look.carried(error))
+        _record.debug(
+            "start_check of %r: %s (process: %s)", self, freshness, freshness.pid
+        )
+        return freshness
 
     # For checks
 
@@ -541,11 +545,7 @@ class EnvironmentState:
         from upgrade_state import _guard
 
         _refuse_text(lockfile)
-
-        def look_at(record: "Record | None") -> "Look":
-            return _look.Look(self, record, lockfile=lockfile)
-
-        return _guard.checking(self._entry(), self._lockfile_path, lockfile, look_at)
+        return _guard.checking(self, lockfile)
 
     def snooze(self, until: "dt.datetime | None") -> bool:
         """

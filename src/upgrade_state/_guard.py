@@ -27,15 +27,16 @@ from upgrade_state import (
     _store,
     lockfiles,
 )
+from upgrade_state._look import Look
 from upgrade_state.exceptions import StateLockError, UpgradeStateError
 from upgrade_state.lockfiles import Upgrade
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
     from typing import Final
 
-    from upgrade_state._look import Look
+    from upgrade_state._environment import EnvironmentState
     from upgrade_state._model import Consent
     from upgrade_state._policy import Freshness
     from upgrade_state._record import Record
@@ -46,10 +47,7 @@ _COUNTS_LENGTH: Final = 1500
 
 @contextlib.contextmanager
 def checking(
-    entry: _store.Entry,
-    lockfile_path: str | None,
-    lockfile: bytes | None,
-    look_at: Callable[[Record | None], Look],
+    environment: EnvironmentState, lockfile: bytes | None
 ) -> Iterator[CheckGuard | None]:
     """
     Hold the check lock for a `with` statement; None if the lock is busy.
@@ -57,25 +55,28 @@ def checking(
     An `Exception` that leaves the statement is recorded as the check's failure,
     and so is a lockfile that cannot be read on entering.
     """
+    entry = environment._entry()
     if entry.environment is None:
         raise ValueError("an environment without a path cannot be checked")
     _files.ensure(entry.files.root)
     lock = _locks.try_lock(entry.files.check_lock)
     if lock is None:
+        _record.debug("try_check of %r: busy", environment)
         yield None
         return
     try:
+        _record.debug("try_check of %r: the check lock is taken", environment)
         record = _store.read(entry)
         # Before the lockfile is read: the consent is for the directory that has it.
         directory = _identity.identity(_record.path_bytes(entry.environment))
-        guard = CheckGuard(entry, lock, record, directory, look_at)
+        guard = CheckGuard(environment, entry, lock, record, directory)
     except BaseException:
         _locks.release(lock)
         raise
     try:
-        if lockfile is None and lockfile_path is not None:
-            lockfile = _lockfile.read(lockfile_path)
-        guard.old_lockfile = lockfile
+        guard._content = guard.old_lockfile = lockfile
+        if lockfile is None and environment._lockfile_path is not None:
+            guard.old_lockfile = _lockfile.read(environment._lockfile_path)
         yield guard
     except Exception as error:
         guard._fail(error)
@@ -102,14 +103,15 @@ class CheckGuard:
 
     def __init__(
         self,
+        environment: EnvironmentState,
         entry: _store.Entry,
         lock: _locks.Lock,
         record: Record | None,
         directory: Record | None,
-        look_at: Callable[[Record | None], Look],
     ) -> None:
         self.old_lockfile: bytes | None = None
-        self._look_at = look_at
+        self._content: bytes | None = None
+        self._environment = environment
         consent = record and record["consent"]
         if consent and not _identity.holds(consent, directory):
             consent = None
@@ -128,7 +130,7 @@ class CheckGuard:
 
         The record is not read again. A closed guard answers, too.
         """
-        return self._look_at(self._record)
+        return Look(self._environment, self._record, lockfile=self._content)
 
     def freshness(
         self, *, max_age: dt.timedelta | None = None, now: dt.datetime | None = None
@@ -255,9 +257,9 @@ class CheckGuard:
 
         _files.store_results(entry.files, contents)
         record = _store.merge_or_make(entry, unless_overtaken)
-        if record is None:
-            _record.debug("overtaken by another check: %r", entry.files.record)
         self._committed = record is not None
+        answer = "stored" if self._committed else "dropped after another commit"
+        _record.debug("commit of %r: %s", self._environment, answer)
         self._record = record or _store.read(entry)
         digests = [] if self._record is None else _store.named_files(self._record)
         try:
@@ -283,8 +285,10 @@ class CheckGuard:
             self._record = _store.merge_or_make(
                 self._entry, lambda record: _next_failure(record, at, message)
             )
+            answer = "recorded"
         except UpgradeStateError as also:  # the error under way says more
-            _record.debug("could not record the failure of a check: %s", also)
+            answer = f"not recorded: {also}"
+        _record.debug("failure of %r: %s: %s", self._environment, answer, message)
 
     def _must_be_open(self) -> None:
         if self._lock is None:
