@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers import DAY, HOUR, NOON, ROWS, commit, put_odd, refuse_path
+from helpers import DAY, HOUR, LONG_AGO, NOON, ROWS, commit, put_odd, refuse_path
 from upgrade_state.exceptions import StateReadError
 
 
@@ -208,6 +208,63 @@ class TestCurrent:
         look = environment.look(now=NOON)
         assert look.lockfile_state is None
         assert "fresh" == look.freshness().reason
+
+    def test_known_to_its_manager(self, store, tmp_path):
+        """
+        Bytes that are no file are compared with bytes; without any, no answer is one.
+        """
+        environment = store.environment(tmp_path)
+        with environment.try_check(b"old") as check:
+            check.commit(b"new", now=NOON, upgrades=ROWS)
+        look = environment.look(now=NOON)
+
+        message = "Only its manager knows the lockfile, and passes its bytes"
+        for answer in (look.freshness(), look.verdict(), *look.reasons()):
+            assert "unavailable" == answer.reason
+            assert (message, str(tmp_path)) == (answer.error.message, answer.error.path)
+        started = environment.start_check(["true"], now=NOON)
+        claimed = environment.claim_notice(now=NOON)
+        assert ["unavailable"] * 2 == [started.reason, claimed.reason]
+        assert (None, None) == (look.missing, look.lockfile_state)
+        for content, state, reason in (
+            (b"old", "checked", "notify"),
+            (b"new", "upgraded", "upgraded"),
+            (b"odd", "changed", "lockfile-changed"),
+        ):
+            look = environment.look(content, now=NOON)
+            assert (state, reason) == (look.lockfile_state, look.verdict().reason)
+            assert look.missing is None
+
+    def test_not_known_to_its_manager(self, store, tmp_path):
+        """
+        A check of this environment without bytes has no lockfile, so it is due.
+        """
+        environment = store.environment(tmp_path, name="docs")
+        with environment.try_check(b"old") as check:
+            check.commit(b"new", upgrades=ROWS, now=LONG_AGO)
+            assert "notify" == check.look().verdict().reason
+
+        with environment.try_check() as check:
+            now = LONG_AGO + HOUR
+            assert check.old_lockfile is None
+            assert "lockfile-changed" == check.freshness(now=now).reason
+            assert "lockfile-changed" == check.look().verdict().reason
+            check.commit(upgrades=ROWS)
+            assert "notify" == check.look().verdict().reason
+        assert "notify" == environment.look().verdict().reason
+
+    def test_unknown_but_silent(self, store, tmp_path):
+        """
+        An answer that does not depend on the lockfile does not need it.
+        """
+        environment = store.environment(tmp_path)
+        with environment.try_check(b"old") as check:
+            check.commit(b"new", now=NOON, upgrades=ROWS)
+        assert environment.claim_notice(b"old", now=NOON)
+
+        look = environment.look(now=NOON + DAY)
+        answers = look.verdict().reason, look.freshness().reason
+        assert ("told-recently", "expired") == answers
 
     def test_looked_at_once(self, checked, lockfile):
         """

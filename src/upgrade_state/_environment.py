@@ -302,7 +302,9 @@ class EnvironmentState:
 
         Args:
             lockfile: The content of the current lockfile. None: read the file
-                if an answer depends on it.
+                if an answer depends on it. If the last check was about bytes that
+                are no file, as there is no lockfile's name, the answer is
+                ``unavailable`` then: only the manager knows these bytes.
 
             now: Current time (aware), cut to whole seconds. None: ask the clock.
 
@@ -347,8 +349,7 @@ class EnvironmentState:
         silent answer takes no lock and writes nothing.
 
         Args:
-            lockfile: The content of the current lockfile. None: read the file
-                if the answer depends on it.
+            lockfile: See `look`.
 
             interval: Minimum time between two notices. None: a day. Zero: every
                 activation speaks.
@@ -527,7 +528,7 @@ class EnvironmentState:
 
         Args:
             lockfile: The content that the check is about. None: read the file
-                once the lock is held.
+                once the lock is held; without a lockfile's name there is none.
 
         Returns:
             A context manager that gives the guard, or None if another process

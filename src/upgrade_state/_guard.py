@@ -130,7 +130,12 @@ class CheckGuard:
 
         The record is not read again. A closed guard answers, too.
         """
-        return Look(self._environment, self._record, lockfile=self._content)
+        environment, content = self._environment, self._content
+        look = Look(environment, self._record, lockfile=content)
+        # Without bytes and without a file there is no lockfile: the guard knows.
+        path = environment._lockfile_path
+        look._current = _lockfile.CurrentLockfile(path, content)
+        return look
 
     def freshness(
         self, *, max_age: dt.timedelta | None = None, now: dt.datetime | None = None

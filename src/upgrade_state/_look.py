@@ -139,10 +139,11 @@ class Look:
 
         ``checked``: it is the one that was checked; ``upgraded``: the one that the
         upgrade leads to; ``changed``: another one, or it was removed. None if there
-        is no result or no lockfile name, or if it cannot be read.
+        is no result, no lockfile's name and no content, or if it cannot be read.
         """
         result = self.record and self.record["result"]
-        if not result or self.environment.lockfile_name is None:
+        has_name = self.environment.lockfile_name is not None
+        if not result or not (has_name or self._content is not None):
             return None
         try:
             return _policy.lockfile_state(result, self._matches)
@@ -325,11 +326,20 @@ class Look:
     def _matches(self, recorded: "Mapping[str, Any] | None") -> bool:
         """
         Return whether the current lockfile is the *recorded* one; None: there is none.
+
+        Raises:
+            StateReadError: The lockfile cannot be read; or it is no file, and the
+                caller has not passed the bytes.
         """
         if self._current is None:
             from upgrade_state import _lockfile
 
             path = self.environment._lockfile_path
+            if path is None and self._content is None:
+                if recorded is None:
+                    return True
+                message = "Only its manager knows the lockfile, and passes its bytes"
+                raise _record.read_error(message, self.environment.path)
             self._current = _lockfile.CurrentLockfile(path, self._content)
         return self._current.matches(recorded)
 
