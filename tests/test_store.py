@@ -219,6 +219,24 @@ class TestCommit:
         assert b"old" == shop.kept_lockfile("old")
         assert "lockfile-changed" == shop.look(now=NOON).verdict().reason
 
+    def test_directory_removed(self, shop):
+        """
+        Of a directory that is removed meanwhile the result is stored, and silent.
+        """
+        with shop.try_check() as check:
+            shutil.rmtree(shop.path)
+            assert check.commit(b"new", upgrades=ROWS, consent=Consent("uv"), now=NOON)
+
+        look = shop.look(now=NOON)
+        assert ("directory", None, ROWS) == (
+            look.missing,
+            look.consent,
+            look.upgrades(),
+        )
+        assert "lockfile-changed" == shop.claim_notice(now=NOON).reason
+        os.utime(shop.record_path, (10**9, 10**9))
+        assert [shop.key] == [e.key for e in shop.store.prune()]
+
     def test_given_lockfile(self, shop):
         """
         Or about the bytes that were given.
@@ -314,6 +332,7 @@ class TestCommit:
             ("new", {}, TypeError),
             ("new", {"upgrades": ROWS}, TypeError),
             (None, {}, TypeError),
+            (b"new", {"checker": b"uv"}, TypeError),
             (b"new", {"checker": ""}, ValueError),
             (b"new", {"checker": "x" * 65}, ValueError),
             (b"new", {"format": "none"}, ValueError),

@@ -8,14 +8,13 @@ every other one on first use.
 
 import os
 import sys
-import time
 
 from upgrade_state import _look, _policy, _record
 
 TYPE_CHECKING = False  # typing takes longer to load than this whole module
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from typing import Final, Literal
 
@@ -105,17 +104,16 @@ class StateStore:
             raise ValueError(f"not a directory's path: {directory!r}")
         is_file, is_name = _record.is_lockfile_name, _record.is_environment_name
         if lockfile_name is not None and not is_file(lockfile_name):
-            lockfile_name = _plain(lockfile_name, "a lockfile's name", is_file)
+            lockfile_name = _record.plain(lockfile_name, "a lockfile's name", is_file)
         if name is not None and not is_name(name):
-            name = _plain(name, "an environment's name", is_name)
+            name = _record.plain(name, "an environment's name", is_name)
         try:  # noqa: SIM105 - loading contextlib takes longer than an activation
             path = _spelling_on_disk(os.path.realpath(path))
         except OSError:  # it is relative, and the working directory was removed
             pass
         lockfile = None if lockfile_name is None else os.fsencode(lockfile_name)
-        key = _record.environment_key(
-            path, lockfile, None if name is None else name.encode()
-        )
+        name_bytes = None if name is None else _record.path_bytes(name)
+        key = _record.environment_key(path, lockfile, name_bytes)
         return EnvironmentState(self, key, os.fsdecode(path), lockfile_name, name)
 
     def __iter__(self) -> "Iterator[EnvironmentState]":
@@ -183,7 +181,7 @@ class StateStore:
         from upgrade_state import _housekeeping
 
         age = _look.whole_seconds(older_than, 90 * _policy.DAY, "older_than")
-        before = _epoch_seconds(now) - age
+        before = _look.epoch_seconds(now) - age
         forgotten = _housekeeping.prune(self._place(), before=before, dry_run=dry_run)
         return tuple(self._found(key, record) for key, record in forgotten)
 
@@ -318,7 +316,7 @@ class EnvironmentState:
         """
         _refuse_text(lockfile)
         try:
-            seconds = None if now is None else _epoch_seconds(now)
+            seconds = None if now is None else _look.epoch_seconds(now)
             record, is_corrupt = self._read()
         except Exception as error:
             _look.carried(error)
@@ -564,7 +562,7 @@ class EnvironmentState:
 
         text = None
         if until is not None:
-            text = _record.text_of(_epoch_seconds(until, "until"))
+            text = _record.text_of(_look.epoch_seconds(until, "until"))
         return _store.change(self._entry(), {"snoozed_until": text})
 
     def expire(self) -> bool:
@@ -659,7 +657,8 @@ class EnvironmentState:
         path, lockfile = (
             name and _record.path_text(name) for name in (self.path, self.lockfile_name)
         )
-        return _store.Entry(root, self.key, path, lockfile, self.name)
+        identity = {"environment": path, "lockfile": lockfile, "name": self.name}
+        return _store.Entry(root, self.key, identity)
 
     def _refuse_relative(self) -> None:
         if self.path is not None and not os.path.isabs(self.path):
@@ -679,18 +678,6 @@ def preload() -> None:
     _preload.load_all()
 
 
-def _plain(name: str, noun: str, is_valid: "Callable[[object], bool]") -> str:
-    """
-    Return *name* as a plain str: readers of TOML give their callers subclasses.
-    """
-    if not isinstance(name, str):
-        raise TypeError(f"{noun} must be text, not {type(name).__name__}")
-    plain = str.__str__(name)
-    if not is_valid(plain):
-        raise ValueError(f"not {noun}: {plain!r}")
-    return plain
-
-
 def _refuse_text(lockfile: "bytes | None") -> None:
     if lockfile is not None and not isinstance(lockfile, bytes):
         raise TypeError(f"lockfile must be bytes, not {type(lockfile).__name__}")
@@ -707,14 +694,6 @@ def _variables(env: "Mapping[str, str]") -> "dict[str, str]":
         if not name or "=" in name or b"\0" in os.fsencode(name + value):
             raise ValueError(f"not an environment variable: {name!r}")
     return variables
-
-
-def _epoch_seconds(moment: "dt.datetime | None", name: str = "now") -> int:
-    if moment is None:
-        return int(time.time())
-    from upgrade_state import _durations
-
-    return _durations.epoch_seconds(moment, name)
 
 
 def _spelling_on_disk(path: bytes) -> bytes:

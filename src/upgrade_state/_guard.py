@@ -10,24 +10,22 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import time
 import traceback
 from typing import TYPE_CHECKING
 
 from upgrade_state import (
     _codec,
-    _durations,
     _files,
     _identity,
     _lockfile,
     _locks,
+    _look,
     _policy,
     _record,
     _redact,
     _store,
     lockfiles,
 )
-from upgrade_state._look import Look
 from upgrade_state.exceptions import StateLockError, UpgradeStateError
 from upgrade_state.lockfiles import Upgrade
 
@@ -56,7 +54,7 @@ def checking(
     and so is a lockfile that cannot be read on entering.
     """
     entry = environment._entry()
-    if entry.environment is None:
+    if environment.path is None:
         raise ValueError("an environment without a path cannot be checked")
     _files.ensure(entry.files.root)
     lock = _locks.try_lock(entry.files.check_lock)
@@ -68,7 +66,7 @@ def checking(
         _record.debug("try_check of %r: the check lock is taken", environment)
         record = _store.read(entry)
         # Before the lockfile is read: the consent is for the directory that has it.
-        directory = _identity.identity(_record.path_bytes(entry.environment))
+        directory = _identity.identity(environment.path)
         guard = CheckGuard(environment, entry, lock, record, directory)
     except BaseException:
         _locks.release(lock)
@@ -124,14 +122,14 @@ class CheckGuard:
         self._process = os.getpid()
         self._committed = False
 
-    def look(self) -> Look:
+    def look(self) -> _look.Look:
         """
         Look at the record that this guard has read or, after a commit, stored.
 
         The record is not read again. A closed guard answers, too.
         """
         environment, content = self._environment, self._content
-        look = Look(environment, self._record, lockfile=content)
+        look = _look.Look(environment, self._record, lockfile=content)
         # Without bytes and without a file there is no lockfile: the guard knows.
         path = environment._lockfile_path
         look._current = _lockfile.CurrentLockfile(path, content)
@@ -157,14 +155,11 @@ class CheckGuard:
                 time zone.
         """
         self._must_be_open()
-        age = _policy.DAY
-        if max_age is not None:
-            age = _durations.whole_seconds(max_age, "max_age")
         return _policy.freshness(
             self._record,
             matches=_lockfile.CurrentLockfile(None, self.old_lockfile).matches,
-            max_age=age,
-            now=_epoch_seconds(now),
+            max_age=_look.whole_seconds(max_age, _policy.DAY, "max_age"),
+            now=_look.epoch_seconds(now),
             key=self._entry.files.key,
         )
 
@@ -220,8 +215,8 @@ class CheckGuard:
                 and the files that it names are in place.
             RuntimeError: The guard is closed, or has committed already.
             TypeError: *new_lockfile* is not bytes, or None without *upgrades*;
-                *direct* is a single name; or *upgrades* contains something other
-                than `Upgrade`.
+                *direct* is a single name; *checker* is not text; or *upgrades*
+                contains something other than `Upgrade`.
             ValueError: The format is unknown, *checker* is empty or longer
                 than 64 characters, or *now* has no time zone.
         """
@@ -234,16 +229,16 @@ class CheckGuard:
             kind = type(new_lockfile).__name__
             raise TypeError(f"new_lockfile must be bytes, not {kind}")
         if checker is not None and not _record.is_short_name(checker):
-            raise ValueError(f"not a checker's name: {checker!r}")
-        last_checked = _record.text_of(_epoch_seconds(now))
+            checker = _record.plain(checker, "a checker's name", _record.is_short_name)
+        last_checked = _record.text_of(_look.epoch_seconds(now))
         entry = self._entry
         result, contents = _compare(
             self.old_lockfile,
             new_lockfile,
-            format=_format_of(format, entry.lockfile),
+            format=_format_of(format, self._environment.lockfile_name),
             upgrades=upgrades,
             direct=direct,
-            name=entry.name,
+            name=self._environment.name,
         )
         fields = {
             "generation": (self._generation + 1) & _record.MAX_INTEGER,
@@ -285,7 +280,7 @@ class CheckGuard:
         if isinstance(error, UpgradeStateError):
             text = error.message  # without the path
         message = _redact.message_of(text, _redact.MESSAGE_LENGTH)
-        at = _record.text_of(_epoch_seconds(None))
+        at = _record.text_of(_look.epoch_seconds(None))
         try:
             self._record = _store.merge_or_make(
                 self._entry, lambda record: _next_failure(record, at, message)
@@ -391,7 +386,3 @@ def _next_failure(record: Record | None, at: str, message: str) -> Record:
             "since": min(since, at),
         }
     }
-
-
-def _epoch_seconds(now: dt.datetime | None) -> int:
-    return int(time.time()) if now is None else _durations.epoch_seconds(now)

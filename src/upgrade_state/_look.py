@@ -382,8 +382,7 @@ def question_of(
         platform=platform,
         could_not_check=whole_seconds(could_not_check, None, "could_not_check"),
         switch=switch(),
-        directory=environment.path or "",
-        name=environment.name,
+        place=(environment.path or "", environment.name),
     )
 
 
@@ -417,3 +416,14 @@ def whole_seconds(
     from upgrade_state import _durations
 
     return _durations.whole_seconds(duration, name)
+
+
+def epoch_seconds(moment: "dt.datetime | None", name: str = "now") -> int:
+    """
+    Return *moment* in whole seconds since the epoch; the current time for None.
+    """
+    if moment is None:
+        return int(time.time())
+    from upgrade_state import _durations
+
+    return _durations.epoch_seconds(moment, name)

@@ -170,8 +170,7 @@ class Verdict(_Answer):
         reason: "VerdictReason",
         found: "tuple[int, int, bool]" = _NOTHING,
         *,
-        directory: str = "",
-        name: "str | None" = None,
+        place: "tuple[str, str | None]" = ("", None),
         failure: "tuple[int, str] | None" = None,
         since: "str | None" = None,
         after: int = 0,
@@ -185,7 +184,7 @@ class Verdict(_Answer):
         self.version_changes: Final = found[0]
         self.rebuilds: Final = found[1]
         self.opaque: Final = found[2]
-        self._place = directory, name
+        self._place = place
         self._failure = failure
         self.reason: Final[VerdictReason] = reason
 
@@ -250,9 +249,7 @@ class Question:
 
         switch: The environment variable that silences everything, if one is set.
 
-        directory: The environment's directory; the notice names it.
-
-        name: The environment's name, if it has one; the notice names it, too.
+        place: The environment's directory, and its name or None: the notice has them.
     """
 
     def __init__(
@@ -263,8 +260,7 @@ class Question:
         platform: "str | None" = None,
         could_not_check: "int | None" = None,
         switch: "str | None" = None,
-        directory: str = "",
-        name: "str | None" = None,
+        place: "tuple[str, str | None]" = ("", None),
     ) -> None:
         if reminder is None:
             reminder = WEEK if interval else 0
@@ -273,8 +269,7 @@ class Question:
         self.platform: Final = platform
         self.could_not_check: Final = could_not_check
         self.switch: Final = switch
-        self.directory: Final = directory
-        self.name: Final = name
+        self.place: Final = place
 
 
 def freshness(
@@ -385,13 +380,7 @@ def reasons(
             )
     if not is_silent:
         reason: VerdictReason = "notify" if failure is None else "cannot-check"
-        yield Verdict(
-            reason,
-            found,
-            directory=question.directory,
-            name=question.name,
-            failure=failure,
-        )
+        yield Verdict(reason, found, place=question.place, failure=failure)
 
 
 def _failure_to_report(

@@ -27,7 +27,7 @@ except ImportError:  # private to CPython; hashlib takes longer to load
 
 TYPE_CHECKING = False  # typing takes longer to load than this whole module
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import Any, TypeAlias
 
     from upgrade_state.exceptions import StateReadError
@@ -282,13 +282,7 @@ def is_environment_name(value: object) -> bool:
     """
     Return whether *value* can be the name of one of several environments.
     """
-    if type(value) is not str or "\0" in value or not 0 < len(value) <= 255:
-        return False
-    try:
-        value.encode()
-    except UnicodeEncodeError:  # a surrogate: no text
-        return False
-    return True
+    return type(value) is str and "\0" not in value and 0 < len(value) <= 255
 
 
 def is_short_name(value: object) -> bool:
@@ -296,6 +290,18 @@ def is_short_name(value: object) -> bool:
     Return whether *value* can be the name of a format, a recipe or a checker.
     """
     return type(value) is str and 0 < len(value) <= 64
+
+
+def plain(name: str, noun: str, is_valid: "Callable[[object], bool]") -> str:
+    """
+    Return *name* as a plain str: readers of TOML give their callers subclasses.
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"{noun} must be text, not {type(name).__name__}")
+    plain = str.__str__(name)
+    if not is_valid(plain):
+        raise ValueError(f"not {noun}: {plain!r}")
+    return plain
 
 
 def are_options(texts: "Iterable[object]") -> bool:
@@ -454,9 +460,8 @@ def valid(data: bytes, key: str) -> "Record | None":
     try:
         directory, lockfile = path_bytes(record["environment"]), record["lockfile"]
         name = record["name"]
-        found = environment_key(
-            directory, lockfile and path_bytes(lockfile), name and name.encode()
-        )
+        lockfile, name = lockfile and path_bytes(lockfile), name and path_bytes(name)
+        found = environment_key(directory, lockfile, name)
     except UnicodeEncodeError:  # a surrogate that escapes no byte
         return None
     return record if found == key else None

@@ -72,23 +72,14 @@ RESULT_FILES: Final = ("old_lockfile", "new_lockfile", "upgrades")
 
 class Entry:
     """
-    One environment in a store: its files, and its identity in the record.
+    One environment in a store: its files, and the fields that identify its record.
 
-    *environment* is None if the environment was found by a corrupt record.
+    The fields are empty if the environment was found by a corrupt record.
     """
 
-    def __init__(
-        self,
-        root: str,
-        key: str,
-        environment: str | None = None,
-        lockfile: str | None = None,
-        name: str | None = None,
-    ) -> None:
+    def __init__(self, root: str, key: str, identity: Record | None = None) -> None:
         self.files: Final = _files.Files(root, key)
-        self.environment: Final = environment
-        self.lockfile: Final = lockfile
-        self.name: Final = name
+        self.identity: Final = identity or {}
 
 
 # Reading and merging
@@ -143,11 +134,7 @@ def merge_or_make(
         if current is None:
             # Until the replace there is no record: readers see the same as before.
             _files.set_aside(entry.files)
-            current = _record.DEFAULTS | {
-                "environment": entry.environment,
-                "lockfile": entry.lockfile,
-                "name": entry.name,
-            }
+            current = _record.DEFAULTS | entry.identity
         _replace(entry, current, fields)
     _files.sync_directory(entry.files.root)
     return current | fields

@@ -115,8 +115,7 @@ def notify(
             platform=platform,
             could_not_check=durations.get("could_not_check", _policy.WEEK),
             switch=_look.switch(),
-            directory=environment.path or "",
-            name=environment.name,
+            place=(environment.path or "", environment.name),
         )
         verdict = environment._claim(look, question)
         if not verdict:
@@ -125,7 +124,7 @@ def notify(
 
         message = verdict.message
         if sum(look.record is not None for look in looks) > 1:
-            name = quoted_name(question.directory)
+            name = quoted_name(*question.place)
             named = f"{name} ({environment.lockfile_name})"
             message = message.replace(name, named, 1)
         # If checks fail the tool may be missing: its command is no advice then.
