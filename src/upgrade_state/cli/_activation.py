@@ -16,8 +16,11 @@ if TYPE_CHECKING:
     from upgrade_state import Look
     from upgrade_state.checks import Recipe
 
-# Options that are durations, and have variables as their defaults.
-DURATIONS = ("interval", "reminder", "max_age", "could_not_check")
+# Options that are durations, and the variables with their defaults.
+DURATIONS = {
+    name: f"UPGRADE_STATE_{name.upper()}"
+    for name in ("interval", "reminder", "max_age", "could_not_check")
+}
 
 # The options of an activation; those with values have them under the names.
 _FLAGS = ("--always", "--check", "--peek")
@@ -75,13 +78,15 @@ def _durations(values: "dict[str, str]") -> "dict[str, int]":
     Raises:
         ValueError: The value of an option is no duration.
     """
-    is_set = any("UPGRADE_STATE_" + name.upper() in os.environ for name in DURATIONS)
-    if not values and not is_set:
+    if not values and not any(
+        variable in os.environ for variable in DURATIONS.values()
+    ):
         return {}
     from upgrade_state.cli import _times
 
     given = {name: _times.seconds_of(text) for name, text in values.items()}
-    return _times.of_variables(name for name in DURATIONS if name not in given) | given
+    rest = {name: v for name, v in DURATIONS.items() if name not in given}
+    return _times.of_variables(rest) | given
 
 
 def notify(

@@ -14,6 +14,7 @@ from upgrade_state import (
     checks,
     lockfiles,
 )
+from upgrade_state.cli import _json
 from upgrade_state.cli._output import (
     Styled,
     err,
@@ -34,8 +35,8 @@ from upgrade_state.cli._targets import (
     shell_path,
     tilde,
 )
-from upgrade_state.cli._upgrades import print_rows
-from upgrade_state.cli._view import View, print_state, print_upgrades
+from upgrade_state.cli._upgrades import print_rows, print_upgrades
+from upgrade_state.cli._view import View, print_state
 from upgrade_state.exceptions import ResolverError
 
 # An environment, its resolver, and the recipe that the resolver is made of.
@@ -134,7 +135,7 @@ def run(
         view = View(outcome.look or environment.look(), question)
         is_checked = outcome.state == "checked"
         if json:
-            print_raw(view.as_json(outcome=outcome.state))
+            print_raw(_json.line_of(view, outcome=outcome.state))
         elif is_checked:
             print_state(view)
             print_upgrades(view, every=False)
@@ -159,7 +160,7 @@ def _print_last(given: list[View], lacking: str) -> None:
     if given:
         one, *more = given
         place = shell_path(one.look.environment.path or "")
-        err(CONSENT.format(place if more else place + one.lockfile_option))
+        err(CONSENT.format(place if more else place + one.arguments.options))
     if lacking:
         print_line(Styled(lacking, "dim"), most=1)
 

@@ -13,6 +13,7 @@ import sys
 from typing import Any, Final
 
 from upgrade_state import EnvironmentState, StateStore, checks
+from upgrade_state.cli import _json
 from upgrade_state.cli._check import command_of, count_as_notice, mistake, problem_of
 from upgrade_state.cli._output import (
     Styled,
@@ -184,7 +185,7 @@ def _report(
         # A handle keeps the record that it has read, and there may be many handles.
         look = outcome.look or copy.copy(environment).look()
         if look.error is None:
-            print_raw(View(look, question).as_json(**fields))
+            print_raw(_json.line_of(View(look, question), **fields))
         else:
             known = {"environment": result.path, "lockfile": result.lockfile_name}
             print_raw(json_.dumps(known | {"key": result.key} | fields))

@@ -8,6 +8,7 @@ a check is due and whether there is consent, which has the recipe and its option
 import datetime as dt
 
 from upgrade_state import EnvironmentState, checks
+from upgrade_state.cli._answers import next_checker
 from upgrade_state.cli._check import problem_of
 from upgrade_state.cli._output import err, for_each
 from upgrade_state.cli._parser import Parser, Question
@@ -58,7 +59,7 @@ def run(target: Target, max_age: dt.timedelta | None) -> int:
         line = _EXPLANATIONS.get(outcome.state, line)
         look = outcome.look
         if outcome.state == "no-consent" and look and look.record:
-            line = next(View(look, Question(None, max_age)).obstacles(), line)
+            line = next(next_checker(View(look, Question(None, max_age))), line)
         err(f"{name_of(environment)}: {line}")
         return 0 if outcome.state in ("checked", "fresh", "just-checked") else 1
 

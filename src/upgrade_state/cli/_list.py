@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 
 from upgrade_state import Look, StateStore
+from upgrade_state.cli import _json
 from upgrade_state.cli._output import (
     Part,
     Styled,
@@ -68,7 +69,7 @@ def run(
         elif view is None or look.is_corrupt:
             err(f"{state}: '{look.environment.record_path}'")
         else:
-            print_raw(view.as_json())
+            print_raw(_json.line_of(view))
     if not counts:
         raise _nothing(store)
     if json:

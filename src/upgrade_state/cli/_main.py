@@ -72,7 +72,7 @@ def run(argv: list[str]) -> int:
         except UsageError as error:
             # At most two lines, however long a quoted argument is.
             _output.err(re.sub("'([^']{99})[^']{20,}'", r"'\1…'", str(error)))
-            if error.hint is not None and not is_notify:
+            if error.hint is not None and (not is_notify or "--explain" in argv):
                 _output.print_line(error.hint)
             status = error.status
         except UpgradeStateError as error:

@@ -4,7 +4,7 @@ The command `notify`, with the arguments that activations do not use.
 
 from upgrade_state import Look
 from upgrade_state.cli import _activation
-from upgrade_state.cli._output import brief, err, out, print_line
+from upgrade_state.cli._output import brief, out
 from upgrade_state.cli._parser import Parser, Question
 from upgrade_state.cli._targets import Target, is_recorded, name_of
 
@@ -46,7 +46,9 @@ def run(
     Claim the notice, or explain the verdict and claim nothing.
     """
     if explain:
-        from upgrade_state.cli._view import View, explanation, print_known
+        from upgrade_state.cli._answers import explanation
+        from upgrade_state.cli._show import print_known
+        from upgrade_state.cli._view import View
 
         def print_one(look: Look) -> None:
             if look.error is not None:
@@ -58,12 +60,9 @@ def run(
 
         known = target.known()
         is_alone = target.is_alone(known)
-        if any(map(is_recorded, known)):
-            print_known(known, print_one)
-            return 0
-        nothing = target.nothing_known()
-        err(str(nothing))
-        print_line(nothing.hint or "")
+        if not any(map(is_recorded, known)):
+            raise target.nothing_known()
+        print_known(known, print_one)
         return 0
     looks = target.to_notify_of()
     if peek:

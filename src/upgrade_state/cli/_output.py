@@ -48,6 +48,9 @@ _IN_STORE: Final = re.compile("(?<=/v1)/([a-z]+/)?[0-9a-f]{32}.*")
 
 _REFUSED: Final = (errno.EACCES, errno.EPERM, errno.EROFS)
 
+# The width of the labels of facts.
+_LABEL: Final = 14
+
 # A column is not cut below this width.
 _NARROW: Final = 16
 
@@ -129,6 +132,19 @@ def out(*parts: Part, hang: int | None = 2) -> None:
     width = sys.maxsize if hang is None else width_of(sys.stdout)
     for line in _folded(text, width, hang or 0):
         print_raw(_written(line, sys.stdout))
+
+
+def facts(label: str, *texts: str, hang: int | None = _LABEL + 2) -> None:
+    """
+    Print facts below each other, the first one after its label.
+
+    Args:
+        hang: See `out`.
+    """
+    for text in texts:
+        blanks = " " * (_LABEL - len(label))
+        out("  ", Styled(label, "dim"), blanks + text, hang=hang)
+        label = ""
 
 
 def table(

@@ -235,7 +235,7 @@ def requests_of(options: dict[str, Any]) -> dict[str, Any]:
             options["store"] = StateStore(options.pop("cache_dir"))
         except ValueError as error:
             raise UsageError(str(error)) from error
-        unset = [n for n in DURATIONS if n in options and options[n] is None]
+        unset = {n: v for n, v in DURATIONS.items() if options.get(n, "") is None}
         for name, seconds in _times.of_variables(unset).items():
             options[name] = dt.timedelta(seconds=seconds)
     options.pop("unused", None)

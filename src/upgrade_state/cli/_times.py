@@ -10,7 +10,7 @@ import os
 TYPE_CHECKING = False  # typing takes longer to load than this whole module
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable
+    from collections.abc import Mapping
 
 _UNITS = {
     **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1),
@@ -98,15 +98,17 @@ def _short(text: str) -> str:
     return text if len(text) <= 20 else f"{text[:19]}…"
 
 
-def of_variables(names: "Iterable[str]") -> "dict[str, int]":
+def of_variables(variables: "Mapping[str, str]") -> "dict[str, int]":
     """
     Return the durations in seconds that variables give for options.
 
     A bad value is one line on stderr, and counts as none.
+
+    Args:
+        variables: The names of the variables, by the options.
     """
     found = {}
-    for name in names:
-        variable = f"UPGRADE_STATE_{name.upper()}"
+    for name, variable in variables.items():
         text = os.environ.get(variable)
         try:
             if text:

@@ -3,14 +3,17 @@ Print upgrades as a table.
 """
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from upgrade_state.cli._output import Part, Styled, out, table
+from upgrade_state import Look, lockfiles
+from upgrade_state.cli._activation import recipe_of
+from upgrade_state.cli._output import Part, Styled, facts, out, table
 from upgrade_state.cli._parser import Question
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from upgrade_state.cli._view import View
     from upgrade_state.lockfiles import Upgrade
 
 # So many upgrades are listed without --all, or those of direct requirements.
@@ -23,6 +26,47 @@ _BUILD: Final = 32
 _COMMIT: Final = re.compile(r"\b(?:[0-9a-f]{40}|[0-9a-f]{64})\b")
 
 _KINDS: Final = ("version", "rebuild", "added", "removed")
+
+
+def print_upgrades(view: "View", *, every: bool) -> None:
+    """
+    Print the upgrades, indented, and how to get them.
+
+    Args:
+        every: Print every upgrade, however many there are.
+
+    Raises:
+        UpgradeStateError: A file of the result is gone or damaged.
+    """
+    if (problem := _problem_of(view.look)) is not None:
+        out(f"    could only be compared as a whole; {problem}", hang=4)
+    rows = view.look.upgrades()
+    print_rows(rows, view.question, every=every, env=lambda: str(view.arguments))
+    recipe = recipe_of(view.look)
+    if recipe is not None and view.is_outdated:
+        place = view.arguments.place
+        cd = f"cd{place} && " if place else ""
+        facts("to upgrade", cd + recipe.upgrade, hang=None)
+        facts("for details", cd + recipe.details, hang=None)
+
+
+def _problem_of(look: Look) -> str | None:
+    """
+    Return why the lockfiles could only be compared as a whole; None: they were read.
+    """
+    result = look.record and look.record["result"]
+    if not result or result["format"] is None or result["counts"] is not None:
+        return None
+    sides: tuple[Literal["old", "new"], ...] = ("old", "new")
+    for side in sides:
+        content = look.kept_lockfile(side) or b""
+        try:
+            problem = lockfiles.read(content, format=result["format"]).problem
+        except ValueError as error:  # the reader was uninstalled since
+            return str(error)
+        if problem is not None:
+            return f"the {side} lockfile: {problem}"
+    return None
 
 
 def print_rows(

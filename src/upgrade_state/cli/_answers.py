@@ -1,0 +1,130 @@
+"""
+When the next notice comes and the next check is made, or all that is in the way.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from upgrade_state import Verdict, lockfiles
+from upgrade_state.cli._activation import switches
+from upgrade_state.cli._output import could_not_check, moment
+from upgrade_state.cli._targets import shell_path
+from upgrade_state.cli._view import View, epoch_of, when
+
+_WEEK: Final = 7 * 86_400
+
+
+def explanation(view: View) -> list[str]:
+    """
+    Return when the next notice comes, or all that is in its way, line by line.
+    """
+    if view.gone:
+        return [view.gone]
+    if view.look.is_corrupt:
+        return ["the record is corrupt; the next check replaces it"]
+    lines, failure = next_notice(view, "no notice"), view.failure
+    if failure is not None and view.reasons[0].reason != "cannot-check":
+        length = int(epoch_of(failure["at"]) - epoch_of(failure["since"]))
+        lines.insert(0, could_not_check(length, failure["message"]))
+    return lines
+
+
+def next_notice(view: View, none: str = "none") -> list[str]:
+    """
+    Return the same without failed checks in the past.
+
+    Args:
+        none: The beginning of the line if no notice comes.
+    """
+    if problem := cannot_record(view):
+        return [f"{none}: it cannot be recorded ({problem})"]
+    reasons, record = list(view.reasons), view.look.record or {}
+    if view.look.lockfile_state == "upgraded":  # no reminder comes
+        reasons = [answer for answer in reasons if answer.reason != "told-recently"]
+    first, lines = reasons[0], [_explained(view, answer) for answer in reasons]
+    if first:
+        name, place = view.look.environment.lockfile_name, view.arguments.place
+        where = f"at the next prompt {'there' if place else 'here'}"
+        if name is not None and lockfiles.format_of(name) is None:
+            command = f"notify{place} --lockfile {shell_path(name)}"
+            where = f"'upgrade-state {command}' gives it"
+        lines = [f"{where}: {lines[0]}"]
+    elif first.until is None:
+        lines[0] = f"{none}: {lines[0]}"
+    if view.failure is not None and first.reason != "cannot-check":
+        latest, notified = view.failure["at"], record.get("failure_notified")
+        due = epoch_of(view.failure["since"])
+        due += view.question.could_not_check.total_seconds()
+        if notified:
+            due = max(due, epoch_of(notified) + _WEEK)
+        if due > epoch_of(latest):
+            again = " again" if notified else ""
+            moment_ = f"if checks still fail after {moment(due)}"
+            lines.append(f"{moment_}, you are notified{again}, then once a week")
+    return lines
+
+
+def cannot_record(view: View) -> str | None:
+    """
+    Return why the store cannot be written to; None: no reason is known.
+    """
+    from upgrade_state.cli import _doctor  # the store's files, for this answer only
+
+    finding = next(_doctor.obstacles(view.look.environment.store), None)
+    if finding is None:
+        return None
+    is_clear = finding.fact.startswith("the file system")
+    return finding.fact if is_clear else _doctor.text_of(finding)
+
+
+def next_check(view: View) -> list[str]:
+    """
+    Return whether a check is due, and by what it is made, line by line.
+    """
+    due = "due now: " * view.freshness.due
+    return [due + str(view.freshness).partition(": ")[2], *next_checker(view)]
+
+
+def next_checker(view: View) -> Iterator[str]:
+    """
+    Stream by what the next check is made, or every reason for which none starts.
+    """
+    if view.reasons[0].switch is not None:
+        yield f"not automatic: {_switched_off()}"
+    if view.is_elsewhere:
+        why = "this directory was replaced since your last check"
+        yield f"{why}; '{view.arguments.check}' allows automatic checks again"
+    elif not view.consent:
+        effect = (
+            "makes one" if view.arguments.check.endswith("COMMAND") else "allows it"
+        )
+        yield f"not automatic; '{view.arguments.check}' {effect}"
+    elif view.is_automatic:
+        options = [f" --copy {path}" for path in view.consent.get("copy") or ()]
+        options += [f" --env {name}" for name in view.consent.get("env") or ()]
+        by = f"by the recipe {view.consent['recipe']}{''.join(options)}"
+        yield f"automatic (hook, notify --check), {by}"
+
+
+def _explained(view: View, verdict: Verdict) -> str:
+    """
+    Return a verdict without its reason, and the command that ends a silence.
+    """
+    text, reason = str(verdict).partition(": ")[2], verdict.reason
+    if reason == "switched-off":
+        return _switched_off()
+    if reason == "told-recently" and verdict.until and view.look.record:
+        notified = when(view.look.record["last_notified"])
+        return f"you were notified {notified}; reminder {moment(verdict.until)}"
+    if reason == "snoozed":
+        text += f"; run 'upgrade-state snooze{view.arguments} --off'"
+    elif reason in ("nothing-known", "lockfile-changed"):
+        text += f"; run '{view.arguments.check}'"
+    return text
+
+
+def _switched_off() -> str:
+    names = list(switches())
+    are = "is" if len(names) == 1 else "are"
+    words = f"{are} set in the process environment"
+    return f"{' and '.join(names)} {words}; run 'unset {' '.join(names)}'"
