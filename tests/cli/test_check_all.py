@@ -108,6 +108,22 @@ class TestAll:
         assert re.search(r"no route; retried to(day|morrow) \d\d:\d\d$", failure)
         assert "upgrade-state: 4 fresh, 1 failing" == summary
 
+    def test_left_to_a_manager(self, many, run, commit):
+        """
+        An environment without consent is left to the manager that has checked it.
+        """
+        for environment in many[:3]:
+            commit(environment, b"old", checker="the Poetry plugin", now=LONG_AGO)
+        fail(many[2], at=LONG_AGO)
+
+        result = run("check", "--all")
+
+        failure, summary = result.err.splitlines()
+        assert (1, "") == (result.status, result.out)
+        assert failure.endswith("host; left to the Poetry plugin, which checks it")
+        counts = "2 without consent, 3 left to the Poetry plugin"
+        assert f"upgrade-state: {counts}" == summary
+
     def test_failure_without_consent(self, many, run):
         """
         A failure that is not repeated is a line and the exit status 1, too.

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from helpers import fail
-from upgrade_state import StateStore, _record, lockfiles
+from upgrade_state import Consent, StateStore, _record, lockfiles
 from upgrade_state.lockfiles import Upgrade
 
 
@@ -157,6 +157,41 @@ class TestShow:
         ) == result.out
         explained = run("notify", "--explain", shop).out
         assert f"{shop} (uv.lock): the directory was removed\n" == explained
+
+    @pytest.mark.parametrize("checker", ["the Poetry plugin", "my manager"])
+    def test_manager(self, environment, run, commit, lock_of, checker):
+        """
+        The manager that has made the last check makes the next one, too.
+        """
+        commit(environment, lock_of(attrs="24.3.0", idna="3.9"), checker=checker)
+
+        shown, listed = run("show").out, run("list").out
+
+        assert f"\n                checked by {checker}\n" in shown
+        assert "not automatic" not in shown
+        assert f"checked just now by {checker}\n" in listed
+
+    @pytest.mark.parametrize("checker", ["uv", "uv+sandbox"])
+    def test_recipe_without_consent(self, environment, run, commit, lock_of, checker):
+        """
+        A recipe that ran without consent is repeated by none.
+        """
+        commit(environment, lock_of(attrs="24.3.0", idna="3.9"), checker=checker)
+
+        assert "not automatic; 'upgrade-state check" in run("show").out
+        assert "checked just now\n" in run("list").out
+
+    def test_manager_and_consent(self, environment, run, commit, lock_of):
+        """
+        Consent decides if a manager checks, too.
+        """
+        new = lock_of(attrs="24.3.0", idna="3.9")
+        commit(environment, new, consent=Consent("uv"), checker="my manager")
+
+        shown = run("show").out
+
+        assert "automatic (hook, notify --check), by the recipe uv\n" in shown
+        assert "checked by" not in shown
 
     def test_list_is_gone(self, checked, run):
         """

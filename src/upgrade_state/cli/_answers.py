@@ -9,7 +9,7 @@ from upgrade_state import Verdict, lockfiles
 from upgrade_state.cli._activation import switches
 from upgrade_state.cli._output import could_not_check, moment
 from upgrade_state.cli._targets import shell_path
-from upgrade_state.cli._view import View, epoch_of, when
+from upgrade_state.cli._view import View, epoch_of, manager_of, when
 
 _WEEK: Final = 7 * 86_400
 
@@ -94,6 +94,8 @@ def next_checker(view: View) -> Iterator[str]:
     if view.is_elsewhere:
         why = "this directory was replaced since your last check"
         yield f"{why}; '{view.arguments.check}' allows automatic checks again"
+    elif manager := manager_of(view.look):
+        yield f"checked by {manager}"
     elif not view.consent:
         effect = (
             "makes one" if view.arguments.check.endswith("COMMAND") else "allows it"

@@ -29,7 +29,7 @@ from upgrade_state.cli._output import (
 from upgrade_state.cli._parser import Parser, Question, ResolverOptions, limit
 from upgrade_state.cli._signals import ENDING, cancel_on_signals
 from upgrade_state.cli._targets import UsageError, name_of
-from upgrade_state.cli._view import View
+from upgrade_state.cli._view import View, manager_of
 
 EXAMPLE = "check --all --jobs 4"
 
@@ -116,6 +116,7 @@ def run(
     environments = sorted(store, key=lambda e: (e.path or "", e.lockfile_name or ""))
 
     running: dict[str, str] = {}  # the names, by key
+    left = collections.Counter[str]()  # by manager
     ended = 0
     is_failing = False
 
@@ -127,6 +128,8 @@ def run(
             ended += 1
             is_failing = is_failing or _failure(result) is not None
             running.pop(environment.key, None)
+            if manager := _manager(result):
+                left[manager] += 1
             _report(environment, result, question, json=json)
         # A terminal must not mix JSON with anything.
         if running and not (json and is_terminal(sys.stdout)):
@@ -144,9 +147,10 @@ def run(
                 **scope,
             )
             states = collections.Counter[str](r.outcome.state for r in results)
-            parts = [
-                f"{states[s]} {words}" for s, words in _COUNTED.items() if states[s]
-            ]
+            states["no-consent"] -= left.total()
+            counts = {words: states[s] for s, words in _COUNTED.items()}
+            counts |= {f"left to {manager}": n for manager, n in left.items()}
+            parts = [f"{number} {words}" for words, number in counts.items() if number]
             err(", ".join(parts) or "nothing is known, so there is nothing to check")
     except BrokenPipeError:  # the reader has closed its end, and checks are left
         return 1
@@ -164,6 +168,15 @@ def _failure(result: checks.Result) -> dict[str, Any] | None:
     is_skipped = result.outcome.state in ("backing-off", "no-consent")
     record = look.record if look is not None and is_skipped else None
     return record["failure"] if record is not None else None
+
+
+def _manager(result: checks.Result) -> str | None:
+    """
+    Return the manager that an environment without consent is left to.
+    """
+    look = result.outcome.look
+    is_left = look is not None and result.outcome.state == "no-consent"
+    return manager_of(look) if look is not None and is_left else None
 
 
 def _report(
@@ -200,7 +213,11 @@ def _report(
         _failed(f"{name}: cancelled after {result.seconds:.0f} s")
     elif failure := _failure(result):
         until = getattr(outcome.freshness, "until", None)
-        when = f"retried {moment(until)}" if until else "not retried without consent"
+        when = "not retried without consent"
+        if until:
+            when = f"retried {moment(until)}"
+        elif manager := _manager(result):
+            when = f"left to {manager}, which checks it"
         _failed(f"{name}: {failure['message']}; {when}")
     flush()  # a reader does not wait for the other checks
 

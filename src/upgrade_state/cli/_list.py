@@ -18,7 +18,7 @@ from upgrade_state.cli._output import (
 )
 from upgrade_state.cli._parser import Parser, Question
 from upgrade_state.cli._targets import UsageError, name_of, tilde
-from upgrade_state.cli._view import View, ago
+from upgrade_state.cli._view import View, ago, manager_of
 
 EXAMPLE = "list --outdated"
 
@@ -99,6 +99,7 @@ def _row(
         return tilde(look.environment.record_path), Styled(state, "red"), "", ""
     checked = look.record["last_checked"]
     text = f"checked {ago(checked)}" if checked else "to be checked"
+    text += f" by {manager}" if (manager := manager_of(look)) else ""
     if view.failure is not None:
         text = f"failed {ago(view.failure['at'])}"
     if view.is_elsewhere:

@@ -4,6 +4,7 @@ A look at an environment, in words: its state, and the line that begins with its
 
 import contextlib
 import datetime as dt
+import functools
 import os
 import time
 from collections import Counter
@@ -11,7 +12,7 @@ from typing import Any, Final
 
 from upgrade_state import Look, UpgradeStateError
 from upgrade_state.cli._commands import Arguments
-from upgrade_state.cli._output import Styled, duration, moment, out
+from upgrade_state.cli._output import Styled, duration, moment, out, without_urls
 from upgrade_state.cli._parser import Question
 from upgrade_state.cli._targets import name_of, tilde
 from upgrade_state.cli._upgrades import rows_of
@@ -152,6 +153,26 @@ class View:
         """
         path = self.look.environment.log_path
         return path if os.path.isfile(path) else None
+
+
+def manager_of(look: Look) -> str | None:
+    """
+    Return the manager that has made the last check, and makes the next one.
+
+    None: a recipe made it, or there is consent to one, or it is unknown.
+    """
+    record = look.record
+    if not record or not record["checker"] or record["consent"]:
+        return None
+    checker: str = without_urls(record["checker"])
+    return None if checker.partition("+")[0] in _recipe_names() else checker
+
+
+@functools.cache
+def _recipe_names() -> frozenset[str]:
+    from upgrade_state import checks
+
+    return frozenset(checks.recipe_names())  # asks for installed distributions
 
 
 def print_state(view: View) -> None:
