@@ -303,7 +303,7 @@ class TestLinks:
         Links to the project's address lead to a file and a heading of this version.
         """
         base = re.escape(self.URLS["Homepage"])
-        link = re.compile(rf"{base}/(?:blob|raw)/main/([\w/.-]*\w)(?:#([\w-]+))?")
+        link = re.compile(rf"{base}/(?:blob|raw|tree)/main/([\w/.-]*\w)(?:#([\w-]+))?")
 
         assert [] == self.broken(link.findall(page.read_text()))
 
