@@ -19,10 +19,10 @@ nox.options.sessions = ["lint", "typing", "tests", "floor", "docs", "package"]
 
 # The reasons for these are in docs/decisions.md.
 FLOOR = (
-    "attrs==24.3.0",
-    "cattrs==25.1.0",
-    "filelock==3.32.3",
-    "platformdirs==4.12.0",
+    "attrs==23.2.0",
+    "cattrs==23.2.1",
+    "filelock==3.30.0",
+    "platformdirs==4.0.0",
     "PyYAML==6.0.3",  # the last with libyaml 0.2.5; older ones have no wheel for 3.14
 )
 

@@ -23,7 +23,7 @@ from upgrade_state import Consent, testing
 from upgrade_state.lockfiles import Upgrade
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     import pytest
 
@@ -207,7 +207,7 @@ def run_at_once(count: int, name: str, *args: object, limit: int = LIMIT) -> lis
     Run a function of workers.py in *count* processes that a barrier releases.
     """
     done = subprocess.run(
-        _worker(limit, count, name, args),
+        worker(limit, count, name, args),
         stdout=subprocess.PIPE,
         check=True,
         # The workers end themselves at the limit, together.
@@ -223,7 +223,7 @@ def holding(name: str, *args: object) -> Iterator[subprocess.Popen[str]]:
     Let another process hold a lock while a `with` statement is executed.
     """
     with subprocess.Popen(
-        _worker(LIMIT, 0, name, args),
+        worker(LIMIT, 0, name, args),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -238,8 +238,11 @@ def holding(name: str, *args: object) -> Iterator[subprocess.Popen[str]]:
             process.wait(LIMIT)
 
 
-def _worker(limit: int, count: int, name: str, args: tuple[object, ...]) -> list[str]:
-    arguments = json.dumps(args, default=str)
+def worker(limit: int, count: int, name: str, args: Iterable[object]) -> list[str]:
+    """
+    Return the command that runs a function of workers.py.
+    """
+    arguments = json.dumps(list(args), default=str)
     return [sys.executable, str(_WORKERS), str(limit), str(count), name, arguments]
 
 

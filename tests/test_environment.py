@@ -154,26 +154,36 @@ class TestCacheDirectory:
     @given(
         xdg=st.sampled_from([None, "", "relative", "/", "/x", "/x/", "//x", "/a b"]),
         home=st.sampled_from([None, "", "relative", "/", "/home/a", "/home/a/", "//h"]),
-        android=st.booleans(),
     )
-    def test_like_platformdirs(self, xdg, home, android):
+    def test_like_platformdirs(self, xdg, home):
         """
-        The default is that of platformdirs.
+        The default is that of platformdirs, also where older ones err.
+
+        A variable that is empty or relative counts as unset.
         """
-        variables = {"XDG_CACHE_HOME": xdg, "HOME": home}
         with pytest.MonkeyPatch.context() as patch:
-            for name, value in variables.items():
+            for name, value in {"XDG_CACHE_HOME": xdg, "HOME": home}.items():
                 if value is None:
                     patch.delenv(name, raising=False)
                 else:
                     patch.setenv(name, value)
-            if android:
-                patch.setenv("ANDROID_ROOT", "/system")
-            theirs = platformdirs.user_cache_dir("upgrade-state", appauthor=False)
-
-            expected = os.path.normpath(theirs) if theirs.startswith("/") else None
             ours = place()
-            assert expected == (ours and os.path.normpath(ours))
+
+            for name in ("XDG_CACHE_HOME", "HOME"):
+                if not os.environ.get(name, "/").startswith("/"):
+                    patch.delenv(name)
+            theirs = platformdirs.user_cache_dir("upgrade-state", appauthor=False)
+            assert os.path.normpath(theirs) == os.path.normpath(ours)
+
+    def test_no_account(self, monkeypatch):
+        """
+        Without HOME, a user that the system does not list has no home directory.
+        """
+        for name in ("HOME", "XDG_CACHE_HOME"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)
+
+        assert place() is None
 
     def test_macos(self, monkeypatch):
         """
@@ -190,7 +200,7 @@ class TestCacheDirectory:
     )
     def test_other_systems(self, monkeypatch, answer, expected):
         """
-        On other systems platformdirs decides; a relative directory is none.
+        On Windows and Android platformdirs decides; a relative directory is none.
         """
 
         def user_cache_dir(*_, **__):
@@ -198,7 +208,7 @@ class TestCacheDirectory:
                 raise answer
             return answer
 
-        monkeypatch.setattr(sys, "platform", "freebsd15")
+        monkeypatch.setenv("ANDROID_ROOT", "/system")
         monkeypatch.setattr(platformdirs, "user_cache_dir", user_cache_dir)
 
         assert expected == place()

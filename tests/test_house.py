@@ -31,7 +31,7 @@ LAYERS = (
     ("_codec", "_files", "_identity"),
     ("_model", "lockfiles", "_lockfile"),
     ("_policy", "_durations"),
-    ("_record", "_messages", "_log_runner"),
+    ("_record", "_messages", "_log_runner", "_floors"),
     ("exceptions",),
     ("_plugins", "_redact"),
 )

@@ -539,8 +539,12 @@ class EnvironmentState:
                 created, or are not trusted.
             StateLockError: On entering: the system refuses the lock.
             TypeError: *lockfile* is not bytes.
+            UpgradeStateError: Right away: another library is too old.
             ValueError: The handle has no path.
         """
+        from upgrade_state import _floors
+
+        _floors.verify()
         from upgrade_state import _guard
 
         _refuse_text(lockfile)
@@ -720,17 +724,31 @@ def _user_cache_dir() -> "str | None":
     """
     Return this library's directory in the user's cache directory; None: no home.
 
-    The rule is platformdirs'. Its simple cases, which are nearly all, are decided
-    here: loading platformdirs takes longer than a silent activation.
+    The rule is that of platformdirs 4.14, which is asked on Windows and Android
+    only: loading it takes longer than a silent activation, and earlier ones take an
+    empty HOME for the root directory and accept a relative one.
     """
-    if sys.platform in ("linux", "darwin") and "ANDROID_ROOT" not in os.environ:
+    if sys.platform != "win32" and "ANDROID_ROOT" not in os.environ:
         base = os.environ.get("XDG_CACHE_HOME", "")
-        home = os.environ.get("HOME", "")
-        if not base.startswith("/") and home.startswith("/"):
-            below = ".cache" if sys.platform == "linux" else "Library/Caches"
-            base = f"{home.rstrip('/')}/{below}"
-        if base.startswith("/"):
-            return os.path.join(base, "upgrade-state")
+        if not base.startswith("/"):
+            home = os.environ.get("HOME", "")
+            if not home.startswith("/"):
+                home = _home_of_account()
+            below = "Library/Caches" if sys.platform == "darwin" else ".cache"
+            base = home and f"{home.rstrip('/')}/{below}"
+        return os.path.join(base, "upgrade-state") if base else None
     from upgrade_state import _files
 
     return _files.user_cache_dir()
+
+
+def _home_of_account() -> str:
+    """
+    Return the user's home directory by the system's list of users; "" if not in it.
+    """
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_dir
+    except KeyError:
+        return ""

@@ -40,6 +40,14 @@ def try_lock(path: str) -> Lock | None:
 def _acquire(path: str, *, timeout: float) -> Lock | None:
     import filelock  # readers do without it: it takes longer to load than the rest
 
+    # 3.30 is the first with this attribute, and the first whose lock a forked child
+    # cannot release. Some older ones ignore arguments that they do not know, delete
+    # lock files (3.0, 3.21 to 3.29.4), or fall back to locks that survive `kill -9`.
+    if not hasattr(filelock.FileLock, "preserve_lock_file"):
+        from upgrade_state import _floors
+
+        message = _floors.refusal("filelock", filelock.__version__, (3, 30))
+        raise StateLockError(message, path)
     # A new object each time: a shared FileLock would count a second acquisition
     # in this process as nested. Any thread may release it (thread_local=False).
     lock = filelock.FileLock(

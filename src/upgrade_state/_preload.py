@@ -12,6 +12,7 @@ import pkgutil
 # Modules that the standard library and our dependencies load on first use.
 _ELSEWHERE = (
     "ctypes",
+    "email.parser",
     "encodings.ascii",
     "filelock",
     "json.decoder",

@@ -1,0 +1,288 @@
+"""
+Older versions of other libraries, and of this one, in one store.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+import subprocess
+import sys
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+import filelock
+import pytest
+
+from helpers import NOON, commit, place_of, read_record, run_at_once, worker
+from upgrade_state import _floors
+from upgrade_state.exceptions import StateLockError, UpgradeStateError
+
+ROOT = Path(__file__).parents[1]
+
+# The commit whose library is the other version. Without it, as in a shallow clone,
+# both are this one.
+OTHER = os.environ.get("UPGRADE_STATE_OTHER_COMMIT", "HEAD~30")
+
+FLOORS = ("attrs==23.2.0", "cattrs==23.2.1", "filelock==3.30.0", "platformdirs==4.0.0")
+
+# What a plugin of a manager does, whose libraries were replaced.
+PLUGIN = """
+import logging, sys
+logging.basicConfig(format="%(levelname)s %(message)s", stream=sys.stdout)
+from upgrade_state import StateStore, UpgradeStateError
+shop = StateStore(sys.argv[1]).environment(sys.argv[2], "uv.lock")
+verdict = shop.claim_notice()
+print(verdict.reason, type(verdict.error).__name__)
+for _ in range(2):
+    try:
+        with shop.try_check() as check:
+            check.commit(b"newer")
+    except UpgradeStateError as error:
+        print(type(error).__name__)
+"""
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_known():
+    """
+    Let each test find old libraries for the first time.
+    """
+    yield
+    _floors._problem.cache_clear()
+    _floors.refusal.cache_clear()
+
+
+class TestOldFilelock:
+    @pytest.mark.parametrize("takes_everything", [False, True])
+    def test_stand_in(self, checked, caplog, monkeypatch, takes_everything):
+        """
+        With locks that keep too little, nothing is written, and one line is logged.
+
+        Some old versions refuse arguments that they do not know, some ignore them.
+        """
+
+        class OldLock:
+            def __init__(self, lock_file, timeout=-1, mode=0o644, **options):
+                if options and not takes_everything:
+                    raise TypeError
+
+        monkeypatch.setattr(filelock, "FileLock", OldLock)
+        monkeypatch.setattr(filelock, "__version__", "3.12.4")
+        before = read_record(checked)
+
+        verdict = checked.claim_notice(now=NOON)
+        assert "unavailable" == verdict.reason
+        message = "upgrade-state needs filelock 3.30 or later, not 3.12.4"
+        assert message == verdict.error.message
+        for operate in (lambda: checked.snooze(NOON), lambda: commit(checked)):
+            with pytest.raises(StateLockError, match=message):
+                operate()
+        assert before == read_record(checked)
+        assert [(30, message)] == [(r.levelno, r.message) for r in caplog.records]
+
+
+class TestOldLibraries:
+    @pytest.mark.parametrize(
+        ("name", "version", "message"),
+        [
+            ("attrs", "23.1.0", "upgrade-state needs attrs 23.2 or later, not 23.1.0"),
+            ("cattrs", "22.2", "upgrade-state needs cattrs 23.2 or later, not 22.2"),
+            ("cattrs", "100.1.dev1", None),
+            ("cattrs", None, None),
+        ],
+    )
+    def test_stand_in(self, checked, caplog, monkeypatch, name, version, message):
+        """
+        No check begins with a library that is too old; activations go on.
+
+        A library without metadata is used as it is.
+        """
+        version_of = metadata.version
+
+        def other_version(library):
+            if library == name and version is None:
+                raise metadata.PackageNotFoundError
+            return version if library == name else version_of(library)
+
+        monkeypatch.setattr(metadata, "version", other_version)
+        _floors._problem.cache_clear()
+        for _ in range(2):
+            if message is None:
+                assert commit(checked)
+            else:
+                with pytest.raises(UpgradeStateError, match=message):
+                    checked.try_check()
+        assert checked.claim_notice(now=NOON)
+        assert ([] if message is None else [message]) == caplog.messages
+
+    def test_list(self):
+        """
+        The floors are those that the package asks for.
+        """
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+        floors = {**_floors._FLOORS, "filelock": (3, 30)}
+
+        assert project["dependencies"] == [
+            f"{name}>={major}.{minor}"
+            for name, (major, minor) in sorted(floors.items())
+        ]
+
+
+@pytest.fixture(scope="module")
+def libraries(tmp_path_factory):
+    """
+    Install requirements into a directory of their own, and return it.
+    """
+
+    @functools.cache
+    def install(*requirements):
+        place = tmp_path_factory.mktemp("libraries")
+        pip = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
+        subprocess.run(
+            [*pip, "install", "--no-deps", "--target", place, *requirements], check=True
+        )
+        return str(place)
+
+    return install
+
+
+@pytest.fixture(scope="module")
+def other_source(tmp_path_factory):
+    """
+    The directory of an earlier version of this library.
+    """
+    place = tmp_path_factory.mktemp("other")
+    git = ("git", "-C", ROOT, "archive", "--output", place / "a.tar", OTHER, "src")
+    if subprocess.run(git, check=False).returncode != 0:
+        print(f"there is no commit {OTHER}: both versions are this one")  # noqa: T201
+        return str(ROOT / "src")
+    subprocess.run(["tar", "-xf", "a.tar"], cwd=place, check=True)
+    return str(place / "src")
+
+
+def environ(*places):
+    """
+    Return the variables of a process that imports from *places* first.
+    """
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(places)}
+
+
+@pytest.mark.network
+class TestInstalled:
+    @pytest.mark.parametrize("version", ["3.0.12", "3.12.4", "3.25.2", "3.29.7"])
+    def test_old_filelock(self, checked, libraries, version):
+        """
+        Real old versions of filelock: one line in the log, and nothing written.
+        """
+        before = read_record(checked)
+
+        assert [
+            f"WARNING upgrade-state needs filelock 3.30 or later, not {version}",
+            "unavailable StateLockError",
+            *2 * ["StateLockError"],
+        ] == self.plugin(checked, libraries(f"filelock=={version}"))
+        assert before == read_record(checked)
+
+    @pytest.mark.parametrize(
+        ("attrs", "cattrs", "named"),
+        [
+            ("19.3.0", "1.10.0", "attrs 23.2 or later, not 19.3.0"),
+            ("23.2.0", "22.2.0", "cattrs 23.2 or later, not 22.2.0"),
+        ],
+    )
+    def test_old_attrs(self, checked, libraries, attrs, cattrs, named):
+        """
+        The notice is given without attrs and cattrs, and no check begins.
+        """
+        place = libraries(f"attrs=={attrs}", f"cattrs=={cattrs}")
+
+        assert [
+            "notify NoneType",
+            f"WARNING upgrade-state needs {named}",
+            *2 * ["UpgradeStateError"],
+        ] == self.plugin(checked, place)
+
+    def plugin(self, shop, place):
+        done = subprocess.run(
+            [sys.executable, "-c", PLUGIN, *map(str, place_of(shop))],
+            env=environ(place),
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        return done.stdout.splitlines()
+
+
+@pytest.mark.network
+class TestMixed:
+    @pytest.mark.parametrize("holder", ["floor", "latest"])
+    def test_locks_exclude(self, checked, libraries, holder):
+        """
+        The oldest filelock and the latest one take the same lock, one at a time.
+        """
+        places = libraries("filelock==3.30.0"), libraries("filelock")
+        ours, theirs = places if holder == "floor" else places[::-1]
+        arguments = list(map(str, place_of(checked)))
+        with subprocess.Popen(
+            worker(60, 0, "hold_check", arguments),
+            env=environ(ours),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process:
+            assert "held\n" == process.stdout.readline()
+            while_held = self.try_to_check(arguments, theirs)
+            process.stdin.close()
+
+        assert (["busy"], ["fresh"]) == (
+            while_held,
+            self.try_to_check(arguments, theirs),
+        )
+
+    def try_to_check(self, arguments, place):
+        command = worker(60, 1, "try_to_check", arguments)
+        return json.loads(subprocess.check_output(command, env=environ(place)))
+
+    def test_writers(self, checked, libraries, other_source, tmp_path):
+        """
+        No update is undone by writers with other versions of everything.
+
+        Four use this library with the latest filelock; four an earlier version of
+        it with the oldest libraries that are allowed.
+        """
+        books, count = tmp_path / "books", 500
+        books.mkdir()
+        place = place_of(checked)
+        run_at_once(1, "open_books", *place, books)
+        sides = (
+            environ(str(ROOT / "src"), libraries("filelock")),
+            environ(other_source, libraries(*FLOORS)),
+        )
+        with contextlib.ExitStack() as stack:
+            writers = [
+                stack.enter_context(
+                    subprocess.Popen(
+                        worker(
+                            900, 0, "write_when_released", (i, *place, books, count)
+                        ),
+                        env=sides[i % 2],
+                        stdin=subprocess.PIPE,
+                        stdout=subprocess.PIPE,
+                        text=True,
+                    )
+                )
+                for i in range(8)
+            ]
+            assert ["held\n"] * 8 == [writer.stdout.readline() for writer in writers]
+            for writer in writers:
+                writer.stdin.close()
+            lost = [writer.stdout.read() for writer in writers]
+
+        assert ["0"] * 8 == lost
+        nothing = {"check": 0, "claim": 0, "snooze": 0, "other": 0}
+        at_the_end = run_at_once(1, "closed_books", *place, books)
+        assert [{"lost": nothing, "generation": 1 + 2 * count}] == at_the_end
