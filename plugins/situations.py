@@ -66,6 +66,11 @@ class Manager:
         command: Arguments with which a user works in the environment. The command
             prints to stdout and exits with 3.
 
+        active: Verbose commands before which the plugin speaks. Empty: the only one
+            is *command*.
+
+        other: Verbose commands before which it does not.
+
         notice: A text that is in the notice, and nowhere else in stderr.
 
         quiet: Options with which the manager is silent. Empty: it
@@ -86,6 +91,8 @@ class Manager:
     environment_name: str | None = None
     checker: str
     command: tuple[str, ...]
+    active: tuple[tuple[str, ...], ...] = ()
+    other: tuple[tuple[str, ...], ...] = ()
     notice = "1 version change available in 'shop'"
     quiet: tuple[str, ...] = ()
     verbose: tuple[str, ...] = ()
@@ -96,7 +103,8 @@ class Manager:
         """
         Make a project that requires *thing*, with a lockfile of version 1.0.
 
-        It is called once per process; the project is copied for each test.
+        It is called once per class of tests, and the project is copied for each test.
+        `run_in` runs a command for it.
 
         Args:
             index: URL of the index, with version 1.0 only.
@@ -168,10 +176,7 @@ class Scene:
         """
         Return the environment variables of a command, without any of a CI.
         """
-        passed = ("PATH", "LANG", "TERM", "SSL_CERT_FILE", "SSL_CERT_DIR")
-        found = {name: os.environ[name] for name in passed if name in os.environ}
-        found |= {"HOME": str(self.home), "NO_PROXY": "127.0.0.1"}
-        return {"TERM": "xterm", **found, **self.manager.variables(self), **more}
+        return {**environ_of(self.home), **self.manager.variables(self), **more}
 
     def start(self, argv: list[str], *, terminal: bool = True, **more: str) -> Process:
         """
@@ -397,6 +402,26 @@ def make_wheel(folder: Path, name: str, version: str) -> Path:
     return path
 
 
+def environ_of(home: Path) -> dict[str, str]:
+    """
+    Return the environment variables of a user with this home.
+    """
+    passed = ("PATH", "LANG", "SSL_CERT_FILE", "SSL_CERT_DIR")
+    found = {name: os.environ[name] for name in passed if name in os.environ}
+    return {"TERM": "xterm", "HOME": str(home), "NO_PROXY": "127.0.0.1", **found}
+
+
+def run_in(project: Path, *argv: str) -> None:
+    """
+    Run a command that makes a project, and show its output if it fails.
+    """
+    done = subprocess.run(
+        argv, cwd=project, env=environ_of(project.parent), check=False, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    assert 0 == done.returncode, done.stdout
+
+
 def make_scene(manager: Manager, place: Path, index: Index, template: Path) -> Scene:
     """
     Copy a project below *place*, into a new home.
@@ -532,6 +557,22 @@ class Situations:
         done = scene.run(*self.manager.verbose)
 
         assert "you were notified" in done.added
+
+    def test_commands(self, scene):
+        """
+        The plugin speaks before commands in the environment, not before others.
+        """
+        if not self.manager.active:
+            pytest.skip("the manager has one command")
+        commands = (*self.manager.active, *self.manager.other)
+        reasons = {}
+        for command in commands:
+            argv = [sys.executable, "-m", self.manager.name, *command]
+            reasons[command] = scene.start(argv).end().stderr
+
+        assert set(self.manager.active) == {
+            command for command, text in reasons.items() if "Upgrade check: " in text
+        }, reasons
 
     def test_switched_off(self, scene):
         """

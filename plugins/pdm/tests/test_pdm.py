@@ -4,12 +4,11 @@ The plugin inside PDM.
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import venv
 from typing import TYPE_CHECKING
 
-from situations import Manager, Scene, Situations
+from situations import Manager, Scene, Situations, run_in
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,6 +34,19 @@ class PDM(Manager):
     lockfile = "pdm.lock"
     checker = "the PDM plugin"
     command = ("run", "python", "-c", "print('done'); raise SystemExit(3)")
+    active = (
+        ("run", "-v", "true"),
+        ("install", "-v"),
+        ("sync", "-v"),
+        ("venv", "activate", "-v"),
+    )
+    other = (
+        ("--version",),
+        ("lock", "-v"),
+        ("list", "-v"),
+        ("config", "-v"),
+        ("update", "-v"),
+    )
     quiet = ("-q",)
     verbose = ("-v",)
     debug = ("-vv",)
@@ -51,8 +63,7 @@ HookManager.try_emit = lambda self, name, **_: emit(self, name)
     def make(self, project: Path, index: str, python: str) -> None:
         (project / "pyproject.toml").write_text(PROJECT.format(index=index))
         venv.create(project / ".venv", symlinks=True)
-        argv = [python, "-m", "pdm", "lock"]
-        subprocess.run(argv, cwd=project, check=True, stdout=subprocess.DEVNULL)
+        run_in(project, python, "-m", "pdm", "lock")
 
     def variables(self, scene: Scene) -> dict[str, str]:
         return {"PDM_CHECK_UPDATE": "false"}

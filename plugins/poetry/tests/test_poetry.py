@@ -4,11 +4,10 @@ The plugin inside Poetry.
 
 from __future__ import annotations
 
-import subprocess
 import venv
 from typing import TYPE_CHECKING
 
-from situations import Manager, Scene, Situations
+from situations import Manager, Scene, Situations, run_in
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,6 +33,19 @@ class Poetry(Manager):
     lockfile = "poetry.lock"
     checker = "the Poetry plugin"
     command = ("run", "python", "-c", "print('done'); raise SystemExit(3)")
+    active = (
+        ("run", "-v", "true"),
+        ("install", "-v"),
+        ("sync", "-v"),
+        ("env", "activate", "-v"),
+    )
+    other = (
+        ("--version", "-v"),
+        ("lock", "-v"),
+        ("show", "-v"),
+        ("config", "--list", "-v"),
+        ("update", "-v"),
+    )
     quiet = ("-q",)
     verbose = ("-v",)
     debug = ("-vvv",)
@@ -43,8 +55,7 @@ class Poetry(Manager):
         (project / "pyproject.toml").write_text(PROJECT.format(index=index))
         (project / "poetry.toml").write_text("[virtualenvs]\nin-project = true\n")
         venv.create(project / ".venv", symlinks=True)
-        argv = [python, "-m", "poetry", "lock"]
-        subprocess.run(argv, cwd=project, check=True, stdout=subprocess.DEVNULL)
+        run_in(project, python, "-m", "poetry", "lock")
 
     def switch_off(self, scene: Scene) -> None:
         with (scene.project / "poetry.toml").open("a") as file:
