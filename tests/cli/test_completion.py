@@ -355,7 +355,7 @@ class TestManPage:
         done = subprocess.run(command, check=True, stdout=-1, text=True, timeout=LIMIT)
 
         found = {line.partition("\t")[0] for line in done.stdout.splitlines()}
-        assert {"--help", "--lockfile", "--cache-dir", "--color"} == found
+        assert {"--help", "--lockfile", "--name", "--cache-dir", "--color"} == found
 
 
 class TestFish:

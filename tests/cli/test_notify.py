@@ -343,10 +343,11 @@ class TestNotify:
         Without a place for the state, an explanation is one line.
         """
         monkeypatch.setenv("UPGRADE_STATE_CACHE_DIR", "relative")
-        named = run("notify", "--explain", "--lockfile", "uv.lock", ".").out
+        words = ("--lockfile", "uv.lock", "--name", "docs", ".")
+        named = run("notify", "--explain", *words).out
         explained = run("notify", "--explain")
 
-        assert named.startswith(f"{shop} (uv.lock): UPGRADE_STATE_CACHE")
+        assert named.startswith(f"{shop} (uv.lock, docs): UPGRADE_STATE_CACHE")
         assert 1 == len(named.splitlines()) == len(explained.err.splitlines())
         assert (0, "") == (explained.status, explained.out)
 

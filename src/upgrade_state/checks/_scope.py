@@ -66,6 +66,9 @@ class Result:
 
         lockfile_name: The name of its lockfile. None: it has none.
 
+        name: Its name, if its lockfile or its directory has several. None: it has
+            none.
+
         key: Its key.
 
         outcome: How the check has ended. ``failed`` also if the record cannot be
@@ -78,6 +81,7 @@ class Result:
 
     path: str | None
     lockfile_name: str | None
+    name: str | None
     key: str
     outcome: Outcome
     seconds: float
@@ -245,7 +249,8 @@ class _Scope:
         Sort *environments*, and make a check of each of them due.
         """
         ordered = sorted(
-            environments, key=lambda e: (e.path or "", e.lockfile_name or "")
+            environments,
+            key=lambda e: (e.path or "", e.lockfile_name or "", e.name or ""),
         )
         for environment in ordered:
             if self._is_over():
@@ -385,9 +390,16 @@ class _Scope:
         """
         Keep the result of a check, and call the observer with it.
         """
-        place = environment.path, environment.lockfile_name, environment.key
-        result = Result(*place, outcome, took)
-        self._results[number] = Result(*place, attrs.evolve(outcome, look=None), took)
+        result = Result(
+            environment.path,
+            environment.lockfile_name,
+            environment.name,
+            environment.key,
+            outcome,
+            took,
+        )
+        kept = attrs.evolve(outcome, look=None)
+        self._results[number] = attrs.evolve(result, outcome=kept)
         if self.on_error == "stop" and outcome.state == "failed":
             self.own.cancel()
         self.observe(environment, result)

@@ -26,7 +26,7 @@ DURATIONS = {
 _FLAGS = ("--always", "--check", "--peek")
 _VALUES = {
     f"--{name.replace('_', '-')}": name
-    for name in ("cache_dir", "lockfile", *DURATIONS)
+    for name in ("cache_dir", "lockfile", "name", *DURATIONS)
 }
 
 switches = _look.switches
@@ -57,7 +57,8 @@ def try_run(arguments: "list[str]") -> bool:
         return False
     try:
         store = StateStore(values.pop("cache_dir", None))
-        target = Target(store, (*places, None)[0], values.pop("lockfile", None))
+        names = values.pop("lockfile", None), values.pop("name", None)
+        target = Target(store, (*places, None)[0], *names)
         given = _durations(values)
         looks = target.to_notify_of()
     except (ValueError, UsageError):
@@ -128,7 +129,8 @@ def notify(
         from upgrade_state.cli._output import err, quoted_name
 
         message = verdict.message
-        if sum(look.record is not None for look in looks) > 1:
+        is_one = sum(look.record is not None for look in looks) == 1
+        if environment.lockfile_name is not None and not is_one:
             name = quoted_name(*question.place)
             named = f"{name} ({environment.lockfile_name})"
             message = message.replace(name, named, 1)
@@ -232,6 +234,8 @@ def start_checks(looks: "list[Look]", *, max_age: "int | None" = None) -> None:
         # -P: no module is imported from the directory that was entered.
         argv = [sys.executable or "python3", "-P", "-m", "upgrade_state"]
         argv += ["check", "--if-due", f"--lockfile={name}"]
+        if look.environment.name is not None:
+            argv.append(f"--name={look.environment.name}")
         argv.append(f"--max-age={seconds}s")
         command = [os.fsencode(argument) for argument in (*argv, path)]
         age = dt.timedelta(seconds=seconds)

@@ -8,7 +8,6 @@ from typing import Final
 from upgrade_state import Verdict, lockfiles
 from upgrade_state.cli._activation import switches
 from upgrade_state.cli._output import could_not_check, moment
-from upgrade_state.cli._targets import shell_path
 from upgrade_state.cli._view import View, epoch_of, manager_of, when
 
 _WEEK: Final = 7 * 86_400
@@ -43,10 +42,12 @@ def next_notice(view: View, none: str = "none") -> list[str]:
         reasons = [answer for answer in reasons if answer.reason != "told-recently"]
     first, lines = reasons[0], [_explained(view, answer) for answer in reasons]
     if first:
-        name, place = view.look.environment.lockfile_name, view.arguments.place
+        environment, place = view.look.environment, view.arguments.place
+        name = environment.lockfile_name
+        is_known = name is None or lockfiles.format_of(name) is not None
         where = f"at the next prompt {'there' if place else 'here'}"
-        if name is not None and lockfiles.format_of(name) is None:
-            command = f"notify{place} --lockfile {shell_path(name)}"
+        if environment.name is not None or not is_known:
+            command = f"notify{place}{view.arguments.names}"
             where = f"'upgrade-state {command}' gives it"
         lines = [f"{where}: {lines[0]}"]
     elif first.until is None:

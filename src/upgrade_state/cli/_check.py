@@ -336,7 +336,7 @@ def _for_recipe(target: Target, recipe: checks.Recipe) -> list[EnvironmentState]
     """
     is_directory = target.lockfile is None and os.path.isdir(target.env or "")
     if is_directory and "*" not in recipe.lockfile:
-        target = Target(target.store, target.env, recipe.lockfile)
+        target = Target(target.store, target.env, recipe.lockfile, target.name)
     found = {e.lockfile_name or "": e for e in target.present()}
     fitting = [e for name, e in found.items() if recipe.fits(name)]
     if not fitting:

@@ -28,7 +28,7 @@ from upgrade_state.cli._output import (
 )
 from upgrade_state.cli._parser import Parser, Question, ResolverOptions, limit
 from upgrade_state.cli._signals import ENDING, cancel_on_signals
-from upgrade_state.cli._targets import UsageError, name_of
+from upgrade_state.cli._targets import UsageError, name_of, place_of
 from upgrade_state.cli._view import View, manager_of
 
 EXAMPLE = "check --all --jobs 4"
@@ -113,7 +113,7 @@ def run(
             raise mistake(error) from error
     elif resolving.copies or resolving.passes or resolving.sandbox:
         raise UsageError("--copy, --env and --sandbox need a COMMAND with --all")
-    environments = sorted(store, key=lambda e: (e.path or "", e.lockfile_name or ""))
+    environments = sorted(store, key=place_of)
 
     running: dict[str, str] = {}  # the names, by key
     left = collections.Counter[str]()  # by manager
@@ -201,7 +201,8 @@ def _report(
             print_raw(_json.line_of(View(look, question), **fields))
         else:
             known = {"environment": result.path, "lockfile": result.lockfile_name}
-            print_raw(json_.dumps(known | {"key": result.key} | fields))
+            known |= {"name": result.name, "key": result.key}
+            print_raw(json_.dumps(known | fields))
     elif outcome.state == "checked" and outcome.look is not None:
         out(Styled("✓", "green"), f" {name}: {View(outcome.look, question).found}")
         count_as_notice(environment, question)

@@ -49,12 +49,22 @@ class Arguments:
         if is_alone is None:
             known = (look.environment for look in this.store.looks())
             is_alone = all(e.path != this.path or e.key == this.key for e in known)
-        name = this.lockfile_name
-        return "" if is_alone or name is None else f" --lockfile {shell_path(name)}"
+        return "" if is_alone else self.names
+
+    @property
+    def names(self) -> str:
+        """
+        The options for a command that looks for lockfiles and not for records.
+        """
+        this = self.environment
+        options = {"--lockfile": this.lockfile_name, "--name": this.name}
+        given = {name: text for name, text in options.items() if text is not None}
+        return "".join(f" {name} {shell_path(text)}" for name, text in given.items())
 
     @functools.cached_property
     def check(self) -> str:
         """
         The whole command that makes a check.
         """
-        return check_command(self.environment, str(self))
+        names = self.options if self.environment.name is None else self.names
+        return check_command(self.environment, self.place + names)

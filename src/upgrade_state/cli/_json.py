@@ -30,6 +30,7 @@ def line_of(view: View, **more: object) -> str:
     fields: dict[str, Any] = dict.fromkeys(_FIELDS) | {"generation": 0}
     fields["environment"] = environment.path
     fields["lockfile"] = environment.lockfile_name
+    fields["name"] = environment.name
     fields |= view.look.record or {}
     if fields["failure"] is not None:
         fields["failure"] = {"since": None} | fields["failure"]

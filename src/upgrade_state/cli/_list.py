@@ -17,7 +17,7 @@ from upgrade_state.cli._output import (
     width_of,
 )
 from upgrade_state.cli._parser import Parser, Question
-from upgrade_state.cli._targets import UsageError, name_of, tilde
+from upgrade_state.cli._targets import UsageError, name_of, place_of, tilde
 from upgrade_state.cli._view import View, ago, manager_of
 
 EXAMPLE = "list --outdated"
@@ -52,7 +52,7 @@ def run(
     Print a table, sorted by path, or JSON as the records are read; 1 if it is empty.
     """
     counts = Counter[str]()
-    rows: list[tuple[tuple[str, str], Look, View | None, str]] = []
+    rows: list[tuple[tuple[str, ...], Look, View | None, str]] = []
     for look in store.looks():
         view = None if look.error else View(look, question)
         is_outdated = view is not None and view.is_outdated
@@ -63,9 +63,7 @@ def run(
         counts[state] += 1
         counts["outdated"] += is_outdated and not is_failing
         if not json:
-            environment = look.environment
-            place = environment.path or "", environment.lockfile_name or ""
-            rows.append((place, look, view, state))
+            rows.append((place_of(look.environment), look, view, state))
         elif view is None or look.is_corrupt:
             err(f"{state}: '{look.environment.record_path}'")
         else:

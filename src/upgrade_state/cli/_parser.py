@@ -219,7 +219,7 @@ class Parser(argparse.ArgumentParser):
             default=default,
             help=f"a directory (default: {which}) or a lockfile",
         )
-        self.add_shared("--lockfile", "--cache-dir")
+        self.add_shared("--lockfile", "--name", "--cache-dir")
 
 
 def requests_of(options: dict[str, Any]) -> dict[str, Any]:
@@ -240,7 +240,7 @@ def requests_of(options: dict[str, Any]) -> dict[str, Any]:
             options[name] = dt.timedelta(seconds=seconds)
     options.pop("unused", None)
     requests: tuple[tuple[str, type[Any], tuple[str, ...]], ...] = (
-        ("target", Target, ("env", "store", "lockfile")),
+        ("target", Target, ("env", "store", "lockfile", "name")),
         ("question", Question, Question._fields),
         ("resolving", ResolverOptions, ResolverOptions._fields),
     )
@@ -325,6 +325,7 @@ _FAILING = "notify, at most weekly, when checks have failed this long (default: 
 _SHARED: Final[dict[str, tuple[Any, ...]]] = {
     "--cache-dir": ("the absolute path of the cache directory", "DIR", _absolute),
     "--lockfile": ("the lockfile's name in the directory", "NAME"),
+    "--name": ("the environment's name, if the lockfile has several", "NAME"),
     "--json": ("print one JSON object per environment and line",),
     "--platform": ("count upgrades for this platform, in the lockfile's word", "NAME"),
     "--max-age": ("how long a check is good for (default: 1d)", "DURATION", duration),

@@ -52,6 +52,9 @@ class Target:
 
         lockfile: The name of the lockfile in the directory. None: every known
             name.
+
+        name: The environment's name, if the lockfile or the directory has several.
+            None: that of no environment, or of every known one.
     """
 
     def __init__(
@@ -59,10 +62,12 @@ class Target:
         store: "StateStore",
         env: "str | None" = None,
         lockfile: "str | None" = None,
+        name: "str | None" = None,
     ) -> None:
         self.store = store
         self.env = env
         self.lockfile = lockfile
+        self.name = name
         self._where = "." if env is None else env
 
     def present(self, where: "str | None" = None) -> "list[EnvironmentState]":
@@ -76,13 +81,18 @@ class Target:
             UsageError: *env* is a lockfile and another one is named, or one of
                 them is not a usable path.
         """
-        directory, name = split(where or self._where)
-        if name is not None and self.lockfile is not None:
+        directory, file = split(where or self._where)
+        if file is not None and self.lockfile is not None:
             raise UsageError(f"this is a lockfile already: {self.env!r}")
-        name = self.lockfile if name is None else name
-        names = _lockfiles_in(directory) if name is None else [name]
+        file = self.lockfile if file is None else file
+        files = _lockfiles_in(directory) if file is None else [file]
+        return [self._environment(directory, file) for file in files]
+
+    def _environment(
+        self, directory: str, lockfile: "str | None" = None
+    ) -> "EnvironmentState":
         try:
-            return [self.store.environment(directory, name) for name in names]
+            return self.store.environment(directory, lockfile, name=self.name)
         except ValueError as error:
             raise UsageError(str(error)) from error
 
@@ -95,6 +105,8 @@ class Target:
         an activation.
         """
         looks = [environment.look() for environment in self.present()]
+        if self.name is not None and self.lockfile is None:  # it may have none
+            looks.append(self._environment(split(self._where)[0]).look())
         if self.env is None and not any(look.record for look in looks):
             names = lockfiles.names() if self.lockfile is None else (self.lockfile,)
             for place in [*upward(".")][1:]:
@@ -102,36 +114,47 @@ class Target:
                     found = [state.look() for state in self.present(place)]
                     if any(look.record for look in found):
                         return found
-        return looks or [self.store.environment(split(self._where)[0]).look()]
+        return looks or [self._environment(split(self._where)[0]).look()]
 
     def known(self) -> "list[Look]":
         """
         Return looks at the environments that are present or recorded; at least one.
 
-        Lockfiles of other names, and removed ones, may have been checked. So all
-        records of the store are read, each once, unless a lockfile is named.
+        Lockfiles of other names, removed ones, and environments with names may have
+        been checked. So all records of the store are read, each once, unless lockfile
+        and name are given.
 
         Raises:
             StateReadError: The store cannot be read or is not trusted.
             UsageError: See `present`.
         """
-        _, name = split(self._where)
-        if self.env is not None and (self.lockfile is not None or name is not None):
+        directory, file = split(self._where)
+        file = self.lockfile if file is None else file
+        if None not in (self.env, file, self.name):
             return self._existing([state.look() for state in self.present()])
-        places = list(upward(".")) if self.env is None else [self.env]
+        places = list(upward(".")) if self.env is None else [directory]
         paths = {None, *(self.store.environment(place).path for place in places)}
         # A corrupt record does not contain its path, but it has the key.
         looks = [look for look in self.store.looks() if look.environment.path in paths]
-        looks.sort(key=lambda look: look.environment.lockfile_name or "")
+        looks.sort(key=lambda look: place_of(look.environment))
         recorded = {look.environment.key: look for look in looks}
 
         def at(place: str) -> "dict[str, EnvironmentState]":
-            bare = self.store.environment(place)
-            found = {e.key: e for e in self.present(place)}
+            bare = self._environment(place)
+            asked = place if self.env is None else self.env
+            found = {e.key: e for e in self.present(asked)}
+            shared = set()
             for key, look in recorded.items():
-                is_here = look.environment.path == bare.path or key == bare.key
-                if is_here and self.lockfile is None:
-                    found.setdefault(key, look.environment)
+                this = look.environment
+                is_here = this.path == bare.path or key == bare.key
+                is_file = file in (None, this.lockfile_name)
+                if is_here and is_file and self.name in (None, this.name):
+                    found.setdefault(key, this)
+                    shared |= {this.lockfile_name} if this.name else set()
+            # A lockfile that was checked for each of its environments is not new.
+            for key in found.keys() - recorded.keys():
+                if found[key].lockfile_name in shared:
+                    del found[key]
             return found or {bare.key: bare}
 
         known_at = (found for found in map(at, places) if found.keys() & recorded)
@@ -153,12 +176,13 @@ class Target:
 
     def is_alone(self, looks: "list[Look]") -> "bool | None":
         """
-        Return whether one lockfile of the directory is known; None: one is named.
+        Return whether one environment is known here; None: it is named.
 
         Args:
             looks: The answer of `known`.
         """
-        if self.lockfile is not None or split(self._where)[1] is not None:
+        named = self.lockfile, self.name, split(self._where)[1]
+        if named != (None, None, None):
             return None
         return sum(map(is_recorded, looks)) == 1
 
@@ -191,8 +215,8 @@ class Target:
                     paths = [place, *(f"{place}/{name}" for name in names)]
                     if place != "." and not all(map(_is_own, paths)):
                         break
-                    return Target(self.store, place)
-        return Target(self.store, self._where, self.lockfile)
+                    return Target(self.store, place, None, self.name)
+        return Target(self.store, self._where, self.lockfile, self.name)
 
     def no_lockfile(self, hint: "str | None" = None) -> UsageError:
         """
@@ -223,9 +247,10 @@ class Target:
         """
         directory, _ = split(self._where)
         found = self.present()
-        here = found[0] if len(found) == 1 else self.store.environment(directory)
+        here = found[0] if len(found) == 1 else self._environment(directory)
         hint = _LIST
-        for place in upward(directory):
+        # A name that is not known is a mistake rather than a new one.
+        for place in upward(directory) if self.name is None else ():
             if found := self.present(place):
                 path = shell_path(found[0].path or "")
                 if any(is_recorded(environment.look()) for environment in found):
@@ -246,14 +271,23 @@ class Target:
 
 def name_of(environment: "EnvironmentState | Result") -> str:
     """
-    Return the directory, and the lockfile's name if there is one.
+    Return the directory, the lockfile's name and the environment's name.
 
     The key, if a corrupt record does not tell the directory.
     """
     if environment.path is None:
         return environment.key
-    name, path = environment.lockfile_name, tilde(environment.path)
-    return path if name is None else f"{path} ({name})"
+    path, names = tilde(environment.path), (environment.lockfile_name, environment.name)
+    text = ", ".join(name for name in names if name is not None)
+    return f"{path} ({text})" if text else path
+
+
+def place_of(environment: "EnvironmentState") -> tuple[str, str, str]:
+    """
+    Return the place of an environment among others, in the order of paths.
+    """
+    names = environment.lockfile_name, environment.name
+    return environment.path or "", names[0] or "", names[1] or ""
 
 
 def tilde(path: str) -> str:

@@ -57,7 +57,7 @@ function _shtab_upgrade_state_using
 end
 
 set -g _shtab_upgrade_state_commands check show list snooze forget hook notify completion record path recipes prune doctor version help
-set -g _shtab_upgrade_state_opts_with_value --cache-dir --color --copy --could-not-check --env --for --format --interval --jobs --lockfile --max-age --new --old --older-than --on-error --platform --recipe --reminder --timeout --until -j
+set -g _shtab_upgrade_state_opts_with_value --cache-dir --color --copy --could-not-check --env --for --format --interval --jobs --lockfile --max-age --name --new --old --older-than --on-error --platform --recipe --reminder --timeout --until -j
 
 complete -c upgrade-state -e
 complete -c upgrade-state -f
@@ -69,6 +69,7 @@ complete -c upgrade-state -n _shtab_upgrade_state_using -l color -xka "auto alwa
 complete -c upgrade-state -n '_shtab_upgrade_state_using; and test $_shtab_upgrade_state_npos -eq 0' -a check -d 'Make a check now: find out which upgrades there are, and remember them.'
 complete -c upgrade-state -n '_shtab_upgrade_state_using check' -s h -l help -d 'show this help message and exit'
 complete -c upgrade-state -n '_shtab_upgrade_state_using check' -l lockfile -xka ".flox/env/manifest.lock Cargo.lock Pipfile.lock conan.lock conda-lock.yaml conda-lock.yml devbox.lock devenv.lock flake.lock manifest.lock mise.lock nix/sources.json npins/sources.json npm-shrinkwrap.json package-lock.json pdm.lock pixi.lock poetry.lock pylock.toml renv.lock requirements.lock requirements.txt spack.lock uv.lock" -d 'the lockfile'"'"'s name in the directory'
+complete -c upgrade-state -n '_shtab_upgrade_state_using check' -l name -x -d 'the environment'"'"'s name, if the lockfile has several'
 complete -c upgrade-state -n '_shtab_upgrade_state_using check' -l cache-dir -xka "(__fish_complete_directories (commandline -ct) directory)" -d 'the absolute path of the cache directory'
 complete -c upgrade-state -n '_shtab_upgrade_state_using check' -l recipe -xka "uv uv-script uv-pip uv-pip-lock uv-pylock poetry pdm pdm-named pipenv pip pip-project pip-tools pip-tools-lock npm cargo conda-lock pixi pixi-pyproject devbox mise mise-dot mise-env spack nix" -d 'use this recipe (default: by the lockfile; see upgrade-state recipes)'
 complete -c upgrade-state -n '_shtab_upgrade_state_using check' -l once -d 'give no consent to repeat this check automatically'
@@ -90,6 +91,7 @@ complete -c upgrade-state -n '_shtab_upgrade_state_using check; and test $_shtab
 complete -c upgrade-state -n '_shtab_upgrade_state_using; and test $_shtab_upgrade_state_npos -eq 0' -a show -d 'Show the state of an environment, and why you were (not) notified.'
 complete -c upgrade-state -n '_shtab_upgrade_state_using show' -s h -l help -d 'show this help message and exit'
 complete -c upgrade-state -n '_shtab_upgrade_state_using show' -l lockfile -xka ".flox/env/manifest.lock Cargo.lock Pipfile.lock conan.lock conda-lock.yaml conda-lock.yml devbox.lock devenv.lock flake.lock manifest.lock mise.lock nix/sources.json npins/sources.json npm-shrinkwrap.json package-lock.json pdm.lock pixi.lock poetry.lock pylock.toml renv.lock requirements.lock requirements.txt spack.lock uv.lock" -d 'the lockfile'"'"'s name in the directory'
+complete -c upgrade-state -n '_shtab_upgrade_state_using show' -l name -x -d 'the environment'"'"'s name, if the lockfile has several'
 complete -c upgrade-state -n '_shtab_upgrade_state_using show' -l cache-dir -xka "(__fish_complete_directories (commandline -ct) directory)" -d 'the absolute path of the cache directory'
 complete -c upgrade-state -n '_shtab_upgrade_state_using show' -l platform -x -d 'count upgrades for this platform, in the lockfile'"'"'s word'
 complete -c upgrade-state -n '_shtab_upgrade_state_using show' -l interval -x -d 'minimum time between two notices (default: 1d; 0: none)'
@@ -115,6 +117,7 @@ complete -c upgrade-state -n '_shtab_upgrade_state_using list' -l color -xka "au
 complete -c upgrade-state -n '_shtab_upgrade_state_using; and test $_shtab_upgrade_state_npos -eq 0' -a snooze -d 'Give no notice for some time.'
 complete -c upgrade-state -n '_shtab_upgrade_state_using snooze' -s h -l help -d 'show this help message and exit'
 complete -c upgrade-state -n '_shtab_upgrade_state_using snooze' -l lockfile -xka ".flox/env/manifest.lock Cargo.lock Pipfile.lock conan.lock conda-lock.yaml conda-lock.yml devbox.lock devenv.lock flake.lock manifest.lock mise.lock nix/sources.json npins/sources.json npm-shrinkwrap.json package-lock.json pdm.lock pixi.lock poetry.lock pylock.toml renv.lock requirements.lock requirements.txt spack.lock uv.lock" -d 'the lockfile'"'"'s name in the directory'
+complete -c upgrade-state -n '_shtab_upgrade_state_using snooze' -l name -x -d 'the environment'"'"'s name, if the lockfile has several'
 complete -c upgrade-state -n '_shtab_upgrade_state_using snooze' -l cache-dir -xka "(__fish_complete_directories (commandline -ct) directory)" -d 'the absolute path of the cache directory'
 complete -c upgrade-state -n '_shtab_upgrade_state_using snooze' -l for -x -d 'how long to stay silent, such as 12h, 7d or '"'"'2 weeks'"'"''
 complete -c upgrade-state -n '_shtab_upgrade_state_using snooze' -l until -x -d 'stay silent up to this time, such as tomorrow or 2026-12-24'
@@ -124,6 +127,7 @@ complete -c upgrade-state -n '_shtab_upgrade_state_using snooze; and test $_shta
 complete -c upgrade-state -n '_shtab_upgrade_state_using; and test $_shtab_upgrade_state_npos -eq 0' -a forget -d 'Forget an environment, and your consent to automatic checks.'
 complete -c upgrade-state -n '_shtab_upgrade_state_using forget' -s h -l help -d 'show this help message and exit'
 complete -c upgrade-state -n '_shtab_upgrade_state_using forget' -l lockfile -xka ".flox/env/manifest.lock Cargo.lock Pipfile.lock conan.lock conda-lock.yaml conda-lock.yml devbox.lock devenv.lock flake.lock manifest.lock mise.lock nix/sources.json npins/sources.json npm-shrinkwrap.json package-lock.json pdm.lock pixi.lock poetry.lock pylock.toml renv.lock requirements.lock requirements.txt spack.lock uv.lock" -d 'the lockfile'"'"'s name in the directory'
+complete -c upgrade-state -n '_shtab_upgrade_state_using forget' -l name -x -d 'the environment'"'"'s name, if the lockfile has several'
 complete -c upgrade-state -n '_shtab_upgrade_state_using forget' -l cache-dir -xka "(__fish_complete_directories (commandline -ct) directory)" -d 'the absolute path of the cache directory'
 complete -c upgrade-state -n '_shtab_upgrade_state_using forget' -l color -xka "auto always never" -d 'use colours: auto (default), always or never'
 complete -c upgrade-state -n '_shtab_upgrade_state_using forget; and test $_shtab_upgrade_state_npos -eq 0' -ka "(_upgrade_state_environments; __fish_complete_directories (commandline -ct) directory)" -d 'a directory (default: the nearest known one, upward) or a lockfile'
@@ -139,6 +143,7 @@ complete -c upgrade-state -n '_shtab_upgrade_state_using hook; and test $_shtab_
 complete -c upgrade-state -n '_shtab_upgrade_state_using; and test $_shtab_upgrade_state_npos -eq 0' -a notify -d 'Print a notice on stderr, once per interval; for activation scripts.'
 complete -c upgrade-state -n '_shtab_upgrade_state_using notify' -s h -l help -d 'show this help message and exit'
 complete -c upgrade-state -n '_shtab_upgrade_state_using notify' -l lockfile -xka ".flox/env/manifest.lock Cargo.lock Pipfile.lock conan.lock conda-lock.yaml conda-lock.yml devbox.lock devenv.lock flake.lock manifest.lock mise.lock nix/sources.json npins/sources.json npm-shrinkwrap.json package-lock.json pdm.lock pixi.lock poetry.lock pylock.toml renv.lock requirements.lock requirements.txt spack.lock uv.lock" -d 'the lockfile'"'"'s name in the directory'
+complete -c upgrade-state -n '_shtab_upgrade_state_using notify' -l name -x -d 'the environment'"'"'s name, if the lockfile has several'
 complete -c upgrade-state -n '_shtab_upgrade_state_using notify' -l cache-dir -xka "(__fish_complete_directories (commandline -ct) directory)" -d 'the absolute path of the cache directory'
 complete -c upgrade-state -n '_shtab_upgrade_state_using notify' -l platform -x -d 'count upgrades for this platform, in the lockfile'"'"'s word'
 complete -c upgrade-state -n '_shtab_upgrade_state_using notify' -l interval -x -d 'minimum time between two notices (default: 1d; 0: none)'
@@ -158,6 +163,7 @@ complete -c upgrade-state -n '_shtab_upgrade_state_using completion; and test $_
 complete -c upgrade-state -n '_shtab_upgrade_state_using; and test $_shtab_upgrade_state_npos -eq 0' -a record -d 'Store the result of a check that was made elsewhere.'
 complete -c upgrade-state -n '_shtab_upgrade_state_using record' -s h -l help -d 'show this help message and exit'
 complete -c upgrade-state -n '_shtab_upgrade_state_using record' -l lockfile -xka ".flox/env/manifest.lock Cargo.lock Pipfile.lock conan.lock conda-lock.yaml conda-lock.yml devbox.lock devenv.lock flake.lock manifest.lock mise.lock nix/sources.json npins/sources.json npm-shrinkwrap.json package-lock.json pdm.lock pixi.lock poetry.lock pylock.toml renv.lock requirements.lock requirements.txt spack.lock uv.lock" -d 'the lockfile'"'"'s name in the directory'
+complete -c upgrade-state -n '_shtab_upgrade_state_using record' -l name -x -d 'the environment'"'"'s name, if the lockfile has several'
 complete -c upgrade-state -n '_shtab_upgrade_state_using record' -l cache-dir -xka "(__fish_complete_directories (commandline -ct) directory)" -d 'the absolute path of the cache directory'
 complete -c upgrade-state -n '_shtab_upgrade_state_using record' -l format -xka "cargo conan conda-explicit conda-list conda-lock devbox devenv flake flox mise niv npins npm pdm pipfile pixi poetry pylock renv requirements spack uv" -d 'the lockfile'"'"'s format, if not by its name: cargo, conan, conda-explicit, conda-list, conda-lock, devbox, devenv, flake, flox, mise, niv, npins, npm, pdm, pipfile, pixi, poetry, pylock, renv, requirements, spack, uv'
 complete -c upgrade-state -n '_shtab_upgrade_state_using record' -l old -xka "(__fish_complete_path (commandline -ct))" -d 'the lockfile that was checked'
@@ -167,6 +173,7 @@ complete -c upgrade-state -n '_shtab_upgrade_state_using record; and test $_shta
 complete -c upgrade-state -n '_shtab_upgrade_state_using; and test $_shtab_upgrade_state_npos -eq 0' -a path -d 'Print where the record is, or would be.'
 complete -c upgrade-state -n '_shtab_upgrade_state_using path' -s h -l help -d 'show this help message and exit'
 complete -c upgrade-state -n '_shtab_upgrade_state_using path' -l lockfile -xka ".flox/env/manifest.lock Cargo.lock Pipfile.lock conan.lock conda-lock.yaml conda-lock.yml devbox.lock devenv.lock flake.lock manifest.lock mise.lock nix/sources.json npins/sources.json npm-shrinkwrap.json package-lock.json pdm.lock pixi.lock poetry.lock pylock.toml renv.lock requirements.lock requirements.txt spack.lock uv.lock" -d 'the lockfile'"'"'s name in the directory'
+complete -c upgrade-state -n '_shtab_upgrade_state_using path' -l name -x -d 'the environment'"'"'s name, if the lockfile has several'
 complete -c upgrade-state -n '_shtab_upgrade_state_using path' -l cache-dir -xka "(__fish_complete_directories (commandline -ct) directory)" -d 'the absolute path of the cache directory'
 complete -c upgrade-state -n '_shtab_upgrade_state_using path' -l color -xka "auto always never" -d 'use colours: auto (default), always or never'
 complete -c upgrade-state -n '_shtab_upgrade_state_using path; and test $_shtab_upgrade_state_npos -eq 0' -ka "(_upgrade_state_environments; __fish_complete_directories (commandline -ct) directory)" -d 'a directory (default: the nearest known one, upward) or a lockfile'

@@ -37,6 +37,7 @@ _shtab_upgrade_state_defaults_added=0
 _shtab_upgrade_state_check_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--lockfile[the lockfile\'s name in the directory]:NAME:(.flox/env/manifest.lock Cargo.lock Pipfile.lock conan.lock conda-lock.yaml conda-lock.yml devbox.lock devenv.lock flake.lock manifest.lock mise.lock nix/sources.json npins/sources.json npm-shrinkwrap.json package-lock.json pdm.lock pixi.lock poetry.lock pylock.toml renv.lock requirements.lock requirements.txt spack.lock uv.lock)"
+  "--name[the environment\'s name, if the lockfile has several]:NAME:"
   "--cache-dir[the absolute path of the cache directory]:DIR:_files -/"
   "--recipe[use this recipe (default\: by the lockfile\; see upgrade-state recipes)]:NAME:(uv uv-script uv-pip uv-pip-lock uv-pylock poetry pdm pdm-named pipenv pip pip-project pip-tools pip-tools-lock npm cargo conda-lock pixi pixi-pyproject devbox mise mise-dot mise-env spack nix)"
   "--once[give no consent to repeat this check automatically]"
@@ -82,6 +83,7 @@ _shtab_upgrade_state_doctor_defaults_added=0
 _shtab_upgrade_state_forget_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--lockfile[the lockfile\'s name in the directory]:NAME:(.flox/env/manifest.lock Cargo.lock Pipfile.lock conan.lock conda-lock.yaml conda-lock.yml devbox.lock devenv.lock flake.lock manifest.lock mise.lock nix/sources.json npins/sources.json npm-shrinkwrap.json package-lock.json pdm.lock pixi.lock poetry.lock pylock.toml renv.lock requirements.lock requirements.txt spack.lock uv.lock)"
+  "--name[the environment\'s name, if the lockfile has several]:NAME:"
   "--cache-dir[the absolute path of the cache directory]:DIR:_files -/"
   "--color[use colours\: auto (default), always or never]:WHEN:(auto always never)"
   ":a directory (default\: the nearest known one, upward) or a lockfile:_upgrade_state_environments"
@@ -133,6 +135,7 @@ _shtab_upgrade_state_list_defaults_added=0
 _shtab_upgrade_state_notify_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--lockfile[the lockfile\'s name in the directory]:NAME:(.flox/env/manifest.lock Cargo.lock Pipfile.lock conan.lock conda-lock.yaml conda-lock.yml devbox.lock devenv.lock flake.lock manifest.lock mise.lock nix/sources.json npins/sources.json npm-shrinkwrap.json package-lock.json pdm.lock pixi.lock poetry.lock pylock.toml renv.lock requirements.lock requirements.txt spack.lock uv.lock)"
+  "--name[the environment\'s name, if the lockfile has several]:NAME:"
   "--cache-dir[the absolute path of the cache directory]:DIR:_files -/"
   "--platform[count upgrades for this platform, in the lockfile\'s word]:NAME:"
   "--interval[minimum time between two notices (default\: 1d\; 0\: none)]:DURATION:"
@@ -153,6 +156,7 @@ _shtab_upgrade_state_notify_defaults_added=0
 _shtab_upgrade_state_path_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--lockfile[the lockfile\'s name in the directory]:NAME:(.flox/env/manifest.lock Cargo.lock Pipfile.lock conan.lock conda-lock.yaml conda-lock.yml devbox.lock devenv.lock flake.lock manifest.lock mise.lock nix/sources.json npins/sources.json npm-shrinkwrap.json package-lock.json pdm.lock pixi.lock poetry.lock pylock.toml renv.lock requirements.lock requirements.txt spack.lock uv.lock)"
+  "--name[the environment\'s name, if the lockfile has several]:NAME:"
   "--cache-dir[the absolute path of the cache directory]:DIR:_files -/"
   "--color[use colours\: auto (default), always or never]:WHEN:(auto always never)"
   ":a directory (default\: the nearest known one, upward) or a lockfile:_upgrade_state_environments"
@@ -184,6 +188,7 @@ _shtab_upgrade_state_recipes_defaults_added=0
 _shtab_upgrade_state_record_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--lockfile[the lockfile\'s name in the directory]:NAME:(.flox/env/manifest.lock Cargo.lock Pipfile.lock conan.lock conda-lock.yaml conda-lock.yml devbox.lock devenv.lock flake.lock manifest.lock mise.lock nix/sources.json npins/sources.json npm-shrinkwrap.json package-lock.json pdm.lock pixi.lock poetry.lock pylock.toml renv.lock requirements.lock requirements.txt spack.lock uv.lock)"
+  "--name[the environment\'s name, if the lockfile has several]:NAME:"
   "--cache-dir[the absolute path of the cache directory]:DIR:_files -/"
   "--format[the lockfile\'s format, if not by its name\: cargo, conan, conda-explicit, conda-list, conda-lock, devbox, devenv, flake, flox, mise, niv, npins, npm, pdm, pipfile, pixi, poetry, pylock, renv, requirements, spack, uv]:NAME:(cargo conan conda-explicit conda-list conda-lock devbox devenv flake flox mise niv npins npm pdm pipfile pixi poetry pylock renv requirements spack uv)"
   "--old[the lockfile that was checked]:FILE:_files"
@@ -198,6 +203,7 @@ _shtab_upgrade_state_record_defaults_added=0
 _shtab_upgrade_state_show_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--lockfile[the lockfile\'s name in the directory]:NAME:(.flox/env/manifest.lock Cargo.lock Pipfile.lock conan.lock conda-lock.yaml conda-lock.yml devbox.lock devenv.lock flake.lock manifest.lock mise.lock nix/sources.json npins/sources.json npm-shrinkwrap.json package-lock.json pdm.lock pixi.lock poetry.lock pylock.toml renv.lock requirements.lock requirements.txt spack.lock uv.lock)"
+  "--name[the environment\'s name, if the lockfile has several]:NAME:"
   "--cache-dir[the absolute path of the cache directory]:DIR:_files -/"
   "--platform[count upgrades for this platform, in the lockfile\'s word]:NAME:"
   "--interval[minimum time between two notices (default\: 1d\; 0\: none)]:DURATION:"
@@ -216,6 +222,7 @@ _shtab_upgrade_state_show_defaults_added=0
 _shtab_upgrade_state_snooze_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--lockfile[the lockfile\'s name in the directory]:NAME:(.flox/env/manifest.lock Cargo.lock Pipfile.lock conan.lock conda-lock.yaml conda-lock.yml devbox.lock devenv.lock flake.lock manifest.lock mise.lock nix/sources.json npins/sources.json npm-shrinkwrap.json package-lock.json pdm.lock pixi.lock poetry.lock pylock.toml renv.lock requirements.lock requirements.txt spack.lock uv.lock)"
+  "--name[the environment\'s name, if the lockfile has several]:NAME:"
   "--cache-dir[the absolute path of the cache directory]:DIR:_files -/"
   "--for[how long to stay silent, such as 12h, 7d or \'2 weeks\']:DURATION:"
   "--until[stay silent up to this time, such as tomorrow or 2026-12-24]:TIME:"
