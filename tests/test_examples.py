@@ -64,6 +64,7 @@ class TestManager:
 
         notice = "nest: 1 version change available in 'shop'. Run 'nest upgrades'"
         assert 1 == shown.count(notice), shown
+        assert "upgrade_state: start_check of <EnvironmentState" in shown
         assert (0, "curl 8.0 -> 8.1\n") == (done.returncode, done.stdout)
 
     def test_script(self):

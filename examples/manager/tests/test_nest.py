@@ -109,6 +109,25 @@ def test_once_a_week(shop: Path, nest: Callable[..., str]) -> None:
     assert said == [True, False, True]
 
 
+def test_verbose(
+    nest: Callable[..., str],
+    checks: list[list[str]],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """
+    The library itself says why an activation is silent, with `nest -v`.
+    """
+    for name in ("nest", "upgrade_state"):
+        caplog.set_level("WARNING", name)  # it has its old level after the test
+    caplog.handler.setLevel("DEBUG")
+    for words in (("activate",), ("activate",), ("-v", "activate")):
+        caplog.clear()
+        nest(*words)
+
+    assert "told-recently: you were notified" in caplog.text
+    assert "fresh: the last check is good until" in caplog.text
+
+
 def test_no_notice_in_a_file(
     shop: Path, capsys: pytest.CaptureFixture[str], checks: list[list[str]]
 ) -> None:
