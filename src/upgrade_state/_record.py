@@ -449,7 +449,7 @@ def valid(data: bytes, key: str) -> "Record | None":
 
     Returns:
         The object with every known field, unknown top-level fields included;
-        None if it is no valid record: see docs/reference.md.
+        None if it is no valid record: see docs/format.md.
     """
     record = parse(data)
     if record is None:
