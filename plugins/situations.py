@@ -21,6 +21,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import importlib.metadata
+import importlib.util
 import os
 import pty
 import shutil
@@ -81,8 +83,11 @@ class Manager:
         debug: Options with which the manager shows messages of debug
             level. Empty: it has none.
 
+        missing: Python code that removes a part of the manager's API that the plugin
+            uses when it is loaded, and the manager does not.
+
         breakage: Python code that removes a part of the manager's API that the
-            plugin uses and the manager does not. Empty: the manager is not run by
+            plugin uses before a command. Empty: the manager is not run by
             ``python -m``.
     """
 
@@ -97,6 +102,7 @@ class Manager:
     quiet: tuple[str, ...] = ()
     verbose: tuple[str, ...] = ()
     debug: tuple[str, ...] = ()
+    missing = ""
     breakage = ""
 
     def make(self, project: Path, index: str, python: str) -> None:
@@ -124,6 +130,14 @@ class Manager:
         Return the environment variables of the command, besides the usual ones.
         """
         return {}
+
+    def place(self, scene: Scene) -> Path | None:
+        """
+        Return the directory of the plugins that a project requires.
+
+        None: the manager knows no such plugins.
+        """
+        return None
 
     def environment(self, scene: Scene) -> EnvironmentState:
         """
@@ -654,22 +668,46 @@ class Situations:
 
         assert "" == scene.run().added
 
+    def test_required_by_project(self, scene):
+        """
+        A plugin that only a project requires does nothing: the user has no part in it.
+        """
+        place = self.manager.place(scene)
+        if place is None:
+            pytest.skip("the manager knows no plugins of projects")
+        plain = scene.plain()
+        distribution = importlib.metadata.distribution(
+            f"upgrade-state-{self.manager.name}"
+        )
+        facts = place / f"upgrade_state_{self.manager.name}-0.dist-info"
+        facts.mkdir(parents=True)
+        for name in ("METADATA", "entry_points.txt"):
+            (facts / name).write_text(distribution.read_text(name))
+        module = importlib.util.find_spec(f"upgrade_state_{self.manager.name}").origin
+        shutil.copy(module, place)
+
+        done = scene.start(self.manager.argv(scene.bare)).end()
+
+        assert "" == scene.compare(plain, done).added
+        assert not scene.was_started()
+
     def test_newer_manager(self, scene):
         """
         If the manager lacks something that the plugin asks for, its own work goes on.
         """
         if not self.manager.breakage:
             pytest.skip("the manager is no Python module")
-        code = f"{self.manager.breakage}\nimport runpy\n"
-        code += f"runpy.run_module({self.manager.name!r}, None, '__main__', True)"
 
-        def run(*options):
+        def run(code, *options):
+            code += "\nimport runpy\n"
+            code += f"runpy.run_module({self.manager.name!r}, None, '__main__', True)"
             argv = self.manager.argv(sys.executable, *options)
             return scene.start([sys.executable, "-c", code, *argv[3:]]).end()
 
-        assert "" == scene.compare(scene.plain(), run()).added
-        assert not scene.was_started()
+        for code in filter(None, (self.manager.missing, self.manager.breakage)):
+            assert "" == scene.compare(scene.plain(), run(code)).added
+            assert not scene.was_started()
         if self.manager.debug:
-            done = run(*self.manager.debug)
+            done = run(self.manager.breakage, *self.manager.debug)
             assert "No upgrade notice: " in done.stdout + done.stderr
             assert scene.plain().status == done.status

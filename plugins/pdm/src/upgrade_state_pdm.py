@@ -60,7 +60,11 @@ def _before(project: Project, **sent: Any) -> None:
 
 
 def _work(project: Project) -> None:
+    # A project that requires the plugin does not decide for its user.
+    place = getattr(project, "project_plugins_dir", project.root / ".pdm-plugins")
     directory = os.path.realpath(project.root)
+    if __file__.startswith(f"{place}{os.sep}"):
+        return
     if not os.path.isfile(os.path.join(directory, LOCKFILE)):
         return
     from upgrade_state import StateStore

@@ -6,12 +6,9 @@ from __future__ import annotations
 
 import sys
 import venv
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from situations import Manager, Scene, Situations, run_in
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 PROJECT = """\
 [project]
@@ -50,6 +47,7 @@ class PDM(Manager):
     quiet = ("-q",)
     verbose = ("-v",)
     debug = ("-vv",)
+    missing = "from pdm.core import Core; del Core.add_config"
     # The signal comes without its arguments.
     breakage = """\
 from pdm.cli.hooks import HookManager
@@ -67,6 +65,13 @@ HookManager.try_emit = lambda self, name, **_: emit(self, name)
 
     def variables(self, scene: Scene) -> dict[str, str]:
         return {"PDM_CHECK_UPDATE": "false"}
+
+    def place(self, scene: Scene) -> Path:
+        code = "from pdm.core import Core; print(Core().create_project('.')"
+        code += ".project_plugins_dir)"
+        done = scene.start([scene.bare, "-c", code]).end()
+        python = f"python{sys.version_info.major}.{sys.version_info.minor}"
+        return Path(done.stdout.strip(), "lib", python, "site-packages")
 
     def switch_off(self, scene: Scene) -> None:
         argv = [sys.executable, "-m", "pdm", "config", "upgrade_state.enabled", "false"]

@@ -61,6 +61,9 @@ class UpgradeStatePlugin(ApplicationPlugin):
             log.debug("No upgrade notice: %r", error)
 
     def _work(self, stderr: Output) -> None:
+        # A project that requires the plugin does not decide for its user.
+        if os.path.join(".poetry", "plugins") in __file__:
+            return
         poetry = self._application.poetry
         enabled = poetry.config.get("upgrade-state.enabled", True)
         if str(enabled).lower() in ("0", "false") or not poetry.locker.is_locked():

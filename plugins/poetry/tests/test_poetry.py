@@ -49,6 +49,11 @@ class Poetry(Manager):
     quiet = ("-q",)
     verbose = ("-v",)
     debug = ("-vvv",)
+    missing = """\
+import poetry.console.application
+import cleo.events.console_events as events
+del events.COMMAND
+"""
     breakage = "from poetry.packages import Locker; del Locker.is_locked"
 
     def make(self, project: Path, index: str, python: str) -> None:
@@ -56,6 +61,9 @@ class Poetry(Manager):
         (project / "poetry.toml").write_text("[virtualenvs]\nin-project = true\n")
         venv.create(project / ".venv", symlinks=True)
         run_in(project, python, "-m", "poetry", "lock")
+
+    def place(self, scene: Scene) -> Path:
+        return scene.project / ".poetry" / "plugins"
 
     def switch_off(self, scene: Scene) -> None:
         with (scene.project / "poetry.toml").open("a") as file:
