@@ -28,7 +28,7 @@ def cpu_seconds(scene: situations.Scene, python: str) -> float:
     """
     Run the command once at a terminal; return the CPU time of its processes.
     """
-    process = scene.start(scene.manager.argv(python))
+    process = scene.start(scene.manager.measured(python))
     # Before the end of the process is waited for, which forgets the times.
     _, _, usage = os.wait4(process.process.pid, 0)
     process.process.returncode = 0

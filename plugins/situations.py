@@ -125,6 +125,23 @@ class Manager:
         """
         return [python, "-m", self.name, *options, *self.command]
 
+    def measured(self, python: str) -> list[str]:
+        """
+        Return the command line whose overhead is measured.
+        """
+        return self.argv(python)
+
+    def settle(self, scene: Scene) -> None:
+        """
+        Adapt the copy of a project to its place.
+        """
+
+    def stable(self, stdout: str) -> str:
+        """
+        Return the output without the parts that differ from run to run.
+        """
+        return stdout
+
     def variables(self, scene: Scene) -> dict[str, str]:
         """
         Return the environment variables of the command, besides the usual ones.
@@ -220,7 +237,9 @@ class Scene:
         """
         Return *done* with the lines that it has more than *plain* in stderr.
         """
-        assert (plain.status, plain.stdout) == (done.status, done.stdout), done.stderr
+        stable = self.manager.stable
+        assert plain.status == done.status, done.stderr
+        assert stable(plain.stdout) == stable(done.stdout), done.stderr
         rest = plain.stderr.splitlines()
         added = []
         for line in done.stderr.splitlines():
@@ -442,7 +461,9 @@ def make_scene(manager: Manager, place: Path, index: Index, template: Path) -> S
     """
     home, project = place / "home", place / "home" / "shop"
     shutil.copytree(template, project, symlinks=True)
-    return Scene(manager, home, project, index)
+    scene = Scene(manager, home, project, index)
+    manager.settle(scene)
+    return scene
 
 
 def make_template(manager: Manager, place: Path, index: Index) -> Path:
