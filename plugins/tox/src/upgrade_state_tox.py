@@ -100,7 +100,8 @@ def _newest(directory: str, env_dir: str, python: str) -> dict[str, str]:
     pip = [python, "-I", "-m", "pip", "install", "--dry-run", "--report=-", "--quiet"]
     # With --upgrade, pip would take an index out of reach for one without upgrades.
     pip += ["--ignore-installed", "--disable-pip-version-check"]
-    env, lists = dict(os.environ), {"--constraint": [], "--requirement": []}
+    lists: dict[str, list[str]] = {"--constraint": [], "--requirement": []}
+    env = dict(os.environ)
     for install in installs:
         env |= install["env"]
         lists["--constraint"] += [line[3:] for line in install.get("constraints", ())]
