@@ -181,6 +181,46 @@ class TestShow:
         assert "not automatic; 'upgrade-state check" in run("show").out
         assert "checked just now\n" in run("list").out
 
+    @pytest.mark.parametrize("checker", [None, "my manager"])
+    def test_private_lockfile(self, store, shop, run, checker):
+        """
+        A lockfile that is no file has not changed, and no command can check it.
+        """
+        private = "lockfile known to its manager only"
+        environment = store.environment(shop / "..")
+        with environment.try_check(b"old") as guard:
+            guard.commit(b"new", upgrades=[Upgrade("x", "version")], checker=checker)
+
+        shown = run("show", "..").out
+        explained = run("notify", "--explain", "..").out
+        listed = run("list").out
+
+        lines = [line.lstrip() for line in shown.splitlines()]
+        assert f"next notice   {private}" in lines
+        assert f"next check    {private}" in lines
+        assert (f"checked by {checker}" in lines) == (checker is not None)
+        assert f"{shop.parent}: {private}\n" == explained
+        assert f", {private}\n" in listed
+        for text in (shown, explained, listed):
+            assert "-state check" not in text
+            assert "changed" not in text
+            assert "removed" not in text
+
+    def test_private_and_snoozed(self, store, shop, run):
+        """
+        Other reasons for silence are explained before.
+        """
+        environment = store.environment(shop / "..")
+        with environment.try_check(b"old") as guard:
+            guard.commit(b"new", consent=Consent("uv"))
+        run("snooze", "..", "--for=7d")
+
+        first, second = run("notify", "--explain", "..").out.splitlines()
+
+        assert "snoozed until" in first
+        assert f"{shop.parent}: lockfile known to its manager only" == second
+        assert json.loads(run("show", "..", "--json").out)["background"] is False
+
     def test_manager_and_consent(self, environment, run, commit, lock_of):
         """
         Consent decides if a manager checks, too.

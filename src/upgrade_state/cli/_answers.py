@@ -8,7 +8,7 @@ from typing import Final
 from upgrade_state import Verdict, lockfiles
 from upgrade_state.cli._activation import switches
 from upgrade_state.cli._output import could_not_check, moment
-from upgrade_state.cli._view import View, epoch_of, manager_of, when
+from upgrade_state.cli._view import PRIVATE, View, epoch_of, manager_of, when
 
 _WEEK: Final = 7 * 86_400
 
@@ -50,7 +50,7 @@ def next_notice(view: View, none: str = "none") -> list[str]:
             command = f"notify{place}{view.arguments.names}"
             where = f"'upgrade-state {command}' gives it"
         lines = [f"{where}: {lines[0]}"]
-    elif first.until is None:
+    elif first.until is None and lines[0] != PRIVATE:
         lines[0] = f"{none}: {lines[0]}"
     if view.failure is not None and first.reason != "cannot-check":
         latest, notified = view.failure["at"], record.get("failure_notified")
@@ -82,8 +82,10 @@ def next_check(view: View) -> list[str]:
     """
     Return whether a check is due, and by what it is made, line by line.
     """
-    due = "due now: " * view.freshness.due
-    return [due + str(view.freshness).partition(": ")[2], *next_checker(view)]
+    text = "due now: " * view.freshness.due + str(view.freshness).partition(": ")[2]
+    if view.is_private and view.freshness.reason == "unavailable":
+        text = PRIVATE
+    return [text, *next_checker(view)]
 
 
 def next_checker(view: View) -> Iterator[str]:
@@ -97,12 +99,12 @@ def next_checker(view: View) -> Iterator[str]:
         yield f"{why}; '{view.arguments.check}' allows automatic checks again"
     elif manager := manager_of(view.look):
         yield f"checked by {manager}"
-    elif not view.consent:
+    elif not view.consent and not view.is_private:
         effect = (
             "makes one" if view.arguments.check.endswith("COMMAND") else "allows it"
         )
         yield f"not automatic; '{view.arguments.check}' {effect}"
-    elif view.is_automatic:
+    elif view.is_automatic and view.consent:
         options = [f" --copy {path}" for path in view.consent.get("copy") or ()]
         options += [f" --env {name}" for name in view.consent.get("env") or ()]
         by = f"by the recipe {view.consent['recipe']}{''.join(options)}"
@@ -116,6 +118,8 @@ def _explained(view: View, verdict: Verdict) -> str:
     text, reason = str(verdict).partition(": ")[2], verdict.reason
     if reason == "switched-off":
         return _switched_off()
+    if reason == "unavailable" and view.is_private:
+        return PRIVATE
     if reason == "told-recently" and verdict.until and view.look.record:
         notified = when(view.look.record["last_notified"])
         return f"you were notified {notified}; reminder {moment(verdict.until)}"

@@ -18,7 +18,7 @@ from upgrade_state.cli._output import (
 )
 from upgrade_state.cli._parser import Parser, Question
 from upgrade_state.cli._targets import UsageError, name_of, place_of, tilde
-from upgrade_state.cli._view import View, ago, manager_of
+from upgrade_state.cli._view import PRIVATE, View, ago, manager_of
 
 EXAMPLE = "list --outdated"
 
@@ -100,6 +100,7 @@ def _row(
     text += f" by {manager}" if (manager := manager_of(look)) else ""
     if view.failure is not None:
         text = f"failed {ago(view.failure['at'])}"
+    text += f", {PRIVATE}" if view.is_private else ""
     if view.is_elsewhere:
         text += ", in another directory"
     if "snoozed" in [reason.reason for reason in view.reasons]:

@@ -17,6 +17,9 @@ from upgrade_state.cli._parser import Question
 from upgrade_state.cli._targets import name_of, tilde
 from upgrade_state.cli._upgrades import rows_of
 
+# Of a lockfile that is no file: its upgrades are known, but not whether it has changed.
+PRIVATE: Final = "lockfile known to its manager only"
+
 # The summary of a lockfile that can only be compared as a whole.
 _OPAQUE: Final = "the lockfile would change"
 
@@ -139,12 +142,21 @@ class View:
         return bool(self.consent) and not self.look._consent_holds()
 
     @property
+    def is_private(self) -> bool:
+        """
+        Whether only the manager knows the lockfile: the last one checked was no file.
+        """
+        is_file = self.look.environment.lockfile_name is not None
+        return not is_file and bool(self.result and self.result["old_lockfile"])
+
+    @property
     def is_automatic(self) -> bool:
         """
         Whether the hook and `notify --check` repeat the check.
         """
         is_allowed = bool(self.consent) and not self.is_elsewhere
-        return is_allowed and self.gone is None and self.reasons[0].switch is None
+        is_here = self.gone is None and not self.is_private
+        return is_allowed and is_here and self.reasons[0].switch is None
 
     @property
     def log_path(self) -> str | None:
