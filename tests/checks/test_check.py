@@ -190,6 +190,8 @@ class TestCheck:
         [
             ({"format": "nothing"}, "nothing"),
             ({"checker": ""}, "not a checker's name"),
+            ({"checker": 1}, "a checker's name must be text"),
+            ({"lockfile": "text"}, "must be bytes"),
             ({"max_age": dt.timedelta(-1)}, "max_age"),
             ({"retries": [1, -1]}, "retries"),
             ({"retries": [float("nan")]}, "retries"),
@@ -199,7 +201,7 @@ class TestCheck:
         """
         A mistake of the caller is no failure of the check; no check is made.
         """
-        with pytest.raises(ValueError, match=words):
+        with pytest.raises((TypeError, ValueError), match=words):
             checks.check(environment, failing, only_if_due=True, **asked)
 
         assert environment.look().information is None

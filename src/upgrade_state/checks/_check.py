@@ -160,7 +160,7 @@ def check(  # noqa: PLR0912, PLR0913 - the public door
     Raises:
         UpgradeStateError: The store could not be read, locked or written. The
             result of the last check is kept.
-        TypeError: *lockfile* is not bytes.
+        TypeError: *lockfile* is not bytes, or *checker* is not text.
         ValueError: There is no such format, *checker* is no name, or *max_age* or
             one of *retries* is negative. Nothing was run.
         Exception: Any other exception of *resolver*, which is a failure, too.
@@ -168,7 +168,7 @@ def check(  # noqa: PLR0912, PLR0913 - the public door
     """
     # A mistake of the caller must not pass for a failed check.
     if checker is not None and not _record.is_short_name(checker):
-        raise ValueError(f"not a checker's name: {checker!r}")
+        checker = _record.plain(checker, "a checker's name", _record.is_short_name)
     if format is not None:
         lockfiles.read(b"", format=format)  # raises the ValueError
     if max_age is not None:
