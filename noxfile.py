@@ -190,6 +190,44 @@ def fuzz(session: nox.Session) -> None:
 
 
 @nox.session
+def frozen(session: nox.Session) -> None:
+    """
+    Archives and frozen programs, built from the wheel.
+    """
+    session.install(*nox.project.dependency_groups(PROJECT, "tests", "frozen"), "pip")
+    place = os.path.abspath(session.create_tmp())
+    for name in ("wheel", "site", "built", "roots"):
+        shutil.rmtree(os.path.join(place, name), ignore_errors=True)
+        os.mkdir(os.path.join(place, name))
+    session.run("pip", "wheel", "-q", "--no-deps", "-w", f"{place}/wheel", ".")
+    (wheel,) = os.listdir(f"{place}/wheel")
+    wheel = f"{place}/wheel/{wheel}"
+    session.install("--force-reinstall", wheel)
+    # Archives have the library and the program, as `manager`.
+    site = f"{place}/site"
+    program = os.path.abspath("tests/frozen/manager.py")
+    session.run("pip", "install", "-q", "--target", site, wheel)
+    shutil.copy(program, site)
+    built = f"{place}/built"
+    run = ["-e", "manager:run", "-o"]
+    python = ["-p", "/usr/bin/env python3"]
+    zipapp = ["-m", "zipapp", "-m", "manager:run", *python, "-o"]
+    session.run("python", *zipapp, f"{built}/zipapp.pyz", site)
+    shiv = ["--site-packages", site, "--no-deps", "--no-index", "--upgrade", *python]
+    session.run("shiv", *shiv, *run, f"{built}/shiv.pyz", wheel, silent=True)
+    sources = ["-D", os.path.dirname(program)]
+    session.run("pex", wheel, *sources, *run, f"{built}/pex.pex")
+    session.run("pex", wheel, *sources, "--venv", *run, f"{built}/pex-venv.pex")
+    for kind in ("onefile", "onedir"):
+        work = ["--workpath", f"{place}/work", "--specpath", f"{place}/work"]
+        argv = [f"--{kind}", "--name", kind, "--distpath", built, *work, program]
+        session.run("pyinstaller", "--log-level", "ERROR", "--noconfirm", *argv)
+    roots = {"PEX_ROOT": f"{place}/roots/pex", "SHIV_ROOT": f"{place}/roots/shiv"}
+    argv = ["pytest", "-m", "frozen", "-n", "2", "tests/frozen", *session.posargs]
+    session.run(*argv, env={"UPGRADE_STATE_FROZEN": built, **roots})
+
+
+@nox.session
 def network(session: nox.Session) -> None:
     """
     The recipes with real tools and registries; npm and mise if npm is installed.

@@ -30,7 +30,7 @@ from helpers import (
     run_at_once,
     run_python,
 )
-from upgrade_state import StateStore
+from upgrade_state import StateStore, _background
 from upgrade_state.exceptions import UpgradeStateError
 
 LATER = {"now": NOON + 2 * SECOND}
@@ -555,6 +555,28 @@ class TestProgram:
 
         assert "unavailable" == freshness.reason
         assert "this is no Python" in str(freshness)
+        assert not log_of(shop).exists()
+
+    def test_frozen(self, run, monkeypatch):
+        """
+        A frozen program with a switch for code is its own Python.
+        """
+        switch = [sys.executable, "-I", "-c"]
+        monkeypatch.setattr(sys, "frozen", True, raising=False)
+        monkeypatch.setattr(sys, "_upgrade_state_python", switch, raising=False)
+
+        assert "it ended with exit status 0" in run(argv=["true"])[0]
+
+    def test_removed(self, shop, monkeypatch, tmp_path):
+        """
+        Nothing starts if the library was removed: the process would not find it.
+        """
+        monkeypatch.setattr(_background, "__file__", str(tmp_path / "_background.py"))
+
+        freshness = shop.start_check(["true"])
+
+        assert "unavailable" == freshness.reason
+        assert "Could not start a check (No such file" in str(freshness)
         assert not log_of(shop).exists()
 
     @pytest.mark.parametrize("name", ["python", "python3.13t", "PyPy3", "graalpy"])

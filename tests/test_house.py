@@ -18,7 +18,7 @@ ROOT = Path(upgrade_state.__path__[0])
 
 # From the top to the bottom: a module imports from the rows below its own.
 LAYERS = (
-    ("__main__",),
+    ("__main__", "_pyinstaller"),
     ("cli",),
     ("checks",),
     ("_doctor", "testing"),
@@ -33,7 +33,7 @@ LAYERS = (
     ("_policy", "_durations"),
     ("_record", "_messages", "_log_runner", "_floors"),
     ("exceptions",),
-    ("_plugins", "_redact"),
+    ("_plugins", "_programs", "_redact"),
 )
 
 # Modules that a silent activation may load.
@@ -45,6 +45,7 @@ LIGHT = (
     "_lockfile",
     "_look",
     "_policy",
+    "_programs",
     "_record",
 )
 

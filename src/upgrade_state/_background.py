@@ -22,7 +22,7 @@ import os
 import stat
 import sys
 
-from upgrade_state import _policy, _record
+from upgrade_state import _policy, _programs, _record
 
 TYPE_CHECKING = False  # typing takes longer to load than this whole module
 if TYPE_CHECKING:
@@ -45,8 +45,6 @@ _OPEN = _record.READ | _record.NO_LINKS | os.O_RDWR | os.O_CREAT
 # appended to the path, so it cannot hide a module of the standard library.
 _WRAPPER = "import sys; sys.path.append(sys.argv.pop(1)); "
 _WRAPPER += "from upgrade_state import _log_runner; _log_runner.main(sys.argv[1:])"
-
-_PYTHONS = ("python", "pypy", "graalpy")
 
 # The directory that contains this package.
 _HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -78,7 +76,7 @@ def start(
         command = [*_wrapper(), program, *argv[1:]]
         log = _open(root, path)
         try:
-            return _start(command, environ, log, decide)
+            return _start(command, _programs.variables(environ), log, decide)
         finally:
             os.close(log)  # releases the lock, unless a process inherited it
     except OSError as error:
@@ -94,23 +92,15 @@ def _wrapper() -> "list[str | bytes]":
     """
     if os.name == "nt":
         raise _error("No check starts automatically on Windows", None)
-    program = python()
-    if program is None:
+    command = _programs.running(_WRAPPER)
+    if command is None:
         message = "No check starts automatically: this is no Python that can run one"
         raise _error(message, sys.executable or None)
-    return [program, "-I", "-S", "-c", _WRAPPER, _HERE]
-
-
-def python() -> "str | None":
-    """
-    Return the path of this Python; None if it cannot run a program.
-    """
-    path = sys.executable or ""
-    # A relative path would be resolved in the directory that the user entered, and
-    # sys.executable of an embedded interpreter is the application.
-    is_python = os.path.basename(path).lower().startswith(_PYTHONS)
-    is_other = not os.path.isabs(path) or getattr(sys, "frozen", False)
-    return path if is_python and not is_other else None
+    if not _programs.is_frozen():
+        loader: Any = __spec__.loader
+        # The new process imports this library: fail if it was removed (`preload`).
+        loader.get_data(__file__)
+    return [*command, _HERE]
 
 
 def _program(name: bytes, path: str) -> bytes:

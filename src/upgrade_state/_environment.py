@@ -675,7 +675,12 @@ def preload() -> None:
     Import every module that an operation of this library may import later.
 
     For a manager that is about to replace the environment it runs in: afterwards
-    the modules that are not loaded yet are removed or of another version.
+    the modules that are not loaded yet are removed or of another version. Every
+    method of this package, `upgrade_state.lockfiles` and `upgrade_state.checks`
+    then works without the files of this library, except `start_check`: the process
+    that it starts has to find the library, so it is ``unavailable`` until the files
+    are back. Plugins (`Reader`, recipes of other distributions) and the command
+    line are not imported.
     """
     from upgrade_state import _preload
 

@@ -17,10 +17,10 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
+from upgrade_state import _programs
 from upgrade_state._redact import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
     from typing import Final
 
 # Maximum size of the log in bytes, without its first and its last line.
@@ -100,25 +100,6 @@ def main(argv: list[str]) -> None:
     )
 
 
-def absolute_only(
-    variables: Mapping[str, str], search_paths: Collection[str]
-) -> dict[str, str]:
-    """
-    Copy *variables*, keeping only absolute entries of those in *search_paths*.
-
-    A relative or empty entry would mean the working directory of the program.
-    PATH is always set.
-    """
-    kept = dict(variables)
-    for name in kept.keys() & set(search_paths):
-        parts = kept.pop(name).split(os.pathsep)
-        # An empty variable means the working directory too, so it is removed.
-        if absolute := os.pathsep.join(filter(os.path.isabs, parts)):
-            kept[name] = absolute
-    # Without PATH, some shells search the working directory.
-    return {"PATH": os.defpath} | kept
-
-
 def _run(argv: list[str], log: Log) -> int:
     """
     Run *argv* and return its exit status, negative for a signal.
@@ -135,7 +116,7 @@ def _run(argv: list[str], log: Log) -> int:
     child = os.posix_spawn(
         argv[0],
         argv,
-        absolute_only(os.environ, _LISTS),
+        _programs.variables(os.environ, _LISTS),
         file_actions=[(os.POSIX_SPAWN_DUP2, writer, 2)],
         setsigmask=(),
         setsigdef=signal.valid_signals(),

@@ -1,5 +1,5 @@
 """
-Import the modules that operations import on first use.
+Import the modules, and read the files, that operations load on first use.
 """
 
 from __future__ import annotations
@@ -8,6 +8,11 @@ import contextlib
 import importlib
 import os
 import pkgutil
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
 
 # Modules that the standard library and our dependencies load on first use.
 _ELSEWHERE = (
@@ -22,7 +27,9 @@ _ELSEWHERE = (
     "yaml",
 )
 
-_LEFT_OUT = tuple(f"{__package__}.{name}" for name in ("__main__", "cli", "testing"))
+_LEFT_OUT = tuple(
+    f"{__package__}.{name}" for name in ("__main__", "_pyinstaller", "cli", "testing")
+)
 
 
 def load_all() -> None:
@@ -35,3 +42,6 @@ def load_all() -> None:
         if not name.startswith(_LEFT_OUT):
             with contextlib.suppress(ModuleNotFoundError):  # an extra, another system
                 importlib.import_module(name)
+    checks: Any = sys.modules[f"{__package__}.checks"]
+    checks._registry.built_in()  # noqa: SLF001
+    checks._diagnosis.tables()  # noqa: SLF001

@@ -33,7 +33,8 @@ class TestNotify:
         log = desk.ended()
 
         assert (0, "", "") == (result.status, result.out, result.err)
-        assert desk.starts.read_text().startswith("-P -m upgrade_state check --if-due ")
+        assert desk.starts.read_text().startswith("-P -c ")
+        assert " check --if-due " in desk.starts.read_text()
         assert 2 == desk.generation
         assert Consent("uv") == desk.environment.look().consent
         assert f"upgrade-state: {desk.environment.path} (uv.lock): checked\n" in log

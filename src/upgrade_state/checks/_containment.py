@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, cast
 
 import attrs
 
-from upgrade_state import _background
+from upgrade_state import _programs
 from upgrade_state.exceptions import ResolverError
 
 from . import _supervisor
@@ -133,16 +133,14 @@ def supervised(scratch: str, limits: Limits = LIMITS) -> Iterator[Supervisor]:
     """
     if os.name == "nt":
         raise ResolverError("Commands are not run on Windows", None)
-    python = _background.python()
-    if not python or _SOURCE is None:
+    argv = _programs.running(_SOURCE or "")
+    if not argv or _SOURCE is None:
         lack = "the source of upgrade-state is not installed"
-        lack = lack if python else "this application has no Python to run it with"
+        lack = lack if argv else "this application has no Python to run it with"
         raise ResolverError(f"{_NO_SUPERVISOR}: {lack}", sys.executable or None)
     with contextlib.ExitStack() as stack:
         try:
-            supervisor = Supervisor(
-                stack, [python, "-I", "-S", "-c", _SOURCE], scratch, limits
-            )
+            supervisor = Supervisor(stack, argv, scratch, limits)
         except OSError as error:
             message = f"{_NO_SUPERVISOR} ({error.strerror})"
             raise ResolverError(message, sys.executable) from error

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from upgrade_state import _redact
 
 if TYPE_CHECKING:
-    from typing import Final
+    from typing import Any, Final
 
 # Of a message, in characters: the rest is for the tool's name and the advice.
 LENGTH: Final = _redact.MESSAGE_LENGTH - 100
@@ -57,13 +57,18 @@ _PROMPT: Final = (":", "?", "]", ")", ">")
 
 
 @functools.cache
-def _pattern(name: str) -> re.Pattern[str]:
+def tables() -> dict[str, Any]:
     """
-    Return one of the patterns of ``diagnosis.toml``.
+    Read ``diagnosis.toml``.
     """
     # As a resource: in a zip archive it has no path.
     file = resources.files("upgrade_state.checks") / "diagnosis.toml"
-    table = tomllib.loads(file.read_text(encoding="utf-8"))[name]
+    return tomllib.loads(file.read_text(encoding="utf-8"))
+
+
+@functools.cache
+def _pattern(name: str) -> re.Pattern[str]:
+    table = tables()[name]
     flags = re.MULTILINE | (re.IGNORECASE if table["ignore_case"] else 0)
     return re.compile("|".join(table["patterns"]), flags)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from upgrade_state._log_runner import absolute_only
+from upgrade_state import _programs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -50,5 +50,5 @@ def selected(environ: Mapping[str, str], passes: Iterable[str]) -> dict[str, str
     """
     names = {*USUAL, *passes}
     stems = tuple(name[:-1] for name in names if name.endswith("*"))
-    chosen = {k: v for k, v in environ.items() if k in names or k.startswith(stems)}
-    return absolute_only(chosen, _SEARCH_PATHS) | _SET
+    usable = _programs.variables(environ, _SEARCH_PATHS).items()
+    return {k: v for k, v in usable if k in names or k.startswith(stems)} | _SET

@@ -23,6 +23,8 @@ DURATIONS = {
 }
 
 # The options of an activation; those with values have them under the names.
+_MAIN = "import sys; from upgrade_state.cli import main; sys.exit(main())"
+
 _FLAGS = ("--always", "--check", "--peek")
 _VALUES = {
     f"--{name.replace('_', '-')}": name
@@ -231,8 +233,9 @@ def start_checks(looks: "list[Look]", *, max_age: "int | None" = None) -> None:
             continue
         import datetime as dt
 
-        # -P: no module is imported from the directory that was entered.
-        argv = [sys.executable or "python3", "-P", "-m", "upgrade_state"]
+        from upgrade_state.cli import _program
+
+        argv = _program.command(_MAIN)
         argv += ["check", "--if-due", f"--lockfile={name}"]
         if look.environment.name is not None:
             argv.append(f"--name={look.environment.name}")

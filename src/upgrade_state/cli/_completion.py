@@ -10,6 +10,7 @@ import os
 import sys
 
 from upgrade_state import StateStore
+from upgrade_state.cli import _program
 
 TYPE_CHECKING = False  # typing takes longer to load than this whole module
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ its start-up file:
     zsh     eval "$(upgrade-state completion zsh)"      after compinit
     fish    status is-interactive; and upgrade-state completion fish | source
 """
-
-_HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def add_options(parser: "Parser") -> None:
@@ -77,8 +76,7 @@ def code(shell: str) -> str:
     """
     Return the code for *shell*, one of `SHELLS`.
     """
-    with open(f"{_HERE}/completion.{shell}", encoding="utf-8") as file:
-        return file.read()
+    return _program.data(f"completion.{shell}").decode()
 
 
 def environments(word: str = "") -> "list[str]":

@@ -6,10 +6,10 @@ Every starting shell runs it, so the plain form needs no parser. The code is in
 """
 
 import os
-import site
 import sys
 
 from upgrade_state import lockfiles
+from upgrade_state.cli import _program
 
 TYPE_CHECKING = False  # typing takes longer to load than this whole module
 if TYPE_CHECKING:
@@ -37,9 +37,6 @@ higher than your home directory, and below directories in UPGRADE_STATE_CEILING.
 An option given here, such as --interval 3d, sets the variable that is its default:
 `show`, `list` and `notify --peek` in that shell use the same value as the hook.
 """
-
-_HERE = os.path.dirname(os.path.abspath(__file__))
-_ROOT = os.path.dirname(os.path.dirname(_HERE))
 
 # Not the script that an installer wrote: some load `re` or go through /bin/sh. The
 # package may have been uninstalled since, or be incomplete during an upgrade. The end
@@ -111,8 +108,8 @@ def code(shell: str, variables: "Mapping[str, str] | None" = None) -> str:
         variables: Values of variables that the shell exports, by the ends of their
             names.
     """
-    with open(f"{_HERE}/hook.{shell}", encoding="ascii") as file:
-        lines = [line for line in file if line.strip()]
+    text = _program.data(f"hook.{shell}").decode("ascii")
+    lines = [line for line in text.splitlines(keepends=True) if line.strip()]
     text = "".join(line for line in lines if not line.lstrip().startswith("#"))
     # A line of its own, that the shell repeats for every name.
     (test,) = (line.strip() for line in lines if "@NAME@" in line)
@@ -122,15 +119,7 @@ def code(shell: str, variables: "Mapping[str, str] | None" = None) -> str:
     # would mean another directory at every prompt.
     roots = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     roots = [root for root in roots if os.path.isabs(root)]
-    # -P: the directory that was entered provides no modules.
-    command = [sys.executable, "-P", "-c", _MAIN]
-    program = os.path.abspath(sys.argv[0])
-    if _ROOT not in (*roots, *site.getsitepackages(), site.getusersitepackages()):
-        # A script may say where the package is, as with Nix. Else it is a source tree.
-        if os.access(program, os.X_OK) and not program.endswith(".py"):
-            command = [program]
-        else:
-            roots.insert(0, _ROOT)
+    command = _program.command(_MAIN)
     values = {"@PROGRAM@": command[0], "@PYTHON@": sys.executable}
     command += ["notify", "--check"]
     values["@PYTHONPATH@"] = os.pathsep.join(roots)

@@ -2,6 +2,7 @@
 The command `hook` itself, and the hook with the real `notify`.
 """
 
+import _io
 import os
 import subprocess
 import sys
@@ -91,11 +92,14 @@ class TestCommand:
         """
         A missing file of the package is named.
         """
+        read = _io.open_code
 
-        def miss(path, **_):
-            raise FileNotFoundError(2, "No such file or directory", path)
+        def miss(path):
+            if path.endswith("hook.bash"):
+                raise FileNotFoundError(2, "No such file or directory", path)
+            return read(path)
 
-        monkeypatch.setattr("builtins.open", miss)
+        monkeypatch.setattr(_io, "open_code", miss)
 
         result = run("hook", "bash")
 
@@ -165,7 +169,8 @@ class TestCommand:
         monkeypatch.setattr("site.getsitepackages", list)
 
         code = run("hook", "bash").out
-        assert f"PYTHONPATH='{ROOT}:/a:/b' '{sys.executable}' '-P' '-c'" in code
+        assert f"PYTHONPATH='/a:/b' '{sys.executable}' '-P' '-c'" in code
+        assert f"sys.path.append('\\''{ROOT}'\\'')" in code
 
     @pytest.fixture
     def script(self, monkeypatch, tmp_path):
