@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from flox import Flox
 from helpers import refuse
 from upgrade_state import CheckGuard, Consent, StateStore
 
@@ -658,3 +659,55 @@ class TestRecord:
 
         assert "its lockfile is another one than old" in result.err
         assert silent == environment.look().verdict().reason
+
+
+class TestRecordOfFlox:
+    @pytest.fixture
+    def flox(self, shop):
+        flox = Flox(shop)
+        flox.write()
+        return flox
+
+    def test_stored(self, shop, flox, run):
+        """
+        The check of Flox is recorded, also if the directory has other lockfiles.
+        """
+        for words in (["--flox"], ["--flox"], ["--flox", ".flox/env/manifest.lock"]):
+            result = run("record", *words)
+            assert (0, "", "") == (result.status, result.out, result.err)
+
+        shown = run("show", "--lockfile=.flox/env/manifest.lock").out
+        assert "curl" in shown
+
+    @pytest.mark.parametrize(
+        ("words", "message"),
+        [
+            (["--flox", "--old=uv.lock"], "--flox takes no --old, --new or --format"),
+            (["--flox", "uv.lock"], "not an environment of Flox"),
+            (["--flox", "none"], "there is no directory or lockfile 'none'"),
+            (["--old=uv.lock"], "record needs --old and --new, or --flox"),
+        ],
+    )
+    def test_mistakes(self, shop, flox, run, words, message):
+        """
+        A mistake is named; nothing is stored.
+        """
+        result = run("record", *words)
+
+        assert 2 == result.status
+        assert message in result.err
+        assert "" == run("list").out
+
+    def test_no_result(self, shop, flox, run):
+        """
+        A check without a result, or none at all, is one line.
+        """
+        flox.write(old=None)
+        without = run("record", "--flox")
+        flox.file.write_bytes(b"")
+        broken = run("record", "--flox")
+
+        assert (1, 2) == (without.status, broken.status)
+        assert without.err.endswith(": Flox has checked it without a lockfile\n")
+        assert "Flox's check is half-written, or from a Flox" in broken.err
+        assert 1 == len(broken.err.splitlines())

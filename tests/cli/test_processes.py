@@ -454,7 +454,11 @@ class TestHelp:
             (["hook"], "hook needs bash, zsh or fish", "hook --help"),
             (["hook", "csh"], "hook needs bash, zsh or fish, not 'csh'", "hook --help"),
             (["snooze", "-x"], "snooze has no option '-x'", "snooze --help"),
-            (["record"], "record needs --old, --new", "record --help"),
+            (
+                ["record"],
+                "record needs --old and --new, or --flox",
+                "record --help",
+            ),
             (["show", "--shwo"], "show has no option '--shwo'", "show --help"),
             (
                 ["show", "--max-age", "-1d"],

@@ -13,6 +13,7 @@ from ._cancellation import Cancellation, Cancelled, current_cancellation
 from ._check import Outcome, Resolver, check, judge
 from ._command import DEFAULT_TIMEOUT, Command
 from ._containment import Limits
+from ._flox import FLOX_LOCKFILE, import_flox_check
 from ._recipe import Recipe
 from ._registry import broken_recipes, recipe_for, recipe_named, recipe_names
 from ._scope import Result, check_all
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_TIMEOUT",
+    "FLOX_LOCKFILE",
     "RECIPES",
     "Cancellation",
     "Cancelled",
@@ -38,6 +40,7 @@ __all__ = [
     "check",
     "check_all",
     "current_cancellation",
+    "import_flox_check",
     "judge",
     "recipe_for",
     "recipe_named",

@@ -8,7 +8,7 @@ from upgrade_state import checks
 from upgrade_state.cli._check import BUSY, OVERTAKEN
 from upgrade_state.cli._output import err
 from upgrade_state.cli._parser import Parser
-from upgrade_state.cli._targets import Target, name_of
+from upgrade_state.cli._targets import Target, UsageError, name_of
 from upgrade_state.exceptions import StateReadError
 
 EXAMPLE = "record --old uv.lock --new /tmp/uv.lock"
@@ -20,16 +20,31 @@ def add_options(parser: Parser) -> None:
     """
     parser.add_target(".", "this one")
     parser.add_shared("--format")
-    parser.add("--old", "the lockfile that was checked", "FILE", required=True)
-    parser.add("--new", "the lockfile after the upgrade", "FILE", required=True)
+    parser.add("--old", "the lockfile that was checked", "FILE")
+    parser.add("--new", "the lockfile after the upgrade", "FILE")
+    parser.add("--flox", "instead: the last check that Flox itself has made")
 
 
-def run(target: Target, *, old: str, new: str, format: str | None) -> int:  # noqa: A002
+def run(
+    target: Target,
+    *,
+    old: str | None,
+    new: str | None,
+    format: str | None,  # noqa: A002
+    flox: bool,
+) -> int:
     """
     Store the result; 1 if a check is running or was faster.
     """
+    hint = "Run 'upgrade-state record --help' to see its options."
+    if flox and (old or new or format):
+        raise UsageError("--flox takes no --old, --new or --format", hint)
     if not os.path.exists(target.env or ""):
         raise target.no_such()
+    if flox:
+        return _of_flox(target)
+    if old is None or new is None:
+        raise UsageError("record needs --old and --new, or --flox", hint)
     environment = target.the_one()
     name = name_of(environment)
     contents = []
@@ -54,3 +69,21 @@ def run(target: Target, *, old: str, new: str, format: str | None) -> int:  # no
     if environment.look().lockfile_state == "changed":
         err(f"{name}: its lockfile is another one than {old}")
     return 0
+
+
+def _of_flox(target: Target) -> int:
+    if target.lockfile is None and os.path.isdir(target.env or ""):
+        target = Target(target.store, target.env, checks.FLOX_LOCKFILE)
+    environment = target.the_one()
+    try:
+        state = checks.import_flox_check(environment).state
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    words = {
+        "busy": BUSY,
+        "dropped": OVERTAKEN,
+        "no-lockfile": "Flox has checked it without a lockfile",
+    }
+    if state in words:
+        err(f"{name_of(environment)}: {words[state]}")
+    return int(state in words)

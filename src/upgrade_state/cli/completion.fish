@@ -168,6 +168,7 @@ complete -c upgrade-state -n '_shtab_upgrade_state_using record' -l cache-dir -x
 complete -c upgrade-state -n '_shtab_upgrade_state_using record' -l format -xka "cargo conan conda-explicit conda-list conda-lock devbox devenv flake flox mise niv npins npm pdm pipfile pixi poetry pylock renv requirements spack uv" -d 'the lockfile'"'"'s format, if not by its name: cargo, conan, conda-explicit, conda-list, conda-lock, devbox, devenv, flake, flox, mise, niv, npins, npm, pdm, pipfile, pixi, poetry, pylock, renv, requirements, spack, uv'
 complete -c upgrade-state -n '_shtab_upgrade_state_using record' -l old -xka "(__fish_complete_path (commandline -ct))" -d 'the lockfile that was checked'
 complete -c upgrade-state -n '_shtab_upgrade_state_using record' -l new -xka "(__fish_complete_path (commandline -ct))" -d 'the lockfile after the upgrade'
+complete -c upgrade-state -n '_shtab_upgrade_state_using record' -l flox -d 'instead: the last check that Flox itself has made'
 complete -c upgrade-state -n '_shtab_upgrade_state_using record' -l color -xka "auto always never" -d 'use colours: auto (default), always or never'
 complete -c upgrade-state -n '_shtab_upgrade_state_using record; and test $_shtab_upgrade_state_npos -eq 0' -ka "(_upgrade_state_environments; __fish_complete_directories (commandline -ct) directory)" -d 'a directory (default: this one) or a lockfile'
 complete -c upgrade-state -n '_shtab_upgrade_state_using; and test $_shtab_upgrade_state_npos -eq 0' -a path -d 'Print where the record is, or would be.'

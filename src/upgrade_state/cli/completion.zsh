@@ -193,6 +193,7 @@ _shtab_upgrade_state_record_options=(
   "--format[the lockfile\'s format, if not by its name\: cargo, conan, conda-explicit, conda-list, conda-lock, devbox, devenv, flake, flox, mise, niv, npins, npm, pdm, pipfile, pixi, poetry, pylock, renv, requirements, spack, uv]:NAME:(cargo conan conda-explicit conda-list conda-lock devbox devenv flake flox mise niv npins npm pdm pipfile pixi poetry pylock renv requirements spack uv)"
   "--old[the lockfile that was checked]:FILE:_files"
   "--new[the lockfile after the upgrade]:FILE:_files"
+  "--flox[instead\: the last check that Flox itself has made]"
   "--color[use colours\: auto (default), always or never]:WHEN:(auto always never)"
   ":a directory (default\: this one) or a lockfile:_upgrade_state_environments"
 )

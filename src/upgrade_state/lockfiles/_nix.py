@@ -149,24 +149,27 @@ def flox(document: Any) -> Iterator[Package]:
     """
     Read a Flox lockfile (``.flox/env/manifest.lock``).
 
-    A package is identified by install id and system, as in Flox. All layouts
-    of the manifest have the packages in the same place. Dependencies are part
-    of a derivation, so every package is direct.
+    A package is identified by install id and system, as in Flox, which uses the
+    first entry of each. All layouts of the manifest have the packages in the same
+    place. Dependencies are part of a derivation, so every package is direct.
     """
     demand_version(document["lockfile-version"], 1)
     table(document["manifest"])
+    first: dict[tuple[str, str | None], Package] = {}
     for entry in tables(document["packages"]):
         # Packages of the catalog and of flakes have a derivation. A store
         # path never changes, so Flox never reports an upgrade of it.
         if "derivation" not in entry:
             text(entry["store_path"])
-        yield Package(
+        package = Package(
             text(entry["install_id"]),
             optional_text(entry.get("version")),
             platform=text(entry["system"]),
             build=text(entry["derivation"]) if "derivation" in entry else None,
             direct=True,
         )
+        first.setdefault((package.name, package.platform), package)
+    yield from first.values()
 
 
 def niv(document: Any) -> Iterator[Package]:
