@@ -42,11 +42,11 @@ def bytes_of(digits: str | None) -> bytes | None:
 
 
 def environment_of(request: dict[str, Any]) -> EnvironmentState:
-    lockfile, name = map(bytes_of, (request["lockfile"], request["name"]))
+    lockfile, name = bytes_of(request["lockfile"]), bytes_of(request["name"])
     return StateStore(request.get("cache_dir", "/nowhere")).environment(
         bytes.fromhex(request["directory"]),
         None if lockfile is None else os.fsdecode(lockfile),
-        name=None if name is None else os.fsdecode(name),
+        name=None if name is None else name.decode("utf-8", "surrogateescape"),
     )
 
 

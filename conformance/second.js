@@ -152,7 +152,7 @@ const isTime = (value) =>
 const isDirectory = (value) => isText(value) && /^\/[^\0]*$/.test(value);
 const isLockfile = (value) =>
   isText(value) && !/[\0\\]/.test(value) && !/(^|\/)\.{0,2}(\/|$)/.test(value);
-const isName = (value) => isShort(255)(value) && !value.includes("\0") && value.isWellFormed();
+const isName = (value) => isShort(255)(value) && !value.includes("\0");
 
 const isObject = (fields) => (value) =>
   value instanceof Map && Object.entries(fields).every(([name, test]) => test(value.get(name)));

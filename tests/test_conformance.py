@@ -209,7 +209,7 @@ def race(shop: Any, programs: list[Any], rounds: int) -> list[list[str]]:
 
 class TestBoth:
     @pytest.mark.parametrize(
-        "rounds", [10, pytest.param(300, marks=pytest.mark.stress)]
+        "rounds", [30, pytest.param(500, marks=pytest.mark.stress)]
     )
     def test_one_speaks(self, checked, programs, rounds):
         """
@@ -220,6 +220,33 @@ class TestBoth:
         assert [1] * rounds == [reasons.count("notify") for reasons in found]
         reasons = set(chain.from_iterable(found))
         assert reasons - {"notify"} <= {"busy", "told-recently"}
+
+    @pytest.mark.parametrize(
+        "rounds", [10, pytest.param(500, marks=pytest.mark.stress)]
+    )
+    def test_nothing_is_undone(self, checked, programs, rounds):
+        """
+        A claim of one and a commit of the other at once leave both in the record.
+        """
+        second, ours, *_ = programs
+        rows = {"rows": [{"name": "x", "kind": "version"}], "content": b"old".hex()}
+        before = checked.look().record["generation"]
+        granted = 0
+        for number in range(rounds):
+            now = f"{2027 + number}-01-01T00:00:00Z"
+            ours.send(request_of(checked, now, ask="commit", **rows))
+            second.send(request_of(checked, now))
+            assert ours.receive()["stored"]
+            reason = second.receive()["reason"]
+            record = checked.look().record
+            assert before + number + 1 == record["generation"]
+            if reason == "notify":
+                assert now == record["last_notified"]
+                granted += 1
+            else:
+                assert "busy" == reason
+
+        assert granted
 
     def test_busy(self, checked, programs):
         """

@@ -435,7 +435,8 @@ def found_in(
         return _NOTHING
     counts = result["counts"]
     if counts is None:
-        return 0, 0, result["old_lockfile"] != result["new_lockfile"]
+        old = result["old_lockfile"]
+        return 0, 0, old is None or old["digest"] != result["new_lockfile"]["digest"]
     # A lone "*" holds for every platform.
     if platform is None or len(counts) == 1:
         platform = "*"
