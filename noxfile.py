@@ -175,7 +175,7 @@ def stress(session: nox.Session) -> None:
     """
     The tests that take minutes: more writers, more kills.
     """
-    _install(session, "tests")
+    _install(session, "tests", "node")
     session.run("pytest", "-m", "stress", *session.posargs)
 
 

@@ -5,6 +5,7 @@ The vectors of format v1, and a second implementation that shares stores with th
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib.util
 import json
 import os
@@ -16,9 +17,11 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 
 from helpers import commit, digest_of, holding, lock_of, place_of
+from upgrade_state import UpgradeInformation, _messages, _policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,6 +109,79 @@ class TestVectors:
 
         assert len([line for line in code.splitlines() if line.strip()]) <= 400
         assert [] == [name for name in modules if not name.startswith("node:")]
+
+
+PAGE = (FOLDER.parent / "docs" / "format.md").read_text()
+
+
+def rows_of(heading: str) -> list[list[str]]:
+    """
+    Return the cells of the first table after a heading of the page.
+    """
+    text = PAGE.partition(f"\n### {heading}\n")[2].partition("\n#")[0]
+    lines = [line for line in text.splitlines() if line.startswith("| ")]
+    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[1:]]
+
+
+class TestPage:
+    def test_keys(self):
+        """
+        The keys on the page are the hashes of the bytes beside them.
+        """
+        found = re.findall(
+            r"^([0-9a-f ]+)\n +\S.*\n +([0-9a-f]{32})$", PAGE, re.MULTILINE
+        )
+        hashes = [
+            hashlib.blake2b(bytes.fromhex(digits), digest_size=16).hexdigest()
+            for digits, _ in found
+        ]
+
+        assert 6 == len(found)
+        assert hashes == [key for _, key in found]
+
+    def test_back_off(self):
+        """
+        So are the times to back off, with which the library agrees.
+        """
+        rows = [
+            [int(re.sub(r"\D", "", cell.partition("(")[0])) for cell in row]
+            for row in rows_of("Back-off")
+        ]
+
+        assert 6 == len(rows)
+        for attempts, whole, part, seconds in rows:
+            assert seconds == whole - whole // 4 * part // 65_535
+            assert seconds == _policy._delay(
+                attempts, "f2662004f1f127e1ee13f55584477bec"
+            )
+
+    def test_fields(self, checked):
+        """
+        The table has every field of a record, and no other.
+        """
+        fields = {field.name for field in attrs.fields(UpgradeInformation)}
+        table = PAGE.partition("\n## The record\n")[2].partition("\n## ")[0]
+
+        assert fields == set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE))
+        assert set(checked.look().record) <= fields
+
+    @pytest.mark.parametrize(
+        ("heading", "reasons", "more"),
+        [
+            ("Freshness", _messages.FRESHNESS, {"busy", "switched-off"}),
+            ("Verdict", _messages.VERDICTS, {"busy"}),
+        ],
+    )
+    def test_reasons(self, heading, reasons, more):
+        """
+        The tables of decisions have every reason, and the vectors have, too.
+        """
+        listed = {row[1].strip("`") for row in rows_of(heading)}
+        vectors = drive.load(heading.lower()) + drive.load("claim") * ("busy" in more)
+        asked = {vector["expect"]["reason"] for vector in vectors}
+
+        assert set(reasons) == listed | more
+        assert listed <= asked
 
 
 class TestDriver:
