@@ -338,6 +338,15 @@ class TestNotify:
         assert "could not check for 9 days: OSError: no route to host" == first
         assert second.startswith("snoozed until ")
 
+    def test_explain_that_it_is_gone(self, checked, shop, run):
+        """
+        A lockfile that was removed is the whole explanation.
+        """
+        (shop / "uv.lock").unlink()
+
+        line = f"{shop} (uv.lock): the lockfile was removed\n"
+        assert line == run("notify", "--explain").out
+
     def test_explain_without_a_home(self, shop, run, monkeypatch):
         """
         Without a place for the state, an explanation is one line.
