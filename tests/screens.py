@@ -1,5 +1,5 @@
 """
-Make `tests/screens/`: the output of each command in ten situations, at three widths.
+Make `tests/screens/`: the output of each command in eleven situations, at three widths.
 
     python tests/screens.py [SITUATION ...]
 
@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 from upgrade_state import Consent, StateStore
 from upgrade_state.cli import _output, main
 from upgrade_state.exceptions import ResolverError
+from upgrade_state.lockfiles import Upgrade
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -159,6 +160,21 @@ def consent_refused(desk: Desk) -> None:
     os.chdir(desk.shop)
 
 
+def managed(desk: Desk) -> None:
+    """
+    One environment of a lockfile that a plugin checks, and one without a file.
+    """
+    desk.write()
+    store = desk.environment.store
+    docs = store.environment(desk.shop, "uv.lock", name="docs")
+    desk.environment = store.environment(desk.shop, name="py311")
+    rows = [Upgrade("attrs", "version", old=("25.3.0",), new=("26.1.0",))]
+    for state, content in ((docs, None), (desk.environment, b"pins")):
+        with state.try_check(content) as guard:
+            assert guard is not None
+            guard.commit(upgrades=rows, checker="the Tool plugin")
+
+
 def corrupt(desk: Desk) -> None:
     upgrades(desk)
     Path(desk.environment.record_path).write_text("{")
@@ -225,6 +241,10 @@ SITUATIONS: dict[str, tuple[Callable[[Desk], None], tuple[str, ...]]] = {
     ),
     "never-checked": (never_checked, (*_EVERYWHERE, _CHECK, "show", "notify")),
     "consent-refused": (consent_refused, (*_EVERYWHERE, "check --if-due")),
+    "managed": (
+        managed,
+        (*_EVERYWHERE, "show --name docs", "check --all --max-age 0"),
+    ),
     "corrupt": (corrupt, (*_EVERYWHERE, _CHECK, "doctor", "forget")),
     "read-only": (read_only, (*_EVERYWHERE, _CHECK, "forget")),
     "nothing-known": (

@@ -390,14 +390,8 @@ class _Scope:
         """
         Keep the result of a check, and call the observer with it.
         """
-        result = Result(
-            environment.path,
-            environment.lockfile_name,
-            environment.name,
-            environment.key,
-            outcome,
-            took,
-        )
+        e = environment
+        result = Result(e.path, e.lockfile_name, e.name, e.key, outcome, took)
         kept = attrs.evolve(outcome, look=None)
         self._results[number] = attrs.evolve(result, outcome=kept)
         if self.on_error == "stop" and outcome.state == "failed":

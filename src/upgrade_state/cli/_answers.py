@@ -7,8 +7,8 @@ from typing import Final
 
 from upgrade_state import Verdict, lockfiles
 from upgrade_state.cli._activation import switches
-from upgrade_state.cli._output import could_not_check, moment
-from upgrade_state.cli._view import PRIVATE, View, epoch_of, manager_of, when
+from upgrade_state.cli._output import could_not_check, epoch_of, moment
+from upgrade_state.cli._view import PRIVATE, View, manager_of, when
 
 _WEEK: Final = 7 * 86_400
 
@@ -23,7 +23,7 @@ def explanation(view: View) -> list[str]:
         return ["the record is corrupt; the next check replaces it"]
     lines, failure = next_notice(view, "no notice"), view.failure
     if failure is not None and view.reasons[0].reason != "cannot-check":
-        length = int(epoch_of(failure["at"]) - epoch_of(failure["since"]))
+        length = epoch_of(failure["at"]) - epoch_of(failure["since"])
         lines.insert(0, could_not_check(length, failure["message"]))
     return lines
 
@@ -54,8 +54,8 @@ def next_notice(view: View, none: str = "none") -> list[str]:
         lines[0] = f"{none}: {lines[0]}"
     if view.failure is not None and first.reason != "cannot-check":
         latest, notified = view.failure["at"], record.get("failure_notified")
-        due = epoch_of(view.failure["since"])
-        due += view.question.could_not_check.total_seconds()
+        due = view.question.could_not_check.total_seconds()
+        due += epoch_of(view.failure["since"])
         if notified:
             due = max(due, epoch_of(notified) + _WEEK)
         if due > epoch_of(latest):

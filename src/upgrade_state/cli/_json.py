@@ -3,23 +3,11 @@ An environment as a JSON object.
 """
 
 import json
-from typing import Any, Final
+from typing import Any
 
 from upgrade_state import Freshness, UpgradeStateError, Verdict
+from upgrade_state.cli._output import record_fields
 from upgrade_state.cli._view import View
-
-# The fields of a record, null in the JSON of an environment without one.
-_FIELDS: Final = (
-    "last_checked",
-    "result",
-    "last_notified",
-    "notified",
-    "snoozed_until",
-    "failure",
-    "consent",
-    "checker",
-    "failure_notified",
-)
 
 
 def line_of(view: View, **more: object) -> str:
@@ -27,7 +15,7 @@ def line_of(view: View, **more: object) -> str:
     Return one line: the fields of the record, the answers, and *more*.
     """
     environment = view.look.environment
-    fields: dict[str, Any] = dict.fromkeys(_FIELDS) | {"generation": 0}
+    fields: dict[str, Any] = {**record_fields, "failure_notified": None}
     fields["environment"] = environment.path
     fields["lockfile"] = environment.lockfile_name
     fields["name"] = environment.name

@@ -16,15 +16,17 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
-from upgrade_state import UpgradeStateError, _messages, _redact
+from upgrade_state import UpgradeStateError, _messages, _record, _redact
 from upgrade_state.cli._targets import tilde
 from upgrade_state.exceptions import StateLockError, StateWriteError
 
 clean = _redact.clean
 could_not_check = _messages.could_not_check
 duration = _messages.duration
+epoch_of = _record.epoch_of
 moment = _messages.moment
 quoted_name = _messages.quoted_name
+record_fields = _record.DEFAULTS
 without_urls = _redact.without_urls
 
 T = TypeVar("T")

@@ -73,7 +73,7 @@ def run(
 
 def _of_flox(target: Target) -> int:
     if target.lockfile is None and os.path.isdir(target.env or ""):
-        target = Target(target.store, target.env, checks.FLOX_LOCKFILE)
+        target = Target(target.store, target.env, checks.FLOX_LOCKFILE, target.name)
     environment = target.the_one()
     try:
         state = checks.import_flox_check(environment).state

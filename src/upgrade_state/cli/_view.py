@@ -3,7 +3,6 @@ A look at an environment, in words: its state, and the line that begins with its
 """
 
 import contextlib
-import datetime as dt
 import functools
 import os
 import time
@@ -12,7 +11,14 @@ from typing import Any, Final
 
 from upgrade_state import Look, UpgradeStateError
 from upgrade_state.cli._commands import Arguments
-from upgrade_state.cli._output import Styled, duration, moment, out, without_urls
+from upgrade_state.cli._output import (
+    Styled,
+    duration,
+    epoch_of,
+    moment,
+    out,
+    without_urls,
+)
 from upgrade_state.cli._parser import Question
 from upgrade_state.cli._targets import name_of, tilde
 from upgrade_state.cli._upgrades import rows_of
@@ -210,13 +216,6 @@ def print_state(view: View) -> None:
         checked = f"{verb.get(state, ', checked')} {when(record['last_checked'])}"
         checked += f" by {record['checker']}" if record["checker"] else ""
     out(Styled(view.name, "bold"), ": ", Styled(text, view.color), checked)
-
-
-def epoch_of(text: str) -> float:
-    """
-    Return a time of a record in seconds since the epoch.
-    """
-    return dt.datetime.fromisoformat(text).timestamp()
 
 
 def when(text: str) -> str:
