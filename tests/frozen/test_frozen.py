@@ -35,6 +35,8 @@ KINDS += ("onefile", "onedir/onedir")
 LIBRARIES = ("upgrade_state", "attr", "attrs", "cattr", "cattrs", "filelock")
 LIBRARIES += ("platformdirs", "typing_extensions")
 
+MESSAGE = "1 version change available in 'shop'."
+
 # A program that behaves as one that PyInstaller has made.
 STAND_IN = """\
 #!{python} -IS
@@ -153,10 +155,9 @@ class TestLibrary:
         """
         A check is committed, announced and forgotten.
         """
-        message = "1 version change available in 'shop'."
         upgrades = [["attrs", ["24.1"], ["24.3"]]]
 
-        assert [True, message, upgrades, "snoozed", False] == run("state", directory)
+        assert [True, MESSAGE, upgrades, "snoozed", False] == run("state", directory)
 
     def test_preload(self, program, directory, tmp_path):
         """
@@ -173,7 +174,7 @@ class TestLibrary:
         done = subprocess.run([copy, *words], stdout=subprocess.PIPE, check=True)
         state, command, recipe, start = json.loads(done.stdout)
 
-        assert state[0]
+        assert [True, MESSAGE] == state[:2]
         if is_frozen(program):
             assert command[0] == recipe[0] == "failed"
             assert "Could not start a supervisor for the command" in command[1]
@@ -183,6 +184,22 @@ class TestLibrary:
             assert start.startswith("unavailable: There is no such program")
         elif program.name.startswith("zipapp"):
             assert start.startswith("unavailable: Could not start a check (No such")
+
+    def test_removed_environment(self, stand_ins, directory, tmp_path):
+        """
+        A manager that removes the libraries it runs with needs them only for a start.
+        """
+        place = tmp_path / "site-packages"
+        shutil.copytree(stand_ins / "source", place)
+        # Without its own site-packages, this Python has only the copies.
+        argv = [sys.executable, "-S", place / "manager.py", "preload", directory]
+        libraries = [path for path in place.iterdir() if path.name != "manager.py"]
+        done = subprocess.run([*argv, *libraries], stdout=subprocess.PIPE, check=True)
+        state, command, recipe, start = json.loads(done.stdout)
+
+        assert [True, MESSAGE] == state[:2]
+        assert ["checked", ""] == command == recipe
+        assert start.startswith("unavailable: Could not start a check (No such file")
 
 
 class TestCommand:

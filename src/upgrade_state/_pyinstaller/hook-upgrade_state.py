@@ -15,7 +15,7 @@ hiddenimports = collect_submodules(
     "upgrade_state", filter=lambda name: not name.startswith(_OWN)
 )
 datas = collect_data_files("upgrade_state", excludes=["_pyinstaller"])
-datas += copy_metadata("upgrade-state")
+datas += copy_metadata("upgrade-state", recursive=True)
 for group in ("upgrade_state.lock_readers", "upgrade_state.recipes"):
     files, modules = collect_entry_point(group)
     datas += files
