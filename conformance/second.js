@@ -286,9 +286,9 @@ function tryLock(file) {
   // A lock belongs to the open file, which the descriptors of both processes share.
   const stdio = ["ignore", "ignore", "ignore", fd];
   const { status } = spawnSync("flock", ["-x", "-n", "3"], { stdio });
-  if (status === 0) return fd;
+  if (status === 0 && fs.fstatSync(fd).nlink) return fd;
   fs.closeSync(fd);
-  if (status === 1) return null;
+  if (status === 0 || status === 1) return null;
   throw unavailable("flock(1) failed");
 }
 
