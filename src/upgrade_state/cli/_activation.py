@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 
 # Options that are durations, and the variables with their defaults.
 DURATIONS = {
-    name: f"UPGRADE_STATE_{name.upper()}"
-    for name in ("interval", "reminder", "max_age", "could_not_check")
+    "interval": "UPGRADE_STATE_INTERVAL",
+    "reminder": "UPGRADE_STATE_REMINDER",
+    "max_age": "UPGRADE_STATE_MAX_AGE",
+    "could_not_check": "UPGRADE_STATE_COULD_NOT_CHECK",
 }
 
 # The options of an activation; those with values have them under the names.

@@ -116,24 +116,23 @@ def run(
     environments = sorted(store, key=place_of)
 
     running: dict[str, str] = {}  # the names, by key
-    left = collections.Counter[str]()  # by manager
-    ended = 0
+    counts = collections.Counter[str]()  # by the words of the summary
     is_failing = False
 
     def observe(environment: EnvironmentState, result: checks.Result | None) -> None:
-        nonlocal ended, is_failing
+        nonlocal is_failing
         if result is None:
             running[environment.key] = os.path.basename(environment.path or "")
         else:
-            ended += 1
+            left = _left(result)
+            counts[left or _COUNTED[result.outcome.state]] += 1
             is_failing = is_failing or _failure(result) is not None
             running.pop(environment.key, None)
-            if manager := _manager(result):
-                left[manager] += 1
             _report(environment, result, question, json=json)
         # A terminal must not mix JSON with anything.
         if running and not (json and is_terminal(sys.stdout)):
-            progress(f"[{ended}/{len(environments)}] {', '.join(running.values())}")
+            ended = f"[{counts.total()}/{len(environments)}]"
+            progress(f"{ended} {', '.join(running.values())}")
 
     try:
         with cancel_on_signals(signal.SIGINT, *ENDING) as cancellation:
@@ -146,18 +145,16 @@ def run(
                 observe=observe,
                 **scope,
             )
-            states = collections.Counter[str](r.outcome.state for r in results)
-            states["no-consent"] -= left.total()
-            counts = {words: states[s] for s, words in _COUNTED.items()}
-            counts |= {f"left to {manager}": n for manager, n in left.items()}
-            parts = [f"{number} {words}" for words, number in counts.items() if number]
+            in_order = dict.fromkeys((*_COUNTED.values(), *counts))
+            parts = [f"{counts[words]} {words}" for words in in_order if counts[words]]
             err(", ".join(parts) or "nothing is known, so there is nothing to check")
     except BrokenPipeError:  # the reader has closed its end, and checks are left
         return 1
     finally:
         progress("")
     # A monitor must not report a failure as mended because it is not retried.
-    return 0 if states.keys() <= _DONE and not is_failing else 1
+    is_done = {result.outcome.state for result in results} <= _DONE
+    return 0 if is_done and not is_failing else 1
 
 
 def _failure(result: checks.Result) -> dict[str, Any] | None:
@@ -170,13 +167,14 @@ def _failure(result: checks.Result) -> dict[str, Any] | None:
     return record["failure"] if record is not None else None
 
 
-def _manager(result: checks.Result) -> str | None:
+def _left(result: checks.Result) -> str | None:
     """
-    Return the manager that an environment without consent is left to.
+    Return to which manager an environment without consent is left; None: to none.
     """
     look = result.outcome.look
     is_left = look is not None and result.outcome.state == "no-consent"
-    return manager_of(look) if look is not None and is_left else None
+    manager = manager_of(look) if look is not None and is_left else None
+    return manager and f"left to {manager}"
 
 
 def _report(
@@ -214,11 +212,9 @@ def _report(
         _failed(f"{name}: cancelled after {result.seconds:.0f} s")
     elif failure := _failure(result):
         until = getattr(outcome.freshness, "until", None)
-        when = "not retried without consent"
-        if until:
-            when = f"retried {moment(until)}"
-        elif manager := _manager(result):
-            when = f"left to {manager}, which checks it"
+        left = _left(result)
+        when = f"{left}, which checks it" if left else "not retried without consent"
+        when = f"retried {moment(until)}" if until else when
         _failed(f"{name}: {failure['message']}; {when}")
     flush()  # a reader does not wait for the other checks
 

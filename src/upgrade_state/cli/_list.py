@@ -52,7 +52,7 @@ def run(
     Print a table, sorted by path, or JSON as the records are read; 1 if it is empty.
     """
     counts = Counter[str]()
-    rows: list[tuple[tuple[str, ...], Look, View | None, str]] = []
+    rows: list[tuple[tuple[str, ...], list[Part]]] = []
     for look in store.looks():
         view = None if look.error else View(look, question)
         is_outdated = view is not None and view.is_outdated
@@ -63,7 +63,7 @@ def run(
         counts[state] += 1
         counts["outdated"] += is_outdated and not is_failing
         if not json:
-            rows.append((place_of(look.environment), look, view, state))
+            rows.append((place_of(look.environment), _row(look, view, state)))
         elif view is None or look.is_corrupt:
             err(f"{state}: '{look.environment.record_path}'")
         else:
@@ -73,28 +73,20 @@ def run(
     if json:
         return 0
     rows.sort(key=lambda row: row[0])
-    is_narrow = width_of(sys.stdout) < _SHORT
-    lockfiles = Counter(row[0][0] for row in rows)
-    short = {path for path, number in lockfiles.items() if is_narrow and number == 1}
-    table(
-        [
-            _row(look, view, state, is_short=place[0] in short)
-            for place, look, view, state in rows
-        ],
-        path=0,
-    )
-    parts = [f"{counts[state]} {text}" for state, text in _COUNTED.items()]
+    known = Counter(path for (path, *_), _ in rows)
+    for (path, *_), cells in rows if width_of(sys.stdout) < _SHORT else ():
+        if path and known[path] == 1:
+            cells[0] = tilde(path)
+    table((cells for _, cells in rows), path=0)
     noun = "environment" if len(rows) == 1 else "environments"
-    found = ", ".join(part for part in parts if not part.startswith("0 "))
-    out(f"{len(rows)} {noun}{f': {found}' if found else ''}")
+    parts = [f"{counts[s]} {text}" for s, text in _COUNTED.items() if counts[s]]
+    out(f"{len(rows)} {noun}{': ' * bool(parts)}{', '.join(parts)}")
     return 0
 
 
-def _row(
-    look: Look, view: View | None, state: str, *, is_short: bool
-) -> tuple[Part, ...]:
+def _row(look: Look, view: View | None, state: str) -> list[Part]:
     if view is None or look.record is None:
-        return tilde(look.environment.record_path), Styled(state, "red"), "", ""
+        return [tilde(look.environment.record_path), Styled(state, "red"), "", ""]
     checked = look.record["last_checked"]
     text = f"checked {ago(checked)}" if checked else "to be checked"
     text += f" by {manager}" if (manager := manager_of(look)) else ""
@@ -105,10 +97,9 @@ def _row(
         text += ", in another directory"
     if "snoozed" in [reason.reason for reason in view.reasons]:
         text += ", snoozed"
-    path = look.environment.path
-    name = tilde(path) if is_short and path else name_of(look.environment)
     summary = None if look.lockfile_state == "upgraded" else view.summary
-    return name, Styled(state, view.color), summary or "", text
+    name = name_of(look.environment)
+    return [name, Styled(state, view.color), summary or "", text]
 
 
 def _nothing(store: StateStore) -> UsageError:
