@@ -162,6 +162,11 @@ assert_type(result.path, str | None)
 assert_type(result.outcome, checks.Outcome)
 checks.check(shop, checks.RECIPES["uv"].resolver(shop), consent=Consent("uv"))
 checks.check_all([shop], lambda _, old: old or b"", jobs=2, observe=print)
+checks.check(shop, lambda _, old: old or b"", lockfile=b"", without_lockfile=True)
+checks.check_all([shop], lockfile=lambda each: b"" if each.name else None)
+checks.check_all([shop], lockfile=b"")  # type: ignore[arg-type] # one for all
+assert_type(result.name, str | None)
+assert_type(checks.RECIPES["uv"].run_by(["python", "-m", "uv"]), checks.Recipe)
 checks.check_all([shop], on_error="explode")  # type: ignore[arg-type] # misspelt
 
 
