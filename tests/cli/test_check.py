@@ -684,6 +684,7 @@ class TestRecordOfFlox:
         [
             (["--flox", "--old=uv.lock"], "--flox takes no --old, --new or --format"),
             (["--flox", "uv.lock"], "not an environment of Flox"),
+            (["--flox", "--name=docs"], "not an environment of Flox"),
             (["--flox", "none"], "there is no directory or lockfile 'none'"),
             (["--old=uv.lock"], "record needs --old and --new, or --flox"),
         ],

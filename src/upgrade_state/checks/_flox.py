@@ -56,19 +56,23 @@ def import_flox_check(
     Returns:
         ``checked``: it is stored. ``fresh``: the recorded check is not older than
         that of Flox; nothing has changed. ``no-lockfile``: Flox had no lockfile to
-        compare. ``busy``, ``dropped``: see `Outcome`.
+        compare. ``busy``: Flox, or a process with the check lock, is checking.
+        ``dropped``: see `Outcome`.
 
     Raises:
-        StateReadError: Flox has made no check, is making one, or its file is
-            damaged, half-written or of another shape. Nothing is recorded.
+        StateReadError: Flox has made no check, or its file is damaged, half-written
+            or of another shape. Nothing is recorded.
         ResolverError: The new lockfile is none of Flox. Nothing is recorded.
         UpgradeStateError: See `check`.
-        ValueError: The environment has another lockfile.
+        ValueError: The environment has another lockfile, or a name.
     """
-    if environment.lockfile_name != FLOX_LOCKFILE:
+    if (environment.lockfile_name, environment.name) != (FLOX_LOCKFILE, None):
         raise ValueError(f"not an environment of Flox: {environment!r}")
     stem = f"{environment.path}/.flox/cache/upgrade-checks"
-    old, new, at = _parse(_read(stem, patience.total_seconds()), f"{stem}.json")
+    content = _read(stem, patience.total_seconds())
+    if content is None:
+        return Outcome("busy")
+    old, new, at = _parse(content, f"{stem}.json")
     if old is None:
         return Outcome("no-lockfile")
     judge(environment, _content(old), _content(new))
@@ -87,9 +91,9 @@ def import_flox_check(
     return Outcome("checked" if is_stored else "dropped", look=guard.look())
 
 
-def _read(stem: str, patience: float) -> bytes:
+def _read(stem: str, patience: float) -> bytes | None:
     """
-    Read Flox's file while no Flox writes it.
+    Read Flox's file while no Flox writes it; None: Flox is still checking.
     """
     path = f"{stem}.json"
     try:
@@ -102,8 +106,7 @@ def _read(stem: str, patience: float) -> bytes:
     except FileNotFoundError:
         raise StateReadError("Flox has made no check yet", path) from None
     except TimeoutError:
-        message = "Flox is checking it; try again when that is done"
-        raise StateReadError(message, path) from None
+        return None
     except OSError as error:
         message = f"Could not read Flox's check ({error.strerror})"
         raise StateReadError(message, path) from error
