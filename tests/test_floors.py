@@ -91,7 +91,7 @@ class TestOldLibraries:
         [
             ("attrs", "23.1.0", "upgrade-state needs attrs 23.2 or later, not 23.1.0"),
             ("cattrs", "22.2", "upgrade-state needs cattrs 23.2 or later, not 22.2"),
-            ("cattrs", "100.1.dev1", None),
+            ("cattrs", "23.10rc1", None),
             ("cattrs", None, None),
         ],
     )

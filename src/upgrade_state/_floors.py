@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import re
 from importlib import metadata
 
 from upgrade_state.exceptions import UpgradeStateError
@@ -37,7 +38,7 @@ def _problem() -> str | None:
             version = metadata.version(library)
         except metadata.PackageNotFoundError:
             continue
-        if tuple(map(int, version.split(".")[:2])) < floor:
+        if tuple(map(int, re.findall("[0-9]+", version)))[:2] < floor:
             return refusal(library, version, floor)
     return None
 
