@@ -23,6 +23,7 @@ import dataclasses
 import hashlib
 import importlib.metadata
 import importlib.util
+import json
 import os
 import pty
 import shutil
@@ -86,6 +87,9 @@ class Manager:
         missing: Python code that removes a part of the manager's API that the plugin
             uses when it is loaded, and the manager does not.
 
+        stand_in: The directory of a module that takes the manager's place, because no
+            index has the manager. None: it is the real one.
+
         breakage: Python code that removes a part of the manager's API that the
             plugin uses before a command. Empty: the manager is not run by
             ``python -m``.
@@ -104,6 +108,7 @@ class Manager:
     debug: tuple[str, ...] = ()
     missing = ""
     breakage = ""
+    stand_in: Path | None = None
 
     def make(self, project: Path, index: str, python: str) -> None:
         """
@@ -388,10 +393,23 @@ class Index:
                 for wheel in offered
             )
             return f"<!doctype html>{''.join(links)}".encode()
+        if path.startswith("/conda/") and path.endswith("/repodata.json"):
+            return self.channel(path.split("/")[2])
         for wheel in offered:
             if path == f"/files/{wheel.name}":
                 return wheel.read_bytes()
         return None
+
+    def channel(self, subdir: str) -> bytes:
+        """
+        Return the list of conda packages in one directory of a channel.
+        """
+        common = {"name": "thing", "build": "0", "build_number": 0, "depends": []}
+        common |= {"subdir": "noarch", "noarch": "generic", "size": 1, "md5": "0" * 32}
+        versions = ("1.0", "1.1")[: self.offered] if subdir == "noarch" else ()
+        packages = {f"thing-{v}-0.tar.bz2": {**common, "version": v} for v in versions}
+        answer = {"info": {"subdir": subdir}, "packages": packages}
+        return json.dumps({**answer, "packages.conda": {}}).encode()
 
     def stop(self) -> None:
         """

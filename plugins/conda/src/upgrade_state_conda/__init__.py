@@ -1,0 +1,23 @@
+"""
+conda tells its user when the packages of an environment have upgrades.
+
+`plugin` gives the notice in a command of conda. conda asks no plugin when it activates
+an environment: there a script in ``etc/conda/activate.d`` runs `__main__`.
+"""
+
+import sys
+from typing import TextIO
+
+import upgrade_state  # it loads the rest on first use
+
+LOCKFILE = "conda-meta/history"  # conda appends to it whenever it changes packages
+
+
+def give_notice(prefix: str, stream: TextIO) -> None:
+    """
+    Give a notice of the environment in the directory *prefix*, and start a check.
+    """
+    environment = upgrade_state.StateStore().environment(prefix, LOCKFILE)
+    if verdict := environment.claim_notice():
+        stream.write(f"{verdict.message} See 'conda update --all --dry-run'.\n")
+    environment.start_check([sys.executable, "-m", __name__, prefix, "check"])
