@@ -198,14 +198,15 @@ def frozen(session: nox.Session) -> None:
     for name in ("wheel", "site", "built", "roots"):
         shutil.rmtree(os.path.join(place, name), ignore_errors=True)
         os.mkdir(os.path.join(place, name))
-    session.run("pip", "wheel", "-q", "--no-deps", "-w", f"{place}/wheel", ".")
-    (wheel,) = os.listdir(f"{place}/wheel")
-    wheel = f"{place}/wheel/{wheel}"
-    session.install("--force-reinstall", wheel)
+    # With a plugin, which brings a reader and a recipe.
+    sources = (".", "examples/lock-reader")
+    session.run("pip", "wheel", "-q", "--no-deps", "-w", f"{place}/wheel", *sources)
+    wheels = [f"{place}/wheel/{name}" for name in os.listdir(f"{place}/wheel")]
+    session.install("--force-reinstall", *wheels)
     # Archives have the library and the program, as `manager`.
     site = f"{place}/site"
     program = os.path.abspath("tests/frozen/manager.py")
-    session.run("pip", "install", "-q", "--target", site, wheel)
+    session.run("pip", "install", "-q", "--target", site, *wheels)
     shutil.copy(program, site)
     built = f"{place}/built"
     run = ["-e", "manager:run", "-o"]
@@ -213,10 +214,10 @@ def frozen(session: nox.Session) -> None:
     zipapp = ["-m", "zipapp", "-m", "manager:run", *python, "-o"]
     session.run("python", *zipapp, f"{built}/zipapp.pyz", site)
     shiv = ["--site-packages", site, "--no-deps", "--no-index", "--upgrade", *python]
-    session.run("shiv", *shiv, *run, f"{built}/shiv.pyz", wheel, silent=True)
-    sources = ["-D", os.path.dirname(program)]
-    session.run("pex", wheel, *sources, *run, f"{built}/pex.pex")
-    session.run("pex", wheel, *sources, "--venv", *run, f"{built}/pex-venv.pex")
+    session.run("shiv", *shiv, *run, f"{built}/shiv.pyz", *wheels, silent=True)
+    pex = [*wheels, "-D", os.path.dirname(program)]
+    session.run("pex", *pex, *run, f"{built}/pex.pex")
+    session.run("pex", *pex, "--venv", *run, f"{built}/pex-venv.pex")
     for kind in ("onefile", "onedir"):
         work = ["--workpath", f"{place}/work", "--specpath", f"{place}/work"]
         argv = [f"--{kind}", "--name", kind, "--distpath", built, *work, program]

@@ -14,7 +14,7 @@ import sys
 import time
 
 import upgrade_state
-from upgrade_state import StateStore, checks
+from upgrade_state import StateStore, checks, lockfiles
 from upgrade_state.cli import main
 
 OLD = (
@@ -106,6 +106,14 @@ def recipe(directory: str) -> object:
     return [outcome.state, str(outcome.error or "")]
 
 
+def plugin(_directory: str) -> object:
+    """
+    Read a lockfile with the reader of another distribution.
+    """
+    snapshot = lockfiles.read(b"pins 1\nattrs 24.1\n", format="pins")
+    return [package.name for package in snapshot.packages or ()]
+
+
 def preload(directory: str, *paths: str) -> object:
     """
     Use everything after files of this program were removed.
@@ -120,7 +128,7 @@ def preload(directory: str, *paths: str) -> object:
 
 _WORDS = {
     function.__name__: function
-    for function in (state, start, checker, command, recipe, preload)
+    for function in (state, start, checker, command, recipe, plugin, preload)
 }
 
 

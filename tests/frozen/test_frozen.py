@@ -31,6 +31,7 @@ HOOK = Path(upgrade_state.__path__[0], "_pyinstaller/rthooks/pyi_rth_upgrade_sta
 BUILT = os.environ.get("UPGRADE_STATE_FROZEN", "")
 KINDS = ("zipapp.pyz", "shiv.pyz", "pex.pex", "pex-venv.pex")
 KINDS += ("onefile", "onedir/onedir")
+FROM_WHEELS = [pytest.param(kind, marks=pytest.mark.frozen) for kind in KINDS]
 
 LIBRARIES = ("upgrade_state", "attr", "attrs", "cattr", "cattrs", "filelock")
 LIBRARIES += ("platformdirs", "typing_extensions")
@@ -78,12 +79,7 @@ def stand_ins(tmp_path_factory):
     return place
 
 
-@pytest.fixture(
-    params=[
-        *("zipapp", "stand-in"),
-        *(pytest.param(kind, marks=pytest.mark.frozen) for kind in KINDS),
-    ]
-)
+@pytest.fixture(params=["zipapp", "stand-in", *FROM_WHEELS])
 def program(request, stand_ins):
     """
     The path of a program of each kind.
@@ -122,7 +118,7 @@ def shop(directory):
 @pytest.fixture
 def run(program, directory):
     """
-    Run a program with a word; return its answer, or its output if that is no JSON.
+    Run a program; return its answer about the directory, or the command line's output.
     """
 
     def run_(word, *arguments):
@@ -134,7 +130,7 @@ def run(program, directory):
             cwd=directory,
             timeout=120,
         )
-        return json.loads(done.stdout) if done.stdout[:1] in '["t' else done.stdout
+        return json.loads(done.stdout) if arguments[:1] == (directory,) else done.stdout
 
     return run_
 
@@ -158,6 +154,14 @@ class TestLibrary:
         upgrades = [["attrs", ["24.1"], ["24.3"]]]
 
         assert [True, MESSAGE, upgrades, "snoozed", False] == run("state", directory)
+
+    @pytest.mark.parametrize("program", FROM_WHEELS, indirect=True)
+    def test_plugin(self, run, directory):
+        """
+        Plugins are found by their entry points.
+        """
+        assert ["attrs"] == run("plugin", directory)
+        assert "pins" in run("recipes")
 
     def test_preload(self, program, directory, tmp_path):
         """
@@ -292,3 +296,6 @@ class TestCommandLine:
         """
         assert "upgrade-state" in run("completion", "bash")
         assert "poetry" in run("recipes")
+        run("check")
+        assert "all is well" in run("doctor")
+        assert "" == run("prune", "--dry-run")
