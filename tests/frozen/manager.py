@@ -70,9 +70,11 @@ def start(directory: str, *more: str) -> object:
     return str(shop(directory).start_check([*again(), "checker", directory, *more]))
 
 
-def checker(directory: str, seconds: str = "0") -> object:
+def checker(directory: str, awaited: str = "/") -> object:
     """
     Be the checker; write facts about this process, and much else, to stderr.
+
+    It commits once there is an *awaited* file.
     """
     facts = {
         "cwd": os.getcwd(),
@@ -81,7 +83,8 @@ def checker(directory: str, seconds: str = "0") -> object:
         "libraries": os.environ.get("LD_LIBRARY_PATH", ""),
         "bundle": getattr(sys, "_MEIPASS", ""),
     }
-    time.sleep(float(seconds))
+    while not os.path.exists(awaited):
+        time.sleep(0.05)
     sys.stderr.write("x" * 200_000 + "\n" + json.dumps(facts) + "\n")
     return commit(shop(directory))
 

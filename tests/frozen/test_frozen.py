@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 import upgrade_state
-from helpers import is_free, log_after_end, wait_until
+from helpers import is_free, log_after_end
 from processes import is_gone, marked, wait_for
 from upgrade_state import StateStore
 
@@ -261,16 +261,17 @@ class TestStart:
         bundle = facts["bundle"]
         assert f"{bundle}:/opt/lib".removeprefix(":") == facts["libraries"]
 
-    def test_once(self, run, shop, directory):
+    def test_once(self, run, shop, directory, tmp_path):
         """
         While it runs, no other call starts one.
         """
-        run("start", directory, "2")
+        run("start", directory, tmp_path / "awaited")
 
         assert not is_free(shop.log_path)
         assert run("start", directory).startswith("busy")
-        wait_until(lambda: shop.look().information is not None)
+        (tmp_path / "awaited").touch()
         log_after_end(shop)
+        assert shop.look().information is not None
 
 
 class TestCommandLine:
