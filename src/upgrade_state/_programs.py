@@ -55,7 +55,7 @@ def variables(
             mean the working directory of the program.
     """
     kept = dict(environ)
-    if is_frozen():
+    if is_frozen() and hasattr(sys, "_MEIPASS"):  # by PyInstaller
         # Its libraries are not those of other programs.
         original = kept.pop("LD_LIBRARY_PATH_ORIG", "")
         kept["LD_LIBRARY_PATH"] = original

@@ -89,19 +89,22 @@ class TestVariables:
             ),
         ],
     )
-    def test_frozen(self, frozen, changed, given):
+    def test_frozen(self, frozen, monkeypatch, changed, given):
         """
         Another program gets the libraries that the user has set.
         """
+        monkeypatch.setattr(sys, "_MEIPASS", "/bundle", raising=False)
         environ = {"PATH": "/bin", **changed}
 
         reset = {"PATH": "/bin", "PYINSTALLER_RESET_ENVIRONMENT": "1"}
         assert given | reset == _programs.variables(environ)
 
-    def test_python(self):
+    @pytest.mark.parametrize("is_frozen", [False, True])
+    def test_others(self, monkeypatch, is_frozen):
         """
-        A Python passes variables of these names unchanged.
+        A Python, and another frozen program, passes these variables unchanged.
         """
+        monkeypatch.setattr(sys, "frozen", is_frozen, raising=False)
         environ = {"PATH": "/bin", "LD_LIBRARY_PATH": "b", "LD_LIBRARY_PATH_ORIG": "a"}
 
         assert environ == _programs.variables(environ)
