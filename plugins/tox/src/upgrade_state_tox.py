@@ -35,10 +35,12 @@ def tox_after_run_commands(tox_env: Any) -> None:
     Give a notice, and start a check. No error reaches tox: it becomes a debug line.
     """
     try:
-        if sys.stderr.isatty() and tox_env.core["upgrade_notice"]:
+        # Below this directory only because the project requires the plugin.
+        is_the_users = not sys.prefix.startswith(f"{tox_env.core['work_dir']}{os.sep}")
+        if is_the_users and sys.stderr.isatty() and tox_env.core["upgrade_notice"]:
             _work(tox_env)
     except Exception as error:  # noqa: BLE001 - also a tox of another version
-        logging.getLogger(__name__).debug("no upgrade notice: %r", error)
+        logging.getLogger(__name__).debug("No upgrade notice: %r", error)
 
 
 def _work(tox_env: Any) -> None:
@@ -54,27 +56,27 @@ def _work(tox_env: Any) -> None:
     environment.start_check(checker, lockfile=lockfile)
 
 
-def _pins(site_packages: str) -> dict[str, str]:
+def _pins(site_packages: str) -> list[tuple[str, str]]:
     """
-    Return the version of each distribution that was installed from an index.
+    Return name and version of each distribution that was installed from an index.
     """
-    pins = {}
+    pins = []
     for entry in os.listdir(site_packages):
         stem = f"{site_packages}/{entry}".removesuffix(".dist-info")
         # The project itself has the one, pip and other seeds of virtualenv the other.
         others = f"{stem}.dist-info/direct_url.json", f"{stem}.virtualenv"
         if entry.endswith(".dist-info") and not any(map(os.path.exists, others)):
             name, _, version = os.path.basename(stem).rpartition("-")
-            pins[_normal(name)] = version
+            pins.append((name, version))
     return pins
 
 
-def _normal(name: str) -> str:
-    return name.lower().replace("_", "-").replace(".", "-")
-
-
-def _text(pins: dict[str, str]) -> bytes:
-    return "".join(f"{name}=={pins[name]}\n" for name in sorted(pins)).encode()
+def _text(pins: list[tuple[str, str]]) -> bytes:
+    """
+    Return a lockfile; of two versions of one distribution, the last counts.
+    """
+    last = {name.lower().replace("_", "-").replace(".", "-"): v for name, v in pins}
+    return "".join(f"{name}=={last[name]}\n" for name in sorted(last)).encode()
 
 
 def main(directory: str, name: str, env_dir: str, python: str, site: str) -> None:
@@ -85,11 +87,11 @@ def main(directory: str, name: str, env_dir: str, python: str, site: str) -> Non
     environment = upgrade_state.StateStore().environment(directory, name=name)
     with environment.try_check(_text(pins)) as guard:
         if guard is not None and guard.freshness().due:
-            pins |= _newest(directory, env_dir, python)
+            pins += _newest(directory, env_dir, python)
             guard.commit(_text(pins), format="requirements", checker="the tox plugin")
 
 
-def _newest(directory: str, env_dir: str, python: str) -> dict[str, str]:
+def _newest(directory: str, env_dir: str, python: str) -> list[tuple[str, str]]:
     """
     Return the versions that pip would install in an empty environment.
     """
@@ -119,7 +121,7 @@ def _newest(directory: str, env_dir: str, python: str) -> dict[str, str]:
         raise RuntimeError(done.stderr.decode().strip().rpartition("\n")[2])
     found = [one for one in json.loads(done.stdout)["install"] if not one["is_direct"]]
     metadata = [one["metadata"] for one in found]
-    return {_normal(one["name"]): one["version"] for one in metadata}
+    return [(one["name"], one["version"]) for one in metadata]
 
 
 if __name__ == "__main__":

@@ -32,8 +32,9 @@ class Tox(Manager):
     name = "tox"
     environment_name = "py"
     checker = "the tox plugin"
-    command = ("run", "-qq", "-e", "py")
+    command = ("run", "-e", "py")
     notice = "1 version change available in 'py' of 'shop'"
+    debug = ("-vvv",)
     breakage = (
         "from tox.tox_env.python.virtual_env.api import VirtualEnv\n"
         "VirtualEnv.env_site_package_dir = None"
@@ -43,6 +44,10 @@ class Tox(Manager):
         (project / "tox.ini").write_text(CONFIGURATION.format(index=index))
         argv = [python, "-m", "tox", "run", "--notest"]
         subprocess.run(argv, cwd=project, check=True)
+
+    def argv(self, python: str, *options: str) -> list[str]:
+        # Without either, tox prints times.
+        return [python, "-m", "tox", *self.command, *(options or ("-qq",))]
 
     def stable(self, stdout: str) -> str:
         return re.sub(r"\d+\.\d+ seconds|pid=\d+", "", stdout)
@@ -73,9 +78,23 @@ class TestTox(Situations):
         verdict = scene.environment.look(b"thing==1.1\n").verdict()
         assert "upgraded" == verdict.reason
 
+    def test_required_by_project(self, scene):
+        """
+        In the tox that a project has made for itself, the plugin does nothing.
+        """
+        prefix = str(scene.project / ".tox" / ".tox")
+        code = f"import sys, runpy; sys.prefix = {prefix!r}\n"
+        code += "runpy.run_module('tox', None, '__main__', True)"
+        argv = [sys.executable, "-c", code, *self.manager.argv(sys.executable)[3:]]
+
+        done = scene.compare(scene.plain(), scene.start(argv).end())
+
+        assert "" == done.added
+        assert not scene.was_started()
+
     def recreate(self, scene: Scene) -> Done:
         """
         Run tox until the packages are installed again.
         """
-        argv = self.manager.argv(sys.executable, "-r")
+        argv = self.manager.argv(sys.executable, "-qqr")
         return scene.start(argv).end()
