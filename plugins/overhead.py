@@ -65,7 +65,7 @@ def main() -> None:
             index.stop()
     without, with_plugin = map(sum, zip(*pairs, strict=True))
     version = importlib.metadata.version(name)
-    command = " ".join((name, *manager.command))
+    command = " ".join(manager.measured("python")[2:])
     print(f"{name} {version}, Python {platform.python_version()}: {command}")
     print(
         f"{options.pairs} pairs: {without / options.pairs:.3f} s without, "

@@ -1,2 +1,7 @@
-# Give a notice of the environment that conda activates. An error goes nowhere.
-[ -t 2 ] && [ -x "${CONDA_PYTHON_EXE-}" ] && "$CONDA_PYTHON_EXE" -I -m upgrade_state_conda "$CONDA_PREFIX" >&2 2>/dev/null || :
+# Give a notice of the environment that conda activates, unless the user has set
+# plugins.upgrade_notice to false. The notice goes to stderr, an error nowhere.
+if [ -t 2 ] && [ -x "${CONDA_PYTHON_EXE-}" ] && ! grep -qs "upgrade_notice: false" \
+    "${CONDARC-}" ~/.condarc "$CONDA_PREFIX/.condarc" "${CONDA_PYTHON_EXE%/bin/*}/.condarc"
+then
+    "$CONDA_PYTHON_EXE" -I -m upgrade_state_conda "$CONDA_PREFIX" >&2 2>/dev/null || :
+fi

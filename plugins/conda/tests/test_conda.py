@@ -131,13 +131,24 @@ class TestConda(Situations):
         """
         assert "" == activate(scene, shell, CONDA_PYTHON_EXE=python).stderr
 
-    def test_activation_switched_off(self, scene):
+    @pytest.mark.parametrize("shell", SHELLS)
+    @pytest.mark.parametrize("place", ["~", "CONDARC", "prefix", "root"])
+    def test_activation_switched_off(self, scene, shell: str, place: str):
         """
         The key in a file of conda also silences an activation.
         """
-        self.manager.switch_off(scene)
+        root = scene.home / "conda"
+        (root / "bin").mkdir(parents=True)
+        (root / "bin" / "python").symlink_to(sys.executable)
+        folders = {"~": scene.home, "prefix": scene.project, "root": root}
+        file = folders.get(place, root / "x") / ".condarc"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("plugins:\n  upgrade_notice: false\n")
+        given = {"CONDA_PYTHON_EXE": str(root / "bin" / "python")}
+        if place == "CONDARC":
+            given["CONDARC"] = str(file)
 
-        assert "" == activate(scene).stderr
+        assert "" == activate(scene, shell, **given).stderr
         assert not scene.was_started()
 
     def test_activation_elsewhere(self, scene, tmp_path: Path):

@@ -6,18 +6,17 @@ an environment: there a script in ``etc/conda/activate.d`` runs `__main__`.
 """
 
 import sys
-from typing import TextIO
 
 import upgrade_state  # it loads the rest on first use
 
 LOCKFILE = "conda-meta/history"  # conda appends to it whenever it changes packages
 
 
-def give_notice(prefix: str, stream: TextIO) -> None:
+def notice_of(prefix: str) -> str:
     """
-    Give a notice of the environment in the directory *prefix*, and start a check.
+    Claim the notice of the environment in the directory *prefix*, and start a check.
     """
     environment = upgrade_state.StateStore().environment(prefix, LOCKFILE)
-    if verdict := environment.claim_notice():
-        stream.write(f"{verdict.message} See 'conda update --all --dry-run'.\n")
+    verdict = environment.claim_notice()
     environment.start_check([sys.executable, "-m", __name__, prefix, "check"])
+    return f"{verdict.message} See 'conda update --all --dry-run'.\n" if verdict else ""

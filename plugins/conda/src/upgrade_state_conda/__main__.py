@@ -5,13 +5,10 @@ Give a notice of a conda environment on its activation, or make the check.
 without conda, which takes longer to load than an activation may.
 """
 
-import os
 import sys
-from pathlib import Path
-from typing import Any
 
 import upgrade_state
-from upgrade_state_conda import LOCKFILE, give_notice
+from upgrade_state_conda import LOCKFILE, notice_of
 
 
 def main(prefix: str, *check: str) -> None:
@@ -23,21 +20,11 @@ def main(prefix: str, *check: str) -> None:
         with environment.try_check() as guard:
             if guard and guard.old_lockfile and guard.freshness().due:
                 guard.commit(upgrades=upgrades(prefix), checker="the conda plugin")
-    elif not is_off(prefix):
-        give_notice(prefix, sys.stdout)
+    else:
+        sys.stdout.write(notice_of(prefix))
 
 
-def is_off(prefix: str) -> bool:
-    """
-    Return whether a file of conda has the key that switches the plugin off.
-    """
-    folders = os.path.expanduser("~"), prefix, sys.prefix
-    files = [os.environ.get("CONDARC", ""), *(f"{one}/.condarc" for one in folders)]
-    texts = map(Path.read_text, map(Path, filter(os.path.exists, files)))
-    return any("upgrade_notice: false" in text for text in texts)
-
-
-def upgrades(prefix: str) -> list[Any]:
+def upgrades(prefix: str) -> list["upgrade_state.lockfiles.Upgrade"]:
     """
     Return the changes of version or build that conda's own dry run announces.
     """
@@ -54,10 +41,14 @@ def upgrades(prefix: str) -> list[Any]:
     return [upgrade(old[name], new[name]) for name in sorted(old.keys() & new)]
 
 
-def upgrade(old: Any, new: Any) -> Any:
+def upgrade(
+    old: dict[str, str], new: dict[str, str]
+) -> "upgrade_state.lockfiles.Upgrade":
     """
     Return one row, of the records of a package that conda would exchange.
     """
+    from typing import Any
+
     from upgrade_state import lockfiles
 
     kind: Any = "rebuild" if old["version"] == new["version"] else "version"

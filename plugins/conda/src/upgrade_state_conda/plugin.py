@@ -7,7 +7,7 @@ import sys
 from importlib import import_module
 from typing import Any
 
-from upgrade_state_conda import give_notice
+from upgrade_state_conda import notice_of
 
 
 def quiet(step: Any) -> Any:
@@ -31,7 +31,7 @@ def act(_command: str) -> None:
     """
     context = import_module("conda.base.context").context
     if sys.stderr.isatty() and not context.json and context.plugins.upgrade_notice:
-        give_notice(context.target_prefix, sys.stderr)
+        sys.stderr.write(notice_of(context.target_prefix))
 
 
 def key() -> Any:
