@@ -54,10 +54,10 @@ def import_flox_check(
         patience: How long to wait while Flox is checking. Zero: not at all.
 
     Returns:
-        ``checked``: it is stored. ``fresh``: the recorded check is not older than
-        that of Flox; nothing has changed. ``no-lockfile``: Flox had no lockfile to
-        compare. ``busy``: Flox, or a process with the check lock, is checking.
-        ``dropped``: see `Outcome`.
+        The outcome ``checked`` if it is stored; ``fresh`` if the recorded check is
+        not older than that of Flox, and nothing has changed; ``no-lockfile`` if Flox
+        had no lockfile to compare; ``busy`` if Flox, or a process with the check
+        lock, is checking; ``dropped`` as in `Outcome`.
 
     Raises:
         StateReadError: Flox has made no check, or its file is damaged, half-written
