@@ -9,9 +9,11 @@ import contextlib
 import datetime as dt
 import errno
 import fcntl
+import logging
 import os
 import sys
 import time
+import types
 
 import attrs
 import platformdirs
@@ -954,6 +956,34 @@ class TestDebugLines:
         found = lines()
         assert 4 == len(found)
         assert all(map(str.isprintable, found))
+
+    @pytest.mark.parametrize("is_half_imported", [False, True])
+    def test_broken_logging(self, checked, lines, monkeypatch, is_half_imported):
+        """
+        No handler that raises, and no `logging` without contents, costs an answer.
+        """
+
+        class Broken(logging.Handler):
+            def handle(self, record):
+                raise PermissionError(record)
+
+        broken, logger = Broken(), logging.getLogger("upgrade_state")
+        logger.addHandler(broken)
+        if is_half_imported:  # by another thread
+            monkeypatch.setitem(sys.modules, "logging", types.ModuleType("logging"))
+        try:
+            assert checked.claim_notice(now=NOON)
+            assert commit(checked)
+            fail(checked)
+            reason = checked.start_check(["true"]).reason
+        finally:
+            logger.removeHandler(broken)
+
+        assert ("backing-off", []) == (reason, lines())
+        assert (NOON, 1) == (
+            known(checked).last_notified,
+            known(checked).failure.attempts,
+        )
 
     def test_without_logging(self, checked):
         """

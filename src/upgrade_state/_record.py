@@ -248,13 +248,18 @@ def unreadable(noun: str, error: OSError, path: str) -> "StateReadError":
 
 def debug(message: str, *facts: object) -> None:
     """
-    Log a line at level debug, if this process has loaded `logging`.
+    Log a line at level debug, if this process has loaded `logging`. Never raises.
 
     Otherwise no handler can be set, and loading it takes longer than an activation.
     """
     logging = sys.modules.get("logging")
     if logging is not None:
-        logging.getLogger("upgrade_state").debug(message, *facts)
+        # A handler or a filter raises, another thread is still importing logging,
+        # or a module of the project has its name. Loading contextlib takes longer.
+        try:  # noqa: SIM105
+            logging.getLogger("upgrade_state").debug(message, *facts)
+        except Exception:  # noqa: BLE001, S110 - logging is what failed
+            pass
 
 
 def read_error(message: str, path: "str | None") -> "StateReadError":
