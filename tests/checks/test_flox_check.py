@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 from hypothesis import given
@@ -130,11 +131,16 @@ class TestImport:
 
     @pytest.mark.parametrize(
         ("ours", "state"),
-        [(NOON - SECOND, "checked"), (NOON, "fresh"), (NOON + DAY, "fresh")],
+        [
+            (NOON - SECOND, "checked"),
+            (NOON, "fresh"),
+            (NOON + DAY, "fresh"),
+            (NOON + 5_000 * DAY, "checked"),
+        ],
     )
     def test_newer(self, shop, flox, ours, state):
         """
-        A check that is not newer than ours changes nothing.
+        A check that is not newer than ours changes nothing, except one of the future.
         """
         commit(shop, now=ours)
         before = read_record(shop)
@@ -220,6 +226,8 @@ class TestRefused:
         [{"at": at} for at in ("", 1, None, "now", "+012026-11-20T12:00:00Z")]
         + [{"at": at} for at in ("2026-13-20T12:00:00Z", "0999-01-01T00:00:00Z")]
         + [{"at": "9999-12-31T23:59:59-01:00"}]
+        + [{"at": f"1000-01-01T00:00:00+{zone}"} for zone in ("23:59", "24:00")]
+        + [{"at": f"2026-11-20T12:00:00{end}"} for end in ("", ".5", "Z\x1b[31m")]
         + [{"old": 1}, {"old": {}}, {"new": None}, {"new": []}]
         + [{"new": NEW | {"name": "\ud800"}}],
     )
@@ -230,6 +238,18 @@ class TestRefused:
         flox.write(**fields)
 
         self.refused(shop, "is half-written, or from")
+
+    @pytest.mark.parametrize("at", ["+002999-01-01T00:00:00Z", TIME])
+    def test_future(self, shop, flox, at, monkeypatch):
+        """
+        A time that is further ahead than clocks differ would block later checks.
+        """
+        flox.write(at=at)
+        if at == TIME:
+            now = NOON.timestamp() - 301
+            monkeypatch.setattr(time, "time", lambda: now)
+
+        self.refused(shop, "ahead of the clock; delete it")
 
     def test_other_lockfile(self, shop, flox):
         """

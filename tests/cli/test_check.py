@@ -672,9 +672,13 @@ class TestRecordOfFlox:
         """
         The check of Flox is recorded, also if the directory has other lockfiles.
         """
-        for words in (["--flox"], ["--flox"], ["--flox", ".flox/env/manifest.lock"]):
-            result = run("record", *words)
-            assert (0, "", "") == (result.status, result.out, result.err)
+        recorded = ": the check of Flox is recorded\n"
+        known = ": Flox has made no check since the last record\n"
+        path = ".flox/env/manifest.lock"
+        for words, line in ([], recorded), ([], known), ([path], known):
+            result = run("record", "--flox", *words)
+            assert (0, "") == (result.status, result.out)
+            assert f"upgrade-state: {shop} ({path}){line}" == result.err
 
         shown = run("show", "--lockfile=.flox/env/manifest.lock").out
         assert "curl" in shown
@@ -682,10 +686,10 @@ class TestRecordOfFlox:
     @pytest.mark.parametrize(
         ("words", "message"),
         [
-            (["--flox", "--old=uv.lock"], "--flox takes no --old, --new or --format"),
-            (["--flox", "uv.lock"], "not an environment of Flox"),
-            (["--flox", "--name=docs"], "not an environment of Flox"),
-            (["--flox", "none"], "there is no directory or lockfile 'none'"),
+            (["--flox", "--old=uv.lock"], "--flox takes no --old, --new, --format or"),
+            (["--flox", "--name=docs", "."], "--old, --new, --format or --name"),
+            (["--flox", "uv.lock"], "is for .flox/env/manifest.lock, not for uv.lock"),
+            (["--flox", "none"], "there is no directory or lockfile 'none'\n"),
             (["--old=uv.lock"], "record needs --old and --new, or --flox"),
         ],
     )
@@ -697,6 +701,7 @@ class TestRecordOfFlox:
 
         assert 2 == result.status
         assert message in result.err
+        assert "'upgrade-state list'" not in result.err
         assert "" == run("list").out
 
     def test_no_result(self, shop, flox, run):

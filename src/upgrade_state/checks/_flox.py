@@ -29,9 +29,12 @@ FLOX_LOCKFILE: Final = ".flox/env/manifest.lock"
 
 _MAX_SIZE: Final = 64 << 20
 
+# How far a time may be ahead before the clock counts as wrong, as in the policy.
+_TOLERANCE: Final = dt.timedelta(minutes=5)
+
 # Flox writes six digits of the year and nanoseconds: +002026-11-20T12:00:00.5Z.
 _TIME: Final = re.compile(
-    r"(?:\+00)?([1-9]\d{3}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(\S+)"
+    r"(?:\+00)?([2-9]\d{3}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\d\d)"
 )
 
 
@@ -60,8 +63,9 @@ def import_flox_check(
         lock, is checking; ``dropped`` as in `Outcome`.
 
     Raises:
-        StateReadError: Flox has made no check, or its file is damaged, half-written
-            or of another shape. Nothing is recorded.
+        StateReadError: Flox has made no check, or its file is damaged, half-written,
+            of another shape, or more than five minutes ahead of the clock. Nothing
+            is recorded.
         ResolverError: The new lockfile is none of Flox. Nothing is recorded.
         UpgradeStateError: See `check`.
         ValueError: The environment has another lockfile, or a name.
@@ -73,6 +77,10 @@ def import_flox_check(
     if content is None:
         return Outcome("busy")
     old, new, at = _parse(content, f"{stem}.json")
+    latest = dt.datetime.fromtimestamp(time.time(), dt.UTC) + _TOLERANCE
+    if at > latest:
+        message = "Flox's check is dated ahead of the clock; delete it for another one"
+        raise StateReadError(message, f"{stem}.json")
     if old is None:
         return Outcome("no-lockfile")
     judge(environment, _content(old), _content(new))
@@ -80,7 +88,7 @@ def import_flox_check(
         if guard is None:
             return Outcome("busy")
         known = guard.look().information
-        if known and known.last_checked and known.last_checked >= at:
+        if known and known.last_checked and at <= known.last_checked <= latest:
             return Outcome("fresh", look=guard.look())
         current = guard.old_lockfile
         if current is None or not _is_same(current, old):

@@ -37,10 +37,10 @@ def run(
     Store the result; 1 if a check is running or was faster.
     """
     hint = "Run 'upgrade-state record --help' to see its options."
-    if flox and (old or new or format):
-        raise UsageError("--flox takes no --old, --new or --format", hint)
+    if flox and (old or new or format or target.name):
+        raise UsageError("--flox takes no --old, --new, --format or --name", hint)
     if not os.path.exists(target.env or ""):
-        raise target.no_such()
+        raise target.no_such(hint=None)
     if flox:
         return _of_flox(target)
     if old is None or new is None:
@@ -75,15 +75,15 @@ def _of_flox(target: Target) -> int:
     if target.lockfile is None and os.path.isdir(target.env or ""):
         target = Target(target.store, target.env, checks.FLOX_LOCKFILE, target.name)
     environment = target.the_one()
-    try:
-        state = checks.import_flox_check(environment).state
-    except ValueError as error:
-        raise UsageError(str(error)) from error
+    if (name := environment.lockfile_name) != checks.FLOX_LOCKFILE:
+        raise UsageError(f"--flox is for {checks.FLOX_LOCKFILE}, not for {name}")
+    state = checks.import_flox_check(environment).state
     words = {
+        "checked": "the check of Flox is recorded",
+        "fresh": "Flox has made no check since the last record",
         "busy": BUSY,
         "dropped": OVERTAKEN,
         "no-lockfile": "Flox has checked it without a lockfile",
     }
-    if state in words:
-        err(f"{name_of(environment)}: {words[state]}")
-    return int(state in words)
+    err(f"{name_of(environment)}: {words[state]}")
+    return 0 if state in ("checked", "fresh") else 1

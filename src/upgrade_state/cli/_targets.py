@@ -262,11 +262,11 @@ class Target:
                 break
         return UsageError(f"nothing is known of {name_of(here)}", hint, status=1)
 
-    def no_such(self) -> UsageError:
+    def no_such(self, hint: "str | None" = _LIST) -> UsageError:
         """
         Return the error that the path does not exist, with the command that helps.
         """
-        return UsageError(f"there is no directory or lockfile {self.env!r}", _LIST)
+        return UsageError(f"there is no directory or lockfile {self.env!r}", hint)
 
 
 def name_of(environment: "EnvironmentState | Result") -> str:
