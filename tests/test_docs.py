@@ -259,16 +259,30 @@ class TestReference:
         assert {reason for reason in reasons if f"`{reason}`" not in text} == set()
 
 
+def anchor(heading: str) -> str:
+    return re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-")
+
+
 def anchors(page: Path) -> set[str]:
     """
     Return the anchors of a page's headings, as GitHub and Sphinx make them.
     """
     text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
     headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
-    return {
-        re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-")
-        for heading in headings
-    }
+    return {anchor(heading) for heading in headings}
+
+
+class TestContents:
+    @pytest.mark.parametrize("page", ["format.md", "how-to.md", "reference.md"])
+    def test_is_complete(self, page):
+        """
+        The list at the top of a long page links every section.
+        """
+        top, *sections = (ROOT / "docs" / page).read_text().split("\n## ")
+        titles = [anchor(section.partition("\n")[0]) for section in sections]
+        links = re.findall(r"\]\(#([\w-]+)\)", top)
+
+        assert [] == [title for title in titles if title not in links]
 
 
 class TestLinks:

@@ -33,7 +33,7 @@ def remind(directory: Path) -> None:
             if verdict:
                 message = f"nest: {verdict.message} Run 'nest upgrades' for details."
                 print(message, file=sys.stderr)
-        # The checker runs in `/`, so a relative path would lead nowhere.
+        # The checker runs in `/`, where a relative path names another directory.
         state.start_check([sys.executable, "-m", "nest.checker", directory.absolute()])
     except Exception as error:
         _LOG.debug("no notice: %r", error)
