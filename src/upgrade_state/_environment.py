@@ -90,8 +90,8 @@ class StateStore:
                 (``.flox/env/manifest.lock``). None: it has none.
 
             name: The environment's name, if one lockfile or one directory has
-                several (pixi, hatch, tox): each has a record of its own, with its
-                own upgrades. 1 to 255 characters. None: it has none.
+                several environments (pixi, Hatch, tox): each has a record of its
+                own, with its own upgrades. 1 to 255 characters. None: it has none.
 
         Raises:
             TypeError: *lockfile_name* or *name* is not text.
@@ -301,8 +301,8 @@ class EnvironmentState:
         Args:
             lockfile: The content of the current lockfile. None: read the file
                 if an answer depends on it. If the last check was about bytes that
-                are no file, as there is no lockfile's name, the answer is
-                ``unavailable`` then: only the manager knows these bytes.
+                the manager passed, and the environment has no lockfile's name, such
+                an answer is ``unavailable``: only the manager has these bytes.
 
             now: Current time (aware), cut to whole seconds. None: ask the clock.
 
@@ -423,15 +423,14 @@ class EnvironmentState:
         The process has a session of its own and outlives this process and its
         terminal. Its input and output are empty; the last 32 to 64 KiB of its
         stderr are kept in ``logs/<key>.log`` until the next start. It inherits
-        nothing but the environment variables, and those in *env*;
+        only the environment variables; those in *env* override them, and
         ``UPGRADE_STATE_CACHE_DIR`` names this store. Its working directory is
         ``/``, so it blocks no unmount and imports nothing from the directory
         that the user entered.
 
-        The call asks whether a check is due, not whether the user wants one.
-        Resolving can run code of the project. If a directory was merely entered,
-        the caller first asks whether there is ``look().consent``, as
-        ``upgrade-state notify --check`` does.
+        The call does not ask for consent. Resolving can run code of the project:
+        a caller that runs when the user enters a directory starts no check if
+        ``look().consent`` is None, as ``upgrade-state notify --check`` does.
 
         Args:
             argv: Program and arguments, without a shell. The program is looked
@@ -449,9 +448,9 @@ class EnvironmentState:
 
         Returns:
             The freshness; *due* is true if a process was started. Its *pid* is
-            that of a process that ends after the program, with status 0 whatever
-            that of the program: ``os.waitpid(freshness.pid, 0)`` waits for it.
-            Without a wait, the next start in this process reaps it. Further
+            that of the process that keeps the log. It ends after the program,
+            always with status 0, and ``os.waitpid(freshness.pid, 0)`` waits for
+            it; without a wait, the next start in this process reaps it. Further
             reasons: ``busy``: a process runs, or was just started;
             ``switched-off``: by a variable. ``unavailable`` carries the error:
             nothing was started.

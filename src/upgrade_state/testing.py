@@ -44,8 +44,8 @@ def temporary_store() -> Iterator[StateStore]:
 
     Meanwhile ``UPGRADE_STATE_CACHE_DIR`` names that directory, also for processes
     that the test starts, and the variables that silence notices (``CI`` and others)
-    are unset: a test behaves the same on a CI service. A manager with a cache
-    directory of its own gets a directory of the test instead.
+    are unset: a test behaves the same on a CI service. A manager that passes a
+    *cache_dir* to `StateStore` ignores the variable: give it a directory of the test.
     """
     with contextlib.ExitStack() as stack:
         # A process that the test has left running may still write there.
@@ -60,7 +60,7 @@ def temporary_store() -> Iterator[StateStore]:
 @contextlib.contextmanager
 def clock_at(moment: dt.datetime) -> Iterator[None]:
     """
-    Let the clock of this process stand still at *moment* during a `with` statement.
+    Stop the clock of this process at *moment* for a `with` statement.
 
     For code that passes no *now* to this library. `time.time` is replaced for the
     whole process, all threads included.
@@ -82,6 +82,10 @@ def add_upgrades(
 ) -> None:
     """
     Record a check that has found *upgrades*.
+
+    If the test then changes the lockfile, no check is due until the recorded one is
+    5 minutes old (``just-checked``): pass an earlier *at*, or move the clock with
+    `clock_at`.
 
     Args:
         upgrades: Rows of the result. A tuple is a version change: name, old version,
@@ -134,15 +138,15 @@ def checks_in_process(
     """
     Let `start_check` call *checker* in this process instead of starting one.
 
-    `EnvironmentState.start_check` decides as always and writes the log: nothing is
-    called if no check is due, or if a variable switches checks off. *checker* is
-    called at once and gets the arguments of the process, the program first. As in
+    `EnvironmentState.start_check` decides as usual and writes the log: it does not
+    call *checker* if no check is due, or if a variable switches checks off. *checker*
+    is called at once and gets the arguments of the process, the program first. As in
     that process, the working directory is ``/``, the environment variables are those
-    of the call and of the store, stdout is discarded, and stderr goes to the log. No
-    process means no *pid*.
+    of the call and of the store, stdout is discarded, and stderr goes to the log. The
+    freshness has no *pid*.
 
-    An exception of *checker* does not reach the activation, as in life: it is raised
-    when the `with` statement ends. `SystemExit` ends the checker, whatever its status.
+    An exception of *checker* does not reach the activation; it is raised when the
+    `with` statement ends. `SystemExit` ends the checker, whatever its status.
 
     Returns:
         A context manager that gives a list with the arguments of each call.
@@ -228,8 +232,8 @@ def assert_silence(
         The verdict.
 
     Raises:
-        AssertionError: There is a notice, or no notice for another reason; the
-            message has either.
+        AssertionError: There is a notice, which the message quotes, or another
+            reason for silence, which the message names.
     """
     __tracebackhide__ = True  # of pytest
     verdict, explanation = _claim(environment, at, options)

@@ -31,9 +31,9 @@ class Resolver(Protocol):
     """
     A callable that produces the new lockfile in a check.
 
-    It runs in the caller's process and thread: its prints reach the caller's stdout,
-    and a check ends no earlier than it does. A child that it forks stores nothing.
-    `Command` is a resolver without these limits.
+    It runs in the caller's process and thread: it prints to the caller's stdout, and
+    the check ends after it. A child that it forks cannot store a result. `Command` is
+    a resolver without these limits.
     """
 
     def __call__(
@@ -44,8 +44,8 @@ class Resolver(Protocol):
 
         Args:
             old_lockfile: The content that the check is about, even if the file on
-                disk has changed since. None: there is no lockfile; only if the
-                caller of the check has permitted that (*without_lockfile*).
+                disk has changed since. None: there is no lockfile, and the check was
+                called with *without_lockfile*.
 
         Raises:
             ResolverError: There is none, with one line that says what to do.
@@ -126,8 +126,9 @@ def check(  # noqa: PLR0912, PLR0913 - the public door
         lockfile: The content that the check is about. None: read the file once the
             check lock is held.
 
-        without_lockfile: Call the resolver also if there is no lockfile, so that it
-            makes the first one.
+        without_lockfile: Call the resolver also if there is no lockfile; it makes
+            the first one. False: the outcome is ``no-lockfile``, and the check stays
+            due.
 
         consent: The recipe that *resolver* is, and its options, if the user runs it
             on purpose; recorded if the check succeeds. None: the record's consent

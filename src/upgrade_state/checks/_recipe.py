@@ -96,8 +96,8 @@ class Recipe(Program):
 
         details: The command that lists what an upgrade would do, for the user.
 
-        program: What runs in place of the first word of *argv*: see `run_by`.
-            None: that word, found on the PATH.
+        program: The program and its arguments in place of the first word of
+            *argv*: see `run_by`. None: the program of that name on the PATH.
 
     Raises:
         TypeError: A field has the wrong type.
@@ -219,18 +219,18 @@ class Recipe(Program):
 
     def run_by(self, argv: Sequence[str]) -> Recipe:
         """
-        Return the recipe that is run by a given program, not by one on the PATH.
+        Return the recipe with another program than the one on the PATH.
 
-        A manager that checks from within itself names itself, so the check is made
-        by the same version, wherever it is installed. The name stays the same: a
-        check that starts automatically by consent runs the program on the PATH.
+        A manager passes its own program, so the check runs the same version,
+        wherever that is installed. The recipe's name stays the same: a check that
+        starts automatically by consent runs the program on the PATH.
 
         Args:
             argv: The program and the arguments that start the manager, such as
                 ``[sys.executable, "-m", "poetry"]``. The recipe's own follow.
 
         Raises:
-            TypeError: *argv* is no list of texts.
+            TypeError: *argv* is not a list of text.
             ValueError: *argv* is empty or contains a NUL character.
         """
         return attrs.evolve(self, program=argv)
