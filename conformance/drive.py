@@ -82,7 +82,24 @@ def canonical(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def path_bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")
+    """
+    Return the bytes of a path; also of one that no record may have.
+    """
+    return b"".join(
+        bytes([ord(sign) - 0xDC00])
+        if "\udc80" <= sign <= "\udcff"
+        else sign.encode("utf-8", "surrogatepass")
+        for sign in text
+    )
+
+
+def is_possible(vector: dict[str, Any]) -> bool:
+    """
+    Return whether this user can make the vector's store.
+    """
+    is_root = os.geteuid() == 0
+    kinds = {vector.get("root"), vector.get("kind")}
+    return not kinds & {"without permission" if is_root else "of another user"}
 
 
 class Case:
@@ -145,6 +162,10 @@ class Case:
         vector, root, kind = self.vector, self.root, self.vector.get("root", "0700")
         if kind == "missing":
             return
+        if kind == "below a file":
+            self.cache = self.cache / "file"
+            self.cache.touch()
+            return
         if kind == "file":
             root.touch(0o600)
             return
@@ -153,7 +174,7 @@ class Case:
             (self.cache / "elsewhere").mkdir(0o700)
         else:
             root.mkdir()
-            root.chmod(int(kind, 8))
+            root.chmod(0o700 if kind == "of another user" else int(kind, 8))
         if self.data is not None:
             self._put_record(self.data, vector.get("kind", "file"))
         for name in vector.get("files", ()):
@@ -165,6 +186,8 @@ class Case:
             path = self._below(name)
             path.parent.mkdir(0o700, exist_ok=True)
             path.symlink_to(self.cache)
+        if kind == "of another user":
+            os.chown(root, 65_534, -1)
 
     def _put_record(self, data: bytes, kind: str) -> None:
         if kind == "directory":
@@ -178,6 +201,7 @@ class Case:
             self.path.symlink_to(self.cache / "target.json")
         else:
             self.path.write_bytes(data)
+            self.path.chmod(0o000 if kind == "without permission" else 0o600)
 
     @contextlib.contextmanager
     def holding(self) -> Iterator[None]:
@@ -196,7 +220,9 @@ class Case:
 
     def request(self) -> dict[str, Any]:
         vector = self.vector
-        directory, lockfile, name = (n and n.hex() for n in self.names)
+        directory, lockfile, name = (
+            None if name is None else name.hex() for name in self.names
+        )
         content = vector.get("content", "old")
         made: dict[str, Any] = {
             "ask": vector["ask"],
@@ -350,6 +376,8 @@ def problems_of(
 
         place: An empty directory.
     """
+    if not is_possible(vector):
+        return []
     if vector["ask"] == "key":
         names = ("ask", "directory", "lockfile", "name")
         answer = ask({name: vector[name] for name in names})
@@ -440,7 +468,7 @@ def main(arguments: list[str]) -> int:
             for kind in kinds:
                 for vector in load(kind):
                     result = "not supported"
-                    if vector["ask"] in supported:
+                    if vector["ask"] in supported and is_possible(vector):
                         result = _result_of(kind, vector, program)
                     counts[result] += 1
     except (OSError, EOFError, ValueError, KeyError) as error:

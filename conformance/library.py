@@ -13,10 +13,11 @@ import datetime as dt
 import json
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
-from upgrade_state import StateStore
+from upgrade_state import StateStore, _record
 from upgrade_state._look import SWITCHES
 from upgrade_state.exceptions import UpgradeStateError
 from upgrade_state.lockfiles import Upgrade
@@ -55,10 +56,17 @@ def key(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def read(request: dict[str, Any]) -> dict[str, Any]:
-    try:
-        look = environment_of(request).look()
-    except ValueError:  # a name that no environment can have
-        return {"state": "corrupt"}
+    names = ("directory", "lockfile", "name")
+    wanted = _record.environment_key(*(bytes_of(request[name]) for name in names))
+    environment = None
+    with contextlib.suppress(ValueError):
+        environment = environment_of(request)
+    if environment is None or environment.key != wanted:
+        # No environment has these names, so it has no handle.
+        path = f"{request['cache_dir']}/v1/{wanted}.json"
+        record = _record.valid(Path(path).read_bytes(), wanted)
+        return {"state": "record" if record else "corrupt", "record": record}
+    look = environment.look()
     if look.error is not None:
         return {"state": "unreadable"}
     if look.record is None:

@@ -115,7 +115,7 @@ const numberOf = (text) =>
 
 function asciiText(text) {
   const escape = (sign) => `\\u${sign.charCodeAt(0).toString(16).padStart(4, "0")}`;
-  return JSON.stringify(text).replace(/[^\x00-\x7f]/g, escape);
+  return JSON.stringify(text).replace(/[^\x00-\x7e]/g, escape);
 }
 
 function stringify(value) {
