@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
-from upgrade_state import StateStore, _record
+from upgrade_state import StateStore, _files, _locks, _record
 from upgrade_state._look import SWITCHES
 from upgrade_state.exceptions import UpgradeStateError
 from upgrade_state.lockfiles import Upgrade
@@ -44,11 +44,13 @@ def bytes_of(digits: str | None) -> bytes | None:
 
 def environment_of(request: dict[str, Any]) -> EnvironmentState:
     lockfile, name = bytes_of(request["lockfile"]), bytes_of(request["name"])
-    return StateStore(request.get("cache_dir", "/nowhere")).environment(
-        bytes.fromhex(request["directory"]),
-        None if lockfile is None else os.fsdecode(lockfile),
-        name=None if name is None else name.decode("utf-8", "surrogateescape"),
-    )
+    # The path is canonical, although /home is a symlink on some systems.
+    with mock.patch.object(os.path, "realpath", lambda path: path):
+        return StateStore(request.get("cache_dir", "/nowhere")).environment(
+            bytes.fromhex(request["directory"]),
+            None if lockfile is None else os.fsdecode(lockfile),
+            name=None if name is None else name.decode("utf-8", "surrogateescape"),
+        )
 
 
 def key(request: dict[str, Any]) -> dict[str, Any]:
@@ -152,16 +154,22 @@ def forget(request: dict[str, Any]) -> dict[str, Any]:
     return {"forgotten": environment_of(request).forget()}
 
 
+class CheckError(UpgradeStateError):
+    """
+    The check of a request has failed.
+    """
+
+
 def fail(request: dict[str, Any]) -> dict[str, Any]:
     busy = False
     with (
         mock.patch("time.time", return_value=moment(request["now"]).timestamp()),
-        contextlib.suppress(UpgradeStateError),
+        contextlib.suppress(CheckError),
         environment_of(request).try_check(bytes_of(request["content"])) as check,
     ):
         busy = check is None
         if not busy:
-            raise UpgradeStateError(request["message"], None)
+            raise CheckError(request["message"], None)
     return {"busy": busy}
 
 
@@ -196,16 +204,53 @@ ANSWERS = {
 }
 
 
-def answer(request: dict[str, Any]) -> dict[str, Any]:
+@contextlib.contextmanager
+def pausing(request: dict[str, Any], meanwhile: Callable[[], None] | None):
+    """
+    Call *meanwhile* at the point at which the request lets the program pause.
+    """
+    module, name = _files, "_rename"
+    if request.get("pause") == "before-lock":
+        module, name = _locks, "try_lock"
+    act = getattr(module, name)
+
+    def pause_and_act(*paths: str):
+        if meanwhile is not None and (module is _locks or paths[1].endswith(".json")):
+            meanwhile()
+        return act(*paths)
+
+    with mock.patch.object(module, name, pause_and_act):
+        yield
+
+
+def answer(
+    request: dict[str, Any], meanwhile: Callable[[], None] | None = None
+) -> dict[str, Any]:
     """
     Return the library's answer to a request.
+
+    Args:
+        meanwhile: Called when the library pauses.
     """
     if request["ask"] == "supports":
-        return {"supports": list(ANSWERS)}
-    return ANSWERS[request["ask"]](request)
+        return {"supports": [*ANSWERS, "pause"]}
+    with pausing(request, meanwhile if "pause" in request else None):
+        try:
+            return ANSWERS[request["ask"]](request)
+        except UpgradeStateError:
+            return {"unavailable": True}
+
+
+def write(value: dict[str, Any]) -> None:
+    sys.stdout.write(f"{json.dumps(value)}\n")
+    sys.stdout.flush()
+
+
+def pause() -> None:
+    write({"paused": True})
+    sys.stdin.readline()
 
 
 if __name__ == "__main__":
-    for line in sys.stdin:
-        sys.stdout.write(f"{json.dumps(answer(json.loads(line)))}\n")
-        sys.stdout.flush()
+    while line := sys.stdin.readline():
+        write(answer(json.loads(line), pause))

@@ -12,7 +12,6 @@ const { spawnSync } = require("node:child_process");
 const { randomBytes } = require("node:crypto");
 const fs = require("node:fs");
 const os = require("node:os");
-const readline = require("node:readline");
 
 // Node adds O_CLOEXEC to each of them.
 const { O_CREAT, O_EXCL, O_NOCTTY, O_NOFOLLOW, O_NONBLOCK, O_RDWR, O_WRONLY } = fs.constants;
@@ -147,8 +146,7 @@ const isCount = (value) => typeof value === "number" && value >= 0;
 const isShort = (limit) => (value) => isText(value) && value !== "" && [...value].length <= limit;
 const isDigest = (value) => isText(value) && /^blake2b:[0-9a-f]{64}$/.test(value);
 const TIME = /^[1-9]\d{3}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/;
-const isTime = (value) =>
-  isText(value) && TIME.test(value) && textOf(epochOf(value)) === value;
+const isTime = (value) => isText(value) && TIME.test(value) && textOf(epochOf(value)) === value;
 const isDirectory = (value) => isText(value) && /^\/[^\0]*$/.test(value);
 const isLockfile = (value) =>
   isText(value) && !/[\0\\]/.test(value) && !/(^|\/)\.{0,2}(\/|$)/.test(value);
@@ -212,9 +210,7 @@ const unavailable = (message) => Object.assign(new Error(message), { code: "UNAV
 
 // Return what *action* returns, or null for one of the error codes.
 function unless(codes, action) {
-  try {
-    return action();
-  } catch (error) {
+  try { return action(); } catch (error) {
     if (codes.includes(error.code)) return null;
     throw error;
   }
@@ -222,11 +218,7 @@ function unless(codes, action) {
 
 function withFile(file, flags, action) {
   const fd = fs.openSync(file, flags, 0o600);
-  try {
-    return action(fd);
-  } finally {
-    fs.closeSync(fd);
-  }
+  try { return action(fd); } finally { fs.closeSync(fd); }
 }
 
 // Return the bytes of a regular file, null for another kind or a larger one.
@@ -277,23 +269,22 @@ function ensure(root) {
 }
 
 // Every process sees the change already, so an error does not matter.
-const sync = (directory) =>
-  unless(["EACCES", "EINVAL", "EIO"], () => withFile(directory, 0, fs.fsyncSync));
+const sync = (directory) => { try { withFile(directory, 0, fs.fsyncSync); } catch {} };
 
 // Return a descriptor that holds the lock, null if another process holds it.
 function tryLock(file) {
   const fd = fs.openSync(file, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o600);
   // A lock belongs to the open file, which the descriptors of both processes share.
-  const stdio = ["ignore", "ignore", "ignore", fd];
-  const { status } = spawnSync("flock", ["-x", "-n", "3"], { stdio });
-  if (status === 0 && fs.fstatSync(fd).nlink) return fd;
+  const { status } = spawnSync("flock", ["-xn", "3"], { stdio: [null, null, null, fd] });
+  // Whatever the umask is. It returns undefined.
+  if (status === 0 && fs.fstatSync(fd).nlink) return fs.fchmodSync(fd, 0o600) ?? fd;
   fs.closeSync(fd);
   if (status === 0 || status === 1) return null;
   throw unavailable("flock(1) failed");
 }
 
 // The caller holds the write lock.
-function replace(root, key, record) {
+function replace(root, { key, wait }, record) {
   const data = stringify(record);
   if (data.length > MAX_SIZE) throw unavailable("too large to be read again");
   for (const name of fs.readdirSync(`${root}/tmp`))
@@ -305,6 +296,7 @@ function replace(root, key, record) {
       fs.writeFileSync(fd, data);
       fs.fsyncSync(fd);
     });
+    wait("before-rename");
     fs.renameSync(temporary, `${root}/${key}.json`);
   } catch (error) {
     fs.rmSync(temporary, { force: true });
@@ -362,7 +354,7 @@ function freshness(record, matches, { max_age: maxAge, now, key }) {
   return { reason: "just-checked", since: checked, after: Math.min(PAUSE, age) };
 }
 
-const SUPPORTED = ["key", "read", "freshness", "verdict", "claim"];
+const SUPPORTED = ["key", "read", "freshness", "verdict", "claim", "pause"];
 const NOTHING = { version_changes: 0, rebuilds: 0, opaque: false };
 const subject = (result) => (result.get("upgrades") ?? result.get("new_lockfile")).get("digest");
 
@@ -413,6 +405,7 @@ function claim(root, record, matches, ask) {
   if (!isSpoken(first)) return first;
   const sawFailures = first.reason === "cannot-check";
   ensure(root);
+  ask.wait("before-lock");
   const lock = tryLock(`${root}/locks/${ask.key}.write`);
   if (lock === null) return { ...first, reason: "busy" };
   let second;
@@ -431,7 +424,7 @@ function claim(root, record, matches, ask) {
     again.set("last_notified", textOf(ask.now));
     if (ofFailures) again.set("failure_notified", textOf(ask.now));
     else again.set("notified", subject(again.get("result")));
-    replace(root, ask.key, again);
+    replace(root, ask, again);
   } finally {
     fs.closeSync(lock);
   }
@@ -447,6 +440,8 @@ const until = ({ since, after }) =>
 function answer(request) {
   if (request.ask === "supports") return { supports: SUPPORTED };
   const ask = { ...request, now: epochOf(request.now) };
+  ask.wait = (point) =>
+    point === request.pause && (fs.writeSync(1, '{"paused":true}\n'), requests.next());
   for (const name of ["directory", "lockfile", "name", "content"])
     ask[name] = isText(request[name]) ? Buffer.from(request[name], "hex") : null;
   ask.key = keyOf(ask.directory, ask.lockfile, ask.name);
@@ -466,11 +461,18 @@ function answer(request) {
   }
 }
 
-if (require.main === module)
-  readline.createInterface({ input: process.stdin }).on("line", (line) => {
-    const { record, ...found } = answer(JSON.parse(line));
-    const more = record ? `,"record":${stringify(record)}}` : "}";
-    process.stdout.write(`${JSON.stringify(found).slice(0, -1)}${more}\n`);
-  });
+function* linesOf(fd) {
+  const chunk = Buffer.alloc(1 << 16);
+  for (let rest = "", size; (size = fs.readSync(fd, chunk)) > 0; ) {
+    const lines = (rest + chunk.toString("latin1", 0, size)).split("\n");
+    rest = lines.pop();
+    yield* lines;
+  }
+}
 
-module.exports = { tryLock };
+const requests = linesOf(0);
+for (const line of requests) {
+  const { record, ...found } = answer(JSON.parse(line));
+  const more = record ? `,"record":${stringify(record)}}` : "}";
+  fs.writeFileSync(1, `${JSON.stringify(found).slice(0, -1)}${more}\n`);
+}

@@ -7,11 +7,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib.util
-import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 from itertools import chain
 from pathlib import Path
@@ -20,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from helpers import commit, digest_of, holding, lock_of, place_of
+from helpers import commit, digest_of, holding, place_of
 from upgrade_state import UpgradeInformation, _messages, _policy
 
 if TYPE_CHECKING:
@@ -45,7 +43,19 @@ def load(name: str) -> ModuleType:
 
 
 drive, library = load("drive"), load("library")
+drive_load = drive.load
 VECTORS = [(kind, vector) for kind in drive.KINDS for vector in drive.load(kind)]
+
+
+def answer(*request: Any) -> Any:
+    """
+    Return the library's answer, with the umask that the driver gives to programs.
+    """
+    umask = os.umask(drive.UMASK)
+    try:
+        return library.answer(*request)
+    finally:
+        os.umask(umask)
 
 
 def node() -> str:
@@ -69,7 +79,7 @@ class TestVectors:
         place, failed = tmp_path_factory.mktemp("vectors"), []
         for number, (kind, vector) in enumerate(VECTORS):
             (place / str(number)).mkdir()
-            problems = drive.problems_of(vector, library.answer, place / str(number))
+            problems = drive.problems_of(vector, answer, place / str(number))
             failed += [f"{kind}: {vector['id']}: {problem}" for problem in problems]
 
         assert [] == failed
@@ -99,15 +109,13 @@ class TestVectors:
         """
         It has at most 400 lines, without comments, and needs no package.
         """
-        code = re.sub(
-            r"/\*.*?\*/|^\s*//.*$",
-            "",
-            SECOND.read_text(),
-            flags=re.DOTALL | re.MULTILINE,
-        )
+        comments = r"/\*[^*]*\*/|^\s*//[^\n]*"
+        code = re.sub(comments, "", SECOND.read_text(), flags=re.MULTILINE)
         modules = re.findall(r'require\("(.*?)"\)', code)
 
-        assert len([line for line in code.splitlines() if line.strip()]) <= 400
+        lines = [line for line in code.splitlines() if line.strip()]
+        assert 300 <= len(lines) <= 400
+        assert max(map(len, lines)) <= 100
         assert [] == [name for name in modules if not name.startswith("node:")]
 
 
@@ -202,7 +210,7 @@ class TestDriver:
             vector
             for vector in drive.load(kind)
             if not drive.problems_of(
-                vector, lambda _: wrong, tmp_path_factory.mktemp("store")
+                vector, lambda *_: wrong, tmp_path_factory.mktemp("store")
             )
         ]
 
@@ -214,9 +222,48 @@ class TestDriver:
         """
         (vector, *_) = drive.load("claim")
         answer = {"until": None, "opaque": False, "speak": True} | vector["expect"]
-        problems = drive.problems_of(vector, lambda _: answer, tmp_path)
+        problems = drive.problems_of(vector, lambda *_: answer, tmp_path)
 
         assert problems[0].startswith("expected the record")
+
+    @pytest.mark.parametrize(
+        ("line", "problem"),
+        [
+            ("time.sleep(60)", "no answer within 0.3 s"),
+            ("sys.exit(3)", "the program has ended with status 3"),
+            ("print('[1]', flush=True)", r"no JSON object: b'[1]\n'"),
+            ("print('}', flush=True)", r"no JSON object: b'}\n'"),
+        ],
+    )
+    def test_no_answer(self, line, problem, tmp_path, capfd, monkeypatch):
+        """
+        A program that hangs, ends or writes garbage fails one vector and is restarted.
+        """
+        monkeypatch.setattr(drive, "SECONDS", 0.3)
+        monkeypatch.setattr(drive, "load", lambda _: drive_load("key")[:3])
+        program = tmp_path / "program.py"
+        program.write_text(
+            "import json, sys, time\n"
+            "for line in sys.stdin:\n"
+            "    request = json.loads(line)\n"
+            "    if request.get('lockfile'): " + line + "\n"
+            '    else: print(\'{"supports": ["key"]}\', flush=True)\n'
+        )
+
+        assert 1 == drive.main(["--only", "key", sys.executable, str(program)])
+        out = capfd.readouterr().out
+        assert f"key: a directory and a lockfile: {problem}" in out
+        assert "0 passed, 3 failed" in out
+
+    def test_race(self, capfd):
+        """
+        The option --race finds that more than one process speaks.
+        """
+        code = "import sys\nfor line in sys.stdin: "
+        code += 'print(\'{"reason": "notify"}\', flush=True)'
+
+        assert 1 == drive.main(["--race", "2", sys.executable, "-c", code])
+        assert "0 rounds passed, 2 failed" in capfd.readouterr().out
 
     def test_status(self, tmp_path, capfd):
         """
@@ -268,22 +315,23 @@ def request_of(shop: Any, now: str = NOW, **more: Any) -> dict[str, Any]:
     }
 
 
-def race(shop: Any, programs: list[Any], rounds: int) -> list[list[str]]:
-    """
-    Let all programs claim at once, a day later each round, and return the reasons.
-    """
-    found = []
-    for number in range(rounds):
-        now = f"{2027 + number}-01-01T00:00:00Z"
-        # Another order each round, so that each program is the first in some.
-        turn = number % len(programs)
-        for program in programs[turn:] + programs[:turn]:
-            program.send(request_of(shop, now))
-        found.append([program.receive()["reason"] for program in programs])
-    return found
-
-
 class TestBoth:
+    @pytest.mark.parametrize(
+        "rounds", [10, pytest.param(500, marks=pytest.mark.stress)]
+    )
+    def test_second_alone(self, checked, programs, rounds):
+        """
+        Nor do two of eight processes of the second implementation speak at once.
+        """
+        with contextlib.ExitStack() as stack:
+            seconds = programs[::2]
+            for _ in range(4):
+                seconds.append(drive.Program([node(), str(SECOND)]))
+                stack.callback(seconds[-1].close)
+            found = drive.race(seconds, request_of(checked), rounds)
+
+        assert [1] * rounds == [reasons.count("notify") for reasons in found]
+
     @pytest.mark.parametrize(
         "rounds", [30, pytest.param(500, marks=pytest.mark.stress)]
     )
@@ -291,7 +339,7 @@ class TestBoth:
         """
         Of eight processes that claim one notice at once exactly one gets it.
         """
-        found = race(checked, programs, rounds)
+        found = drive.race(programs, request_of(checked), rounds)
 
         assert [1] * rounds == [reasons.count("notify") for reasons in found]
         reasons = set(chain.from_iterable(found))
@@ -331,40 +379,13 @@ class TestBoth:
         second, ours, *_ = programs
         with holding("hold_write", *place_of(checked)):
             assert "busy" == second.ask(request_of(checked))["reason"]
-        code = f"require({json.dumps(str(SECOND))}).tryLock(process.argv[1]);"
-        code += "process.stdout.write('held\\n'); process.stdin.resume();"
-        with subprocess.Popen(
-            [node(), "-e", code, str(lock_of(checked, "write"))],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        ) as process:
-            assert process.stdout is not None
-            assert b"held\n" == process.stdout.readline()
-            assert "busy" == ours.ask(request_of(checked))["reason"]
-            process.communicate()
-
-        assert "notify" == second.ask(request_of(checked))["reason"]
-
-    def test_second_look(self, checked, tmp_path):
-        """
-        The second implementation notices a notice of any time before its lock.
-        """
-        (tmp_path / "bin").mkdir()
-        flock = tmp_path / "bin" / "flock"
-        change = 's/"last_notified":null/"last_notified":"2036-01-01T00:00:00Z"/'
-        flock.write_text(
-            f"#!/bin/sh\nsed -i '{change}' '{checked.record_path}'\n"
-            f'exec {shutil.which("flock")} "$@"\n'
+        request, reasons = request_of(checked), []
+        second_holds = request | {"pause": "before-rename"}
+        found = second.ask(
+            second_holds, lambda: reasons.append(ours.ask(request)["reason"])
         )
-        flock.chmod(0o755)
-        path = f"PATH={flock.parent}{os.pathsep}{os.environ['PATH']}"
-        argv = ["env", path, node(), str(SECOND)]
-        with contextlib.closing(drive.Program(argv)) as second:
-            found = second.ask(request_of(checked, interval=0))
 
-        assert ("told-recently", False) == (found["reason"], found["speak"])
-        assert "2036-01-01T00:00:00Z" == checked.look().record["last_notified"]
-        assert checked.look().record["notified"] is None
+        assert (["busy"], "notify") == (reasons, found["reason"])
 
     def test_lockfile_on_disk(self, checked, programs):
         """
