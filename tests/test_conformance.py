@@ -83,7 +83,7 @@ class TestVectors:
             failed += [f"{kind}: {vector['id']}: {problem}" for problem in problems]
 
         assert [] == failed
-        assert len(VECTORS) >= 120
+        assert len(VECTORS) >= 600
 
     def test_names(self):
         """
@@ -101,7 +101,7 @@ class TestVectors:
         summary = capfd.readouterr().out
 
         assert (0, True) == (status, " 0 failed, " in summary), summary
-        assert int(summary.split()[0]) >= 400
+        assert int(summary.split()[0]) >= 550
         others = [kind == "writers" or not drive.is_possible(v) for kind, v in VECTORS]
         assert f"{sum(others)} not supported" in summary
 
