@@ -8,18 +8,29 @@ import contextlib
 import functools
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 import tomllib
+import types
 from importlib import metadata
 from pathlib import Path
 
 import filelock
 import pytest
 
-from helpers import NOON, commit, place_of, read_record, run_at_once, worker
-from upgrade_state import _floors
-from upgrade_state.exceptions import StateLockError, UpgradeStateError
+from helpers import (
+    NOON,
+    commit,
+    place_of,
+    read_record,
+    run_at_once,
+    run_python,
+    worker,
+)
+from upgrade_state import _doctor, _floors
+from upgrade_state.exceptions import UpgradeStateError
 
 ROOT = Path(__file__).parents[1]
 
@@ -46,14 +57,50 @@ for _ in range(2):
 """
 
 
+PIP = f"{shlex.quote(sys.executable)} -m pip install --upgrade"
+TOO_OLD = f"is too old: {{}} or later is needed; run {PIP} "
+
+# Versions that are new enough, or of no known form; and the metadata that an
+# interrupted installer leaves.
+UNEXAMINED = (
+    *("23.10rc1", "25.dev0", "25.3b1", "25.0+local", "1!25.0", "v25.3", "unknown", ""),
+    *(None, KeyError("Version"), metadata.PackageNotFoundError()),
+)
+
+UNCONFIGURED = """
+import importlib.metadata, sys
+importlib.metadata.version = lambda name: "1.0"
+from upgrade_state import StateStore, UpgradeStateError
+try:
+    StateStore(sys.argv[1]).environment(sys.argv[2]).try_check()
+except UpgradeStateError as error:
+    print(error.message.split()[1])
+"""
+
+WITHOUT = """
+import sys
+sys.modules[sys.argv[3]] = None
+from upgrade_state import StateStore, UpgradeStateError
+shop = StateStore(sys.argv[1]).environment(sys.argv[2], "uv.lock")
+print(shop.claim_notice().reason)
+def types(): from upgrade_state import UpgradeResult
+def checks(): from upgrade_state import checks
+for operate in (lambda: shop.look().information, shop.upgrades, checks, types):
+    try:
+        operate()
+    except UpgradeStateError as error:
+        print(error)
+"""
+
+
 @pytest.fixture(autouse=True)
 def _nothing_is_known():
     """
     Let each test find old libraries for the first time.
     """
     yield
-    _floors._problem.cache_clear()
-    _floors.refusal.cache_clear()
+    _floors.too_old.cache_clear()
+    _floors._warn.cache_clear()
 
 
 class TestOldFilelock:
@@ -76,59 +123,125 @@ class TestOldFilelock:
 
         verdict = checked.claim_notice(now=NOON)
         assert "unavailable" == verdict.reason
-        message = "upgrade-state needs filelock 3.30 or later, not 3.12.4"
-        assert message == verdict.error.message
+        message = f"filelock 3.12.4 {TOO_OLD.format('3.30')}filelock"
+        assert message == str(verdict.error)
         for operate in (lambda: checked.snooze(NOON), lambda: commit(checked)):
-            with pytest.raises(StateLockError, match=message):
+            with pytest.raises(UpgradeStateError, match=f"^{re.escape(message)}$"):
                 operate()
         assert before == read_record(checked)
         assert [(30, message)] == [(r.levelno, r.message) for r in caplog.records]
 
+    def test_missing(self, checked, monkeypatch):
+        """
+        Without filelock, as while an installer replaces it, there is no raw error.
+        """
+        monkeypatch.setitem(sys.modules, "filelock", None)
+        verdict = checked.claim_notice(now=NOON)
+
+        assert "unavailable" == verdict.reason
+        assert "install upgrade-state again" in verdict.error.message
+        with pytest.raises(UpgradeStateError, match="Could not load a library"):
+            checked.snooze(NOON)
+
+
+@pytest.fixture
+def version_of(monkeypatch):
+    """
+    Let the metadata of one library say another version, or raise an error.
+    """
+    real = metadata.version
+
+    def let(name, version):
+        def other_version(library):
+            if library != name:
+                return real(library)
+            if isinstance(version, Exception):
+                raise version
+            return version
+
+        monkeypatch.setattr(metadata, "version", other_version)
+        _floors.too_old.cache_clear()
+
+    return let
+
 
 class TestOldLibraries:
     @pytest.mark.parametrize(
-        ("name", "version", "message"),
+        ("name", "version", "floor"),
         [
-            ("attrs", "23.1.0", "upgrade-state needs attrs 23.2 or later, not 23.1.0"),
-            ("cattrs", "22.2", "upgrade-state needs cattrs 23.2 or later, not 22.2"),
-            ("cattrs", "23.10rc1", None),
-            ("cattrs", None, None),
+            ("attrs", "23.1.0", "23.2"),
+            ("cattrs", "22.2", "23.2"),
+            ("cattrs", "23.1rc1", "23.2"),
+            ("filelock", "3.29.7+local", "3.30"),
+            *(("cattrs", version, None) for version in UNEXAMINED),
         ],
     )
-    def test_stand_in(self, checked, caplog, monkeypatch, name, version, message):
+    def test_versions(self, checked, caplog, version_of, name, version, floor):
         """
         No check begins with a library that is too old; activations go on.
 
-        A library without metadata is used as it is.
+        A library with other metadata, or without any, is used as it is.
         """
-        version_of = metadata.version
-
-        def other_version(library):
-            if library == name and version is None:
-                raise metadata.PackageNotFoundError
-            return version if library == name else version_of(library)
-
-        monkeypatch.setattr(metadata, "version", other_version)
-        _floors._problem.cache_clear()
+        version_of(name, version)
+        messages = []
         for _ in range(2):
-            if message is None:
+            if floor is None:
                 assert commit(checked)
             else:
-                with pytest.raises(UpgradeStateError, match=message):
+                with pytest.raises(UpgradeStateError) as caught:
                     checked.try_check()
+                messages = [f"{name} {version} {TOO_OLD.format(floor)}{name}"]
+                assert messages == [caught.value.message]
         assert checked.claim_notice(now=NOON)
-        assert ([] if message is None else [message]) == caplog.messages
+        assert messages == caplog.messages
+
+    def test_not_printed(self, checked):
+        """
+        Without a configured log, nothing is printed.
+        """
+        assert "1.0\n" == run_python(UNCONFIGURED, *place_of(checked))
+
+    def test_broken_log(self, checked, version_of, monkeypatch):
+        """
+        A log that fails does not hide the error.
+        """
+        version_of("attrs", "1.0")
+        monkeypatch.setitem(sys.modules, "logging", types.ModuleType("logging"))
+        with pytest.raises(UpgradeStateError, match=r"^attrs 1\.0 is too old"):
+            checked.try_check()
+
+    @pytest.mark.parametrize("library", ["attrs", "cattrs"])
+    def test_not_importable(self, checked, library):
+        """
+        Without a library, an operation that needs it raises an error of this one.
+        """
+        out = run_python(WITHOUT, *place_of(checked), library)
+        notice, *errors = out.splitlines()
+
+        assert "notify" == notice
+        assert 4 if library == "attrs" else 3 == len(errors)
+        assert all("Could not load a library" in error for error in errors)
+        assert all(error.endswith("; install upgrade-state again") for error in errors)
+
+    def test_doctor(self, store, version_of):
+        """
+        The only problem of a store is the library then.
+        """
+        version_of("filelock", "3.12.4")
+        (finding,) = _doctor.findings(store)
+
+        assert ("library", None) == (finding.kind, finding.path)
+        assert "filelock 3.12.4 is too old: 3.30 or later is needed" == finding.fact
+        assert f"{PIP} filelock" == finding.mend
 
     def test_list(self):
         """
         The floors are those that the package asks for.
         """
         project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-        floors = {**_floors._FLOORS, "filelock": (3, 30)}
-
         assert project["dependencies"] == [
             f"{name}>={major}.{minor}"
-            for name, (major, minor) in sorted(floors.items())
+            for name, (major, minor) in _floors.FLOORS.items()
         ]
 
 
@@ -181,17 +294,17 @@ class TestInstalled:
         before = read_record(checked)
 
         assert [
-            f"WARNING upgrade-state needs filelock 3.30 or later, not {version}",
-            "unavailable StateLockError",
-            *2 * ["StateLockError"],
+            f"WARNING filelock {version} {TOO_OLD.format('3.30')}filelock",
+            "unavailable UpgradeStateError",
+            *2 * ["UpgradeStateError"],
         ] == self.plugin(checked, libraries(f"filelock=={version}"))
         assert before == read_record(checked)
 
     @pytest.mark.parametrize(
         ("attrs", "cattrs", "named"),
         [
-            ("19.3.0", "1.10.0", "attrs 23.2 or later, not 19.3.0"),
-            ("23.2.0", "22.2.0", "cattrs 23.2 or later, not 22.2.0"),
+            ("19.3.0", "1.10.0", "attrs 19.3.0"),
+            ("23.2.0", "22.2.0", "cattrs 22.2.0"),
         ],
     )
     def test_old_attrs(self, checked, libraries, attrs, cattrs, named):
@@ -202,7 +315,7 @@ class TestInstalled:
 
         assert [
             "notify NoneType",
-            f"WARNING upgrade-state needs {named}",
+            f"WARNING {named} {TOO_OLD.format('23.2')}{named.split()[0]}",
             *2 * ["UpgradeStateError"],
         ] == self.plugin(checked, place)
 

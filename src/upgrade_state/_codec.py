@@ -10,13 +10,14 @@ import datetime as dt
 import json
 from typing import TYPE_CHECKING
 
-import cattrs
-from cattrs.gen import make_dict_unstructure_fn, override
-
-from upgrade_state import _record
+from upgrade_state import _floors, _record
 from upgrade_state._model import Consent, UpgradeInformation
 from upgrade_state.exceptions import StateReadError
 from upgrade_state.lockfiles import Upgrade
+
+with _floors.loading():
+    import cattrs
+    from cattrs.gen import make_dict_unstructure_fn, override
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

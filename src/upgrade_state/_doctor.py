@@ -8,11 +8,9 @@ import os
 import re
 import shlex
 import stat
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
-import attrs
-
-from upgrade_state import _files, _look, _record, _store
+from upgrade_state import _files, _floors, _look, _record, _store
 from upgrade_state.exceptions import UpgradeStateError
 
 if TYPE_CHECKING:
@@ -22,22 +20,21 @@ if TYPE_CHECKING:
     from upgrade_state import StateStore
 
 Kind: TypeAlias = Literal[
-    "switch", "variable", "store", "access", "record", "result", "leftover"
+    "library", "switch", "variable", "store", "access", "record", "result", "leftover"
 ]
 
 
-@attrs.frozen
-class Finding:
+class Finding(NamedTuple):
     """
     One problem of a store, or of the environment variables that choose it.
 
     Attributes:
-        kind: ``switch``: a variable silences notices and automatic checks.
-            ``variable``: a variable is ignored. ``store``: the store cannot be
-            read or written. ``access``: a file has a wrong owner, wrong
-            permissions or a wrong type. ``record``: a record is corrupt or
-            cannot be read. ``result``: a file that a record names is gone or
-            damaged. ``leftover``: a file that no record needs.
+        kind: ``library``: a library is too old. ``switch``: a variable silences
+            notices and automatic checks. ``variable``: a variable is ignored.
+            ``store``: the store cannot be read or written. ``access``: a file has
+            a wrong owner, wrong permissions or a wrong type. ``record``: a record
+            is corrupt or cannot be read. ``result``: a file that a record names is
+            gone or damaged. ``leftover``: a file that no record needs.
 
         fact: The problem, as a phrase about the path, without the remedy.
 
@@ -84,7 +81,14 @@ def _error(kind: Kind, error: UpgradeStateError, command: str) -> Finding:
 def findings(store: StateStore) -> Iterator[Finding]:
     """
     Stream every problem of *store*.
+
+    If a library is too old, that is the only one: it is needed to find others.
     """
+    for library, version in _floors.too_old():
+        words = _floors.fact(library, version)
+        yield Finding("library", words, None, _floors.remedy(library))
+    if _floors.too_old():
+        return
     for switch in _look.switches():
         words = f"{switch} is set: there are no notices and no automatic checks"
         yield Finding("switch", words, None, f"unset {switch}")

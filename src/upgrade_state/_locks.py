@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from upgrade_state import _record
+from upgrade_state import _floors, _record
 from upgrade_state.exceptions import StateLockError
 
 if TYPE_CHECKING:
@@ -33,21 +33,19 @@ def try_lock(path: str) -> Lock | None:
 
     Raises:
         StateLockError: The system refuses it for another reason.
+        UpgradeStateError: filelock is too old, or cannot be imported.
     """
     return _acquire(path, timeout=0)
 
 
 def _acquire(path: str, *, timeout: float) -> Lock | None:
-    import filelock  # readers do without it: it takes longer to load than the rest
-
+    with _floors.loading():
+        import filelock  # readers do without it: it takes longer than the rest
     # 3.30 is the first with this attribute, and the first whose lock a forked child
     # cannot release. Some older ones ignore arguments that they do not know, delete
     # lock files (3.0, 3.21 to 3.29.4), or fall back to locks that survive `kill -9`.
     if not hasattr(filelock.FileLock, "preserve_lock_file"):
-        from upgrade_state import _floors
-
-        message = _floors.refusal("filelock", filelock.__version__, (3, 30))
-        raise StateLockError(message, path)
+        raise _floors.refusal("filelock", filelock.__version__)
     # A new object each time: a shared FileLock would count a second acquisition
     # in this process as nested. Any thread may release it (thread_local=False).
     lock = filelock.FileLock(
@@ -88,6 +86,7 @@ def waited_for(path: str) -> Iterator[None]:
 
     Raises:
         StateLockError: Another process held it for longer, or the system refuses it.
+        UpgradeStateError: filelock is too old, or cannot be imported.
     """
     lock = _acquire(path, timeout=_WAIT_SECONDS)
     if lock is None:

@@ -352,12 +352,15 @@ def carried(error: Exception) -> "UpgradeStateError | None":
     Return *error* if an answer may carry it; raise it again if it may not.
 
     None for an OSError: without a single file descriptor left, the class of the
-    error cannot be loaded.
+    error cannot be loaded. An ImportError, as while an installer replaces this
+    library, becomes one of ours.
     """
     if isinstance(error, OSError):
         return None
     from upgrade_state.exceptions import UpgradeStateError
 
+    if isinstance(error, ImportError):
+        return UpgradeStateError(f"Could not load a library ({error})", None)
     if isinstance(error, UpgradeStateError):
         return error
     raise error

@@ -7,9 +7,10 @@ from __future__ import annotations
 import datetime as dt  # noqa: TC003 - cattrs reads annotations
 from collections.abc import Iterable, Mapping  # noqa: TC003 - see above
 
-import attrs
+from upgrade_state import _floors, _record
 
-from upgrade_state import _record
+with _floors.loading():
+    import attrs
 
 
 @attrs.frozen

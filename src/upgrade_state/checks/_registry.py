@@ -12,12 +12,13 @@ import tomllib
 from importlib import resources
 from typing import TYPE_CHECKING
 
-import cattrs
-
-from upgrade_state import _plugins
+from upgrade_state import _floors, _plugins
 from upgrade_state.exceptions import ResolverError
 
-from ._recipe import IN_SANDBOX, Recipe
+with _floors.loading():  # the package loads this module first
+    import cattrs
+
+    from ._recipe import IN_SANDBOX, Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

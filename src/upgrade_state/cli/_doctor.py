@@ -6,8 +6,6 @@ import contextlib
 import json as json_
 import shlex
 
-import attrs
-
 from upgrade_state import StateStore, UpgradeStateError, _doctor
 from upgrade_state.cli._output import out, print_raw
 from upgrade_state.cli._parser import Parser
@@ -32,7 +30,7 @@ def run(store: StateStore, *, json: bool) -> int:
     if json:
         finding = None
         for finding in _doctor.findings(store):
-            print_raw(json_.dumps(attrs.asdict(finding)))
+            print_raw(json_.dumps(finding._asdict()))
         return 0 if finding is None else 1
     found = list(_doctor.findings(store))
     if not found:

@@ -7,7 +7,10 @@ These classes know neither formats nor JSON.
 from collections.abc import Iterable
 from typing import Literal, NamedTuple, Protocol, get_args
 
-from attrs import field, frozen, validators
+from upgrade_state import _floors
+
+with _floors.loading():
+    from attrs import field, frozen, validators
 
 Kind = Literal["version", "rebuild", "added", "removed"]
 
