@@ -3,6 +3,7 @@ Environments with names: several that share a lockfile or a directory.
 """
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,23 @@ class TestFound:
         assert "'upgrade-state notify --name py311' gives it" in shown.out
         assert "1 version change available in 'py311' of 'shop'." in notice.err
 
+    def test_like_options(self, shop, commit, run):
+        """
+        A name that begins like an option is printed so that the parser takes it.
+        """
+        (shop / "-x.lock").write_bytes(b"old")
+        named(shop, commit, "--all", "-x.lock")
+        named(shop, commit, "-d", None)
+
+        shown = run("show").out
+        commands = re.findall("upgrade-state (snooze .*) .notices", shown)
+
+        assert [
+            "snooze --name=-d --for 7d",
+            "snooze --lockfile=-x.lock --name=--all --for 7d",
+        ] == commands
+        assert [0, 0] == [run(*command.split()).status for command in commands]
+
     def test_list(self, docs, tests, shop, run):
         """
         The list has a row for each, and JSON has the name.
@@ -194,6 +212,25 @@ class TestSelected:
 
         assert f"{shop} (uv.lock, docs): up to date" in result.out
         assert ["docs"] == [environment.name for environment in StateStore()]
+
+    def test_consent(self, shop, run, fake_uv):
+        """
+        The hook finds no names, so it repeats no check of one.
+        """
+        (shop / "pyproject.toml").touch()
+
+        consent = run("check", "--name=docs").err
+        shown = run("show")
+        fields = json.loads(run("show", "--json").out)
+
+        stop = f"to stop it: 'upgrade-state forget {shop}'"
+        command = "'upgrade-state check --all' may repeat this check from now on"
+        assert f"upgrade-state: {command}; {stop}\n" == consent
+        command = "notify --check --lockfile uv.lock --name docs"
+        by = f"on demand ({command}; check --all), by the recipe uv\n"
+        assert f"                {by}" in shown.out
+        assert "(automatic checks)" not in shown.out
+        assert fields["background"] is False
 
     def test_check_all(self, docs, tests, shop, run):
         """

@@ -5,7 +5,7 @@ When the next notice comes and the next check is made, or all that is in the way
 from collections.abc import Iterator
 from typing import Final
 
-from upgrade_state import Verdict, lockfiles
+from upgrade_state import Verdict
 from upgrade_state.cli._activation import switches
 from upgrade_state.cli._output import could_not_check, epoch_of, moment
 from upgrade_state.cli._view import PRIVATE, View, manager_of, when
@@ -42,11 +42,9 @@ def next_notice(view: View, none: str = "none") -> list[str]:
         reasons = [answer for answer in reasons if answer.reason != "told-recently"]
     first, lines = reasons[0], [_explained(view, answer) for answer in reasons]
     if first:
-        environment, place = view.look.environment, view.arguments.place
-        name = environment.lockfile_name
-        is_known = name is None or lockfiles.format_of(name) is not None
+        place = view.arguments.place
         where = f"at the next prompt {'there' if place else 'here'}"
-        if environment.name is not None or not is_known:
+        if not view.is_hooked:
             command = f"notify{place}{view.arguments.names}"
             where = f"'upgrade-state {command}' gives it"
         lines = [f"{where}: {lines[0]}"]
@@ -104,11 +102,15 @@ def next_checker(view: View) -> Iterator[str]:
             "makes one" if view.arguments.check.endswith("COMMAND") else "allows it"
         )
         yield f"not automatic; '{view.arguments.check}' {effect}"
-    elif view.is_automatic and view.consent:
+    elif view.is_repeated and view.consent:
         options = [f" --copy {path}" for path in view.consent.get("copy") or ()]
         options += [f" --env {name}" for name in view.consent.get("env") or ()]
         by = f"by the recipe {view.consent['recipe']}{''.join(options)}"
-        yield f"automatic (hook, notify --check), {by}"
+        how = "automatic (hook, notify --check)"
+        if not view.is_hooked:
+            given = f"notify --check{view.arguments.place}{view.arguments.names}"
+            how = f"on demand ({given}; check --all)"
+        yield f"{how}, {by}"
 
 
 def _explained(view: View, verdict: Verdict) -> str:

@@ -44,9 +44,6 @@ Planned = tuple[EnvironmentState, checks.Resolver, checks.Recipe | None]
 
 BUSY: Final = "another process is checking it"
 OVERTAKEN: Final = "another check was faster; its result is kept"
-CONSENT: Final = (
-    "the hook may repeat this check from now on; to stop it: 'upgrade-state forget {}'"
-)
 
 EXAMPLE = "check -- make relock"
 
@@ -57,7 +54,8 @@ environment itself is not touched. `check --if-due` repeats a check if one is du
 
 Without COMMAND, the recipe for the lockfile is used. This is your consent: from
 then on, the hook and `notify --check` may repeat the check in this directory, with
-the same --copy, --env and --sandbox. `show` says whether they do. `check --once`
+the same --copy, --env and --sandbox. `show` says whether they do. The hook finds no
+environment with a --name: `check --all` repeats its checks. `check --once`
 gives no consent, and `forget` withdraws it. A check with a COMMAND is never repeated.
 
 A recipe and a COMMAND both run in a copy of the project: the files that git tracks
@@ -160,7 +158,9 @@ def _print_last(given: list[View], lacking: str) -> None:
     if given:
         one, *more = given
         place = shell_path(one.look.environment.path or "")
-        err(CONSENT.format(place if more else place + one.arguments.options))
+        by = "the hook" if one.is_hooked else "'upgrade-state check --all'"
+        stop = f"upgrade-state forget {place}{'' if more else one.arguments.options}"
+        err(f"{by} may repeat this check from now on; to stop it: '{stop}'")
     if lacking:
         print_line(Styled(lacking, "dim"), most=1)
 

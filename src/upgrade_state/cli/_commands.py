@@ -59,7 +59,10 @@ class Arguments:
         this = self.environment
         options = {"--lockfile": this.lockfile_name, "--name": this.name}
         given = {name: text for name, text in options.items() if text is not None}
-        return "".join(f" {name} {shell_path(text)}" for name, text in given.items())
+        return "".join(
+            f" {name}{'=' if text[0] == '-' else ' '}{shell_path(text)}"
+            for name, text in given.items()
+        )
 
     @functools.cached_property
     def check(self) -> str:

@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from typing import Any, Final
 
-from upgrade_state import Look, UpgradeStateError
+from upgrade_state import Look, UpgradeStateError, lockfiles
 from upgrade_state.cli._commands import Arguments
 from upgrade_state.cli._output import (
     Styled,
@@ -156,13 +156,30 @@ class View:
         return not is_file and bool(self.result and self.result["old_lockfile"])
 
     @property
-    def is_automatic(self) -> bool:
+    def is_hooked(self) -> bool:
         """
-        Whether the hook and `notify --check` repeat the check.
+        Whether the hook finds the environment: it knows no names of environments.
+        """
+        environment = self.look.environment
+        name = environment.lockfile_name
+        is_known = name is None or lockfiles.format_of(name) is not None
+        return is_known and environment.name is None
+
+    @property
+    def is_repeated(self) -> bool:
+        """
+        Whether `notify --check` and `check --all` repeat the check.
         """
         is_allowed = bool(self.consent) and not self.is_elsewhere
         is_here = self.gone is None and not self.is_private
         return is_allowed and is_here and self.reasons[0].switch is None
+
+    @property
+    def is_automatic(self) -> bool:
+        """
+        Whether the hook repeats the check.
+        """
+        return self.is_repeated and self.is_hooked
 
     @property
     def log_path(self) -> str | None:
