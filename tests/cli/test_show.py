@@ -167,7 +167,7 @@ class TestShow:
 
         shown, listed = run("show").out, run("list").out
 
-        assert f"\n                checked by {checker}\n" in shown
+        assert f"\n                left to {checker}\n" in shown
         assert "not automatic" not in shown
         assert f"checked just now by {checker}\n" in listed
 
@@ -187,24 +187,27 @@ class TestShow:
         A lockfile that is no file has not changed, and no command can check it.
         """
         private = "lockfile known to its manager only"
+        managed = "up to its manager, which alone knows the lockfile"
         environment = store.environment(shop / "..")
         with environment.try_check(b"old") as guard:
             guard.commit(b"new", upgrades=[Upgrade("x", "version")], checker=checker)
+        environment.claim_notice(b"old")
 
         shown = run("show", "..").out
         explained = run("notify", "--explain", "..").out
         listed = run("list").out
 
         lines = [line.lstrip() for line in shown.splitlines()]
-        assert f"next notice   {private}" in lines
-        assert f"next check    {private}" in lines
-        assert (f"checked by {checker}" in lines) == (checker is not None)
-        assert f"{shop.parent}: {private}\n" == explained
-        assert f", {private}\n" in listed
+        assert "1 version change available, as of the check today" in lines[0]
+        assert f"next notice   {managed}" in lines
+        assert f"next check    {f'left to {checker}' if checker else private}" in lines
+        assert f"{shop.parent}: {managed}\n" == explained
+        assert f"  {private}, checked just now" in listed
         for text in (shown, explained, listed):
             assert "-state check" not in text
             assert "changed" not in text
             assert "removed" not in text
+            assert "reminder" not in text
 
     def test_private_and_snoozed(self, store, shop, run):
         """
@@ -218,7 +221,7 @@ class TestShow:
         first, second = run("notify", "--explain", "..").out.splitlines()
 
         assert "snoozed until" in first
-        assert f"{shop.parent}: lockfile known to its manager only" == second
+        assert f"{shop.parent}: up to its manager, which alone" in second
         assert json.loads(run("show", "..", "--json").out)["background"] is False
 
     def test_manager_and_consent(self, environment, run, commit, lock_of):
@@ -231,7 +234,7 @@ class TestShow:
         shown = run("show").out
 
         assert "automatic (hook, notify --check), by the recipe uv\n" in shown
-        assert "checked by" not in shown
+        assert "left to" not in shown
 
     def test_list_is_gone(self, checked, run):
         """

@@ -12,6 +12,8 @@ from upgrade_state.cli._view import PRIVATE, View, manager_of, when
 
 _WEEK: Final = 7 * 86_400
 
+_MANAGED: Final = "up to its manager, which alone knows the lockfile"
+
 
 def explanation(view: View) -> list[str]:
     """
@@ -38,7 +40,7 @@ def next_notice(view: View, none: str = "none") -> list[str]:
     if problem := cannot_record(view):
         return [f"{none}: it cannot be recorded ({problem})"]
     reasons, record = list(view.reasons), view.look.record or {}
-    if view.look.lockfile_state == "upgraded":  # no reminder comes
+    if view.is_private or view.look.lockfile_state == "upgraded":  # none is certain
         reasons = [answer for answer in reasons if answer.reason != "told-recently"]
     first, lines = reasons[0], [_explained(view, answer) for answer in reasons]
     if first:
@@ -48,7 +50,7 @@ def next_notice(view: View, none: str = "none") -> list[str]:
             command = f"notify{place}{view.arguments.names}"
             where = f"'upgrade-state {command}' gives it"
         lines = [f"{where}: {lines[0]}"]
-    elif first.until is None and lines[0] != PRIVATE:
+    elif first.until is None and lines[0] != _MANAGED:
         lines[0] = f"{none}: {lines[0]}"
     if view.failure is not None and first.reason != "cannot-check":
         latest, notified = view.failure["at"], record.get("failure_notified")
@@ -82,7 +84,7 @@ def next_check(view: View) -> list[str]:
     """
     text = "due now: " * view.freshness.due + str(view.freshness).partition(": ")[2]
     if view.is_private and view.freshness.reason == "unavailable":
-        text = PRIVATE
+        return list(next_checker(view)) or [PRIVATE]
     return [text, *next_checker(view)]
 
 
@@ -96,7 +98,7 @@ def next_checker(view: View) -> Iterator[str]:
         why = "this directory was replaced since your last check"
         yield f"{why}; '{view.arguments.check}' allows automatic checks again"
     elif manager := manager_of(view.look):
-        yield f"checked by {manager}"
+        yield f"left to {manager}"
     elif not view.consent and not view.is_private:
         effect = (
             "makes one" if view.arguments.check.endswith("COMMAND") else "allows it"
@@ -121,7 +123,7 @@ def _explained(view: View, verdict: Verdict) -> str:
     if reason == "switched-off":
         return _switched_off()
     if reason == "unavailable" and view.is_private:
-        return PRIVATE
+        return _MANAGED
     if reason == "told-recently" and verdict.until and view.look.record:
         notified = when(view.look.record["last_notified"])
         return f"you were notified {notified}; reminder {moment(verdict.until)}"

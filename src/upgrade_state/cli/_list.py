@@ -39,7 +39,8 @@ def add_options(parser: Parser) -> None:
     """
     Add the arguments of the command.
     """
-    parser.add("--outdated", "only those with upgrades for their current lockfile")
+    words = "only those with upgrades for their current lockfile, if that is known"
+    parser.add("--outdated", words)
     parser.add("--failing", "only those whose last check has failed")
     parser.add_shared("--platform", "--interval", "--reminder", "--could-not-check")
     parser.add_shared("--max-age", "--json", "--cache-dir")
@@ -92,7 +93,8 @@ def _row(look: Look, view: View | None, state: str) -> list[Part]:
     text += f" by {manager}" if (manager := manager_of(look)) else ""
     if view.failure is not None:
         text = f"failed {ago(view.failure['at'])}"
-    text += f", {PRIVATE}" if view.is_private else ""
+    if view.is_private:  # first: a narrow terminal cuts the end
+        text = f"{PRIVATE}, {text}"
     if view.is_elsewhere:
         text += ", in another directory"
     if "snoozed" in [reason.reason for reason in view.reasons]:

@@ -224,15 +224,17 @@ def print_state(view: View) -> None:
         "changed": "changed since the check",
     }.get(state) or state
     verb = {"failing": ", last good check", "upgraded": "", "changed": ""}
+    checked = ", as of the check" if view.is_private else ", checked"
     if state in ("upgrades", "up to date"):
         text = view.found
     elif state == "failing" and failure is not None:
         text = f"the last check failed {when(failure['at'])}"
         if (times := failure["attempts"]) > 1:
             text = f"checks are failing since {when(failure['since'])} ({times} times)"
-    checked = ""
-    if record.get("last_checked") is not None and not view.gone:
-        checked = f"{verb.get(state, ', checked')} {when(record['last_checked'])}"
+    if record.get("last_checked") is None or view.gone:
+        checked = ""
+    else:
+        checked = f"{verb.get(state, checked)} {when(record['last_checked'])}"
         checked += f" by {record['checker']}" if record["checker"] else ""
     out(Styled(view.name, "bold"), ": ", Styled(text, view.color), checked)
 

@@ -104,7 +104,7 @@ complete -c upgrade-state -n '_shtab_upgrade_state_using show' -l color -xka "au
 complete -c upgrade-state -n '_shtab_upgrade_state_using show; and test $_shtab_upgrade_state_npos -eq 0' -ka "(_upgrade_state_environments; __fish_complete_directories (commandline -ct) directory)" -d 'a directory (default: the nearest known one, upward) or a lockfile'
 complete -c upgrade-state -n '_shtab_upgrade_state_using; and test $_shtab_upgrade_state_npos -eq 0' -a list -d 'List the environments that have been checked.'
 complete -c upgrade-state -n '_shtab_upgrade_state_using list' -s h -l help -d 'show this help message and exit'
-complete -c upgrade-state -n '_shtab_upgrade_state_using list' -l outdated -d 'only those with upgrades for their current lockfile'
+complete -c upgrade-state -n '_shtab_upgrade_state_using list' -l outdated -d 'only those with upgrades for their current lockfile, if that is known'
 complete -c upgrade-state -n '_shtab_upgrade_state_using list' -l failing -d 'only those whose last check has failed'
 complete -c upgrade-state -n '_shtab_upgrade_state_using list' -l platform -x -d 'count upgrades for this platform, in the lockfile'"'"'s word'
 complete -c upgrade-state -n '_shtab_upgrade_state_using list' -l interval -x -d 'minimum time between two notices (default: 1d; 0: none)'

@@ -117,7 +117,7 @@ _shtab_upgrade_state_hook_defaults_added=0
 
 _shtab_upgrade_state_list_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--outdated[only those with upgrades for their current lockfile]"
+  "--outdated[only those with upgrades for their current lockfile, if that is known]"
   "--failing[only those whose last check has failed]"
   "--platform[count upgrades for this platform, in the lockfile\'s word]:NAME:"
   "--interval[minimum time between two notices (default\: 1d\; 0\: none)]:DURATION:"
