@@ -507,11 +507,12 @@ class TestShow:
 
     def test_failed(self, failing, run):
         """
-        So is the fact that every check has failed so far.
+        So is the fact that every check has failed so far, perhaps a manager's.
         """
         failing(0)
 
-        words = "not automatic; 'upgrade-state check -- COMMAND' makes one\n"
+        unless = "not automatic, unless a manager repeats it"
+        words = f"{unless}; 'upgrade-state check -- COMMAND' makes one\n"
         assert words in run("show").out
 
     def test_unknown(self, environment, run):

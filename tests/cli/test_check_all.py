@@ -124,11 +124,12 @@ class TestAll:
         counts = "2 without consent, 3 left to the Poetry plugin"
         assert f"upgrade-state: {counts}" == summary
 
-    def test_failure_without_consent(self, many, run):
+    @pytest.mark.parametrize("more", [{"at": LONG_AGO}, {}])
+    def test_failure_without_consent(self, many, run, more):
         """
         A failure that is not repeated is a line and the exit status 1, too.
         """
-        fail(many[1], at=LONG_AGO)
+        fail(many[1], **more)
 
         result = run("check", "--all")
 
@@ -136,7 +137,7 @@ class TestAll:
         assert 1 == result.status
         name = f"{many[1].path} (pins.lock)"
         assert (
-            f"✗ {name}: OSError: no route to host; not retried without consent"
+            f"✗ {name}: OSError: no route to host; not retried here without consent"
             == failure
         )
         assert "upgrade-state: 5 without consent" == summary

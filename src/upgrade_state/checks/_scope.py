@@ -316,7 +316,9 @@ class _Scope:
         freshness = look.freshness(max_age=self.max_age)
         reason, is_file = freshness.reason, self.lockfile is None
         # Other content than that of a file is known only to the check.
-        if reason == "backing-off" or (is_file and reason in ("fresh", "just-checked")):
+        if (is_file and reason in ("fresh", "just-checked")) or (
+            reason == "backing-off" and obstacle is None
+        ):
             return Outcome(reason, None, freshness, look)
         return None if obstacle is None else Outcome(obstacle, None, freshness, look)
 

@@ -103,7 +103,11 @@ def next_checker(view: View) -> Iterator[str]:
         effect = (
             "makes one" if view.arguments.check.endswith("COMMAND") else "allows it"
         )
-        yield f"not automatic; '{view.arguments.check}' {effect}"
+        # The record of a first check that failed does not name its manager.
+        unless = ", unless a manager repeats it" * bool(
+            view.failure and not view.result
+        )
+        yield f"not automatic{unless}; '{view.arguments.check}' {effect}"
     elif view.is_repeated and view.consent:
         options = [f" --copy {path}" for path in view.consent.get("copy") or ()]
         options += [f" --env {name}" for name in view.consent.get("env") or ()]

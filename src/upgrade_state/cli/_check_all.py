@@ -211,10 +211,12 @@ def _report(
     elif outcome.state == "cancelled" and result.seconds:
         _failed(f"{name}: cancelled after {result.seconds:.0f} s")
     elif failure := _failure(result):
+        when = "not retried here without consent"
         until = getattr(outcome.freshness, "until", None)
-        left = _left(result)
-        when = f"{left}, which checks it" if left else "not retried without consent"
-        when = f"retried {moment(until)}" if until else when
+        if outcome.state == "backing-off" and until:
+            when = f"retried {moment(until)}"
+        elif left := _left(result):
+            when = f"{left}, which checks it"
         _failed(f"{name}: {failure['message']}; {when}")
     flush()  # a reader does not wait for the other checks
 
