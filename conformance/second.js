@@ -150,7 +150,7 @@ const isTime = (value) => isText(value) && TIME.test(value) && textOf(epochOf(va
 const isDirectory = (value) => isText(value) && /^\/[^\0]*$/.test(value);
 const isLockfile = (value) =>
   isText(value) && !/[\0\\]/.test(value) && !/(^|\/)\.{0,2}(\/|$)/.test(value);
-const isName = (value) => isShort(255)(value) && !value.includes("\0");
+const isName = (value) => isText(value) && !/^$|\0/.test(value) && bytesOf(value).length < 256;
 
 const isObject = (fields) => (value) =>
   value instanceof Map && Object.entries(fields).every(([name, test]) => test(value.get(name)));

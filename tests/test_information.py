@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers import ROWS, commit, digest_of, read_record, results_of, write_record
-from upgrade_state import CheckFailure, StateStore
+from upgrade_state import CheckFailure, StateStore, _redact
 from upgrade_state.exceptions import StateReadError
 from upgrade_state.lockfiles import Upgrade
 
@@ -31,6 +31,7 @@ def null_or(strategy):
 
 
 texts = st.text(st.characters(), max_size=8)
+safe_texts = texts.map(_redact.safe)
 names = st.text(st.characters(), min_size=1, max_size=8)
 counts = st.integers(0, MAX_INTEGER)
 times = st.datetimes(dt.datetime(1000, 1, 1), dt.datetime(9999, 12, 31)).map(  # noqa: DTZ001
@@ -167,15 +168,15 @@ class TestUpgrades:
         upgrades=st.lists(
             st.builds(
                 Upgrade,
-                texts,
+                safe_texts,
                 st.sampled_from(["version", "rebuild", "added", "removed"]),
-                old=st.lists(texts, max_size=2).map(tuple),
-                new=st.lists(texts, max_size=2).map(tuple),
-                ecosystem=null_or(texts),
-                platform=null_or(texts),
-                environment=null_or(texts),
-                old_build=null_or(texts),
-                new_build=null_or(texts),
+                old=st.lists(safe_texts, max_size=2).map(tuple),
+                new=st.lists(safe_texts, max_size=2).map(tuple),
+                ecosystem=null_or(safe_texts),
+                platform=null_or(safe_texts),
+                environment=null_or(safe_texts),
+                old_build=null_or(safe_texts),
+                new_build=null_or(safe_texts),
                 direct=null_or(st.booleans()),
                 local=st.booleans(),
                 internal=st.booleans(),
@@ -186,6 +187,8 @@ class TestUpgrades:
     def test_round_trip(self, desk, upgrades):
         """
         A list of upgrades is read as it was committed, one row per line.
+
+        Texts that are not safe to print are stored as safe ones.
         """
         commit(desk, upgrades=upgrades)
 

@@ -72,6 +72,7 @@ def information(record: Record) -> UpgradeInformation:
         field: record[field] and _record.path_of(record[field])
         for field in ("environment", "lockfile")
     }
+    names["name"] = record["name"] and _record.name_text(record["name"])
     return _CONVERTER.structure({**record, **names}, UpgradeInformation)
 
 

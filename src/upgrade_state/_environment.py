@@ -91,7 +91,7 @@ class StateStore:
 
             name: The environment's name, if one lockfile or one directory has
                 several environments (pixi, Hatch, tox): each has a record of its
-                own, with its own upgrades. 1 to 255 characters. None: it has none.
+                own, with its own upgrades. 1 to 255 bytes in UTF-8. None: it has none.
 
         Raises:
             TypeError: *lockfile_name* or *name* is not text.
@@ -112,7 +112,9 @@ class StateStore:
         except OSError:  # it is relative, and the working directory was removed
             pass
         lockfile = None if lockfile_name is None else os.fsencode(lockfile_name)
-        name_bytes = None if name is None else _record.path_bytes(name)
+        name_bytes = None
+        if name is not None:
+            name, name_bytes = _record.name_text(name), _record.path_bytes(name)
         key = _record.environment_key(path, lockfile, name_bytes)
         return EnvironmentState(self, key, os.fsdecode(path), lockfile_name, name)
 
@@ -190,7 +192,8 @@ class StateStore:
             return EnvironmentState(self, key, None, None, None)
         path, lockfile = _record.path_of(record["environment"]), record["lockfile"]
         lockfile = lockfile and _record.path_of(lockfile)
-        return EnvironmentState(self, key, path, lockfile, record["name"])
+        name = record["name"] and _record.name_text(record["name"])
+        return EnvironmentState(self, key, path, lockfile, name)
 
     def _place(self) -> str:
         """
@@ -252,8 +255,13 @@ class EnvironmentState:
     """
 
     __slots__ = (
-        *("_lockfile_path", "_parsed"),
-        *("key", "lockfile_name", "name", "path", "store"),
+        "_lockfile_path",
+        "_parsed",
+        "key",
+        "lockfile_name",
+        "name",
+        "path",
+        "store",
     )
 
     def __init__(

@@ -32,7 +32,7 @@ from upgrade_state.lockfiles import Upgrade
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Collection, Iterable, Iterator
-    from typing import Final
+    from typing import Any, Final
 
     from upgrade_state._environment import EnvironmentState
     from upgrade_state._model import Consent
@@ -243,7 +243,7 @@ class CheckGuard:
         fields = {
             "generation": (self._generation + 1) & _record.MAX_INTEGER,
             "last_checked": last_checked,
-            "checker": checker and _redact.clean(_redact.without_urls(checker))[:64],
+            "checker": checker and _redact.safe(checker)[:64],
             "result": result,
             "failure": None,
         }
@@ -332,8 +332,11 @@ def _compare(
         after = lockfiles.read(new, format=format)
         diff = lockfiles.diff(before, after, direct=direct)
         rows, platforms = diff.upgrades if diff.comparable else None, diff.platforms
-    if rows is not None and name is not None:
-        rows = tuple(row for row in rows if row.environment in (None, name))
+    if rows is not None:
+        names = {None, name}
+        rows = tuple(
+            _safe_row(row) for row in rows if name is None or row.environment in names
+        )
     listing = None if rows is None else _codec.dump_upgrades(rows)
     result = {
         "format": format,
@@ -343,6 +346,20 @@ def _compare(
         "counts": None if rows is None else _counts(rows, platforms),
     }
     return result, {content for content in (old, new, listing) if content is not None}
+
+
+def _safe_row(row: Upgrade) -> Upgrade:
+    """
+    Return *row* with every text safe for a terminal, and without URLs.
+    """
+
+    def safe(value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple(map(safe, value))
+        return _redact.safe(value) if isinstance(value, str) else value
+
+    fields = [field.name for field in Upgrade.__attrs_attrs__]
+    return Upgrade(**{name: safe(getattr(row, name)) for name in fields})
 
 
 def _file(content: bytes | None) -> Record | None:

@@ -8,7 +8,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from upgrade_state._redact import MESSAGE_LENGTH, clean, message_of
+from upgrade_state._redact import MESSAGE_LENGTH, clean, message_of, safe
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -114,7 +114,7 @@ def quoted_name(directory: str, name: str | None = None) -> str:
     Return the last part of a path, after a *name* in it, as in the notice.
     """
     text = f"'{clean(os.path.basename(directory) or directory)}'"
-    return text if name is None else f"'{clean(name)}' of {text}"
+    return text if name is None else f"'{safe(name)}' of {text}"
 
 
 def _for(seconds: int) -> str:

@@ -287,7 +287,21 @@ def is_environment_name(value: object) -> bool:
     """
     Return whether *value* can be the name of one of several environments.
     """
-    return type(value) is str and "\0" not in value and 0 < len(value) <= 255
+    try:
+        return (
+            type(value) is str
+            and "\0" not in value
+            and 0 < len(path_bytes(value)) <= 255
+        )
+    except UnicodeEncodeError:  # a surrogate that escapes no byte
+        return False
+
+
+def name_text(name: str) -> str:
+    """
+    Return an environment's *name* in the one spelling that all with its bytes have.
+    """
+    return path_bytes(name).decode("utf-8", "surrogateescape")
 
 
 def is_short_name(value: object) -> bool:

@@ -47,6 +47,13 @@ def without_urls(text: str) -> str:
     return "".join(parts)
 
 
+def safe(text: str) -> str:
+    """
+    Return *text* without URLs, and with everything escaped that is not printable.
+    """
+    return clean(without_urls(text))
+
+
 def _url_end(tail: str) -> int:
     at = tail.rfind("@", 0, _first(_SPACE, tail))
     end = _first(_URL_ENDS, tail, max(at, 0))
