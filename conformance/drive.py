@@ -302,21 +302,24 @@ class Case:
         Do what another process does while the program pauses.
         """
         self._has_paused = True
-        if "meanwhile" not in self.vector:
-            pass
-        elif self.vector["meanwhile"] is None:
-            self.path.unlink()
-        else:
-            for dotted, value in self.vector["meanwhile"].items():
-                part, name = self._part(dotted)
-                part[name] = value
-            self.data = json.dumps(self.record).encode()
-            new = self.place / "new"
-            new.write_bytes(self.data)
-            new.chmod(0o600)
-            new.rename(self.path)
         if self.vector["pause"] == "before-rename":
             self._pause_problems = list(self._replace_problems())
+        if "meanwhile" not in self.vector:
+            return
+        change = self.vector["meanwhile"]
+        if not isinstance(change, dict):
+            self.path.unlink()
+            if change == "a directory":
+                self.path.mkdir()
+            return
+        for dotted, value in change.items():
+            part, name = self._part(dotted)
+            part[name] = value
+        self.data = json.dumps(self.record).encode()
+        new = self.place / "new"
+        new.write_bytes(self.data)
+        new.chmod(0o600)
+        new.rename(self.path)
 
     def _replace_problems(self) -> Iterator[str]:
         """
@@ -329,6 +332,9 @@ class Case:
                 yield "the write lock is not held, or not exclusive"
             except BlockingIOError:
                 pass
+        is_check = self.vector["ask"] in ("commit", "fail")
+        if not is_check and (self.root / "locks" / f"{self.key}.check").exists():
+            yield "the check lock is used"
         if self.data is not None and self.path.read_bytes() != self.data:
             yield "the record has changed before the rename"
         modes = [path.lstat().st_mode for path in self.root.glob(f"tmp/{self.key}.*")]
@@ -377,6 +383,9 @@ class Case:
                 yield f"{path} has changed: {before.get(path)} -> {after.get(path)}"
         if vector.get("kind") == "without permission":
             self.path.chmod(0o600)
+        has_replaced = self._has_paused or vector.get("after")
+        if has_replaced and list(self.root.glob(f"tmp/{self.key}.*")):
+            yield "a temporary file is left"
         for name in vector.get("gone", ()):
             if os.path.lexists(self._below(name)):
                 yield f"{name} is still there"
@@ -421,8 +430,6 @@ class Case:
         for path, mode in modes.items():
             if path.lstat().st_mode & 0o7777 != mode:
                 yield f"{path.name} has the mode {path.lstat().st_mode:o}"
-        if list(self.root.glob(f"tmp/{self.key}.*")):
-            yield "a temporary file is left"
         if "results" in self.vector:
             yield from self._result_problems(found)
 
