@@ -475,3 +475,13 @@ class TestTour:
         done = subprocess.run([sh, "-n", ROOT / "examples" / "tour.sh"], check=False)
 
         assert 0 == done.returncode
+
+    def test_readme_has_both_commands(self):
+        """
+        The README names the commands that prove a checkout on a fresh machine.
+        """
+        lines = (ROOT / "README.md").read_text().splitlines()
+        commands = [line.partition("#")[0].strip() for line in lines]
+
+        for command in ("sh examples/tour.sh", "python -m pip install nox && nox"):
+            assert command in commands
