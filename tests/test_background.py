@@ -235,6 +235,7 @@ class TestOne:
         log_after_end(shop)
 
         assert (False, "busy", None) == (later.due, later.reason, later.until)
+        assert "busy: a check is running" == str(later)
 
     def test_breaks_at_once(self, shop, command, runs):
         """
@@ -248,6 +249,9 @@ class TestOne:
 
         assert [True, False, False, True, False] == [a.due for a in answers]
         assert ("busy", NOON + 300 * SECOND) == (answers[1].reason, answers[1].until)
+        assert "busy: the last start recorded nothing, see its log; no " in str(
+            answers[1]
+        )
         assert 2 == len(runs.read_text().splitlines())
 
     def test_clock_set_back(self, shop, command):

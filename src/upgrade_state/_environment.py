@@ -459,9 +459,9 @@ class EnvironmentState:
             that of the process that keeps the log. It ends after the program,
             always with status 0, and ``os.waitpid(freshness.pid, 0)`` waits for
             it; without a wait, the next start in this process reaps it. Further
-            reasons: ``busy``: a process runs, or was just started;
-            ``switched-off``: by a variable. ``unavailable`` carries the error:
-            nothing was started.
+            reasons: ``busy``: a process runs; or one that was started in the last
+            5 minutes has ended, and recorded nothing. ``switched-off``: by a
+            variable. ``unavailable`` carries the error: nothing was started.
 
         Raises:
             TypeError: *argv* is one text, *env* contains something other than

@@ -23,10 +23,15 @@ FRESHNESS: Final[Mapping[str, str]] = {
     "lockfile-changed": "the lockfile has changed since the check",
     "fresh": "the last check is good {until}",
     "just-checked": "the lockfile has changed since the last check; no other {until}",
-    "busy": "a check is running or was just started",
+    "busy": "a check is running",
     "switched-off": "{switch} is set in the process environment",
     "unavailable": "{error}",
 }
+
+# The same, while no other process is started: most would end like the last one.
+RECORDED_NOTHING: Final = (
+    "the last start recorded nothing, see its log; no other {until}"
+)
 
 # Why the user is (not) notified.
 VERDICTS: Final[Mapping[str, str]] = {

@@ -133,9 +133,11 @@ class Freshness(_Answer):
         """
         Explain the answer in one line.
         """
-        from upgrade_state._messages import FRESHNESS
+        from upgrade_state._messages import FRESHNESS, RECORDED_NOTHING
 
-        return f"{self.reason}: {self._filled(FRESHNESS[self.reason])}"
+        has_ended = self.reason == "busy" and self._since is not None
+        template = RECORDED_NOTHING if has_ended else FRESHNESS[self.reason]
+        return f"{self.reason}: {self._filled(template)}"
 
 
 class Verdict(_Answer):

@@ -27,6 +27,32 @@ class TestShow:
             fields[name] for name in ("environment", "lockfile")
         ]
 
+    @pytest.mark.parametrize(
+        ("log", "end"),
+        [
+            (
+                "2026-11-20T04:18:00Z it ended with exit status 3\n",
+                "ended with exit status 3",
+            ),
+            ("2026-11-20T04:18:00Z a check was started\n", "has not ended yet"),
+            ("", None),
+        ],
+    )
+    @pytest.mark.parametrize("command", ["show", "notify --explain"])
+    def test_recorded_nothing(self, environment, run, command, log, end):
+        """
+        A check in the background that recorded nothing is in its log.
+        """
+        path = Path(environment.log_path)
+        path.parent.mkdir(parents=True)
+        path.write_text(f"2026-11-20T04:17:00Z a check was started\n{log}" * bool(log))
+
+        hint = run(*command.split()).err.splitlines()[1]
+        if end is None:
+            assert hint.startswith("Run 'upgrade-state ")
+        else:
+            assert f"A check {end}, and recorded nothing: {path}" == hint
+
     def test_nothing_known_of_several(self, environment, shop, run):
         """
         A check without a COMMAND is suggested if one of the lockfiles has a recipe.

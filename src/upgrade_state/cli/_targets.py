@@ -248,9 +248,10 @@ class Target:
         directory, _ = split(self._where)
         found = self.present()
         here = found[0] if len(found) == 1 else self._environment(directory)
-        hint = _LIST
+        hint = _unrecorded(here) or _LIST
         # A name that is not known is a mistake rather than a new one.
-        for place in upward(directory) if self.name is None else ():
+        is_new = self.name is None and hint == _LIST
+        for place in upward(directory) if is_new else ():
             if found := self.present(place):
                 path = shell_path(found[0].path or "")
                 if any(is_recorded(environment.look()) for environment in found):
@@ -437,3 +438,18 @@ def _lockfiles_in(directory: str) -> "list[str]":
         for name in (*names, *_BELOW)
         if "\\" not in name and os.path.isfile(f"{directory}/{name}")
     ]
+
+
+def _unrecorded(environment: "EnvironmentState") -> "str | None":
+    """
+    Return how the last check in the background ended, which left no record.
+
+    None if there is no log of one.
+    """
+    path = environment.log_path
+    if not (os.path.isfile(path) and os.path.getsize(path)):
+        return None
+    with open(path, encoding="utf-8", errors="replace") as log:
+        *_, last = log
+    end = last.partition("Z it ")[2].strip() or "has not ended yet"
+    return f"A check {end}, and recorded nothing: {tilde(path)}"
