@@ -197,7 +197,42 @@ class TestChecksInProcess:
         assert (before, str(tmp_path)) == (dict(os.environ), os.getcwd())
         assert ("", "") == capsys.readouterr()
         lines = Path(shop.log_path).read_text().splitlines()
-        assert [f"/ x {shop.store} \N{SNOWMAN}"] == lines[1:]
+        assert f"/ x {shop.store} \N{SNOWMAN}" == lines[1]
+        assert lines[2].endswith("Z it ended with exit status 3")
+
+    def test_log(self, shop, argv):
+        """
+        The log is bounded and safe to print, as that of a process.
+        """
+
+        def checker(_):
+            sys.stderr.write("x" * (1 << 17))
+            sys.stderr.write("\x1b[2J\udc80\n")
+
+        with testing.checks_in_process(checker):
+            shop.start_check(argv)
+
+        log = Path(shop.log_path)
+        assert log.stat().st_size < 1 << 16
+        last = log.read_text().splitlines()[-2:]
+        assert last[0].endswith(r"x\x1b[2J\udc80")
+        assert last[1].endswith("Z it ended with exit status 0")
+
+    def test_removed_directory(self, shop, argv, tmp_path, monkeypatch):
+        """
+        A checker runs although the working directory was removed.
+        """
+        place = tmp_path / "removed"
+        place.mkdir()
+        monkeypatch.chdir(place)
+        place.rmdir()
+        with testing.checks_in_process(lambda _: sys.exit("no")) as calls:
+            shop.start_check(argv)
+
+        assert 1 == len(calls)
+        assert "status 1" in Path(shop.log_path).read_text()
+        with pytest.raises(FileNotFoundError):
+            os.getcwd()
 
     @pytest.mark.parametrize(
         ("switch", "program", "reason"),

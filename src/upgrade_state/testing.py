@@ -15,7 +15,7 @@ import tempfile
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
-from upgrade_state import StateStore, _background, _durations, _look
+from upgrade_state import StateStore, _background, _durations, _log_runner, _look
 from upgrade_state._environment import CACHE_DIR_VARIABLE
 from upgrade_state.exceptions import ResolverError
 from upgrade_state.lockfiles import Upgrade
@@ -46,6 +46,9 @@ def temporary_store() -> Iterator[StateStore]:
     that the test starts, and the variables that silence notices (``CI`` and others)
     are unset: a test behaves the same on a CI service. A manager that passes a
     *cache_dir* to `StateStore` ignores the variable: give it a directory of the test.
+
+    Of two stores, end the later one first, as fixtures do: each restores the variables
+    that it has found.
     """
     with contextlib.ExitStack() as stack:
         # A process that the test has left running may still write there.
@@ -142,8 +145,8 @@ def checks_in_process(
     call *checker* if no check is due, or if a variable switches checks off. *checker*
     is called at once and gets the arguments of the process, the program first. As in
     that process, the working directory is ``/``, the environment variables are those
-    of the call and of the store, stdout is discarded, and stderr goes to the log. The
-    freshness has no *pid*.
+    of the call and of the store, stdout is discarded, and the log keeps the end of
+    stderr. The freshness has no *pid*.
 
     An exception of *checker* does not reach the activation; it is raised when the
     `with` statement ends. `SystemExit` ends the checker, whatever its status.
@@ -154,26 +157,48 @@ def checks_in_process(
     calls: list[list[str]] = []
     errors: list[Exception] = []
 
-    def call(command: list[str | bytes], environ: dict[str, str], log: int) -> None:
+    def call(command: list[str | bytes], environ: dict[str, str], fd: int) -> None:
         wrapper = _background._wrapper()  # noqa: SLF001 - it precedes the program
         calls.append([os.fsdecode(argument) for argument in command[len(wrapper) :]])
+        log, status = _log_runner.Log(fd), 1
+        # As a descriptor: the working directory may have been removed.
+        here = os.open(".", os.O_RDONLY)
         try:
+            os.chdir("/")
             with (
                 mock.patch.dict(os.environ, environ, clear=True),
-                contextlib.chdir("/"),
-                open(log, "w", encoding="utf-8", closefd=False) as stderr,
-                contextlib.redirect_stderr(stderr),
+                contextlib.redirect_stderr(_Stderr(log)),
                 contextlib.redirect_stdout(io.StringIO()),
-                contextlib.suppress(SystemExit),
             ):
                 checker(calls[-1])
+            status = 0
+        except SystemExit as leaving:
+            code = leaving.code  # None: 0; any other object: 1
+            status = code if isinstance(code, int) else int(code is not None)
         except Exception as error:  # noqa: BLE001 - raised again below
             errors.append(error)
+        finally:
+            os.fchdir(here)
+            os.close(here)
+        log.add_last_line(f"it ended with exit status {status}")
 
     with mock.patch.object(_background, "_spawn", call):
         yield calls
     if errors:
         raise errors[0]
+
+
+class _Stderr(io.TextIOBase):
+    """
+    The stderr of a checker; its log keeps the end.
+    """
+
+    def __init__(self, log: _log_runner.Log) -> None:
+        self._log = log
+
+    def write(self, text: str) -> int:
+        self._log.add(text.encode("utf-8", "backslashreplace"))
+        return len(text)
 
 
 def assert_notice(
