@@ -265,8 +265,15 @@ class TestRefused:
         """
         flox.file.unlink()
         os.mkfifo(flox.file)
-
-        self.refused(shop, "no regular file")
+        # A reader that opens it gets an end of file, and does not hang the tests.
+        writer = threading.Thread(target=lambda: flox.file.open("wb").close())
+        writer.start()
+        try:
+            self.refused(shop, "no regular file")
+            assert writer.is_alive()
+        finally:
+            os.close(os.open(flox.file, os.O_RDONLY | os.O_NONBLOCK))
+            writer.join()
 
     def test_unreadable(self, shop, flox, monkeypatch):
         """
