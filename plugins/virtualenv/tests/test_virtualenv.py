@@ -4,10 +4,12 @@ The plugin inside virtualenv, and the activate scripts that it extends.
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import subprocess
 import sys
+import tarfile
 from typing import TYPE_CHECKING
 
 import pytest
@@ -225,3 +227,60 @@ class TestVirtualenv(Situations):
         assert "" == scene.run().added
         verdict = scene.environment.look(b"thing==1.1\n").verdict()
         assert "upgraded" == verdict.reason
+
+    @pytest.mark.parametrize("path", [":", "."])
+    def test_directory_with_code(self, scene, path: str):
+        """
+        A module in the directory that the user enters is not imported.
+        """
+        for name in ("upgrade_state", "datetime", "sitecustomize"):
+            text = f"open({str(scene.home / 'harm')!r}, 'w')"
+            (scene.project / f"{name}.py").write_text(text)
+
+        first = scene.run(PYTHONPATH=path)
+        found = scene.wait_for_check()
+
+        assert ("", None) == (first.added, found.failure)
+        assert not (scene.home / "harm").exists()
+
+    def test_source_distribution(self, scene, tmp_path: Path):
+        """
+        A check builds nothing: an index may have other code by the same name.
+        """
+        code = f"open({str(scene.home / 'harm')!r}, 'w')".encode()
+        facts = b"Metadata-Version: 2.1\nName: thing\nVersion: 2.0\n"
+        with tarfile.open(tmp_path / "thing-2.0.tar.gz", "w:gz") as archive:
+            for name, content in (("setup.py", code), ("PKG-INFO", facts)):
+                member = tarfile.TarInfo(f"thing-2.0/{name}")
+                member.size = len(content)
+                archive.addfile(member, io.BytesIO(content))
+
+        scene.run(PIP_FIND_LINKS=str(tmp_path))
+        found = scene.wait_for_check()
+
+        assert found.failure is None
+        assert b"thing==1.1\n" == scene.environment.kept_lockfile("new")
+        assert not (scene.home / "harm").exists()
+
+    def test_leftovers(self, scene):
+        """
+        A directory of `site-packages` whose name is not one for pip is left out.
+        """
+        (site,) = scene.project.glob(".venv/lib/python*/site-packages")
+        for name in ("~hing-0.9", "-r-1.0", "é-1.0", "thing x-1.0"):
+            (site / f"{name}.dist-info").mkdir()
+
+        scene.check()
+
+        assert b"thing==1.0\n" == scene.environment.kept_lockfile("old")
+
+    def test_failure(self, scene):
+        """
+        The recorded failure is the error of pip, not the last line that it wrote.
+        """
+        scene.index.is_broken = True
+        scene.run()
+
+        message = scene.wait_for_check().failure.message
+
+        assert "Could not find a version that satisfies the requirement" in message

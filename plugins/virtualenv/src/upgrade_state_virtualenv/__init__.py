@@ -36,6 +36,7 @@ class NoticeActivator(Activator):
         """
         Append the lines as soon as virtualenv has written the scripts.
         """
+        logging.getLogger(__name__).info("no_upgrade_notice = %s", self._is_off)
         if not self._is_off:
             attempt(defer, creator)
         return []
@@ -65,7 +66,8 @@ def append(creator: Any) -> None:
     """
     Append to each activate script its line, with the paths of the environment.
     """
-    run = f"{PYTHON} {MAIN} {shlex.join(map(str, (creator.dest, creator.purelib)))}"
+    # -E: an entry of PYTHONPATH may be the directory that the user has entered.
+    run = f"{PYTHON} -E {MAIN} {shlex.join(map(str, (creator.dest, creator.purelib)))}"
     run += " >&2 2>/dev/null"  # the notice goes to stderr, an error nowhere
     # The plugin may be removed before the environment. A shell may be under `set -e`.
     lines = {
