@@ -50,6 +50,12 @@ LIMIT = 180
 
 PLUGINS = Path(__file__).parent
 
+# Code after which `upgrade_state` cannot be imported, or is one of another version.
+LIBRARIES = (
+    "import sys; sys.modules['upgrade_state'] = None",
+    "import sys, types; sys.modules['upgrade_state'] = types.ModuleType('other')",
+)
+
 
 class Manager:
     """
@@ -732,7 +738,7 @@ class Situations:
 
     def test_newer_manager(self, scene):
         """
-        If the manager lacks something that the plugin asks for, its own work goes on.
+        If the manager or the library lacks something, the manager's work goes on.
         """
         if not self.manager.breakage:
             pytest.skip("the manager is no Python module")
@@ -743,7 +749,8 @@ class Situations:
             argv = self.manager.argv(sys.executable, *options)
             return scene.start([sys.executable, "-c", code, *argv[3:]]).end()
 
-        for code in filter(None, (self.manager.missing, self.manager.breakage)):
+        codes = (self.manager.missing, self.manager.breakage, *LIBRARIES)
+        for code in filter(None, codes):
             assert "" == scene.compare(scene.plain(), run(code)).added
             assert not scene.was_started()
         if self.manager.debug:

@@ -10,14 +10,15 @@ that tox has kept in ``.tox-info.json`` since it made the environment.
 import json
 import logging
 import os
-import subprocess
 import sys
-import tempfile
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from subprocess import run
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from tox.plugin import impl
-
-import upgrade_state  # it loads the rest on first use
 
 
 @impl
@@ -25,8 +26,9 @@ def tox_add_core_config(core_conf: Any) -> None:
     """
     Add the key with which the plugin is switched off.
     """
-    desc = "give notices of upgrades, and look for them in the background"
-    core_conf.add_config("upgrade_notice", of_type=bool, default=True, desc=desc)
+    with suppress(Exception):  # a later tox may differ
+        # As an object, since a text that is no bool would end tox with an error.
+        core_conf.add_config("upgrade_notice", object, "on", "give notices of upgrades")
 
 
 @impl
@@ -35,93 +37,103 @@ def tox_after_run_commands(tox_env: Any) -> None:
     Give a notice, and start a check. No error reaches tox: it becomes a debug line.
     """
     try:
+        switch = str(tox_env.core["upgrade_notice"]).lower()
+        logging.getLogger(__name__).debug("Switch: upgrade_notice = %s", switch)
         # Below this directory only because the project requires the plugin.
-        is_the_users = not sys.prefix.startswith(f"{tox_env.core['work_dir']}{os.sep}")
-        if is_the_users and sys.stderr.isatty() and tox_env.core["upgrade_notice"]:
+        mine = not sys.prefix.startswith(f"{tox_env.core['work_dir']}{os.sep}")
+        if mine and sys.stderr.isatty() and switch not in ("0", "false", "no", "off"):
             _work(tox_env)
     except Exception as error:  # noqa: BLE001 - also a tox of another version
         logging.getLogger(__name__).debug("No upgrade notice: %r", error)
 
 
 def _work(tox_env: Any) -> None:
+    from upgrade_state import StateStore
+
     keys = "env_dir", "env_python", "env_site_packages_dir"
     paths = [os.fspath(tox_env.conf[key]) for key in keys]
     directory, name = os.fspath(tox_env.core["toxinidir"]), tox_env.conf.name
-    environment = upgrade_state.StateStore().environment(directory, name=name)
+    environment = StateStore().environment(directory, name=name)
     lockfile = _text(_pins(paths[-1]))
-    verdict = environment.claim_notice(lockfile)
-    if verdict:
+    if verdict := environment.claim_notice(lockfile, could_not_check=timedelta(7)):
         sys.stderr.write(f"{verdict.message} Run 'tox -r -e {name}' to upgrade.\n")
     checker = [sys.executable, "-m", __name__, directory, name, *paths]
     environment.start_check(checker, lockfile=lockfile)
 
 
-def _pins(site_packages: str) -> list[tuple[str, str]]:
+def _pins(site: str) -> list[tuple[str, ...]]:
     """
     Return name and version of each distribution that was installed from an index.
     """
-    pins = []
-    for entry in os.listdir(site_packages):
-        stem = f"{site_packages}/{entry}".removesuffix(".dist-info")
-        # The project itself has the one, pip and other seeds of virtualenv the other.
-        others = f"{stem}.dist-info/direct_url.json", f"{stem}.virtualenv"
-        if entry.endswith(".dist-info") and not any(map(os.path.exists, others)):
-            name, _, version = os.path.basename(stem).rpartition("-")
-            pins.append((name, version))
-    return pins
+    stems = (e[:-10] for e in os.listdir(site) if e.endswith(".dist-info"))
+    # A path or URL has the one, pip and other seeds of virtualenv the other.
+    ends = ".dist-info/direct_url.json", ".virtualenv"
+    own = (s for s in stems if not any(os.path.exists(f"{site}/{s}{e}") for e in ends))
+    return [stem.rpartition("-")[::2] for stem in own]
 
 
-def _text(pins: list[tuple[str, str]]) -> bytes:
+def _text(pins: list[tuple[str, ...]]) -> bytes:
     """
     Return a lockfile; of two versions of one distribution, the last counts.
+
+    It has the names that pip takes. An interrupted pip leaves ``~ame-1.0.dist-info``.
     """
     last = {name.lower().replace("_", "-").replace(".", "-"): v for name, v in pins}
-    return "".join(f"{name}=={last[name]}\n" for name in sorted(last)).encode()
+    names = [n for n in sorted(last) if n.isascii() and n.replace("-", "").isalnum()]
+    return "".join(f"{n}=={last[n]}\n" for n in names if n == n.strip("-")).encode()
+
+
+def _dry_run(python: str, *arguments: str) -> list[tuple[str, ...]]:
+    """
+    Return the versions that pip would install from an index if nothing were installed.
+    """
+    # With --upgrade, pip would take an index out of reach for one without upgrades.
+    how = ["--dry-run", "--ignore-installed", "--quiet", "--disable-pip-version-check"]
+    pip = [python, "-I", "-m", "pip", "install", "--report=-", *how, *arguments]
+    os.environ["UPGRADE_STATE_DISABLE"] = "1"
+    p = run(pip, timeout=900, capture_output=True, text=True, errors="replace")  # noqa: S603, PLW1510
+    if p.returncode:
+        reason = p.stderr.partition("ERROR: ")[2] or p.stderr
+        raise RuntimeError(reason.split("\n")[0])
+    found = [one for one in json.loads(p.stdout)["install"] if not one["is_direct"]]
+    return [(one["metadata"]["name"], one["metadata"]["version"]) for one in found]
 
 
 def main(directory: str, name: str, env_dir: str, python: str, site: str) -> None:
     """
     Make the check of one tox environment.
     """
+    from upgrade_state import StateStore
+
     pins = _pins(site)
-    environment = upgrade_state.StateStore().environment(directory, name=name)
+    environment = StateStore().environment(directory, name=name)
     with environment.try_check(_text(pins)) as guard:
         if guard is not None and guard.freshness().due:
-            pins += _newest(directory, env_dir, python)
-            guard.commit(_text(pins), format="requirements", checker="the tox plugin")
+            os.chdir(directory)  # options and constraints have relative paths
+            new = _text(pins + _newest(env_dir, python))
+            guard.commit(new, format="requirements", checker="the tox plugin")
 
 
-def _newest(directory: str, env_dir: str, python: str) -> list[tuple[str, str]]:
+def _newest(env_dir: str, python: str) -> list[tuple[str, ...]]:
     """
-    Return the versions that pip would install in an empty environment.
+    Return the versions that pip would install for what tox has kept.
     """
-    with open(f"{env_dir}/.tox-info.json", encoding="utf-8") as file:
-        info = json.load(file)
-    sections = [info.get(section, {}) for section in ("PythonRun", "RunToxEnv")]
-    installs = [install for section in sections for install in section.values()]
-    pip = [python, "-I", "-m", "pip", "install", "--dry-run", "--report=-", "--quiet"]
-    # With --upgrade, pip would take an index out of reach for one without upgrades.
-    pip += ["--ignore-installed", "--disable-pip-version-check"]
-    lists: dict[str, list[str]] = {"--constraint": [], "--requirement": []}
-    env = dict(os.environ)
-    for install in installs:
-        env |= install["env"]
-        lists["--constraint"] += [line[3:] for line in install.get("constraints", ())]
-        for key in "options", "requirements", "req":
-            lists["--requirement"] += install.get(key, ())
-    with tempfile.TemporaryDirectory() as place:
+    info = json.loads(Path(env_dir, ".tox-info.json").read_bytes())
+    lists: dict[str, list[str]] = {"-r": [], "-c": []}
+    for install in (*info["PythonRun"].values(), *info.get("RunToxEnv", {}).values()):
+        os.environ |= install["env"]
+        for key in "options", "requirements", "req", "constraints":
+            lists["-c" if key == "constraints" else "-r"] += install.get(key, ())
+    with TemporaryDirectory() as place:
         for option, lines in lists.items():
-            pip.append(f"{option}={place}/{option}")
-            with open(f"{place}/{option}", "w", encoding="utf-8") as file:
-                file.write("\n".join(lines))
-        done = subprocess.run(  # noqa: S603 - tox's own command but for the options
-            pip, cwd=directory, env=env, timeout=900, capture_output=True, check=False
-        )
-    if done.returncode:
-        raise RuntimeError(done.stderr.decode().strip().rpartition("\n")[2])
-    found = [one for one in json.loads(done.stdout)["install"] if not one["is_direct"]]
-    metadata = [one["metadata"] for one in found]
-    return [(one["name"], one["version"]) for one in metadata]
+            # pip would build a local project in place, and leave files in it.
+            kept = (ln.removeprefix("-c ") for ln in lines if not _is_local(ln))
+            Path(place, option).write_text("\n".join(kept), encoding="utf-8")
+        return _dry_run(python, *(f"{option}{place}/{option}" for option in lists))
+
+
+def _is_local(line: str) -> bool:
+    return "file:" in line or line.removeprefix("-e ").startswith((".", "/"))
 
 
 if __name__ == "__main__":

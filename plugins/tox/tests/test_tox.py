@@ -4,10 +4,13 @@ The plugin inside tox.
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
+
+import pytest
 
 from situations import Done, Manager, Scene, Situations
 
@@ -25,6 +28,17 @@ skipsdist = true
 set_env = PIP_INDEX_URL = {index}
 deps = thing
 commands = python -c "print('done'); raise SystemExit(3)"
+"""
+
+LIBRARY = """\
+[build-system]
+requires = []
+build-backend = "backend"
+backend-path = ["."]
+
+[project]
+name = "lib"
+version = "1"
 """
 
 
@@ -98,3 +112,46 @@ class TestTox(Situations):
         """
         argv = self.manager.argv(sys.executable, "-qqr")
         return scene.start(argv).end()
+
+    def test_local_requirement(self, scene):
+        """
+        A check builds no local project, which would leave files in it.
+        """
+        code = "def get_requires_for_build_wheel(_=None):\n    open('harm', 'w')\n"
+        library = scene.project / "lib"
+        library.mkdir()
+        (library / "backend.py").write_text(code)
+        (library / "pyproject.toml").write_text(LIBRARY)
+        env = scene.project / ".tox" / "py"
+        path = env / ".tox-info.json"
+        info = json.loads(path.read_text())
+        url = f"lib @ {library.as_uri()}"
+        info["PythonRun"]["deps"]["requirements"] += ["./lib", "-e ./lib", url]
+        path.write_text(json.dumps(info))
+        (site,) = env.glob("lib/python*/site-packages")
+        (site / "~hing-0.9.dist-info").mkdir()
+
+        paths = [str(env), str(env / "bin" / "python"), str(site)]
+        check = ["-m", "upgrade_state_tox", str(scene.project), "py", *paths]
+        done = scene.start([sys.executable, *check]).end()
+
+        assert (0, "", "") == (done.status, done.stdout, done.stderr)
+        assert b"thing==1.0\n" == scene.environment.kept_lockfile("old")
+        assert b"thing==1.1\n" == scene.environment.kept_lockfile("new")
+        assert not (library / "harm").exists()
+
+    @pytest.mark.parametrize(
+        ("value", "checks"), [("off", False), ("yes", True), ("nope", True)]
+    )
+    def test_switch(self, scene, value: str, *, checks: bool):
+        """
+        A value of the key that says neither on nor off changes nothing, and is named.
+        """
+        path = scene.project / "tox.ini"
+        text = path.read_text().replace("[tox]", f"[tox]\nupgrade_notice = {value}")
+        path.write_text(text)
+
+        done = scene.start(self.manager.argv(sys.executable, "-vvv")).end()
+
+        assert f"Switch: upgrade_notice = {value}" in done.stdout + done.stderr
+        assert checks is scene.was_started()
