@@ -11,6 +11,7 @@ import contextlib
 import logging
 import os
 import sys
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -23,24 +24,18 @@ COMMANDS = frozenset({"activate", "install", "run", "sync"})
 
 LOCKFILE = "pdm.lock"
 
-KEY = "upgrade_state.enabled"
+VARIABLE = "PDM_UPGRADE_STATE_ENABLED"
 
 
-def plugin(core: Core) -> None:
+def plugin(_core: Core) -> None:
     """
-    Add the key to PDM's configuration, and listen to its commands.
+    Listen to the commands of PDM.
 
     No error in here reaches PDM: it becomes one line at debug level (``-vv``).
     """
     try:
-        from pdm.project.config import ConfigItem, ensure_boolean
         from pdm.signals import pre_invoke
 
-        text = "Whether to tell when the packages of a project have upgrades"
-        variable = "PDM_UPGRADE_STATE_ENABLED"
-        core.add_config(
-            KEY, ConfigItem(text, default=True, env_var=variable, coerce=ensure_boolean)
-        )
         pre_invoke.connect(_before)
     except Exception as error:  # noqa: BLE001 - a later PDM may differ
         logging.getLogger(__name__).debug("No upgrade notices: %r", error)
@@ -48,11 +43,7 @@ def plugin(core: Core) -> None:
 
 def _before(project: Project, **sent: Any) -> None:
     try:
-        if (
-            sent["command"] in COMMANDS
-            and project.config[KEY]
-            and not project.is_global
-        ):
+        if sent["command"] in COMMANDS and not project.is_global:
             _work(project)
     except Exception as error:  # noqa: BLE001 - a later PDM may differ
         with contextlib.suppress(Exception):
@@ -65,13 +56,21 @@ def _work(project: Project) -> None:
     directory = os.path.realpath(project.root)
     if __file__.startswith(f"{place}{os.sep}"):
         return
-    if not os.path.isfile(os.path.join(directory, LOCKFILE)):
+    # No key of PDM's configuration: PDM ends with an error if its file has a key of
+    # a plugin that was removed.
+    table = project.pyproject.settings.get("upgrade-state", {})
+    switch = os.environ.get(VARIABLE) or table.get("enabled")
+    is_off = str(switch).lower() in ("0", "false", "no", "off")
+    if switch is not None:
+        text = f"{VARIABLE} or tool.pdm.upgrade-state.enabled = {switch}"
+        _explain(project, f"{text}: the plugin is {'off' if is_off else 'on'}", 1)
+    if is_off or not os.path.isfile(os.path.join(directory, LOCKFILE)):
         return
     from upgrade_state import StateStore
 
     environment = StateStore().environment(directory, LOCKFILE)
     if sys.stderr.isatty() and project.core.ui.verbosity >= 0:
-        verdict = environment.claim_notice()
+        verdict = environment.claim_notice(could_not_check=timedelta(days=7))
         if verdict:
             hint = "Run 'pdm update --dry-run --no-sync' for details."
             _explain(project, f"{verdict.message} {hint}", 0)

@@ -47,7 +47,7 @@ class PDM(Manager):
     quiet = ("-q",)
     verbose = ("-v",)
     debug = ("-vv",)
-    missing = "from pdm.core import Core; del Core.add_config"
+    missing = "import pdm.signals; del pdm.signals.pre_invoke"
     # The signal comes without its arguments.
     breakage = """\
 from pdm.cli.hooks import HookManager
@@ -74,8 +74,8 @@ HookManager.try_emit = lambda self, name, **_: emit(self, name)
         return Path(done.stdout.strip(), "lib", python, "site-packages")
 
     def switch_off(self, scene: Scene) -> None:
-        argv = [sys.executable, "-m", "pdm", "config", "upgrade_state.enabled", "false"]
-        scene.start(argv).end()
+        with (scene.project / "pyproject.toml").open("a") as file:
+            file.write("\n[tool.pdm.upgrade-state]\nenabled = false\n")
 
 
 MANAGER = PDM()
@@ -83,3 +83,18 @@ MANAGER = PDM()
 
 class TestPDM(Situations):
     manager = MANAGER
+
+    def test_variable(self, scene):
+        """
+        The variable overrides the key; a value that is neither on nor off is named.
+        """
+        off = scene.run("-v", PDM_UPGRADE_STATE_ENABLED="No").added
+        assert "= No: the plugin is off" in off
+        assert not scene.was_started()
+        self.manager.switch_off(scene)
+        assert "= False: the plugin is off" in scene.run("-v").added
+
+        on = scene.run("-v", PDM_UPGRADE_STATE_ENABLED="nope").added
+
+        assert "= nope: the plugin is on" in on
+        assert scene.was_started()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from poetry.plugins.application_plugin import ApplicationPlugin
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 COMMANDS = frozenset({"env activate", "install", "run", "shell", "sync"})
 
 LOCKFILE = "poetry.lock"
+
+KEY = "upgrade-state.enabled"
 
 log = logging.getLogger(__name__)
 
@@ -65,17 +68,21 @@ class UpgradeStatePlugin(ApplicationPlugin):
         if os.path.join(".poetry", "plugins") in __file__:
             return
         poetry = self._application.poetry
-        enabled = poetry.config.get("upgrade-state.enabled", True)
-        if str(enabled).lower() in ("0", "false") or not poetry.locker.is_locked():
-            return
         from cleo.io.outputs.output import Type, Verbosity
 
+        enabled = poetry.config.get(KEY)
+        is_off = str(enabled).lower() in ("0", "false", "no", "off")
+        if enabled is not None:
+            text = f"{KEY} = {enabled}: the plugin is {'off' if is_off else 'on'}"
+            stderr.write_line(text, Verbosity.VERBOSE, Type.RAW)
+        if is_off or not poetry.locker.is_locked():
+            return
         from upgrade_state import StateStore
 
         directory = os.path.realpath(poetry.file.path.parent)
         environment = StateStore().environment(directory, LOCKFILE)
         if sys.stderr.isatty() and not stderr.is_quiet():
-            verdict = environment.claim_notice()
+            verdict = environment.claim_notice(could_not_check=timedelta(days=7))
             if verdict:
                 hint = "Run 'poetry update --dry-run' for details."
                 stderr.write_line(f"{verdict.message} {hint}", type=Type.RAW)

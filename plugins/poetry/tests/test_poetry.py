@@ -75,3 +75,18 @@ MANAGER = Poetry()
 
 class TestPoetry(Situations):
     manager = MANAGER
+
+    def test_variable(self, scene):
+        """
+        The variable overrides the key; a value that is neither on nor off is named.
+        """
+        self.manager.switch_off(scene)
+        assert "enabled = False: the plugin is off" in scene.run("-v").added
+        off = scene.run("-v", POETRY_UPGRADE_STATE_ENABLED="No").added
+        assert "= No: the plugin is off" in off
+        assert not scene.was_started()
+
+        on = scene.run("-v", POETRY_UPGRADE_STATE_ENABLED="nope").added
+
+        assert "= nope: the plugin is on" in on
+        assert scene.was_started()

@@ -6,8 +6,7 @@ an environment: there a script in ``etc/conda/activate.d`` runs `__main__`.
 """
 
 import sys
-
-import upgrade_state  # it loads the rest on first use
+from datetime import timedelta
 
 LOCKFILE = "conda-meta/history"  # conda appends to it whenever it changes packages
 
@@ -16,7 +15,9 @@ def notice_of(prefix: str) -> str:
     """
     Claim the notice of the environment in the directory *prefix*, and start a check.
     """
-    environment = upgrade_state.StateStore().environment(prefix, LOCKFILE)
-    verdict = environment.claim_notice()
+    from upgrade_state import StateStore
+
+    environment = StateStore().environment(prefix, LOCKFILE)
+    verdict = environment.claim_notice(could_not_check=timedelta(days=7))
     environment.start_check([sys.executable, "-m", __name__, prefix, "check"])
     return f"{verdict.message} See 'conda update --all --dry-run'.\n" if verdict else ""

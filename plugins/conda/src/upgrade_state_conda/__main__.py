@@ -5,6 +5,7 @@ Give a notice of a conda environment on its activation, or make the check.
 without conda, which takes longer to load than an activation may.
 """
 
+import os
 import sys
 
 import upgrade_state
@@ -32,6 +33,7 @@ def upgrades(prefix: str) -> list["upgrade_state.lockfiles.Upgrade"]:
     from subprocess import run
 
     conda = [sys.executable, "-m", "conda", "update", "--all", "--dry-run", "--json"]
+    os.environ["UPGRADE_STATE_DISABLE"] = "1"
     done = run([*conda, "-p", prefix], timeout=1800, capture_output=True, check=False)  # noqa: S603
     answer = json.loads(done.stdout)
     if done.returncode:

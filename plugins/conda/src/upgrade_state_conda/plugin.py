@@ -30,7 +30,9 @@ def act(_command: str) -> None:
     Give a notice of the environment of the command, and start a check.
     """
     context = import_module("conda.base.context").context
-    if sys.stderr.isatty() and not context.json and context.plugins.upgrade_notice:
+    if not context.plugins.upgrade_notice:
+        logging.getLogger(__name__).info("switched off by plugins.upgrade_notice")
+    elif sys.stderr.isatty() and not context.json:
         sys.stderr.write(notice_of(context.target_prefix))
 
 
