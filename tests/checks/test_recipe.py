@@ -14,6 +14,7 @@ import pytest
 import upgrade_state
 from upgrade_state import checks, lockfiles
 from upgrade_state.checks import RECIPES, Recipe
+from upgrade_state.exceptions import ResolverError
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -113,6 +114,25 @@ class TestFacts:
 
         assert b"['resolve']" == recipe.resolver(environment)(environment, b"old")
         assert ("pins", "pins upgrade") == (recipe.name, recipe.upgrade)
+
+    @pytest.mark.parametrize("argv", [None, "pins", b"pins", {"pins": 1}, [b"pins"]])
+    def test_run_by_no_list(self, argv):
+        """
+        A program that is no list of texts is refused, and so is none.
+        """
+        with pytest.raises(TypeError, match=r"argv|str"):
+            Recipe(**FACTS).run_by(argv)
+
+    def test_run_by_advice(self, store, directory, fill):
+        """
+        The advice to install the tool is not given: the program was named.
+        """
+        fill(directory, {"shop.wishes": "", "a/shop.pins": "old"})
+        recipe = Recipe(**FACTS, needs="install pins").run_by(["/none/pins"])
+        environment = store.environment(directory, "a/shop.pins")
+
+        with pytest.raises(ResolverError, match="; install it or name its path"):
+            recipe.resolver(environment)(environment, b"old")
 
     def test_run_by_with_options(self, store, directory, fill):
         """

@@ -230,9 +230,11 @@ class Recipe(Program):
                 ``[sys.executable, "-m", "poetry"]``. The recipe's own follow.
 
         Raises:
-            TypeError: *argv* is not a list of text.
+            TypeError: *argv* is not a list or a tuple of text.
             ValueError: *argv* is empty or contains a NUL character.
         """
+        if not isinstance(argv, list | tuple):
+            raise TypeError(f"argv must be a list or a tuple: {argv!r}")
         return attrs.evolve(self, program=argv)
 
     def in_sandbox(self) -> Recipe:
@@ -275,6 +277,7 @@ class Recipe(Program):
             field.name: getattr(bound, field.name) for field in attrs.fields(Program)
         }
         if self.program is not None:
-            program["argv"] = (*self.program, *bound.argv[1:])
+            # The advice to install the tool is for the one on the PATH.
+            program |= {"argv": (*self.program, *bound.argv[1:]), "needs": None}
         program["passes"] = (*self.passes, *passes)
         return Command(**program, copies=tuple(copies), timeout=timeout)
