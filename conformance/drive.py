@@ -302,7 +302,7 @@ class Case:
         Do what another process does while the program pauses.
         """
         self._has_paused = True
-        if self.vector["pause"] == "before-rename":
+        if self.vector["pause"] != "before-lock":
             self._pause_problems = list(self._replace_problems())
         if "meanwhile" not in self.vector:
             return
@@ -323,7 +323,7 @@ class Case:
 
     def _replace_problems(self) -> Iterator[str]:
         """
-        Check that the program holds the lock, and the record is not replaced yet.
+        Check that the program holds the lock, and whether the record is replaced.
         """
         with (self.root / "locks" / f"{self.key}.write").open("rb") as file:
             try:
@@ -335,10 +335,11 @@ class Case:
         is_check = self.vector["ask"] in ("commit", "fail")
         if not is_check and (self.root / "locks" / f"{self.key}.check").exists():
             yield "the check lock is used"
-        if self.data is not None and self.path.read_bytes() != self.data:
-            yield "the record has changed before the rename"
+        is_before = self.vector["pause"] == "before-rename"
+        if (self.path.read_bytes() == self.data) is not is_before:
+            yield f"the record is not the one of the pause {self.vector['pause']}"
         modes = [path.lstat().st_mode for path in self.root.glob(f"tmp/{self.key}.*")]
-        if modes != [0o100600]:
+        if modes != [0o100600] * is_before:
             yield f"temporary files have the modes {modes}"
 
     # The answer

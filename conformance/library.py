@@ -215,9 +215,14 @@ def pausing(request: dict[str, Any], meanwhile: Callable[[], None] | None):
     act = getattr(module, name)
 
     def pause_and_act(*paths: str):
-        if meanwhile is not None and (module is _locks or paths[1].endswith(".json")):
-            meanwhile()
-        return act(*paths)
+        is_point = module is _locks or paths[1].endswith(".json")
+        pauses = contextlib.ExitStack()
+        if meanwhile is not None and is_point:
+            pauses.callback(meanwhile)
+        if request.get("pause") != "after-rename":
+            pauses.close()
+        with pauses:
+            return act(*paths)
 
     with mock.patch.object(module, name, pause_and_act):
         yield

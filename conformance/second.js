@@ -424,7 +424,7 @@ function claim(root, record, matches, ask) {
     again.set("last_notified", textOf(ask.now));
     if (ofFailures) again.set("failure_notified", textOf(ask.now));
     else again.set("notified", subject(again.get("result")));
-    replace(root, ask, again);
+    replace(root, ask, again); ask.wait("after-rename");
   } finally {
     fs.closeSync(lock);
   }
