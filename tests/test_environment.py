@@ -802,6 +802,24 @@ class TestNothingCanBeLoaded:
         assert [None] * 4 == [answer.error for answer in answers]
         assert ["unavailable"] * 3 == [answer.reason for answer in answers[:3]]
 
+    def test_removed(self, checked, monkeypatch):
+        """
+        While an installer replaces this library, the answer carries the error.
+        """
+        real = builtins.__import__
+
+        def load(name, scope=None, local=None, names=(), *more):
+            if "_store" in (names or ()):
+                raise ImportError("cannot import name '_store'")
+            return real(name, scope, local, names, *more)
+
+        monkeypatch.setattr(builtins, "__import__", load)
+        verdict = checked.claim_notice(now=NOON)
+        monkeypatch.undo()
+
+        message = "Could not load a library (cannot import name '_store')"
+        assert ("unavailable", message) == (verdict.reason, str(verdict.error))
+
 
 class TestSnooze:
     def test_until(self, checked):
