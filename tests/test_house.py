@@ -444,3 +444,30 @@ class TestErrors:
         The base error at the door is the base of the family.
         """
         assert upgrade_state.UpgradeStateError is exceptions.UpgradeStateError
+
+
+class TestPlugins:
+    def test_equal_functions(self):
+        """
+        The checks of two plugins have the same functions: neither installs the other.
+        """
+        paths = ("tox/src/upgrade_state_tox", "virtualenv/src/*virtualenv/__main__")
+        found = []
+        for path in paths:
+            (module,) = Path(__file__).parents[1].glob(f"plugins/{path}.py")
+            tree = ast.parse(module.read_text())
+            found.append(
+                {
+                    node.name: [
+                        ast.unparse(line)
+                        for line in node.body
+                        if not isinstance(line, ast.Import | ast.ImportFrom)
+                    ]
+                    for node in tree.body
+                    if isinstance(node, ast.FunctionDef)
+                    and node.name in ("_pins", "_text", "_dry_run")
+                }
+            )
+
+        assert 3 == len(found[0])
+        assert found[0] == found[1]

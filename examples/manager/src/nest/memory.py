@@ -4,6 +4,7 @@ The memory of upgrades: all that an activation needs of upgrade-state.
 
 import logging
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 from nest.environments import LOCKFILE
@@ -29,7 +30,7 @@ def remind(directory: Path) -> None:
         state = state_of(directory)
         # A claimed notice counts as given, so claim it only if a person sees it.
         if sys.stderr.isatty():
-            verdict = state.claim_notice()
+            verdict = state.claim_notice(could_not_check=timedelta(days=7))
             if verdict:
                 message = f"nest: {verdict.message} Run 'nest upgrades' for details."
                 print(message, file=sys.stderr)
