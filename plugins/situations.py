@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import datetime as dt
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -38,7 +39,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from upgrade_state import StateStore, UpgradeInformation
+from upgrade_state import StateStore, UpgradeInformation, testing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -671,6 +672,19 @@ class Situations:
         assert ("", "") == (first.added, second.added)
         assert found.failure is not None
         assert found.failure.message
+
+    def test_failing_for_a_week(self, scene):
+        """
+        Checks that have failed for a week are announced, once.
+        """
+        now = dt.datetime.now(dt.UTC)
+        for days in (8, 0):
+            testing.add_failure(scene.environment, at=now - dt.timedelta(days=days))
+
+        first, second = scene.run(), scene.run()
+
+        assert 1 == first.added.count("Could not check for upgrades of '")
+        assert "" == second.added
 
     @pytest.mark.parametrize("damage", [occupy, give_away])
     def test_read_only_home(self, scene, damage: Callable[[Path], None]):

@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tarfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,8 +19,6 @@ import pytest
 from situations import Manager, Scene, Situations
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from upgrade_state import EnvironmentState
 
 # Each shell activates the environment, works in it and leaves it.
@@ -85,7 +85,9 @@ class Virtualenv(Manager):
     def switch_off(self, scene: Scene) -> None:
         settings = scene.home / ".config" / "virtualenv" / "virtualenv.ini"
         settings.parent.mkdir(parents=True)
-        settings.write_text("[virtualenv]\nno_upgrade_notice = true\n")
+        page = (Path(__file__).parents[1] / "README.md").read_text()
+        (line,) = re.findall(r"`(\w+ = true)` in the section `\[virtualenv\]`", page)
+        settings.write_text(f"[virtualenv]\n{line}\n")
         create(scene)
 
 
