@@ -162,7 +162,9 @@ def _parse(content: bytes, path: str) -> tuple[Any, Any, dt.datetime]:
         result, text = document["upgrade_result"], document["last_checked"]
         old, new = result["old_lockfile"], result["new_lockfile"]
         for lockfile in (new, new if old is None else old):
-            lockfile["packages"], _content(lockfile)
+            _content(lockfile)
+            if "packages" not in lockfile:
+                raise ValueError("no lockfile")  # noqa: TRY301 - like any other shape
         found = _TIME.fullmatch(text)
         at = dt.datetime.fromisoformat("".join(found.groups() if found else ()))
         at = at.astimezone(dt.UTC)
