@@ -10,18 +10,19 @@ import datetime as dt
 import json
 from typing import TYPE_CHECKING
 
-from upgrade_state import _floors, _record
+from upgrade_state import _floors, _record, _redact
 from upgrade_state._model import Consent, UpgradeInformation
 from upgrade_state.exceptions import StateReadError
 from upgrade_state.lockfiles import Upgrade
 
 with _floors.loading():
+    import attrs
     import cattrs
     from cattrs.gen import make_dict_unstructure_fn, override
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Final
+    from typing import Any, Final
 
     from upgrade_state._record import Record
 
@@ -74,6 +75,20 @@ def information(record: Record) -> UpgradeInformation:
     }
     names["name"] = record["name"] and _record.name_text(record["name"])
     return _CONVERTER.structure({**record, **names}, UpgradeInformation)
+
+
+def safe_row(upgrade: Upgrade) -> Upgrade:
+    """
+    Return *upgrade* with every text safe for a terminal, and without URLs.
+    """
+
+    def safe(value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple(map(safe, value))
+        return _redact.safe(value) if isinstance(value, str) else value
+
+    names = (field.name for field in attrs.fields(Upgrade))
+    return Upgrade(**{name: safe(getattr(upgrade, name)) for name in names})
 
 
 def dump_upgrades(upgrades: Iterable[Upgrade]) -> bytes:

@@ -32,7 +32,7 @@ from upgrade_state.lockfiles import Upgrade
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Collection, Iterable, Iterator
-    from typing import Any, Final
+    from typing import Final
 
     from upgrade_state._environment import EnvironmentState
     from upgrade_state._model import Consent
@@ -335,7 +335,9 @@ def _compare(
     if rows is not None:
         names = {None, name}
         rows = tuple(
-            _safe_row(row) for row in rows if name is None or row.environment in names
+            _codec.safe_row(row)
+            for row in rows
+            if name is None or row.environment in names
         )
     listing = None if rows is None else _codec.dump_upgrades(rows)
     result = {
@@ -346,20 +348,6 @@ def _compare(
         "counts": None if rows is None else _counts(rows, platforms),
     }
     return result, {content for content in (old, new, listing) if content is not None}
-
-
-def _safe_row(row: Upgrade) -> Upgrade:
-    """
-    Return *row* with every text safe for a terminal, and without URLs.
-    """
-
-    def safe(value: Any) -> Any:
-        if isinstance(value, tuple):
-            return tuple(map(safe, value))
-        return _redact.safe(value) if isinstance(value, str) else value
-
-    fields = [field.name for field in Upgrade.__attrs_attrs__]
-    return Upgrade(**{name: safe(getattr(row, name)) for name in fields})
 
 
 def _file(content: bytes | None) -> Record | None:

@@ -86,7 +86,7 @@ class TestExample:
         notified = run("notify", "--always", "--lockfile", "shop.pins")
 
         assert 0 == checked.returncode
-        assert "the hook may repeat this check" in checked.stderr
+        assert "'upgrade-state check --all' may repeat this check" in checked.stderr
         shown = checked.stdout.split()
         assert all(word in shown for word in ("curl", "8.0", "8.1"))
         assert "pins upgrade" in checked.stdout

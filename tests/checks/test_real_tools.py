@@ -301,7 +301,10 @@ def check_npm(directory):
     environment = StateStore().environment(directory, "package-lock.json")
     recipe = checks.RECIPES["npm"]
     return checks.check(
-        environment, recipe.resolver(environment), consent=Consent("npm")
+        environment,
+        recipe.resolver(environment),
+        consent=Consent("npm"),
+        without_lockfile=True,
     )
 
 
