@@ -272,8 +272,10 @@ class TestRefused:
             self.refused(shop, "no regular file")
             assert writer.is_alive()
         finally:
-            os.close(os.open(flox.file, os.O_RDONLY | os.O_NONBLOCK))
+            # Open until the writer is through: it may be about to open the pipe.
+            reader = os.open(flox.file, os.O_RDONLY | os.O_NONBLOCK)
             writer.join()
+            os.close(reader)
 
     def test_unreadable(self, shop, flox, monkeypatch):
         """
