@@ -466,6 +466,26 @@ class TestHelp:
                 "show --help",
             ),
             (["check", "--all", "-j"], "--jobs needs a value", "check --all --help"),
+            (
+                ["check", "", ""],
+                "check does not take ''; a COMMAND comes after --",
+                "check --help",
+            ),
+            (
+                ["show", "--max-age=--"],
+                "--max-age: not a duration: '--' (such as 12h, 7d, 1w2d)",
+                "show --help",
+            ),
+            (
+                ["check", "--all", "-j--"],
+                "--jobs: not a number of checks: '--'",
+                "check --all --help",
+            ),
+            (
+                ["list", "--cache-dir=--"],
+                "--cache-dir: not an absolute path: '--'",
+                "list --help",
+            ),
             (["--cache-dir"], "--cache-dir needs a value", "help --help"),
             (
                 ["--color", "x"],

@@ -140,10 +140,19 @@ class Parser(argparse.ArgumentParser):
         parsed, rest = self.parse_known_args(arguments)
         if rest := [word for word in rest if word != "--"]:
             message = f"{command} does not take {rest[0]!r}"
-            if "COMMAND" in (self.usage or "") and rest[0][0] != "-":
+            if "COMMAND" in (self.usage or "") and not rest[0].startswith("-"):
                 message += "; a COMMAND comes after --"
             raise UsageError(message, self.hint)
         return vars(parsed)
+
+    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
+        # Before CPython 3.13, argparse drops "--" also if it is an option's value, as
+        # in `--interval=--`, and stores an empty list without a conversion.
+        if action.option_strings and arg_strings == ["--"]:
+            value = self._get_value(action, "--")
+            self._check_value(action, value)
+            return value
+        return super()._get_values(action, arg_strings)
 
     def error(self, message: str) -> NoReturn:
         """
