@@ -15,6 +15,7 @@ from upgrade_state import (
     lockfiles,
 )
 from upgrade_state.cli import _json
+from upgrade_state.cli._hints import no_lockfile, recipe_for, the_one
 from upgrade_state.cli._output import (
     Styled,
     err,
@@ -31,7 +32,6 @@ from upgrade_state.cli._targets import (
     Target,
     UsageError,
     name_of,
-    recipe_for,
     shell_path,
     tilde,
 )
@@ -110,7 +110,7 @@ def run(
         elif resolving.recipe is not None:
             raise UsageError("either --recipe or a COMMAND, not both")
         else:
-            plan = [(target.the_one(), command_of(resolving), None)]
+            plan = [(the_one(target), command_of(resolving), None)]
     except ValueError as error:
         raise mistake(error) from error
     path = plan[0][0].path or ""
@@ -321,7 +321,7 @@ def _with_recipes(
             hint = (
                 "Name a directory with one; 'upgrade-state recipes' lists those known."
             )
-            raise target.no_lockfile(hint)
+            raise no_lockfile(target, hint)
         hint = "Give a COMMAND after --, or see 'upgrade-state recipes'."
         raise UsageError(message, hint)
     return plan, message

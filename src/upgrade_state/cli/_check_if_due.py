@@ -10,6 +10,7 @@ import datetime as dt
 from upgrade_state import EnvironmentState, checks
 from upgrade_state.cli._answers import next_checker
 from upgrade_state.cli._check import problem_of
+from upgrade_state.cli._hints import no_lockfile
 from upgrade_state.cli._output import err, for_each
 from upgrade_state.cli._parser import Parser, Question
 from upgrade_state.cli._signals import ENDING, cancel_on_signals
@@ -65,5 +66,5 @@ def run(target: Target, max_age: dt.timedelta | None) -> int:
 
     environments = target.present()
     if not environments:
-        raise target.no_lockfile()
+        raise no_lockfile(target)
     return max(for_each(environments, check))

@@ -7,7 +7,8 @@ import os
 from typing import Final
 
 from upgrade_state import EnvironmentState
-from upgrade_state.cli._targets import check_command, shell_path
+from upgrade_state.cli._hints import check_command
+from upgrade_state.cli._targets import shell_path
 
 
 class Arguments:

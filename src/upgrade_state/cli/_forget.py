@@ -3,6 +3,7 @@ The command `forget`: delete the records of a directory's environments.
 """
 
 from upgrade_state import Look
+from upgrade_state.cli._hints import nothing_known
 from upgrade_state.cli._output import err, for_each, out
 from upgrade_state.cli._parser import Parser
 from upgrade_state.cli._targets import Target, is_recorded, name_of
@@ -32,5 +33,5 @@ def run(target: Target) -> int:
 
     looks = list(filter(is_recorded, target.known()))
     if not looks:
-        raise target.nothing_known(to_check=False)
+        raise nothing_known(target, to_check=False)
     return 0 if all(for_each(looks, forget)) else 1

@@ -4,6 +4,7 @@ The command `notify`, with the arguments that activations do not use.
 
 from upgrade_state import Look
 from upgrade_state.cli import _activation
+from upgrade_state.cli._hints import nothing_known
 from upgrade_state.cli._output import brief, out
 from upgrade_state.cli._parser import Parser, Question
 from upgrade_state.cli._targets import Target, is_recorded, name_of
@@ -61,7 +62,7 @@ def run(
         known = target.known()
         is_alone = target.is_alone(known)
         if not any(map(is_recorded, known)):
-            raise target.nothing_known()
+            raise nothing_known(target)
         print_known(known, print_one)
         return 0
     looks = target.to_notify_of()

@@ -6,6 +6,7 @@ import os
 
 from upgrade_state import checks
 from upgrade_state.cli._check import BUSY, OVERTAKEN
+from upgrade_state.cli._hints import the_one
 from upgrade_state.cli._output import err
 from upgrade_state.cli._parser import Parser
 from upgrade_state.cli._targets import Target, UsageError, name_of
@@ -45,7 +46,7 @@ def run(
         return _of_flox(target)
     if old is None or new is None:
         raise UsageError("record needs --old and --new, or --flox", hint)
-    environment = target.the_one()
+    environment = the_one(target)
     name = name_of(environment)
     contents = []
     for path in (old, new):
@@ -74,7 +75,7 @@ def run(
 def _of_flox(target: Target) -> int:
     if target.lockfile is None and os.path.isdir(target.env or ""):
         target = Target(target.store, target.env, checks.FLOX_LOCKFILE, target.name)
-    environment = target.the_one()
+    environment = the_one(target)
     if (name := environment.lockfile_name) != checks.FLOX_LOCKFILE:
         raise UsageError(f"--flox is for {checks.FLOX_LOCKFILE}, not for {name}")
     state = checks.import_flox_check(environment).state

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from upgrade_state import Look, UpgradeStateError
 from upgrade_state.cli import _json
 from upgrade_state.cli._answers import cannot_record, next_check, next_notice
+from upgrade_state.cli._hints import nothing_known
 from upgrade_state.cli._output import (
     Styled,
     facts,
@@ -55,7 +56,7 @@ def run(target: Target, question: Question, *, json: bool, all: bool) -> int:  #
     elif known:
         print_known(looks, show)
     if not known:
-        raise target.nothing_known()
+        raise nothing_known(target)
     return 0
 
 

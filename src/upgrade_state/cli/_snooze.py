@@ -8,6 +8,7 @@ import time
 
 from upgrade_state import Look
 from upgrade_state.cli import _times
+from upgrade_state.cli._hints import nothing_known
 from upgrade_state.cli._output import for_each, moment, out
 from upgrade_state.cli._parser import Parser, duration
 from upgrade_state.cli._targets import Target, name_of
@@ -83,4 +84,4 @@ def run(target: Target, *, until: dt.datetime | None) -> int:
 
     if any(for_each(target.known(), snooze)):
         return 0
-    raise target.nothing_known()
+    raise nothing_known(target)

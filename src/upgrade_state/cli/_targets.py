@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from upgrade_state import EnvironmentState, Look, StateStore
-    from upgrade_state.checks import Recipe, Result
+    from upgrade_state.checks import Result
 
 # Lockfiles that lie below their environment's directory.
 _BELOW = tuple(name for name in lockfiles.names() if "/" in name)
 
-_LIST = "Run 'upgrade-state list' to see the environments that are known."
+SEE_LIST = "Run 'upgrade-state list' to see the environments that are known."
 
 
 class UsageError(Exception):
@@ -55,6 +55,8 @@ class Target:
 
         name: The environment's name, if the lockfile or the directory has several.
             None: that of no environment, or of every known one.
+
+        where: *env*, or the current directory.
     """
 
     def __init__(
@@ -68,7 +70,7 @@ class Target:
         self.env = env
         self.lockfile = lockfile
         self.name = name
-        self._where = "." if env is None else env
+        self.where = "." if env is None else env
 
     def present(self, where: "str | None" = None) -> "list[EnvironmentState]":
         """
@@ -81,16 +83,22 @@ class Target:
             UsageError: *env* is a lockfile and another one is named, or one of
                 them is not a usable path.
         """
-        directory, file = split(where or self._where)
+        directory, file = split(where or self.where)
         if file is not None and self.lockfile is not None:
             raise UsageError(f"this is a lockfile already: {self.env!r}")
         file = self.lockfile if file is None else file
-        files = _lockfiles_in(directory) if file is None else [file]
-        return [self._environment(directory, file) for file in files]
+        files = lockfiles_in(directory) if file is None else [file]
+        return [self.environment_in(directory, file) for file in files]
 
-    def _environment(
+    def environment_in(
         self, directory: str, lockfile: "str | None" = None
     ) -> "EnvironmentState":
+        """
+        Return the environment with the target's name in a directory.
+
+        Raises:
+            UsageError: The lockfile or the name is not usable.
+        """
         try:
             return self.store.environment(directory, lockfile, name=self.name)
         except ValueError as error:
@@ -106,7 +114,7 @@ class Target:
         """
         looks = [environment.look() for environment in self.present()]
         if self.name is not None and self.lockfile is None:  # it may have none
-            looks.append(self._environment(split(self._where)[0]).look())
+            looks.append(self.environment_in(split(self.where)[0]).look())
         if self.env is None and not any(look.record for look in looks):
             names = lockfiles.names() if self.lockfile is None else (self.lockfile,)
             for place in [*upward(".")][1:]:
@@ -114,7 +122,7 @@ class Target:
                     found = [state.look() for state in self.present(place)]
                     if any(look.record for look in found):
                         return found
-        return looks or [self._environment(split(self._where)[0]).look()]
+        return looks or [self.environment_in(split(self.where)[0]).look()]
 
     def known(self) -> "list[Look]":
         """
@@ -128,7 +136,7 @@ class Target:
             StateReadError: The store cannot be read or is not trusted.
             UsageError: See `present`.
         """
-        directory, file = split(self._where)
+        directory, file = split(self.where)
         file = self.lockfile if file is None else file
         if None not in (self.env, file, self.name):
             return self._existing([state.look() for state in self.present()])
@@ -140,7 +148,7 @@ class Target:
         recorded = {look.environment.key: look for look in looks}
 
         def at(place: str) -> "dict[str, EnvironmentState]":
-            bare = self._environment(place)
+            bare = self.environment_in(place)
             asked = place if self.env is None else self.env
             found = {e.key: e for e in self.present(asked)}
             shared = set()
@@ -181,26 +189,10 @@ class Target:
         Args:
             looks: The answer of `known`.
         """
-        named = self.lockfile, self.name, split(self._where)[1]
+        named = self.lockfile, self.name, split(self.where)[1]
         if named != (None, None, None):
             return None
         return sum(map(is_recorded, looks)) == 1
-
-    def the_one(self) -> "EnvironmentState":
-        """
-        Return the only environment, which has a lockfile.
-
-        Raises:
-            UsageError: There are several, or none.
-        """
-        found = self.present()
-        if not found:
-            raise self.no_lockfile("Name it, such as --lockfile uv.lock")
-        if len(found) > 1:
-            names = ", ".join(environment.lockfile_name or "" for environment in found)
-            message = f"several lockfiles are here: {names}; pick one (--lockfile)"
-            raise UsageError(message)
-        return found[0]
 
     def nearest(self) -> "Target":
         """
@@ -211,59 +203,14 @@ class Target:
         """
         if self.env is None and self.lockfile is None:
             for place in upward("."):
-                if names := _lockfiles_in(place):
+                if names := lockfiles_in(place):
                     paths = [place, *(f"{place}/{name}" for name in names)]
                     if place != "." and not all(map(_is_own, paths)):
                         break
                     return Target(self.store, place, None, self.name)
-        return Target(self.store, self._where, self.lockfile, self.name)
+        return Target(self.store, self.where, self.lockfile, self.name)
 
-    def no_lockfile(self, hint: "str | None" = None) -> UsageError:
-        """
-        Return the error that the directory has no known lockfile, and which above has.
-
-        Raises:
-            UsageError: The directory cannot be read.
-        """
-        try:
-            os.listdir(self._where)
-            path = os.path.abspath(self._where)
-        except OSError as error:  # also if the working directory was removed
-            message = f"could not look into {self._where!r} ({error.strerror})"
-            raise UsageError(message) from error
-        message = f"no lockfile in {tilde(path)}"
-        for place in [*upward(self._where)][1:]:
-            if _lockfiles_in(place):
-                above = tilde(os.path.realpath(place))
-                return UsageError(f"{message}, but one is in {above}", hint)
-        return UsageError(f"{message} or above it", hint)
-
-    def nothing_known(self, *, to_check: bool = True) -> UsageError:
-        """
-        Return the error that nothing is known here, with the command that helps.
-
-        Args:
-            to_check: Whether a check helps.
-        """
-        directory, _ = split(self._where)
-        found = self.present()
-        here = found[0] if len(found) == 1 else self._environment(directory)
-        hint = _unrecorded(here) or _LIST
-        # A name that is not known is a mistake rather than a new one.
-        is_new = self.name is None and hint == _LIST
-        for place in upward(directory) if is_new else ():
-            if found := self.present(place):
-                path = shell_path(found[0].path or "")
-                if any(is_recorded(environment.look()) for environment in found):
-                    hint = f"Run 'upgrade-state show {path}' to see its state."
-                elif to_check:
-                    # One with a recipe is shorter.
-                    commands = (check_command(e, f" {path}") for e in found)
-                    hint = f"Run '{min(commands, key=len)}' to look for upgrades."
-                break
-        return UsageError(f"nothing is known of {name_of(here)}", hint, status=1)
-
-    def no_such(self, hint: "str | None" = _LIST) -> UsageError:
+    def no_such(self, hint: "str | None" = SEE_LIST) -> UsageError:
         """
         Return the error that the path does not exist, with the command that helps.
         """
@@ -310,39 +257,6 @@ def shell_path(path: str) -> str:
     if not path.isprintable():
         return shlex.quote(path)
     return re.sub(r"[^\w@%+=:,./~-]", r"\\\g<0>", tilde(path))
-
-
-def check_command(environment: "EnvironmentState", argument: str) -> str:
-    """
-    Return the command that makes a check: by a recipe, or else by a COMMAND.
-    """
-    from upgrade_state.exceptions import ResolverError
-
-    try:
-        has_recipe = recipe_for(environment) is not None
-    except ResolverError:
-        has_recipe = False
-    return f"upgrade-state check{argument}{'' if has_recipe else ' -- COMMAND'}"
-
-
-def recipe_for(
-    environment: "EnvironmentState", named: "Recipe | None" = None
-) -> "Recipe | None":
-    """
-    Return the recipe for a lockfile; None: there is none.
-
-    Raises:
-        ResolverError: There is one, and it cannot be used here.
-    """
-    from upgrade_state import checks
-    from upgrade_state.exceptions import ResolverError
-
-    path, name = environment.path or "", environment.lockfile_name or ""
-    recipe = named.bound(path, name) if named else checks.recipe_for(name, path)
-    # A file with a lockfile's name may be a list of requirements.
-    if recipe and not os.path.isfile(f"{path}/{recipe.manifests[0]}"):
-        raise ResolverError(f"there is no {recipe.manifests[0]}", None)
-    return recipe
 
 
 def is_recorded(look: "Look") -> bool:
@@ -424,7 +338,7 @@ def split(where: str) -> "tuple[str, str | None]":
     return directory, name
 
 
-def _lockfiles_in(directory: str) -> "list[str]":
+def lockfiles_in(directory: str) -> "list[str]":
     """
     Return the known lockfiles in *directory*, sorted, and those below it.
     """
@@ -438,18 +352,3 @@ def _lockfiles_in(directory: str) -> "list[str]":
         for name in (*names, *_BELOW)
         if "\\" not in name and os.path.isfile(f"{directory}/{name}")
     ]
-
-
-def _unrecorded(environment: "EnvironmentState") -> "str | None":
-    """
-    Return how the last check in the background ended, which left no record.
-
-    None if there is no log of one.
-    """
-    path = environment.log_path
-    if not (os.path.isfile(path) and os.path.getsize(path)):
-        return None
-    with open(path, encoding="utf-8", errors="replace") as log:
-        *_, last = log
-    end = last.partition("Z it ")[2].strip() or "has not ended yet"
-    return f"A check {end}, and recorded nothing: {tilde(path)}"
