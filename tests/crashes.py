@@ -203,12 +203,18 @@ class Calls:
         def wrapped(*args: Any, **kwargs: Any) -> Any:
             self.before(name, args)
             result = function(*args, **kwargs)
-            self.after(name, args, result)
+            directories = [kwargs.get("dir_fd", kwargs.get("src_dir_fd"))]
+            directories.append(kwargs.get("dst_dir_fd"))
+            whole = [
+                arg if directory is None else f"{self.paths[directory]}/{arg}"
+                for arg, directory in zip(args, directories, strict=False)
+            ]
+            self.after(name, [*whole, *args[2:]], result)
             return result
 
         return wrapped
 
-    def after(self, name: str, args: tuple[Any, ...], result: Any) -> None:
+    def after(self, name: str, args: list[Any], result: Any) -> None:
         if name == "open":
             self.paths[result] = args[0]
         elif name == "flock":

@@ -279,6 +279,22 @@ def refuse(number: int = errno.EACCES) -> Callable[..., Any]:
     return refused
 
 
+def path_named(
+    place: Any, *, dir_fd: int | None = None, src_dir_fd: int | None = None, **_: Any
+) -> str:
+    """
+    Return the path of a file that a system call gets as a descriptor or by its name.
+    """
+    if isinstance(place, int):
+        if sys.platform == "darwin":
+            path = fcntl.fcntl(place, fcntl.F_GETPATH, bytes(1024))
+            return os.fsdecode(path.rstrip(b"\0"))
+        return os.readlink(f"/proc/self/fd/{place}")
+    directory = src_dir_fd if dir_fd is None else dir_fd
+    name = os.fsdecode(place)
+    return name if directory is None else f"{path_named(directory)}/{name}"
+
+
 def refuse_path(
     patch: pytest.MonkeyPatch,
     name: str,
@@ -286,14 +302,14 @@ def refuse_path(
     number: int = errno.EACCES,
 ) -> None:
     """
-    Let the function *name* of `os` fail if its first argument is *path*.
+    Let the function *name* of `os` fail if its first argument names *path*.
     """
     function = getattr(os, name)
 
     def refused(*args: Any, **options: Any) -> Any:
-        if isinstance(args[0], str | bytes | os.PathLike) and os.fsdecode(
-            args[0]
-        ) == os.fspath(path):
+        if not isinstance(args[0], int) and path_named(*args[:1], **options) == str(
+            path
+        ):
             raise OSError(number, os.strerror(number), args[0])
         return function(*args, **options)
 

@@ -22,6 +22,7 @@ from helpers import (
     ROWS,
     commit,
     lock_of,
+    path_named,
     refuse,
     results_of,
     root_of,
@@ -86,7 +87,7 @@ class TestDirectories:
         shutil.rmtree(root_of(checked) / name)
         (root_of(checked) / name).symlink_to(tmp_path)
 
-        with pytest.raises(StateWriteError, match="This is no directory") as caught:
+        with pytest.raises(StateWriteError, match="is a symlink") as caught:
             commit(checked)
         assert str(root_of(checked) / name) == caught.value.path
 
@@ -116,9 +117,9 @@ class TestDirectories:
         """
         mkdir = os.mkdir
 
-        def late(path, mode):
-            mkdir(path, mode)
-            mkdir(path, mode)
+        def late(path, mode, **where):
+            mkdir(path, mode, **where)
+            mkdir(path, mode, **where)
 
         monkeypatch.setattr(os, "mkdir", late)
 
@@ -143,6 +144,7 @@ class TestDirectories:
         monkeypatch.setattr(os, "geteuid", lambda: user)
         monkeypatch.setattr(os, "stat", owned(os.stat, owner))
         monkeypatch.setattr(os, "lstat", owned(os.lstat, user))
+        monkeypatch.setattr(os, "fstat", owned(os.fstat, user))
 
         if made:
             assert commit(shop)
@@ -161,9 +163,9 @@ class TestDirectories:
         """
         mkdir, chmod = os.mkdir, os.chmod
 
-        def mounted(path, _):
-            mkdir(path)
-            chmod(path, mode)
+        def mounted(path, _, **where):
+            mkdir(path, **where)
+            chmod(path, mode, **where)
 
         monkeypatch.setattr(os, "mkdir", mounted)
         monkeypatch.setattr(os, "chmod", refuse(number))
@@ -303,10 +305,8 @@ def fail(monkeypatch):
         function = getattr(os, name)
 
         def failing(*args, **kwargs):
-            path = args[0]
-            if isinstance(path, int):
-                path = os.readlink(f"/proc/self/fd/{path}")
-            if part in os.fsdecode(path):
+            path = path_named(args[0], **kwargs)
+            if part in path:
                 if name == "close":  # Linux closes it all the same
                     function(*args)
                 raise OSError(number, os.strerror(number), path)

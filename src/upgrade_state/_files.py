@@ -11,11 +11,15 @@ Below the cache directory (docs/concepts.md has the picture):
 
 A file is written under a temporary name, synced, and renamed: a reader sees the
 old or the new content, whole, also after a crash or a power cut.
+
+Files are written and removed relative to open directories, each of which was checked
+after it was opened: a symlink that takes the place of one is not followed.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import stat
 import time
@@ -26,11 +30,11 @@ from upgrade_state.exceptions import StateReadError, StateWriteError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
-    from typing import Any, Final
+    from typing import Any, Final, Self
 
-_NEW_FILE: Final = (
-    _record.READ | _record.NO_LINKS | os.O_WRONLY | os.O_CREAT | os.O_EXCL
-)
+_NO_LINKS: Final = _record.READ | _record.NO_LINKS
+_NEW_FILE: Final = _NO_LINKS | os.O_WRONLY | os.O_CREAT | os.O_EXCL
+_DIRECTORY: Final = _NO_LINKS | getattr(os, "O_DIRECTORY", 0)
 
 SUBDIRECTORIES: Final = ("locks", "logs", "results", "tmp")
 
@@ -99,6 +103,103 @@ class Files:
 # Directories
 
 
+class _Opened:
+    """
+    Descriptors of files and directories of one store, for a `with` statement.
+
+    Windows has no calls with descriptors of directories: paths stay whole there.
+
+    Args:
+        root: The directory ``v1``. All other paths are below it.
+    """
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self._descriptors: dict[str, int] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        while self._descriptors:
+            with contextlib.suppress(OSError):  # each is closed all the same
+                self.close(*self._descriptors)
+
+    __del__ = __exit__  # after an interrupt in `__exit__`
+
+    def close(self, *paths: str) -> None:
+        """
+        Close *paths*. No interrupt falls between the calls that `map` makes.
+        """
+        list(map(os.close, map(self._descriptors.pop, paths)))
+
+    def open(self, path: str, flags: int) -> int:
+        """
+        Open a file or a directory. As in `close`, no interrupt loses the descriptor.
+        """
+        place, directory = self.at(path)
+        function = functools.partial(os.open, flags=flags, mode=0o600, dir_fd=directory)
+        self._descriptors.update(zip((path,), map(function, (place,)), strict=True))
+        return self._descriptors[path]
+
+    def at(self, path: str) -> tuple[str, int | None]:
+        """
+        Return a name of *path*, and the open directory that it is relative to.
+
+        Raises:
+            StateWriteError: A directory on the way is not trusted.
+        """
+        if os.name == "nt" or path == self._root:
+            return path, None
+        directory, name = os.path.split(path)
+        if directory not in self._descriptors:
+            try:
+                status = os.fstat(self.open(directory, _DIRECTORY))
+            except OSError:  # of a symlink, ENOTDIR or ELOOP
+                _demand_trust(os.lstat(directory), directory)
+                raise
+            _demand_trust(status, directory)
+        return name, self._descriptors[directory]
+
+    def make(self, path: str) -> None:
+        """
+        Create a directory, unless it exists.
+
+        Raises:
+            StateWriteError: It cannot be created, or is not trusted.
+        """
+        with _writing("make the directory", path):
+            place, directory = self.at(path)
+            try:
+                status = os.lstat(place, dir_fd=directory)
+            except FileNotFoundError:
+                _make(path, place, directory)
+                status = os.lstat(place, dir_fd=directory)
+        _demand_trust(status, path)
+
+    def remove(self, path: str) -> None:
+        """
+        Delete a file, or a directory and its content; do nothing if it is missing.
+
+        Raises:
+            StateWriteError: It could not be deleted, or only in part.
+        """
+        with _writing("remove", path), contextlib.suppress(FileNotFoundError):
+            place, directory = self.at(path)
+            if stat.S_ISDIR(os.lstat(place, dir_fd=directory).st_mode):
+                import shutil
+
+                shutil.rmtree(place, dir_fd=directory)
+            else:
+                os.unlink(place, dir_fd=directory)
+
+
+def _demand_trust(status: os.stat_result, path: str) -> None:
+    problem = _record.distrust(status)
+    if problem is not None:
+        raise StateWriteError(problem, path)
+
+
 def ensure(root: str) -> None:
     """
     Create the directory *root* and its subdirectories, unless they exist.
@@ -107,32 +208,13 @@ def ensure(root: str) -> None:
         StateWriteError: They cannot be created, or are not trusted. Those that
             were created stay.
     """
-    with _writing("make the directory", root):
-        refuse_for_root(root)
-        if not os.path.lexists(root):
-            _make(root)
-        problem = _record.distrust(os.lstat(root))
-        if problem is not None:
-            raise StateWriteError(problem, root)
-    for name in SUBDIRECTORIES:
-        ensure_below(f"{root}/{name}")
+    refuse_for_root(root)
+    with _Opened(root) as opened:
+        for path in (root, *(f"{root}/{name}" for name in SUBDIRECTORIES)):
+            opened.make(path)
 
 
-def ensure_below(path: str) -> None:
-    """
-    Create one directory in a trusted one, unless it exists.
-
-    Raises:
-        StateWriteError: It cannot be created, or its path is no directory.
-    """
-    with _writing("make the directory", path):
-        if not os.path.lexists(path):
-            _make(path)
-        if not stat.S_ISDIR(os.lstat(path).st_mode):
-            raise StateWriteError("This is no directory", path)
-
-
-def _set_mode(path: str, mode: int) -> None:
+def _set_mode(place: str | int, mode: int, directory: int | None = None) -> None:
     """
     Restore the bits that the umask has removed.
 
@@ -140,7 +222,7 @@ def _set_mode(path: str, mode: int) -> None:
     the directory is private.
     """
     with contextlib.suppress(OSError):
-        os.chmod(path, mode)
+        os.chmod(place, mode, dir_fd=directory)
 
 
 def refuse_for_root(root: str) -> None:
@@ -195,16 +277,16 @@ def nearest(path: str) -> str:
     return ancestor
 
 
-def _make(path: str) -> None:
+def _make(path: str, place: str, directory: int | None) -> None:
     """
     Create *path* and its missing parents, each 0700 and synced.
     """
     parent = os.path.dirname(path)
-    if not os.path.lexists(parent):
-        _make(parent)
+    if directory is None and not os.path.lexists(parent):
+        _make(parent, parent, None)
     with contextlib.suppress(FileExistsError):  # another process was faster
-        os.mkdir(path, 0o700)
-        _set_mode(path, 0o700)
+        os.mkdir(place, 0o700, dir_fd=directory)
+        _set_mode(place, 0o700, directory)
     sync_directory(parent)
 
 
@@ -217,11 +299,8 @@ def sync_directory(path: str) -> None:
     if os.name == "nt":  # os.open cannot open a directory
         return
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        with _Opened(path) as opened:
+            os.fsync(opened.open(path, _record.READ))
     except OSError as error:
         _record.debug("could not sync the directory %r: %s", path, error)
 
@@ -255,37 +334,37 @@ def replace_record(files: Files, data: bytes) -> None:
     Raises:
         StateWriteError: The old record is in place, the temporary file is gone.
     """
-    for path in files.leftovers():
-        remove(path)
-    _replace(files.record, f"{files.root}/tmp/{files.key}", data)
+    with _Opened(files.root) as opened:
+        for path in files.leftovers():
+            opened.remove(path)
+        _replace(opened, files.record, f"{files.root}/tmp/{files.key}", data)
 
 
-def _replace(path: str, prefix: str, data: bytes) -> None:
+def _replace(opened: _Opened, path: str, prefix: str, data: bytes) -> None:
     temporary = f"{prefix}.{os.urandom(8).hex()}"
     with _writing("write the file", path):
+        place, directory = opened.at(temporary)
         try:
-            _write(temporary, data)
-            _rename(temporary, path)
+            _write(opened, temporary, data)
+            _rename(opened, temporary, path)
         except BaseException:
             with contextlib.suppress(OSError):
-                os.unlink(temporary)
+                os.unlink(place, dir_fd=directory)
             raise
 
 
-def _write(path: str, data: bytes) -> None:
-    fd = os.open(path, _NEW_FILE, 0o600)
-    try:
-        _set_mode(path, 0o600)
-        rest = memoryview(data)
-        while rest:
-            rest = rest[os.write(fd, rest) :]
-        # Otherwise a power cut can leave an empty file under the new name.
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+def _write(opened: _Opened, path: str, data: bytes) -> None:
+    fd = opened.open(path, _NEW_FILE)
+    _set_mode(fd, 0o600)
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(fd, rest) :]
+    # Otherwise a power cut can leave an empty file under the new name.
+    os.fsync(fd)
+    opened.close(path)
 
 
-def _rename(source: str, target: str) -> None:
+def _rename(opened: _Opened, source: str, target: str) -> None:
     """
     Rename. On Windows, retry for half a second: an open target cannot be replaced.
     """
@@ -295,7 +374,8 @@ def _rename(source: str, target: str) -> None:
                 os.replace(source, target)
                 return
             time.sleep(0.01)
-    os.replace(source, target)
+    (old, above), (new, below) = opened.at(source), opened.at(target)
+    os.replace(old, new, src_dir_fd=above, dst_dir_fd=below)
 
 
 def set_aside(files: Files) -> None:
@@ -310,27 +390,25 @@ def set_aside(files: Files) -> None:
     with (
         _writing("set aside the corrupt record", files.record),
         contextlib.suppress(FileNotFoundError),
+        _Opened(files.root) as opened,
     ):
-        os.lstat(files.record)
+        place, directory = opened.at(files.record)
+        os.lstat(place, dir_fd=directory)
         _record.debug("the record is corrupt and set aside: %r", files.record)
-        remove(files.corrupt)  # os.replace fails on a directory
-        os.replace(files.record, files.corrupt)
+        opened.remove(files.corrupt)  # os.replace fails on a directory
+        _rename(opened, files.record, files.corrupt)
 
 
-def remove(path: str) -> None:
+def remove(root: str, *paths: str) -> None:
     """
-    Delete a file, or a directory and its content; do nothing if it is missing.
+    Delete files, or directories and their content, in this order.
 
     Raises:
-        StateWriteError: It could not be deleted, or only in part.
+        StateWriteError: One could not be deleted, or only in part.
     """
-    with _writing("remove", path), contextlib.suppress(FileNotFoundError):
-        if stat.S_ISDIR(os.lstat(path).st_mode):
-            import shutil
-
-            shutil.rmtree(path)
-        else:
-            os.unlink(path)
+    with _Opened(root) as opened:
+        for path in paths:
+            opened.remove(path)
 
 
 @contextlib.contextmanager
@@ -359,13 +437,14 @@ def store_results(files: Files, contents: Collection[bytes]) -> None:
     """
     # Once more: the cache may have been deleted or changed during a long check.
     ensure(files.root)
-    ensure_below(files.results)
-    for content in contents:
-        path = f"{files.results}/{_record.digits(_record.digest(content))}"
-        if os.path.isdir(path):
-            remove(path)  # os.replace fails on a directory
-        # Even if the file exists: a check that was killed may not have synced it.
-        _replace(path, path, content)
+    with _Opened(files.root) as opened:
+        opened.make(files.results)
+        for content in contents:
+            path = f"{files.results}/{_record.digits(_record.digest(content))}"
+            if os.path.isdir(path):
+                opened.remove(path)  # os.replace fails on a directory
+            # Even if the file exists: a killed check may not have synced it.
+            _replace(opened, path, path, content)
     # And its parents: the process that created them may have died before the sync.
     for directory in (files.results, f"{files.root}/results", files.root):
         sync_directory(directory)
@@ -398,6 +477,5 @@ def sweep(files: Files, digests: Collection[str]) -> None:
     The caller holds the check lock, and a record that names them is on disk.
     """
     names = {_record.digits(digest) for digest in digests}
-    for name in list(names_in(files.results)):
-        if name not in names:
-            remove(f"{files.results}/{name}")
+    old = [name for name in names_in(files.results) if name not in names]
+    remove(files.root, *(f"{files.results}/{name}" for name in old))

@@ -319,15 +319,15 @@ def forget(entry: Entry, is_gone: Callable[[Entry], bool] = lambda _: True) -> b
             return False
         with _locks.waited_for(entry.files.write_lock):
             # The record first: no reader looks for the other files without it.
-            for path in (
+            _files.remove(
+                entry.files.root,
                 entry.files.record,
                 entry.files.corrupt,
                 entry.files.log,
                 *entry.files.leftovers(),
-            ):
-                _files.remove(path)
+            )
         _files.sync_directory(entry.files.root)
-        _files.remove(entry.files.results)
+        _files.remove(entry.files.root, entry.files.results)
     finally:
         _locks.release(lock)
     return True
