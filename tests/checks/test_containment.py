@@ -502,14 +502,15 @@ class TestStart:
 class TestInterrupt:
     @pytest.mark.filterwarnings("ignore::ResourceWarning")
     @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-    def test_any_line(self, tmp_path, monkeypatch, left, mark):
+    @pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.stress)])
+    def test_any_line(self, tmp_path, monkeypatch, left, mark, step):
         """
         Ctrl-C at any line of the start or the end leaves no process and no directory.
         """
         monkeypatch.setenv(*mark.split("="))
         scratch = tmp_path / "scratch"
         lines = 0
-        for number in itertools.count():
+        for number in itertools.count(step=step):
             tracer = Interrupting(number)
             former = sys.gettrace()
             begin = time.monotonic()
@@ -531,7 +532,7 @@ class TestInterrupt:
                 break
         subprocess._cleanup()
 
-        assert 50 < lines
+        assert 50 // step < lines
 
     def test_popen(self, monkeypatch, left, mark, tmp_path):
         """
@@ -802,12 +803,13 @@ class TestParent:
     @pytest.mark.parametrize(
         "number", [signal.SIGKILL, signal.SIGINT], ids=["killed", "interrupted"]
     )
+    @pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.stress)])
     @pytest.mark.usefixtures("_unmeasured")
-    def test_any_time(self, start, demand_gone, code, number):
+    def test_any_time(self, start, demand_gone, code, number, step):
         """
         Nor does it, or Ctrl-C, at any instant of the start or the end.
         """
-        for delay in range(20):
+        for delay in range(0, 20, step):
             program = start(
                 "print('x', flush=True); grace = 0.1", code=code, stdout=subprocess.PIPE
             )
