@@ -122,8 +122,10 @@ class _Opened:
 
     def __exit__(self, *_: object) -> None:
         while self._descriptors:
-            with contextlib.suppress(OSError):  # each is closed all the same
+            try:  # noqa: SIM105 - it takes longer
                 self.close(*self._descriptors)
+            except OSError:  # it is closed all the same
+                pass
 
     __del__ = __exit__  # after an interrupt in `__exit__`
 
@@ -139,8 +141,7 @@ class _Opened:
         """
         place, directory = self.at(path)
         function = functools.partial(os.open, flags=flags, mode=0o600, dir_fd=directory)
-        self._descriptors.update(zip((path,), map(function, (place,)), strict=True))
-        return self._descriptors[path]
+        return next(map(self._descriptors.setdefault, (path,), map(function, (place,))))
 
     def at(self, path: str) -> tuple[str, int | None]:
         """
@@ -151,7 +152,7 @@ class _Opened:
         """
         if os.name == "nt" or path == self._root:
             return path, None
-        directory, name = os.path.split(path)
+        directory, _, name = path.rpartition("/")
         if directory not in self._descriptors:
             try:
                 status = os.fstat(self.open(directory, _DIRECTORY))
@@ -168,13 +169,12 @@ class _Opened:
         Raises:
             StateWriteError: It cannot be created, or is not trusted.
         """
-        with _writing("make the directory", path):
-            place, directory = self.at(path)
-            try:
-                status = os.lstat(place, dir_fd=directory)
-            except FileNotFoundError:
-                _make(path, place, directory)
-                status = os.lstat(place, dir_fd=directory)
+        try:
+            status = os.lstat(path)
+        except OSError:
+            with _writing("make the directory", path):
+                _make(path, *self.at(path))
+                status = os.lstat(path)
         _demand_trust(status, path)
 
     def remove(self, path: str) -> None:
@@ -210,8 +210,9 @@ def ensure(root: str) -> None:
     """
     refuse_for_root(root)
     with _Opened(root) as opened:
-        for path in (root, *(f"{root}/{name}" for name in SUBDIRECTORIES)):
-            opened.make(path)
+        opened.make(root)
+        for name in SUBDIRECTORIES:
+            opened.make(f"{root}/{name}")
 
 
 def _set_mode(place: str | int, mode: int, directory: int | None = None) -> None:
