@@ -439,12 +439,17 @@ class TestRead:
 
     def test_shrinking(self, checked, monkeypatch):
         """
-        A file that is cut while it is read is corrupt.
+        A file that ends before its size is an error with its path, and not corrupt.
+
+        So a check does not set it aside.
         """
         pieces = iter([b"{", b""])
         monkeypatch.setattr(os, "read", lambda *_: next(pieces))
+        look = checked.look()
 
-        assert checked.look().is_corrupt
+        assert not look.is_corrupt
+        assert "Could not read the file (it ends early)" == look.error.message
+        assert checked.record_path == look.error.path
 
     def test_growing(self, checked, monkeypatch):
         """
@@ -499,6 +504,26 @@ class TestRead:
         assert "unavailable" == look.verdict().reason == look.freshness().reason
         with pytest.raises(StateReadError, match="Permission denied"):
             look.upgrades()
+
+    def test_file_of_another_user(self, checked, monkeypatch):
+        """
+        A record of another user in a trusted store is not believed, and stays.
+        """
+        before = Path(checked.record_path).read_bytes()
+        fstat, owner = os.fstat, os.geteuid() + 1
+
+        def foreign(fd):
+            status = list(fstat(fd))
+            return os.stat_result([*status[:4], owner, *status[5:]])
+
+        monkeypatch.setattr(os, "fstat", foreign)
+
+        error = checked.look().error
+        assert f"The file belongs to user {owner} and is not used" == error.message
+        assert checked.record_path == error.path
+        with pytest.raises(StateReadError, match=f"user {owner}"):
+            commit(checked)
+        assert before == Path(checked.record_path).read_bytes()
 
     def test_foreign(self, checked, monkeypatch):
         """

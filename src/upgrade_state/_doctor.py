@@ -101,7 +101,7 @@ def findings(store: StateStore) -> Iterator[Finding]:
     yield from found
     try:
         root = store._place()  # noqa: SLF001
-        if _record.is_trusted(root):
+        if _record.trusted(root):
             yield from _access(root)
             for name in _files.SUBDIRECTORIES:
                 yield from (f for f in _subdirectory(root, name) if f not in found)
@@ -122,7 +122,7 @@ def obstacles(store: StateStore) -> Iterator[Finding]:
     """
     try:
         root = store._place()  # noqa: SLF001
-        if not _record.is_trusted(root):  # it does not exist yet
+        if not _record.trusted(root):  # it does not exist yet
             ancestor = _files.nearest(root)
             if not os.path.isdir(ancestor):
                 yield _at("store", "no directory", ancestor, "rm")

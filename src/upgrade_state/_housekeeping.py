@@ -43,7 +43,7 @@ def records(
 
 
 def _keys(root: str) -> Iterator[str]:
-    if _record.is_trusted(root):
+    if _record.trusted(root):
         yield from _keys_in(root, ".json")
 
 
@@ -115,7 +115,7 @@ def _orphans(root: str) -> Iterable[str]:
     """
     Return the keys of files that may have no record.
     """
-    if not _record.is_trusted(root):
+    if not _record.trusted(root):
         return ()
     below = (_keys_in(f"{root}/{name}") for name in ("results", "logs", "tmp"))
     return dict.fromkeys(chain(*below, _keys_in(root, ".json.corrupt")))

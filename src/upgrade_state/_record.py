@@ -177,21 +177,22 @@ def distrust(root: "os.stat_result") -> "str | None":
     return f"The store {problem} and is not used{todo}"
 
 
-def is_trusted(root: str) -> bool:
+def trusted(root: str) -> "os.stat_result | None":
     """
-    Return whether the directory *root* exists.
+    Return the status of the directory *root*; None if it does not exist.
 
     Raises:
         StateReadError: It exists and is not trusted, or cannot be examined.
     """
     try:
-        problem = distrust(os.lstat(root))
+        status = os.lstat(root)
     except FileNotFoundError:
-        return False
+        return None
     except OSError as error:
         raise unreadable("the store", error, root) from error
+    problem = distrust(status)
     if problem is None:
-        return True
+        return status
     raise read_error(problem, root)
 
 
@@ -204,12 +205,14 @@ def read_file(root: str, path: str, limit: int) -> "bytes | None":
         file, or larger than *limit* bytes.
 
     Raises:
-        StateReadError: It exists but cannot be read, or the store is not trusted.
+        StateReadError: It exists but cannot be read, it belongs to another user,
+            or the store is not trusted.
     """
-    if not is_trusted(root):
+    store = trusted(root)
+    if store is None:
         return None
     try:
-        return read_regular(path, READ | NO_LINKS, limit) or b""
+        return read_regular(path, READ | NO_LINKS, limit, store.st_uid) or b""
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -221,19 +224,35 @@ def read_file(root: str, path: str, limit: int) -> "bytes | None":
         raise unreadable("the file", error, path) from error
 
 
-def read_regular(path: str, flags: int, limit: int) -> "bytes | None":
+def read_regular(
+    path: str, flags: int, limit: int, owner: "int | None" = None
+) -> "bytes | None":
     """
     Return the content of a regular file; None for another kind or a larger file.
+
+    Args:
+        owner: The user to whom it must belong. None: any.
+
+    Raises:
+        StateReadError: It belongs to another user.
+        OSError: It cannot be read to its end.
     """
     fd = os.open(path, flags)
     try:
         status = os.fstat(fd)
         if status.st_mode & _KIND != _REGULAR or status.st_size > limit:
             return None
+        if owner is not None and status.st_uid != owner:
+            message = f"The file belongs to user {status.st_uid} and is not used"
+            raise read_error(message, path)
         # One byte more than its size, to notice that it has grown.
         data = os.read(fd, status.st_size + 1)
-        while len(data) < status.st_size and (more := os.read(fd, limit)):
-            data += more  # network file systems return less than asked for
+        while len(data) < status.st_size:
+            # Network file systems return less than asked for.
+            more = os.read(fd, limit)
+            if not more:
+                raise OSError(0, "it ends early")
+            data += more
         return data
     finally:
         os.close(fd)

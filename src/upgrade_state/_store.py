@@ -236,7 +236,7 @@ def change(entry: Entry, fields: Record) -> bool:
     """
     # An unknown environment gets no lock file.
     is_known = os.path.lexists(entry.files.record)
-    if not _record.is_trusted(entry.files.root) or not is_known:
+    if not _record.trusted(entry.files.root) or not is_known:
         return False
     _files.ensure(entry.files.root)
     with _locks.waited_for(entry.files.write_lock):
@@ -308,7 +308,7 @@ def forget(entry: Entry, is_gone: Callable[[Entry], bool] = lambda _: True) -> b
     Returns:
         False if a check is running or *is_gone* returned False.
     """
-    if not _record.is_trusted(entry.files.root) or not entry.files.has_files():
+    if not _record.trusted(entry.files.root) or not entry.files.has_files():
         return True
     _files.ensure(entry.files.root)
     lock = _locks.try_lock(entry.files.check_lock)
