@@ -657,6 +657,31 @@ class TestRefused:
         refused("Too many levels of symbolic links")
         assert not target.exists() if is_dangling else "mine" == target.read_text()
 
+    def test_hard_link(self, made, refused, tmp_path):
+        """
+        The log has another name, under which its content stays.
+        """
+        (tmp_path / "mine").write_text("mine")
+        os.link(tmp_path / "mine", log_of(made))
+
+        refused(f"The log has a hard link elsewhere: '{log_of(made)}'")
+        assert "mine" == log_of(made).read_text()
+
+    @pytest.mark.parametrize("is_writable", [False, True])
+    def test_directory_of_logs(self, made, refused, tmp_path, is_writable):
+        """
+        The directory of the log is a symlink, or other users may write to it.
+        """
+        logs = log_of(made).parent
+        if is_writable:
+            logs.chmod(0o777)
+        else:
+            logs.rename(tmp_path / "logs")
+            logs.symlink_to(tmp_path / "logs")
+
+        refused("written to by others" if is_writable else "Could not start a check (")
+        assert [] == list(logs.iterdir())
+
     def test_foreign_file(self, made, refused, monkeypatch):
         """
         The log belongs to another user.

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 _PATIENCE = 300
 
 _OPEN = _record.READ | _record.NO_LINKS | os.O_RDWR | os.O_CREAT
+_DIRECTORY = _record.READ | _record.NO_LINKS | getattr(os, "O_DIRECTORY", 0)
 
 # Run with -I: nothing is imported from the current directory. This library is
 # appended to the path, so it cannot hide a module of the standard library.
@@ -81,7 +82,8 @@ def start(
             os.close(log)  # releases the lock, unless a process inherited it
     except OSError as error:
         message = f"Could not start a check ({error.strerror})"
-        raise _error(message, error.filename or path) from error
+        is_whole = os.path.isabs(error.filename or "")
+        raise _error(message, error.filename if is_whole else path) from error
     except ImportError as error:  # dlopen with too many open files
         raise _error(f"Could not start a check ({error})", path) from error
 
@@ -133,17 +135,35 @@ def _open(root: str, path: str) -> int:
     The caller has read the record, so the store is known to be trusted.
     """
     try:
-        log = os.open(path, _OPEN, 0o600)
+        log = _open_below(root, path)
     except FileNotFoundError:
         from upgrade_state import _files
 
         _files.ensure(root)
-        log = os.open(path, _OPEN, 0o600)
+        log = _open_below(root, path)
     try:
         return _checked(log, path)
     except BaseException:
         os.close(log)
         raise
+
+
+def _open_below(root: str, path: str) -> int:
+    """
+    Open the log relative to its directory: no symlink in its place is followed.
+    """
+    store = os.open(root, _DIRECTORY)
+    try:
+        logs = os.open("logs", _DIRECTORY, dir_fd=store)
+    finally:
+        os.close(store)
+    try:
+        problem = _record.distrust(os.fstat(logs))
+        if problem is not None:
+            raise _error(problem, os.path.dirname(path))
+        return os.open(os.path.basename(path), _OPEN, 0o600, dir_fd=logs)
+    finally:
+        os.close(logs)
 
 
 def _checked(log: int, path: str) -> int:
@@ -155,6 +175,8 @@ def _checked(log: int, path: str) -> int:
     status = os.fstat(log)
     if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
         raise _error("The log is no regular file of this user", path)
+    if status.st_nlink > 1:  # it is about to be truncated
+        raise _error("The log has a hard link elsewhere", path)
     if stat.S_IMODE(status.st_mode) != 0o600:  # the umask has removed bits
         os.fchmod(log, 0o600)
     if log > 2:
