@@ -187,6 +187,16 @@ def is_free(path: str | os.PathLike[str]) -> bool:
     return True
 
 
+@contextlib.contextmanager
+def held(path: str | os.PathLike[str]) -> Iterator[None]:
+    """
+    Hold the lock on a file by a descriptor of this process.
+    """
+    with open(path, "a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+
+
 def log_after_end(environment: EnvironmentState) -> str:
     """
     Return the log of a check in the background once its process has ended.

@@ -7,13 +7,14 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import errno
+import fcntl
 import json
 import os
 import shutil
 import stat
+import time
 from pathlib import Path
 
-import filelock
 import pytest
 
 from helpers import (
@@ -28,6 +29,9 @@ from helpers import (
     commit,
     digest_of,
     fail,
+    held,
+    is_free,
+    lock_of,
     put_odd,
     read_record,
     refuse,
@@ -37,7 +41,7 @@ from helpers import (
     text_of,
     write_record,
 )
-from upgrade_state import Consent
+from upgrade_state import Consent, _locks
 from upgrade_state._identity import identity
 from upgrade_state.exceptions import ResolverError, StateLockError, StateWriteError
 from upgrade_state.lockfiles import Upgrade
@@ -573,56 +577,79 @@ class TestLocks:
         """
         A writer waits ten seconds; a check that could not commit waits only once.
         """
-        waits = []
-        acquire = filelock.FileLock.acquire
-
-        def busy(self, timeout, **options):
-            waits.append((os.path.basename(self.lock_file)[33:], timeout))
-            if timeout:
-                raise filelock.Timeout(self.lock_file)
-            return acquire(self, timeout, **options)
-
-        monkeypatch.setattr(filelock.FileLock, "acquire", busy)
-        path = root_of(shop) / "locks" / f"{shop.key}.write"
+        waits, wait = [], _locks._wait
+        monkeypatch.setattr(_locks, "_wait", lambda lock: waits.append(1) or wait(lock))
+        monkeypatch.setattr(_locks, "_WAIT_SECONDS", 0)
+        assert shop.forget()
         with (
-            pytest.raises(StateLockError, match="within 10 s") as caught,
+            pytest.raises(StateLockError, match="within 0 s") as caught,
             shop.try_check() as check,
+            held(lock_of(shop, "write")),
         ):
             check.commit(b"new")
 
-        assert [("check", 0), ("write", 10)] == waits
-        assert str(path) == caught.value.path
+        assert [1] == waits
+        assert str(lock_of(shop, "write")) == caught.value.path
 
-    def test_interrupted(self, checked, monkeypatch):
+    def test_claim_does_not_wait(self, checked, monkeypatch):
         """
-        Ctrl-C at the moment when a lock is taken leaves no lock.
+        A claim tries a busy lock once and does not wait.
         """
-        acquire, taken = filelock.FileLock.acquire, []
+        monkeypatch.setattr(time, "sleep", refuse())
+        tries, flock = [], fcntl.flock
+        with held(lock_of(checked, "write")):
+            monkeypatch.setattr(
+                fcntl, "flock", lambda *args: tries.append(args) or flock(*args)
+            )
+            assert "busy" == checked.claim_notice(now=NOON).reason
 
-        def interrupt(self, *args, **options):
-            taken.append(acquire(self, *args, **options))
-            raise KeyboardInterrupt
+        assert 1 == sum(bool(how & fcntl.LOCK_EX) for _, how in tries)
 
-        monkeypatch.setattr(filelock.FileLock, "acquire", interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            checked.snooze(NOON)
-        monkeypatch.undo()
+    def test_unlock_fails(self, checked, monkeypatch):
+        """
+        A lock that the system does not unlock ends with its descriptor.
+
+        As with a file system whose server is gone.
+        """
+
+        def refuse_unlock(descriptor, how):
+            if how == fcntl.LOCK_UN:
+                raise OSError(errno.EIO, "Input/output error")
+            flock(descriptor, how)
+
+        flock, before = fcntl.flock, os.listdir("/dev/fd")
+        monkeypatch.setattr(fcntl, "flock", refuse_unlock)
 
         assert checked.claim_notice(now=NOON)
+        assert commit(checked, b"newer")
+        assert before == os.listdir("/dev/fd")
+        for name in ("check", "write"):
+            assert is_free(lock_of(checked, name))
 
-    def test_release_fails(self, checked, monkeypatch):
+    def test_deleted_meanwhile(self, checked, monkeypatch):
         """
-        A lock that cannot be released ends with its descriptor.
+        A lock on a file that is deleted meanwhile excludes no process, and is no lock.
         """
-        release = filelock.FileLock.release
+        before_lock(monkeypatch, lock_of(checked, "write").unlink)
+        assert "busy" == checked.claim_notice(now=NOON).reason
 
-        def complain(self, *args, **options):
-            release(self, *args, **options)
-            raise OSError(5, "Input/output error")
-
-        monkeypatch.setattr(filelock.FileLock, "release", complain)
-
+        before_lock(monkeypatch, lock_of(checked, "write").unlink)
+        assert checked.snooze(NOON - HOUR)
         assert checked.claim_notice(now=NOON)
+
+    def test_umask(self, shop):
+        """
+        The files of locks can be opened again whatever the umask is.
+        """
+        umask = os.umask(0o277)
+        try:
+            commit(shop)
+            assert shop.snooze(NOON)
+        finally:
+            os.umask(umask)
+
+        files = [path.stat() for path in (root_of(shop) / "locks").iterdir()]
+        assert [0o600, 0o600] == [stat.S_IMODE(file.st_mode) for file in files]
 
     def test_lock_files_stay(self, checked):
         """

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import traceback
 from typing import TYPE_CHECKING
 
@@ -57,30 +56,24 @@ def checking(
     if environment.path is None:
         raise ValueError("an environment without a path cannot be checked")
     _files.ensure(entry.files.root)
-    lock = _locks.try_lock(entry.files.check_lock)
-    if lock is None:
-        _record.debug("try_check of %r: busy", environment)
-        yield None
-        return
-    try:
+    with _locks.tried(entry.files.check_lock) as lock:
+        if lock is None:
+            _record.debug("try_check of %r: busy", environment)
+            yield None
+            return
         _record.debug("try_check of %r: the check lock is taken", environment)
         record = _store.read(entry)
         # Before the lockfile is read: the consent is for the directory that has it.
         directory = _identity.identity(environment.path)
         guard = CheckGuard(environment, entry, lock, record, directory)
-    except BaseException:
-        _locks.release(lock)
-        raise
-    try:
-        guard._content = guard.old_lockfile = lockfile
-        if lockfile is None and environment._lockfile_path is not None:
-            guard.old_lockfile = _lockfile.read(environment._lockfile_path)
-        yield guard
-    except Exception as error:
-        guard._fail(error)
-        raise
-    finally:
-        guard.close()
+        try:
+            guard._content = guard.old_lockfile = lockfile
+            if lockfile is None and environment._lockfile_path is not None:
+                guard.old_lockfile = _lockfile.read(environment._lockfile_path)
+            yield guard
+        except Exception as error:
+            guard._fail(error)
+            raise
 
 
 class CheckGuard:
@@ -118,8 +111,7 @@ class CheckGuard:
         self._entry = entry
         self._record = record
         self._generation: int = 0 if record is None else record["generation"]
-        self._lock: _locks.Lock | None = lock
-        self._process = os.getpid()
+        self._lock: Final = lock
         self._committed = False
 
     def look(self) -> _look.Look:
@@ -272,7 +264,7 @@ class CheckGuard:
         """
         Record that the check failed, unless it has been committed.
         """
-        if self._committed or self._lock is None or self._process != os.getpid():
+        if self._committed or not self._lock.is_open:
             return
         if isinstance(error, StateLockError):
             return  # recording it would wait for the same lock once more
@@ -291,10 +283,9 @@ class CheckGuard:
         _record.debug("failure of %r: %s: %s", self._environment, answer, message)
 
     def _must_be_open(self) -> None:
-        if self._lock is None:
-            raise RuntimeError("this guard is closed: its with statement has ended")
-        if self._process != os.getpid():
-            raise RuntimeError("this guard belongs to the process that took it")
+        if not self._lock.is_open:
+            problem = "its with statement has ended, or another process has it"
+            raise RuntimeError(f"this guard is closed: {problem}")
 
     def close(self) -> None:
         """
@@ -302,9 +293,7 @@ class CheckGuard:
 
         May be called repeatedly, by any thread; does nothing in a forked child.
         """
-        lock, self._lock = self._lock, None
-        if lock is not None and self._process == os.getpid():
-            _locks.release(lock)
+        self._lock.release()
 
 
 def _compare(

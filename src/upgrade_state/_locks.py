@@ -1,98 +1,171 @@
 """
 The locks of a store, between processes and between threads.
 
-They are advisory; every acquisition uses a new lock object. Lock files are never
-deleted: waiting processes would be split between two inodes.
+They are advisory. Lock files are never deleted: waiting processes would be split
+between two inodes.
+
+A lock opens its file, and filelock locks the descriptor: closing it releases the
+lock whatever the system answers to the unlocking. Each descriptor is in a list from
+the call that opens it to the call that closes it, and the generator of a `with`
+statement empties the list. So an interrupt at any bytecode keeps a lock at most as
+long as its traceback.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
+import time
 from typing import TYPE_CHECKING
 
 from upgrade_state import _floors, _record
 from upgrade_state.exceptions import StateLockError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import Final, TypeAlias
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+    from typing import Final
 
-    import filelock
-
-    Lock: TypeAlias = filelock.BaseFileLock
+# O_RDWR: NFS makes an exclusive lock only on a file that is open for writing.
+_FLAGS: Final = _record.READ | _record.NO_LINKS | os.O_RDWR | os.O_CREAT
 
 # A read-merge-replace takes milliseconds, so poll often. A lock that is held for
 # 10 seconds is held by a stopped process or by a broken file system.
 _POLL_SECONDS: Final = 0.002
 _WAIT_SECONDS: Final = 10.0
 
+# Of this process; a forked child closes its copies.
+_locks: Final[set[Lock]] = set()
 
-def try_lock(path: str) -> Lock | None:
+
+class Lock:
     """
-    Take a lock without waiting; None if it is busy.
-
-    Raises:
-        StateLockError: The system refuses it for another reason.
-        UpgradeStateError: filelock is too old, or cannot be imported.
+    The lock on one file. Any thread may release it.
     """
-    return _acquire(path, timeout=0)
+
+    def __init__(self, path: str) -> None:
+        self.path: Final = path
+        self._descriptors: Final[list[int]] = []  # at most one
+        with _floors.loading():
+            import filelock  # readers do without it: it takes longer than the rest
+        self._filelock: Final = filelock
+
+    @property
+    def is_open(self) -> bool:
+        """
+        Whether this process has not released it.
+        """
+        return bool(self._descriptors)
+
+    def try_once(self) -> bool:
+        """
+        Take the lock without waiting; return whether that succeeded.
+
+        Raises:
+            StateLockError: The system refuses it for another reason.
+            UpgradeStateError: filelock is too old.
+        """
+        # 3.30 is the first with this function.
+        if not hasattr(self._filelock, "lock_descriptor"):
+            raise _floors.refusal("filelock", self._filelock.__version__)
+        try:
+            if not self._descriptors:
+                # One call opens the file and keeps the descriptor.
+                opened = map(os.open, (self.path,), (_FLAGS,), (0o600,))
+                self._descriptors.extend(opened)
+            (descriptor,) = self._descriptors
+            if not self._filelock.lock_descriptor(descriptor, blocking=False):
+                return False
+            status = os.fstat(descriptor)
+            if status.st_mode & 0o777 != 0o600:  # the umask has removed bits
+                with contextlib.suppress(OSError):  # FAT has no modes: EPERM
+                    os.fchmod(descriptor, 0o600)
+        except OSError as error:
+            message = f"Could not lock ({error.strerror})"
+            raise StateLockError(message, self.path) from error
+        if status.st_nlink == 0:  # the store was deleted since the file was opened
+            self.close()
+        return self.is_open
+
+    def release(self) -> None:
+        """
+        Unlock and close the file, if it is open. Never raises an OSError.
+        """
+        try:
+            # A child that was forked without Python may have a copy of the descriptor.
+            for descriptor in self._descriptors:
+                self._filelock.unlock_descriptor(descriptor)
+        except OSError as error:  # the server of a network file system is gone
+            _record.debug("could not unlock %r: %s", self.path, error)
+        finally:
+            self.close()
+            _locks.discard(self)
+
+    def close(self) -> None:
+        """
+        Close the file, which releases the lock unless another process has a copy.
+        """
+        while self._descriptors:
+            with contextlib.suppress(OSError):  # EIO: it is closed all the same
+                # One call: a descriptor is never lost, and never closed twice.
+                list(map(os.close, map(self._descriptors.pop, (0,))))
 
 
-def _acquire(path: str, *, timeout: float) -> Lock | None:
-    with _floors.loading():
-        import filelock  # readers do without it: it takes longer than the rest
-    # 3.30 is the first with this attribute, and the first whose lock a forked child
-    # cannot release. Some older ones ignore arguments that they do not know, delete
-    # lock files (3.0, 3.21 to 3.29.4), or fall back to locks that survive `kill -9`.
-    if not hasattr(filelock.FileLock, "preserve_lock_file"):
-        raise _floors.refusal("filelock", filelock.__version__)
-    # A new object each time: a shared FileLock would count a second acquisition
-    # in this process as nested. Any thread may release it (thread_local=False).
-    lock = filelock.FileLock(
-        path,
-        mode=0o600,
-        thread_local=False,
-        fallback_to_soft=False,
-        preserve_lock_file=True,
-        poll_interval=_POLL_SECONDS,
-    )
-    try:
-        lock.acquire(timeout=timeout, blocking=timeout > 0)
-    except filelock.Timeout:
-        return None
-    except OSError as error:
-        message = f"Could not lock ({error.strerror})"
-        raise StateLockError(message, path) from error
-    except BaseException:  # filelock may have acquired it before the interrupt
-        lock.release(force=True)
-        raise
-    return lock
-
-
-def release(lock: Lock) -> None:
+def _close_copies() -> None:
     """
-    Release a lock. Never raises an OSError.
+    Close the locks of the parent in a forked child, which may outlive it.
     """
-    try:
-        lock.release()
-    except OSError as error:  # closing the file released it
-        _record.debug("could not release %r: %s", lock.lock_file, error)
+    for lock in _locks:
+        lock.close()
+    _locks.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_close_copies)
 
 
 @contextlib.contextmanager
-def waited_for(path: str) -> Iterator[None]:
+def _held(path: str, take: Callable[[Lock], bool]) -> Iterator[Lock | None]:
+    lock = Lock(path)
+    # Twice: the first may be what is interrupted.
+    try:
+        try:
+            _locks.add(lock)
+            yield lock if take(lock) else None
+        finally:
+            lock.release()
+    finally:
+        lock.release()
+
+
+def tried(path: str) -> AbstractContextManager[Lock | None]:
+    """
+    Hold a lock for a `with` statement, without waiting; None if it is busy.
+
+    Raises:
+        StateLockError: On entering: the system refuses it for another reason.
+        UpgradeStateError: On entering: filelock is too old, or cannot be imported.
+    """
+    return _held(path, Lock.try_once)
+
+
+def waited_for(path: str) -> AbstractContextManager[Lock | None]:
     """
     Hold a lock for a `with` statement, after waiting for it up to 10 seconds.
 
     Raises:
-        StateLockError: Another process held it for longer, or the system refuses it.
-        UpgradeStateError: filelock is too old, or cannot be imported.
+        StateLockError: On entering: another process held it for longer, or the
+            system refuses it.
+        UpgradeStateError: On entering: filelock is too old, or cannot be imported.
     """
-    lock = _acquire(path, timeout=_WAIT_SECONDS)
-    if lock is None:
-        message = f"Could not lock the record within {_WAIT_SECONDS:.0f} s"
-        raise StateLockError(message, path)
-    try:
-        yield
-    finally:
-        release(lock)
+    return _held(path, _wait)
+
+
+def _wait(lock: Lock) -> bool:
+    deadline = time.monotonic() + _WAIT_SECONDS
+    while not lock.try_once():
+        if time.monotonic() >= deadline:
+            message = f"Could not lock the record within {_WAIT_SECONDS:.0f} s"
+            raise StateLockError(message, lock.path)
+        time.sleep(_POLL_SECONDS)
+    return True

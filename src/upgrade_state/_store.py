@@ -123,8 +123,7 @@ def merge_or_make(
     Returns:
         The record that is on disk now; None if nothing was replaced.
     """
-    # The store may have been deleted since the check began. filelock would create
-    # missing directories with the permissions of the umask.
+    # The store may have been deleted since the check began.
     _files.ensure(entry.files.root)
     with _locks.waited_for(entry.files.write_lock):
         current = read(entry)
@@ -173,11 +172,10 @@ def claim(
         UpgradeStateError: It could not be recorded; nothing has changed.
     """
     _files.ensure(entry.files.root)
-    lock = _locks.try_lock(entry.files.write_lock)
-    if lock is None:
-        return _silent("busy", first_verdict)
     cannot_check = first_verdict.reason == "cannot-check"
-    try:
+    with _locks.tried(entry.files.write_lock) as lock:
+        if lock is None:
+            return _silent("busy", first_verdict)
         record = read(entry)
         # A notice about failures did not depend on the lockfile, and the lockfile
         # is not looked at under the lock.
@@ -202,8 +200,6 @@ def claim(
         else:
             fields["notified"] = _policy.subject_of(record["result"])
         _replace(entry, record, fields)
-    finally:
-        _locks.release(lock)
     _files.sync_directory(entry.files.root)
     return verdict
 
@@ -311,11 +307,8 @@ def forget(entry: Entry, is_gone: Callable[[Entry], bool] = lambda _: True) -> b
     if not _record.trusted(entry.files.root) or not entry.files.has_files():
         return True
     _files.ensure(entry.files.root)
-    lock = _locks.try_lock(entry.files.check_lock)
-    if lock is None:
-        return False
-    try:
-        if not is_gone(entry):
+    with _locks.tried(entry.files.check_lock) as lock:
+        if lock is None or not is_gone(entry):
             return False
         with _locks.waited_for(entry.files.write_lock):
             # The record first: no reader looks for the other files without it.
@@ -328,6 +321,4 @@ def forget(entry: Entry, is_gone: Callable[[Entry], bool] = lambda _: True) -> b
             )
         _files.sync_directory(entry.files.root)
         _files.remove(entry.files.root, entry.files.results)
-    finally:
-        _locks.release(lock)
     return True
