@@ -399,14 +399,16 @@ class TestRefused:
 
     def test_directory_is_not_synced(self, checked, caplog, monkeypatch):
         """
-        A directory that cannot be synced is only logged, and closed.
+        A change is granted if the file system fails to sync a directory.
+
+        That is logged at level debug, and the directory is closed.
         """
         fsync = os.fsync
         descriptors = os.listdir("/dev/fd")
 
         def failing(fd):
             if stat.S_ISDIR(os.fstat(fd).st_mode):
-                raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
             fsync(fd)
 
         monkeypatch.setattr(os, "fsync", failing)

@@ -239,6 +239,9 @@ class EnvironmentState:
     `claim_notice`, `look` and `start_check` raise; every other method raises
     `UpgradeStateError` if a file or a lock cannot be used.
 
+    A change that a method records is on disk when the call returns, unless the
+    file system fails to sync a directory, which is logged at level debug.
+
     Attributes:
         key: 32 hex digits, the name of the environment's files in the store.
 
@@ -348,11 +351,13 @@ class EnvironmentState:
         """
         Claim the right to notify the user about upgrades.
 
-        The claim is recorded, and on disk, before it is granted: of any number
-        of concurrent activations at most one is granted per *interval*, and a
-        crash in between costs one notice, never a repeat. The same upgrades are
-        announced once per *reminder*. A running check does not delay a claim. A
-        silent answer takes no lock and writes nothing.
+        The claim is recorded before it is granted: of any number of concurrent
+        activations at most one is granted per *interval*, and a crash in between
+        costs one notice, never a repeat. It is on disk by then, unless the file
+        system fails to sync a directory, which is logged at level debug.
+
+        The same upgrades are announced once per *reminder*. A running check does
+        not delay a claim. A silent answer takes no lock and writes nothing.
 
         Args:
             lockfile: See `look`.
@@ -372,7 +377,8 @@ class EnvironmentState:
                 the last success to the latest one. None: never. Zero: from the
                 first failure on.
 
-            now: Current time (aware), cut to whole seconds. None: ask the clock.
+            now: Current time (aware), cut to whole seconds. None: ask the clock,
+                and ask it again once the write lock is taken.
 
         Returns:
             The verdict; true if the caller should speak now, and always with
@@ -391,9 +397,14 @@ class EnvironmentState:
             )
         except Exception as error:
             return _policy.Verdict("unavailable", error=_look.carried(error))
-        return self._claim(look, question)
+        return self._claim(look, question, now)
 
-    def _claim(self, look: "Look", question: "_policy.Question") -> "Verdict":
+    def _claim(
+        self,
+        look: "Look",
+        question: "_policy.Question",
+        now: "dt.datetime | None" = None,
+    ) -> "Verdict":
         verdict = look._verdict(question)
         if verdict:
             try:
@@ -405,7 +416,7 @@ class EnvironmentState:
                     question,
                     verdict,
                     matches=look._matches,
-                    now=look._now,
+                    now=None if now is None else look._now,
                 )
             except Exception as error:
                 verdict = _policy.Verdict("unavailable", error=_look.carried(error))
@@ -562,7 +573,7 @@ class EnvironmentState:
         Give no notice *until* a time (aware, cut to whole seconds); None: end that.
 
         Returns:
-            True if that is recorded and on disk; False if nothing is known of
+            True if that is recorded; False if nothing is known of
             the environment: nothing was written.
 
         Raises:
@@ -583,7 +594,7 @@ class EnvironmentState:
         The result stays, and so do the consent and the time of the last notice.
 
         Returns:
-            True if that is recorded and on disk; False if nothing is known of
+            True if that is recorded; False if nothing is known of
             the environment: a check is due already.
 
         Raises:
@@ -600,7 +611,7 @@ class EnvironmentState:
         A check that is running is not ended, and keeps its result.
 
         Returns:
-            True if that is recorded and on disk; False if nothing is known of
+            True if that is recorded; False if nothing is known of
             the environment: there is no consent.
 
         Raises:

@@ -198,9 +198,10 @@ class CheckGuard:
             now: Current time (aware), cut to whole seconds. None: ask the clock.
 
         Returns:
-            True if it is stored and on disk. False if it was dropped because
-            another check was committed meanwhile; possible only if locks do not
-            exclude.
+            True if it is stored; it is on disk, unless the file system fails to
+            sync a directory, which is logged at level debug. False if it was
+            dropped because another check was committed meanwhile; possible only if
+            locks do not exclude.
 
         Raises:
             UpgradeStateError: The result could not be stored; the earlier record

@@ -52,6 +52,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from typing import TYPE_CHECKING
 
 from upgrade_state import _files, _locks, _policy, _record
@@ -121,7 +122,7 @@ def merge_or_make(
             and returns the fields to replace; None: replace nothing.
 
     Returns:
-        The record that is on disk now; None if nothing was replaced.
+        The record that is in place now; None if nothing was replaced.
     """
     # The store may have been deleted since the check began.
     _files.ensure(entry.files.root)
@@ -149,7 +150,7 @@ def claim(
     first_verdict: Verdict,
     *,
     matches: Matches,
-    now: int,
+    now: int | None,
 ) -> Verdict:
     """
     Decide again under the write lock, and record the notice.
@@ -163,10 +164,12 @@ def claim(
 
         matches: See `_policy.verdict`.
 
-        now: Seconds since the epoch.
+        now: Seconds since the epoch. None: ask the clock under the lock. This
+            process may have been stopped since the first look, and would record
+            a time after which the next activation may speak already.
 
     Returns:
-        The verdict; true if the caller should speak: then the claim is on disk.
+        The verdict; true if the caller should speak: then the claim is recorded.
 
     Raises:
         UpgradeStateError: It could not be recorded; nothing has changed.
@@ -177,6 +180,8 @@ def claim(
         if lock is None:
             return _silent("busy", first_verdict)
         record = read(entry)
+        if now is None:
+            now = int(time.time())
         # A notice about failures did not depend on the lockfile, and the lockfile
         # is not looked at under the lock.
         verdict = _policy.verdict(

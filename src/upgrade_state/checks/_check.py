@@ -74,7 +74,7 @@ class Outcome:
     How a check has ended.
 
     Attributes:
-        state: ``checked``: the result is stored, and on disk. ``fresh``,
+        state: ``checked``: the result is stored. ``fresh``,
             ``just-checked``, ``backing-off``: no check is due, as decided under the
             check lock. ``busy``: another process is checking. ``dropped``: another
             check was committed meanwhile. ``failed``: there is no new lockfile.
