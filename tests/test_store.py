@@ -43,7 +43,12 @@ from helpers import (
 )
 from upgrade_state import Consent, _locks
 from upgrade_state._identity import identity
-from upgrade_state.exceptions import ResolverError, StateLockError, StateWriteError
+from upgrade_state.exceptions import (
+    ResolverError,
+    StateLockError,
+    StateReadError,
+    StateWriteError,
+)
 from upgrade_state.lockfiles import Upgrade
 
 DATA = Path(__file__).with_name("data")
@@ -391,6 +396,64 @@ class TestGuard:
                 use()
 
 
+class TestReplace:
+    @pytest.mark.parametrize("directory", ["tmp", "results"])
+    @pytest.mark.parametrize("link", [os.symlink, os.link])
+    def test_planted_name(self, checked, monkeypatch, tmp_path, directory, link):
+        """
+        A file that has the temporary name already is not written to.
+        """
+        victim = tmp_path / "victim"
+        victim.write_text("precious")
+        content = b"newer" if directory == "results" else b"new"
+        paths = {
+            "tmp": root_of(checked) / "tmp" / checked.key,
+            "results": results_of(checked)
+            / digest_of(content).removeprefix("blake2b:"),
+        }
+
+        def plant(count):
+            planted = Path(f"{paths[directory]}.{bytes(count).hex()}")
+            if not planted.exists():
+                link(victim, planted)
+            return bytes(count)
+
+        before = read_record(checked)
+        with checked.try_check() as check:
+            monkeypatch.setattr(os, "urandom", plant)
+            with pytest.raises(StateWriteError, match="File exists"):
+                check.commit(content, upgrades=ROWS)
+            monkeypatch.undo()
+
+        assert "precious" == victim.read_text()
+        assert before == read_record(checked)
+
+    def test_unreadable_under_the_lock(self, checked, monkeypatch):
+        """
+        A record that cannot be read under the lock is not taken for a missing one.
+        """
+        before = Path(checked.record_path).read_bytes()
+
+        def make_unreadable():
+            refuse_path(monkeypatch, "open", checked.record_path, errno.EIO)
+
+        for operate in (lambda: checked.snooze(NOON), checked.expire):
+            with monkeypatch.context() as patch:
+                refuse_path(patch, "open", checked.record_path, errno.EIO)
+                with pytest.raises(StateReadError, match="Input/output error"):
+                    operate()
+        with monkeypatch.context() as patch, checked.try_check() as check:
+            refuse_path(patch, "open", checked.record_path, errno.EIO)
+            with pytest.raises(StateReadError, match="Input/output error"):
+                check.commit(b"newer")
+        before_lock(monkeypatch, make_unreadable)
+        assert "unavailable" == checked.claim_notice(now=NOON).reason
+        monkeypatch.undo()
+
+        assert before == Path(checked.record_path).read_bytes()
+        assert not os.path.lexists(f"{checked.record_path}.corrupt")
+
+
 class TestFailure:
     def test_remembered(self, checked):
         """
@@ -713,6 +776,29 @@ class TestClaim:
 
         assert NOON - SECOND + pause == checked.claim_notice(now=NOON).until
 
+    def test_stopped_before_the_lock(self, checked, monkeypatch):
+        """
+        A process that is stopped before the lock for two days records the later time.
+
+        With the earlier one, the next activation would speak as well.
+        """
+        clock = [NOON.timestamp()]
+        with monkeypatch.context() as patch:
+            patch.setattr(time, "time", lambda: clock[-1])
+            before_lock(monkeypatch, lambda: clock.append((NOON + 2 * DAY).timestamp()))
+
+            assert checked.claim_notice()
+            assert "told-recently" == checked.claim_notice(reminder=0 * DAY).reason
+        assert NOON + 2 * DAY == known(checked).last_notified
+
+    def test_given_time(self, checked):
+        """
+        A time that the caller gives is the time of the notice.
+        """
+        assert checked.claim_notice(now=NOON)
+
+        assert NOON == known(checked).last_notified
+
     def test_other_upgrades(self, checked, monkeypatch):
         """
         The upgrades that are announced, and recorded as that, are those by then.
@@ -825,6 +911,30 @@ class TestForget:
         """
         with shop.try_check():
             assert not shop.forget()
+
+    def test_under_both_locks(self, checked, monkeypatch):
+        """
+        Both locks are held while files are deleted, the check lock to the end.
+        """
+        held_locks = []
+
+        def watch(name):
+            delete = getattr(os, name)
+
+            def deleted(path, **options):
+                free = {n for n in ("check", "write") if is_free(lock_of(checked, n))}
+                held_locks.append((os.path.basename(path), free))
+                delete(path, **options)
+
+            monkeypatch.setattr(os, name, deleted)
+
+        watch("unlink")
+        watch("rmdir")
+        assert checked.forget()
+
+        assert (f"{checked.key}.json", set()) == held_locks[0]
+        assert 5 == len(held_locks)
+        assert not any("check" in free for _, free in held_locks)
 
 
 class TestPrune:
