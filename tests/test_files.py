@@ -498,6 +498,41 @@ class TestReplaced:
         assert large == Path(checked.record_path).read_text(encoding="utf-8")
         assert ROWS == checked.upgrades()
 
+    def test_answer_is_lost(self, checked, monkeypatch):
+        """
+        A record is replaced if the rename takes effect and fails all the same.
+        """
+        replace = os.replace
+
+        def failing(*args, **kwargs):
+            replace(*args, **kwargs)
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        monkeypatch.setattr(os, "replace", failing)
+
+        assert checked.claim_notice(now=NOON)
+        assert checked.snooze(NOON)
+        assert commit(checked, b"newer")
+        assert b"newer" == checked.kept_lockfile("new")
+
+    @pytest.mark.parametrize("name", ["shop", "checked"])
+    def test_deleted_meanwhile(self, request, name, monkeypatch):
+        """
+        A temporary file that is gone is no replaced record.
+        """
+        shop = request.getfixturevalue(name)
+        before = shop.look().record
+
+        def failing(source, _, *, src_dir_fd, **__):
+            os.unlink(source, dir_fd=src_dir_fd)
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+
+        with monkeypatch.context() as patch, shop.try_check() as check:
+            patch.setattr(os, "replace", failing)
+            with pytest.raises(StateWriteError, match="No such file"):
+                check.commit(b"newer", now=NOON)
+        assert before == shop.look().record
+
 
 class TestRemoved:
     def test_anything(self, checked, tmp_path):

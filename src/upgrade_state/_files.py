@@ -347,11 +347,24 @@ def _replace(opened: _Opened, path: str, prefix: str, data: bytes) -> None:
         place, directory = opened.at(temporary)
         try:
             _write(opened, temporary, data)
-            _rename(opened, temporary, path)
+            try:
+                _rename(opened, temporary, path)
+            except OSError:
+                # A network file system may rename the file and lose the answer.
+                if os.path.lexists(temporary) or not _contains(path, data):
+                    raise
         except BaseException:
             with contextlib.suppress(OSError):
                 os.unlink(place, dir_fd=directory)
             raise
+
+
+def _contains(path: str, data: bytes) -> bool:
+    flags = _record.READ | _record.NO_LINKS
+    try:
+        return _record.read_regular(path, flags, len(data)) == data
+    except OSError:
+        return False
 
 
 def _write(opened: _Opened, path: str, data: bytes) -> None:
