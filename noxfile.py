@@ -180,6 +180,16 @@ def stress(session: nox.Session) -> None:
 
 
 @nox.session
+def histories(session: nox.Session) -> None:
+    """
+    Operations of processes that are killed and stopped, against a sequential model.
+    """
+    _install(session, "tests")
+    argv = session.posargs or ("--seconds", "120", "1", "2", "3")
+    session.run("python", "tests/histories.py", *argv)
+
+
+@nox.session
 def fuzz(session: nox.Session) -> None:
     """
     A million damaged lockfiles, for all readers together.
