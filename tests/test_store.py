@@ -1041,16 +1041,39 @@ class TestPrune:
         assert () == store.prune()
         assert known(gone) is not None
 
-    @pytest.mark.parametrize("call", ["lstat", "open"])
-    def test_unknown(self, store, gone, monkeypatch, call):
+    def test_unknown(self, store, gone, monkeypatch):
         """
-        A record stays if it, or the state of its directory, cannot be read.
+        A record stays if its directory cannot be looked at.
         """
-        path = gone.path if call == "lstat" else gone.record_path
-        refuse_path(monkeypatch, call, path, errno.EIO)
+        refuse_path(monkeypatch, "lstat", gone.path, errno.EIO)
 
         assert () == store.prune()
-        assert [None if call == "open" else gone.path] == [e.path for e in store]
+        assert [gone.path] == [e.path for e in store]
+
+    @pytest.mark.parametrize("count", [1, 2])
+    def test_left_out(self, store, gone, tmp_path, monkeypatch, count):
+        """
+        Records that cannot be read or deleted stay, and an error says so at the end.
+        """
+        paths = [gone.record_path]
+        for name in ("other", "third"):
+            other = store.environment(tmp_path / name)
+            commit(other)
+            os.utime(other.record_path, (10**9, 10**9))
+            paths.append(other.record_path)
+        (root_of(gone) / "results" / ("0" * 32)).mkdir()
+        for call, path in list(zip(("open", "unlink"), paths, strict=False))[:count]:
+            refuse_path(monkeypatch, call, path, errno.EIO)
+
+        with pytest.raises((StateReadError, StateWriteError)) as caught:
+            store.prune()
+
+        assert caught.value.path in paths[:count]
+        assert ("(and 1 more)" in caught.value.message) == (count == 2)
+        assert {root_of(gone) / path for path in paths[:count]} == set(
+            root_of(gone).glob("*.json")
+        )
+        assert not (root_of(gone) / "results" / ("0" * 32)).exists()
 
     def test_mistakes(self, store):
         """

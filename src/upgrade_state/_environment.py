@@ -176,16 +176,28 @@ class StateStore:
             for files without a record.
 
         Raises:
-            UpgradeStateError: A file could not be read, locked or deleted;
-                the files that were deleted by then stay deleted.
+            UpgradeStateError: An environment could not be read, locked or deleted;
+                raised after all the others were forgotten.
             ValueError: *older_than* is negative, or *now* has no time zone.
+        """
+        return tuple(self._pruned(older_than, now, dry_run=dry_run))
+
+    def _pruned(
+        self,
+        older_than: "dt.timedelta | None",
+        now: "dt.datetime | None" = None,
+        *,
+        dry_run: bool,
+    ) -> "Iterator[EnvironmentState]":
+        """
+        Prune, and stream the environments: a command prints them before an error.
         """
         from upgrade_state import _housekeeping
 
         age = _look.whole_seconds(older_than, 90 * _policy.DAY, "older_than")
         before = _look.epoch_seconds(now) - age
         forgotten = _housekeeping.prune(self._place(), before=before, dry_run=dry_run)
-        return tuple(self._found(key, record) for key, record in forgotten)
+        return (self._found(key, record) for key, record in forgotten)
 
     def _found(self, key: str, record: "Record | None") -> "EnvironmentState":
         if record is None:

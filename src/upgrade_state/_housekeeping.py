@@ -6,13 +6,12 @@ Both stream: memory does not grow with the number of records.
 
 from __future__ import annotations
 
-import contextlib
 import os
 from itertools import chain
 from typing import TYPE_CHECKING
 
 from upgrade_state import _files, _record, _store
-from upgrade_state.exceptions import StateReadError
+from upgrade_state.exceptions import StateReadError, UpgradeStateError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -72,19 +71,30 @@ def prune(
             that uses them holds a lock.
 
         dry_run: Only report; delete nothing.
+
+    Raises:
+        UpgradeStateError: After the others: the first environment that could not
+            be read, locked or deleted, and the number of further ones.
     """
-    for key in _keys(root):
-        entry = _store.Entry(root, key)
-        with contextlib.suppress(StateReadError):  # an unreadable record stays
-            record = _store.read(entry)
-            is_gone = _is_gone(record, before)
-            # Decided again under the lock.
-            if is_gone(entry) and (dry_run or _store.forget(entry, is_gone)):
-                yield key, record
-    for key in _orphans(root):
-        entry = _store.Entry(root, key)
-        if _has_no_record(entry) and (dry_run or _store.forget(entry, _has_no_record)):
-            yield key, None
+    first: UpgradeStateError | None = None
+    more = 0
+    for keys in (_keys, _orphans):
+        for key in keys(root):
+            entry, record = _store.Entry(root, key), None
+            is_gone: Callable[[_store.Entry], bool] = _has_no_record
+            try:
+                if keys is _keys:
+                    record = _store.read(entry)
+                    is_gone = _is_gone(record, before)
+                # Decided again under the lock.
+                if is_gone(entry) and (dry_run or _store.forget(entry, is_gone)):
+                    yield key, record
+            except UpgradeStateError as error:
+                more += first is not None
+                first = first or error
+    if first is not None:
+        words = f" (and {more} more)" if more else ""
+        raise type(first)(f"{first.message}{words}", first.path) from first
 
 
 def _has_no_record(entry: _store.Entry) -> bool:

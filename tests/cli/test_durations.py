@@ -26,8 +26,8 @@ def test_read(run, monkeypatch, text, seconds):
     A number and a unit are a duration.
     """
     ages = []
-    prune = lambda _, older_than, **more: ages.append(older_than) or []  # noqa: E731
-    monkeypatch.setattr(StateStore, "prune", prune)
+    prune = lambda _, age, *now, **more: iter(ages.append(age) or ())  # noqa: E731
+    monkeypatch.setattr(StateStore, "_pruned", prune)
 
     assert 0 == run("prune", "--older-than", text).status
     assert dt.timedelta(seconds=seconds) == ages[0]

@@ -1,8 +1,11 @@
 import datetime as dt
+import errno
 import os
 import time
 
 import pytest
+
+from helpers import refuse_path
 
 
 class TestSnooze:
@@ -173,6 +176,22 @@ class TestPrune:
         (cache / "v1/results" / key).mkdir()
 
         assert f"{key} is forgotten\n" == run("prune").out
+
+    def test_left_out(self, checked, cache, run, monkeypatch):
+        """
+        A record that cannot be read is an error, after the others were forgotten.
+        """
+        key = "0" * 32
+        (cache / "v1/results" / key).mkdir()
+        refuse_path(monkeypatch, "open", checked.record_path, errno.EIO)
+
+        result = run("prune")
+
+        assert (2, f"{key} is forgotten\n") == (result.status, result.out)
+        assert (
+            f"Could not read the file (Input/output error): {checked.record_path}\n"
+            in result.err
+        )
 
 
 class TestPath:

@@ -27,10 +27,10 @@ def run(store: StateStore, *, older_than: dt.timedelta | None, dry_run: bool) ->
     Forget them, and print their names.
     """
     words = "would be forgotten" if dry_run else "is forgotten"
-    found = store.prune(older_than=older_than, dry_run=dry_run)
-    for environment in found:
+    environment = None
+    for environment in store._pruned(older_than, dry_run=dry_run):  # noqa: SLF001
         out(f"{name_of(environment)} {words}")
-    if not found:
+    if environment is None:
         younger = len(store.prune(older_than=dt.timedelta(0), dry_run=True))
         more = f"; for {younger} removed of late, add --older-than 0" if younger else ""
         err(f"nothing to forget{more}")
