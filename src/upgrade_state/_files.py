@@ -30,7 +30,7 @@ from upgrade_state.exceptions import StateReadError, StateWriteError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
-    from typing import Any, Final, Self
+    from typing import Any, Final
 
 _NO_LINKS: Final = _record.READ | _record.NO_LINKS
 _NEW_FILE: Final = _NO_LINKS | os.O_WRONLY | os.O_CREAT | os.O_EXCL
@@ -103,9 +103,9 @@ class Files:
 # Directories
 
 
-class _Opened:
+class Opened:
     """
-    Descriptors of files and directories of one store, for a `with` statement.
+    Descriptors of files and directories of one store. Made by `opened`.
 
     Windows has no calls with descriptors of directories: paths stay whole there.
 
@@ -115,25 +115,23 @@ class _Opened:
 
     def __init__(self, root: str) -> None:
         self._root = root
-        self._descriptors: dict[str, int] = {}
+        self.descriptors: Final[dict[str, int]] = {}
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        while self._descriptors:
+    def close_all(self, but: str | None = None) -> None:
+        """
+        Close every descriptor but that of one path. Never raises an OSError.
+        """
+        while paths := self.descriptors.keys() - {but}:
             try:  # noqa: SIM105 - it takes longer
-                self.close(*self._descriptors)
+                self.close(*paths)
             except OSError:  # it is closed all the same
                 pass
-
-    __del__ = __exit__  # after an interrupt in `__exit__`
 
     def close(self, *paths: str) -> None:
         """
         Close *paths*. No interrupt falls between the calls that `map` makes.
         """
-        list(map(os.close, map(self._descriptors.pop, paths)))
+        list(map(os.close, map(self.descriptors.pop, paths)))
 
     def open(self, path: str, flags: int) -> int:
         """
@@ -141,7 +139,7 @@ class _Opened:
         """
         place, directory = self.at(path)
         function = functools.partial(os.open, flags=flags, mode=0o600, dir_fd=directory)
-        return next(map(self._descriptors.setdefault, (path,), map(function, (place,))))
+        return next(map(self.descriptors.setdefault, (path,), map(function, (place,))))
 
     def at(self, path: str) -> tuple[str, int | None]:
         """
@@ -153,14 +151,14 @@ class _Opened:
         if os.name == "nt" or path == self._root:
             return path, None
         directory, _, name = path.rpartition("/")
-        if directory not in self._descriptors:
+        if directory not in self.descriptors:
             try:
                 status = os.fstat(self.open(directory, _DIRECTORY))
             except OSError:  # of a symlink, ENOTDIR or ELOOP
                 _demand_trust(os.lstat(directory), directory)
                 raise
             _demand_trust(status, directory)
-        return name, self._descriptors[directory]
+        return name, self.descriptors[directory]
 
     def make(self, path: str) -> None:
         """
@@ -194,6 +192,42 @@ class _Opened:
                 os.unlink(place, dir_fd=directory)
 
 
+_all: Final[set[Opened]] = set()
+
+
+@contextlib.contextmanager
+def opened(root: str) -> Iterator[Opened]:
+    """
+    Keep descriptors for a `with` statement, and close them at its end.
+
+    After an interrupt they are closed with its traceback at the latest, as the
+    generator is. A `__del__` would swallow an interrupt.
+    """
+    descriptors = Opened(root)
+    try:
+        try:
+            _all.add(descriptors)
+            yield descriptors
+        finally:
+            descriptors.close_all()
+            _all.discard(descriptors)
+    finally:  # for an interrupt in the first
+        descriptors.close_all()
+        _all.discard(descriptors)
+
+
+def _close_copies() -> None:
+    """
+    Close the parent's descriptors in a forked child, which would keep its locks.
+    """
+    for descriptors in tuple(_all):
+        descriptors.close_all()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_close_copies)
+
+
 def _demand_trust(status: os.stat_result, path: str) -> None:
     problem = _record.distrust(status)
     if problem is not None:
@@ -209,10 +243,10 @@ def ensure(root: str) -> None:
             were created stay.
     """
     refuse_for_root(root)
-    with _Opened(root) as opened:
-        opened.make(root)
+    with opened(root) as store:
+        store.make(root)
         for name in SUBDIRECTORIES:
-            opened.make(f"{root}/{name}")
+            store.make(f"{root}/{name}")
 
 
 def _set_mode(place: str | int, mode: int, directory: int | None = None) -> None:
@@ -300,8 +334,8 @@ def sync_directory(path: str) -> None:
     if os.name == "nt":  # os.open cannot open a directory
         return
     try:
-        with _Opened(path) as opened:
-            os.fsync(opened.open(path, _record.READ))
+        with opened(path) as directory:
+            os.fsync(directory.open(path, _record.READ))
     except OSError as error:
         _record.debug("could not sync the directory %r: %s", path, error)
 
@@ -335,20 +369,20 @@ def replace_record(files: Files, data: bytes) -> None:
     Raises:
         StateWriteError: The old record is in place, the temporary file is gone.
     """
-    with _Opened(files.root) as opened:
+    with opened(files.root) as store:
         for path in files.leftovers():
-            opened.remove(path)
-        _replace(opened, files.record, f"{files.root}/tmp/{files.key}", data)
+            store.remove(path)
+        _replace(store, files.record, f"{files.root}/tmp/{files.key}", data)
 
 
-def _replace(opened: _Opened, path: str, prefix: str, data: bytes) -> None:
+def _replace(store: Opened, path: str, prefix: str, data: bytes) -> None:
     temporary = f"{prefix}.{os.urandom(8).hex()}"
     with _writing("write the file", path):
-        place, directory = opened.at(temporary)
+        place, directory = store.at(temporary)
         try:
-            _write(opened, temporary, data)
+            _write(store, temporary, data)
             try:
-                _rename(opened, temporary, path)
+                _rename(store, temporary, path)
             except OSError:
                 # A network file system may rename the file and lose the answer.
                 if os.path.lexists(temporary) or not _contains(path, data):
@@ -367,18 +401,18 @@ def _contains(path: str, data: bytes) -> bool:
         return False
 
 
-def _write(opened: _Opened, path: str, data: bytes) -> None:
-    fd = opened.open(path, _NEW_FILE)
+def _write(store: Opened, path: str, data: bytes) -> None:
+    fd = store.open(path, _NEW_FILE)
     _set_mode(fd, 0o600)
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(fd, rest) :]
     # Otherwise a power cut can leave an empty file under the new name.
     os.fsync(fd)
-    opened.close(path)
+    store.close(path)
 
 
-def _rename(opened: _Opened, source: str, target: str) -> None:
+def _rename(store: Opened, source: str, target: str) -> None:
     """
     Rename. On Windows, retry for half a second: an open target cannot be replaced.
     """
@@ -388,7 +422,7 @@ def _rename(opened: _Opened, source: str, target: str) -> None:
                 os.replace(source, target)
                 return
             time.sleep(0.01)
-    (old, above), (new, below) = opened.at(source), opened.at(target)
+    (old, above), (new, below) = store.at(source), store.at(target)
     os.replace(old, new, src_dir_fd=above, dst_dir_fd=below)
 
 
@@ -404,13 +438,13 @@ def set_aside(files: Files) -> None:
     with (
         _writing("set aside the corrupt record", files.record),
         contextlib.suppress(FileNotFoundError),
-        _Opened(files.root) as opened,
+        opened(files.root) as store,
     ):
-        place, directory = opened.at(files.record)
+        place, directory = store.at(files.record)
         os.lstat(place, dir_fd=directory)
         _record.debug("the record is corrupt and set aside: %r", files.record)
-        opened.remove(files.corrupt)  # os.replace fails on a directory
-        _rename(opened, files.record, files.corrupt)
+        store.remove(files.corrupt)  # os.replace fails on a directory
+        _rename(store, files.record, files.corrupt)
 
 
 def remove(root: str, *paths: str) -> None:
@@ -420,9 +454,9 @@ def remove(root: str, *paths: str) -> None:
     Raises:
         StateWriteError: One could not be deleted, or only in part.
     """
-    with _Opened(root) as opened:
+    with opened(root) as store:
         for path in paths:
-            opened.remove(path)
+            store.remove(path)
 
 
 @contextlib.contextmanager
@@ -451,14 +485,14 @@ def store_results(files: Files, contents: Collection[bytes]) -> None:
     """
     # Once more: the cache may have been deleted or changed during a long check.
     ensure(files.root)
-    with _Opened(files.root) as opened:
-        opened.make(files.results)
+    with opened(files.root) as store:
+        store.make(files.results)
         for content in contents:
             path = f"{files.results}/{_record.digits(_record.digest(content))}"
             if os.path.isdir(path):
-                opened.remove(path)  # os.replace fails on a directory
+                store.remove(path)  # os.replace fails on a directory
             # Even if the file exists: a killed check may not have synced it.
-            _replace(opened, path, path, content)
+            _replace(store, path, path, content)
     # And its parents: the process that created them may have died before the sync.
     for directory in (files.results, f"{files.root}/results", files.root):
         sync_directory(directory)

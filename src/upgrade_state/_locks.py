@@ -5,9 +5,8 @@ They are advisory. Lock files are never deleted: waiting processes would be spli
 between two inodes.
 
 A lock opens its file, and filelock locks the descriptor: closing it releases the
-lock whatever the system answers to the unlocking. Each descriptor is in a list from
-the call that opens it to the call that closes it, and the generator of a `with`
-statement empties the list. So an interrupt at any bytecode keeps a lock at most as
+lock whatever the system answers to the unlocking. The descriptor is one of those
+that `_files.opened` closes, so an interrupt at any bytecode keeps a lock at most as
 long as its traceback.
 """
 
@@ -18,7 +17,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from upgrade_state import _floors, _record
+from upgrade_state import _files, _floors, _record
 from upgrade_state.exceptions import StateLockError
 
 if TYPE_CHECKING:
@@ -34,18 +33,15 @@ _FLAGS: Final = _record.READ | _record.NO_LINKS | os.O_RDWR | os.O_CREAT
 _POLL_SECONDS: Final = 0.002
 _WAIT_SECONDS: Final = 10.0
 
-# Of this process; a forked child closes its copies.
-_locks: Final[set[Lock]] = set()
-
 
 class Lock:
     """
     The lock on one file. Any thread may release it.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, store: _files.Opened, path: str) -> None:
         self.path: Final = path
-        self._descriptors: Final[list[int]] = []  # at most one
+        self._store: Final = store
         with _floors.loading():
             import filelock  # readers do without it: it takes longer than the rest
         self._filelock: Final = filelock
@@ -55,7 +51,7 @@ class Lock:
         """
         Whether this process has not released it.
         """
-        return bool(self._descriptors)
+        return self.path in self._store.descriptors
 
     def try_once(self) -> bool:
         """
@@ -63,17 +59,17 @@ class Lock:
 
         Raises:
             StateLockError: The system refuses it for another reason.
+            StateWriteError: The directory of locks is not trusted.
             UpgradeStateError: filelock is too old.
         """
         # 3.30 is the first with this function.
         if not hasattr(self._filelock, "lock_descriptor"):
             raise _floors.refusal("filelock", self._filelock.__version__)
         try:
-            if not self._descriptors:
-                # One call opens the file and keeps the descriptor.
-                opened = map(os.open, (self.path,), (_FLAGS,), (0o600,))
-                self._descriptors.extend(opened)
-            (descriptor,) = self._descriptors
+            if not self.is_open:
+                self._store.open(self.path, _FLAGS)
+                self._store.close_all(but=self.path)
+            descriptor = self._store.descriptors[self.path]
             if not self._filelock.lock_descriptor(descriptor, blocking=False):
                 return False
             status = os.fstat(descriptor)
@@ -84,7 +80,7 @@ class Lock:
             message = f"Could not lock ({error.strerror})"
             raise StateLockError(message, self.path) from error
         if status.st_nlink == 0:  # the store was deleted since the file was opened
-            self.close()
+            self._store.close_all()
         return self.is_open
 
     def release(self) -> None:
@@ -92,50 +88,24 @@ class Lock:
         Unlock and close the file, if it is open. Never raises an OSError.
         """
         try:
-            # A child that was forked without Python may have a copy of the descriptor.
-            for descriptor in self._descriptors:
+            # A child that is being forked may have a copy of the descriptor.
+            for descriptor in tuple(self._store.descriptors.values()):
                 self._filelock.unlock_descriptor(descriptor)
         except OSError as error:  # the server of a network file system is gone
             _record.debug("could not unlock %r: %s", self.path, error)
         finally:
-            self.close()
-            _locks.discard(self)
-
-    def close(self) -> None:
-        """
-        Close the file, which releases the lock unless another process has a copy.
-        """
-        while self._descriptors:
-            with contextlib.suppress(OSError):  # EIO: it is closed all the same
-                # One call: a descriptor is never lost, and never closed twice.
-                list(map(os.close, map(self._descriptors.pop, (0,))))
-
-
-def _close_copies() -> None:
-    """
-    Close the locks of the parent in a forked child, which may outlive it.
-    """
-    for lock in _locks:
-        lock.close()
-    _locks.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_close_copies)
+            self._store.close_all()
 
 
 @contextlib.contextmanager
 def _held(path: str, take: Callable[[Lock], bool]) -> Iterator[Lock | None]:
-    lock = Lock(path)
-    # Twice: the first may be what is interrupted.
-    try:
+    root = path.rpartition("/locks/")[0]
+    with _files.opened(root) as store:
+        lock = Lock(store, path)
         try:
-            _locks.add(lock)
             yield lock if take(lock) else None
         finally:
             lock.release()
-    finally:
-        lock.release()
 
 
 def tried(path: str) -> AbstractContextManager[Lock | None]:
