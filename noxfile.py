@@ -190,6 +190,15 @@ def histories(session: nox.Session) -> None:
 
 
 @nox.session
+def interrupts(session: nox.Session) -> None:
+    """
+    Ctrl-C at every bytecode of every operation that writes, and of the command line.
+    """
+    _install(session, "tests")
+    session.run("pytest", "-m", "interrupts", "-n", "auto", *session.posargs)
+
+
+@nox.session
 def fuzz(session: nox.Session) -> None:
     """
     A million damaged lockfiles, for all readers together.

@@ -237,25 +237,32 @@ def read_regular(
         StateReadError: It belongs to another user.
         OSError: It cannot be read to its end.
     """
-    fd = os.open(path, flags)
+    # Calls of C move the descriptor into the list and out of it: an interrupt between
+    # two bytecodes neither loses it nor closes it twice.
+    opened: list[int] = []
     try:
-        status = os.fstat(fd)
-        if status.st_mode & _KIND != _REGULAR or status.st_size > limit:
-            return None
-        if owner is not None and status.st_uid != owner:
-            message = f"The file belongs to user {status.st_uid} and is not used"
-            raise read_error(message, path)
-        # One byte more than its size, to notice that it has grown.
-        data = os.read(fd, status.st_size + 1)
-        while len(data) < status.st_size:
-            # Network file systems return less than asked for.
-            more = os.read(fd, limit)
-            if not more:
-                raise OSError(0, "it ends early")
-            data += more
-        return data
-    finally:
-        os.close(fd)
+        opened += map(os.open, (path,), (flags,))
+        try:
+            fd = opened[0]
+            status = os.fstat(fd)
+            if status.st_mode & _KIND != _REGULAR or status.st_size > limit:
+                return None
+            if owner is not None and status.st_uid != owner:
+                message = f"The file belongs to user {status.st_uid} and is not used"
+                raise read_error(message, path)
+            # One byte more than its size, to notice that it has grown.
+            data = os.read(fd, status.st_size + 1)
+            while len(data) < status.st_size:
+                # Network file systems return less than asked for.
+                more = os.read(fd, limit)
+                if not more:
+                    raise OSError(0, "it ends early")
+                data += more
+            return data
+        finally:
+            list(map(os.close, map(opened.pop, (0,))))
+    finally:  # if the other one was interrupted
+        list(map(os.close, opened))
 
 
 def unreadable(noun: str, error: OSError, path: str) -> "StateReadError":
