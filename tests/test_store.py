@@ -853,6 +853,21 @@ class TestClaim:
         assert not checked.snooze(NOON)
         assert known(checked) is None
 
+    def test_unreadable(self, checked, monkeypatch):
+        """
+        A record that cannot be examined is an error, not an unknown environment.
+        """
+        lstat = os.lstat
+
+        def failing(path, **options):
+            if os.fspath(path).endswith(".json"):
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return lstat(path, **options)
+
+        monkeypatch.setattr(os, "lstat", failing)
+
+        assert checked.snooze(NOON)
+
     def test_checked_meanwhile(self, failing, monkeypatch):
         """
         If upgrades were found by then, the lockfile is not read under the lock.

@@ -51,7 +51,6 @@ Forget. Try the check lock, take the write lock, delete everything.
 from __future__ import annotations
 
 import json
-import os
 import time
 from typing import TYPE_CHECKING
 
@@ -235,9 +234,7 @@ def change(entry: Entry, fields: Record) -> bool:
     Returns:
         False if nothing is known, and nothing was written.
     """
-    # An unknown environment gets no lock file.
-    is_known = os.path.lexists(entry.files.record)
-    if not _record.trusted(entry.files.root) or not is_known:
+    if read(entry) is None:  # an unknown environment gets no lock file
         return False
     _files.ensure(entry.files.root)
     with _locks.waited_for(entry.files.write_lock):
