@@ -18,6 +18,7 @@ import os
 import shutil
 import sys
 import time
+import warnings
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
@@ -105,11 +106,14 @@ class Runs:
             self._swallowed.append(repr(unraisable))
 
         with (
+            warnings.catch_warnings(),
             mock.patch.object(os, "fsync", int),
             mock.patch.object(time, "time", now.__next__),
             mock.patch.object(time, "sleep", refuse()),
             mock.patch.object(sys, "unraisablehook", swallow),
         ):
+            # Of an iterator over a directory that is freed, not closed.
+            warnings.simplefilter("ignore", ResourceWarning)
             gc.disable()
             try:
                 yield

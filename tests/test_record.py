@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 import sys
 from pathlib import Path
 from typing import Any
@@ -513,8 +514,10 @@ class TestRead:
         fstat, owner = os.fstat, os.geteuid() + 1
 
         def foreign(fd):
-            status = list(fstat(fd))
-            return os.stat_result([*status[:4], owner, *status[5:]])
+            status = fstat(fd)
+            is_record = stat.S_ISREG(status.st_mode)
+            uid = owner if is_record else status.st_uid
+            return os.stat_result([*status[:4], uid, *status[5:]])
 
         monkeypatch.setattr(os, "fstat", foreign)
 

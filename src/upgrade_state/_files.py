@@ -184,10 +184,14 @@ class Opened:
         """
         with _writing("remove", path), contextlib.suppress(FileNotFoundError):
             place, directory = self.at(path)
+            # Not by `shutil.rmtree`, which closes a directory twice if an interrupt
+            # follows the first time, and raises EBADF instead of the interrupt.
             if stat.S_ISDIR(os.lstat(place, dir_fd=directory).st_mode):
-                import shutil
-
-                shutil.rmtree(place, dir_fd=directory)
+                inside = path if os.name == "nt" else self.open(path, _DIRECTORY)
+                for name in os.listdir(inside):
+                    self.remove(f"{path}/{name}")
+                self.close(*{path} & self.descriptors.keys())
+                os.rmdir(place, dir_fd=directory)
             else:
                 os.unlink(place, dir_fd=directory)
 

@@ -241,8 +241,8 @@ def read_regular(
     # two bytecodes neither loses it nor closes it twice.
     opened: list[int] = []
     try:
-        opened += map(os.open, (path,), (flags,))
         try:
+            opened += map(os.open, (path,), (flags,))
             fd = opened[0]
             status = os.fstat(fd)
             if status.st_mode & _KIND != _REGULAR or status.st_size > limit:
@@ -260,7 +260,7 @@ def read_regular(
                 data += more
             return data
         finally:
-            list(map(os.close, map(opened.pop, (0,))))
+            list(map(os.close, map(opened.pop, opened and (0,))))
     finally:  # if the other one was interrupted
         list(map(os.close, opened))
 
