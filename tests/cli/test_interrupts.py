@@ -137,16 +137,20 @@ def interrupt(tmp_path, commit, begin, mark, scratches):
 
 class TestInterrupt:
     @pytest.mark.parametrize(
-        "seed", [1, *(pytest.param(s, marks=pytest.mark.stress) for s in range(2, 11))]
+        ("seed", "count"),
+        [(1, 6), *(pytest.param(s, 20, marks=pytest.mark.stress) for s in range(10))],
     )
-    def test_at_random(self, interrupt, seed, record_property):
+    def test_at_random(self, interrupt, monkeypatch, seed, count, record_property):
         """
         Ctrl-C at any instant leaves no process, no lock, and no half record.
 
         The next run goes on where this one was.
         """
-        draw = random.Random(seed)
-        done = [interrupt(str(i), draw.uniform(0.1, 1.6)) for i in range(10)]
+        monkeypatch.setattr(f"{__name__}.COUNT", count)
+        draw, parts = random.Random(seed), count // 2
+        # One instant in each part of a run: 0.1 s, and 0.075 s per environment.
+        instants = [(part + draw.random()) / parts for part in range(parts)]
+        done = [interrupt(str(i), 0.1 + 0.075 * count * i) for i in instants]
 
         record_property("checked", done)
 
