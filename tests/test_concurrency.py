@@ -5,6 +5,7 @@ Real processes and threads that use one environment at the same time.
 from __future__ import annotations
 
 import os
+import resource
 import threading
 from collections import Counter
 from pathlib import Path
@@ -28,7 +29,7 @@ from helpers import (
     run_in_thread,
     write_record,
 )
-from upgrade_state import StateStore
+from upgrade_state import StateStore, _locks
 from upgrade_state.exceptions import StateLockError
 
 
@@ -130,16 +131,23 @@ class TestLook:
 
 
 class TestClaim:
-    @pytest.mark.parametrize("during_check", [False, True])
-    def test_one_speaks(self, checked, place, during_check):
+    @pytest.mark.parametrize(
+        ("count", "during_check"),
+        [
+            (200, False),
+            (200, True),
+            pytest.param(1000, False, marks=pytest.mark.stress),
+        ],
+    )
+    def test_one_speaks(self, checked, place, count, during_check):
         """
-        Of 200 simultaneous activations exactly one speaks, also during a check.
+        Of many simultaneous activations exactly one speaks, also during a check.
         """
         if during_check:
             with holding("hold_check", *place):
-                reasons = Counter(run_at_once(200, "claim", *place))
+                reasons = Counter(run_at_once(count, "claim", *place))
         else:
-            reasons = Counter(run_at_once(200, "claim", *place))
+            reasons = Counter(run_at_once(count, "claim", *place))
 
         assert 1 == reasons["notify"]
         assert {"notify", "busy", "told-recently"} >= reasons.keys()
@@ -190,6 +198,63 @@ class TestClaim:
 
 
 class TestWaiting:
+    @pytest.mark.parametrize("count", [30, pytest.param(200, marks=pytest.mark.stress)])
+    def test_crowd(self, checked, place, count):
+        """
+        All of a crowd of writers that begin at once succeed in time.
+        """
+        assert [True] * count == run_at_once(count, "snooze", *place)
+
+    @pytest.mark.stress
+    def test_fair(self, checked, place):
+        """
+        Of 200 writers in loops each gets at least a tenth of the mean of the turns.
+        """
+        turns = run_at_once(200, "snooze_in_a_loop", *place, 30)
+
+        assert min(turns) * 200 >= sum(turns) / 10
+
+    def test_sleeps(self, checked, place, monkeypatch):
+        """
+        A writer that waits is not woken, and keeps no lock once it has given up.
+        """
+        monkeypatch.setattr(_locks, "_WAIT_SECONDS", 0.5)
+        with holding("hold_write", *place):
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw
+            with pytest.raises(StateLockError, match="Could not lock the record"):
+                checked.snooze(NOON)
+            after = resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw
+
+        assert after - before < 100  # 250: it polls every 2 ms
+        assert checked.snooze(NOON)
+
+    def test_without_threads(self, checked, place, monkeypatch):
+        """
+        A writer polls, up to its time limit, if the system refuses a thread.
+        """
+
+        def refuse_thread(_):
+            raise RuntimeError("can't start new thread")
+
+        monkeypatch.setattr(_locks, "_WAIT_SECONDS", 0.1)
+        monkeypatch.setattr(threading.Thread, "start", refuse_thread)
+        with (
+            holding("hold_write", *place),
+            pytest.raises(StateLockError, match="Could not lock the record"),
+        ):
+            checked.snooze(NOON)
+
+        assert checked.snooze(NOON)
+
+    def test_fork(self, checked, place):
+        """
+        A child that is forked while a thread waits has no descriptor of the lock.
+        """
+        with holding("hold_write", *place):
+            open_files = run_at_once(1, "fork_while_waiting", *place)
+
+        assert [[]] == open_files
+
     @pytest.mark.stress
     def test_snooze_gives_up(self, checked, place):
         """

@@ -266,6 +266,20 @@ def claim_failure(index: int, cache: str, directory: str, share: int) -> str:
     return shop.claim_notice(could_not_check=week, now=NOON).reason
 
 
+def snooze(_: int, cache: str, directory: str) -> bool:
+    return shop_of(cache, directory).snooze(NOON)
+
+
+def snooze_in_a_loop(_: int, cache: str, directory: str, seconds: float) -> int:
+    """
+    Snooze for so many seconds; return how often.
+    """
+    shop, end, turns = shop_of(cache, directory), time.monotonic() + seconds, 0
+    while time.monotonic() < end:
+        turns += shop.snooze(NOON)
+    return turns
+
+
 def check_if_due(_: int, cache: str, directory: str) -> str:
     """
     Wait for other checks, and check if that is due.
@@ -454,6 +468,27 @@ def fork_in_resolver(_: int, cache: str, directory: str, how: str) -> dict[str, 
             os._exit(0)
     stored = shop.kept_lockfile("new") != shop.kept_lockfile("old")
     return {**found, "state": outcome.state, "stored": stored}
+
+
+def fork_while_waiting(_: int, cache: str, directory: str) -> list[str]:
+    """
+    Return the lock files that are open in the child of a process that waits for one.
+    """
+    shop = shop_of(cache, directory)
+    thread = threading.Thread(target=shop.snooze, args=(NOON,), daemon=True)
+    thread.start()
+    while len(open_locks()) < 2:  # the second is that of the thread in the queue
+        time.sleep(0.001)
+    time.sleep(0.01)  # it blocks in the system call
+    assert len(open_locks()) == 2
+    return [] if in_child(lambda: not open_locks()) else open_locks()
+
+
+def open_locks() -> list[str]:
+    paths = [
+        os.path.realpath(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd")
+    ]
+    return [path for path in paths if path.endswith(".write")]
 
 
 def die_with_a_forked_child(cache: str, directory: str) -> None:
