@@ -199,6 +199,16 @@ def interrupts(session: nox.Session) -> None:
 
 
 @nox.session
+def faults(session: nox.Session) -> None:
+    """
+    Every power cut during every operation, and the page about them.
+    """
+    _install(session, "tests")
+    session.run("pytest", "-m", "power_cut", *session.posargs)
+    session.run("python", "tests/power_cuts.py")
+
+
+@nox.session
 def fuzz(session: nox.Session) -> None:
     """
     A million damaged lockfiles, for all readers together.

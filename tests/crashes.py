@@ -11,12 +11,10 @@ from __future__ import annotations
 import collections
 import contextlib
 import datetime as dt
-import fcntl
 import hashlib
 import json
 import os
 import random
-import re
 import signal
 import subprocess
 import sys
@@ -28,8 +26,6 @@ from upgrade_state import StateStore, UpgradeStateError
 from workers import NOON, ROWS, SECOND, record_of, shop_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from upgrade_state import EnvironmentState
 
 NONE = dt.timedelta()
@@ -182,125 +178,7 @@ def stage(shop: EnvironmentState, before: list[Any] | None, lines: list[Any]) ->
     return "results are written" if left else "old record"
 
 
-# Killed at each system call
-
-
-class Calls:
-    """
-    Wrappers of the system calls that change files.
-    """
-
-    def __init__(self, before: Callable[[str, tuple[Any, ...]], None]) -> None:
-        self.before = before
-        self.log: list[str] = []
-        self.paths: dict[int, str] = {}
-        names = ("open", "write", "fsync", "close", "replace", "unlink", "mkdir")
-        for name in (*names, "rmdir"):
-            setattr(os, name, self.wrapper(name, getattr(os, name)))
-        fcntl.flock = self.wrapper("flock", fcntl.flock)
-
-    def wrapper(self, name: str, function: Any) -> Any:
-        def wrapped(*args: Any, **kwargs: Any) -> Any:
-            self.before(name, args)
-            result = function(*args, **kwargs)
-            directories = [kwargs.get("dir_fd", kwargs.get("src_dir_fd"))]
-            directories.append(kwargs.get("dst_dir_fd"))
-            whole = [
-                arg if directory is None else f"{self.paths[directory]}/{arg}"
-                for arg, directory in zip(args, directories, strict=False)
-            ]
-            self.after(name, [*whole, *args[2:]], result)
-            return result
-
-        return wrapped
-
-    def after(self, name: str, args: list[Any], result: Any) -> None:
-        if name == "open":
-            self.paths[result] = args[0]
-        elif name == "flock":
-            word = "unlock" if args[1] == fcntl.LOCK_UN else "lock"
-            self.log.append(f"{word} {self.paths[args[0]]}")
-        elif name in ("write", "fsync"):
-            self.log.append(f"{name} {self.paths[args[0]]}")
-        elif name != "close":
-            self.log.append(
-                " ".join((name, *map(str, args[: 1 + (name == "replace")])))
-            )
-
-
-def known(shop: EnvironmentState) -> None:
-    """
-    Make a record with every field, and leftovers of a killed writer.
-    """
-    go_on(shop, 0)
-    assert shop.snooze(NOON - SECOND)
-    assert shop.claim_notice(interval=NONE, now=NOON)
-    with contextlib.suppress(LookupError), shop.try_check():
-        raise LookupError
-    tmp = f"{os.path.dirname(shop.record_path)}/tmp"
-    for path in (f"{tmp}/{shop.key}.0", f"{results_of(shop)}/0"):
-        with open(path, "w", encoding="ascii"):
-            pass
-
-
-def corrupt(shop: EnvironmentState) -> None:
-    known(shop)
-    with open(shop.record_path, "w", encoding="ascii") as file:
-        file.write("{")
-
-
-def unknown(shop: EnvironmentState) -> None:
-    """
-    Leave the store missing.
-    """
-
-
-def commit(shop: EnvironmentState) -> None:
-    with shop.try_check() as check:
-        assert check is not None
-        assert check.commit(b"new", upgrades=ROWS, now=NOON)
-
-
-def fail(shop: EnvironmentState) -> None:
-    with contextlib.suppress(LookupError), shop.try_check():
-        raise LookupError
-
-
-def claim(shop: EnvironmentState) -> None:
-    assert shop.claim_notice(interval=NONE, now=NOON + SECOND)
-
-
-def snooze(shop: EnvironmentState) -> None:
-    assert shop.snooze(NOON - 2 * SECOND)
-
-
-def expire(shop: EnvironmentState) -> None:
-    assert shop.expire()
-
-
-def forget(shop: EnvironmentState) -> None:
-    assert shop.forget()
-
-
-def crash_everywhere(base: str, prepared: str, operation: str, how: str) -> int:
-    """
-    Crash at each system call of an operation; return the number of crashes.
-    """
-    prepare, operate = globals()[prepared], globals()[operation]
-    whole = fresh_shop(base, "whole")
-    prepare(whole)
-    allowed = [facts(whole)]
-    operate(whole)
-    allowed.append(facts(whole))
-    count = 0
-    while True:
-        shop = fresh_shop(base, str(count))
-        prepare(shop)
-        if not crashed(operate, shop, count + 1, how):
-            return count
-        count += 1
-        assert facts(shop) in allowed, (count, allowed, facts(shop))
-        go_on(shop, 100)
+# File systems and users that refuse
 
 
 def fresh_shop(base: str, name: str) -> EnvironmentState:
@@ -311,65 +189,10 @@ def fresh_shop(base: str, name: str) -> EnvironmentState:
     return shop_of(f"{directory}/cache", directory)
 
 
-def crashed(
-    operate: Callable[[EnvironmentState], None],
-    shop: EnvironmentState,
-    number: int,
-    how: str,
-) -> bool:
-    """
-    Return whether a child died at the system call with this *number*.
-
-    Args:
-        how: "before": the call does not happen; "torn": half of a write does.
-    """
-    pid = os.fork()
-    if pid == 0:
-        signal.alarm(60)
-        status = 1
-        write = os.write
-        count = 0
-
-        def before(name: str, args: tuple[Any, ...]) -> None:
-            nonlocal count
-            count += how == "before" or name == "write"
-            if count == number:
-                if how == "torn":
-                    write(args[0], args[1][: len(args[1]) // 2])
-                os._exit(9)
-
-        try:
-            Calls(before)
-            operate(shop)
-            status = 0
-        finally:
-            os._exit(status)
-    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    assert status in (0, 9)
-    return status == 9
-
-
-def trace(base: str, prepared: str, operation: str) -> list[str]:
-    """
-    Return the system calls of an operation in order, random names replaced.
-    """
-    shop = fresh_shop(base, "shop")
-    globals()[prepared](shop)
-    operate = globals()[operation]
-    root = os.path.dirname(shop.record_path)
-    calls = Calls(lambda *_: None)
-    operate(shop)
-    calls.log.append("return")
-    return [plain(line, root, shop.key) for line in calls.log]
-
-
-def plain(line: str, root: str, key: str) -> str:
-    line = line.replace(f"{root}/", "").replace(root, "v1").replace(key, "KEY")
-    line = re.sub(r"\b[0-9a-f]{64}\b", "FILE", line)
-    return re.sub(r"\b[0-9a-f]{16}\b", "RANDOM", line)
-
-
-# File systems and users that refuse
+def commit(shop: EnvironmentState) -> None:
+    with shop.try_check() as check:
+        assert check is not None
+        assert check.commit(b"new", upgrades=ROWS, now=NOON)
 
 
 def attempt(shop: EnvironmentState) -> dict[str, Any]:
