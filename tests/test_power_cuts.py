@@ -72,6 +72,17 @@ class TestStates:
             if "ordered" in when:
                 run.use(state, when)
 
+    @pytest.mark.parametrize("name", ["commit", "failure"])
+    def test_after_kill(self, tmp_path, name):
+        """
+        An operation makes durable the directories of one that was killed.
+        """
+        killed = Run(str(tmp_path), "first commit")
+        for number, call in enumerate(killed.calls, 1):
+            if call.name == "mkdir":
+                run = Run(str(tmp_path), name, (killed, number))
+                assert [] == power_cuts.broken(run, run.states()), call
+
 
 class TestModel:
     def test_states(self):
@@ -119,6 +130,20 @@ class TestModel:
         expected = {b"old", b"", b"12", bytes(4), b"1234"}
         for model in power_cuts.MODELS:
             assert expected == {tree["a"] for tree in disk.trees(model)}
+
+    def test_every_sync_is_needed(self, tmp_path):
+        """
+        Without any sync of a commit or a removal, a promise is broken.
+        """
+        for name in ("commit", "forget"):
+            run = Run(str(tmp_path / name), name)
+            for call in [call for call in run.calls if call.name == "sync"]:
+                # Only a killed operation leaves this directory unsynced.
+                if call.path != "cache/v1/results":
+                    whole = list(run.calls)
+                    run.calls.remove(call)
+                    assert power_cuts.broken(run, run.states()), call
+                    run.calls = whole
 
 
 class TestRecording:

@@ -323,6 +323,10 @@ def _make(path: str, place: str, directory: int | None) -> None:
     parent = os.path.dirname(path)
     if directory is None and not os.path.lexists(parent):
         _make(parent, parent, None)
+    else:
+        # The process that made the parent may have died before it synced its name.
+        # So a directory that is not empty survives a power cut.
+        sync_directory(os.path.dirname(parent))
     with contextlib.suppress(FileExistsError):  # another process was faster
         os.mkdir(place, 0o700, dir_fd=directory)
         _set_mode(place, 0o700, directory)
@@ -497,10 +501,9 @@ def store_results(files: Files, contents: Collection[bytes]) -> None:
                 store.remove(path)  # os.replace fails on a directory
             # Even if the file exists: a killed check may not have synced it.
             _replace(store, path, path, content)
-    # And its parents: the process that created them may have died before the sync.
-    for directory in (files.results, f"{files.root}/results", files.root):
-        sync_directory(directory)
-    sync_directory(os.path.dirname(files.root))
+    sync_directory(files.results)
+    # The process that made the directory may have died before it synced its name.
+    sync_directory(os.path.dirname(files.results))
 
 
 def read_result(files: Files, file: Mapping[str, Any]) -> bytes | None:
