@@ -506,6 +506,16 @@ class TestHelp:
         assert second.startswith(f"Run 'upgrade-state {hint}' to see ")
         assert max(len(first), len(second)) <= 80
 
+    @pytest.mark.parametrize("command", ["path", "check", "record", "notify"])
+    def test_nul(self, run, command):
+        """
+        A NUL character, which only a caller in the same process can pass, is refused.
+        """
+        result = run(command, "a\0")
+
+        assert (0 if command == "notify" else 2) == result.status
+        assert "upgrade-state: an argument contains a NUL character\n" == result.err
+
     @pytest.mark.parametrize("words", [("x" * 999,), ("show", "x" * 999)])
     def test_long_argument(self, run, words):
         """

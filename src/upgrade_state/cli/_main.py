@@ -91,6 +91,8 @@ def run(argv: list[str]) -> int:
 
 
 def _run(argv: list[str]) -> int:
+    if "\0" in "".join(argv):  # of a caller of `main`: no process has such arguments
+        raise UsageError("an argument contains a NUL character")
     options, rest = _leading(argv)
     name, *more = rest or ["help"]
     name = _SYNONYMS.get(name, name)
