@@ -20,6 +20,7 @@ _ELSEWHERE = (
     "email.parser",
     "encodings.ascii",
     "filelock",
+    "importlib.metadata._adapters",
     "json.decoder",
     "platformdirs",
     "pwd",
