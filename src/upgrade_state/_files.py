@@ -329,7 +329,9 @@ def _make(path: str, place: str, directory: int | None) -> None:
         sync_directory(os.path.dirname(parent))
     with contextlib.suppress(FileExistsError):  # another process was faster
         os.mkdir(place, 0o700, dir_fd=directory)
-        _set_mode(place, 0o700, directory)
+        # chmod follows symlinks, so it is called only if the umask removed bits.
+        if os.lstat(place, dir_fd=directory).st_mode & 0o700 != 0o700:
+            _set_mode(place, 0o700, directory)
     sync_directory(parent)
 
 
