@@ -214,15 +214,15 @@ def pausing(request: dict[str, Any], meanwhile: Callable[[], None] | None):
         module, name = _locks, "tried"
     act = getattr(module, name)
 
-    def pause_and_act(*paths: str):
-        is_point = module is _locks or paths[1].endswith(".json")
+    def pause_and_act(*args: Any):
+        is_point = module is _locks or args[-1].endswith(".json")
         pauses = contextlib.ExitStack()
         if meanwhile is not None and is_point:
             pauses.callback(meanwhile)
         if request.get("pause") != "after-rename":
             pauses.close()
         with pauses:
-            return act(*paths)
+            return act(*args)
 
     with mock.patch.object(module, name, pause_and_act):
         yield
