@@ -226,6 +226,7 @@ function readRegular(file, flags, limit) {
   return withFile(file, O_NONBLOCK | O_NOCTTY | flags, (fd) => {
     const status = fs.fstatSync(fd);
     if (!status.isFile() || status.size > limit) return null;
+    if (flags & O_NOFOLLOW && status.uid !== process.geteuid()) throw unavailable("foreign");
     const data = fs.readFileSync(fd);
     return data.length > limit ? null : data;
   });
@@ -258,13 +259,12 @@ function ensure(root) {
   const home = root.startsWith(`${os.homedir()}/`) ? os.homedir() : root;
   if (process.geteuid() === 0 && (fs.statSync(`${root}/..`).uid || fs.statSync(home).uid))
     throw unavailable("not by root");
-  for (const name of ["locks", "logs", "results", "tmp"]) {
-    const directory = `${root}/${name}`;
+  for (const directory of ["locks", "logs", "results", "tmp"].map((name) => `${root}/${name}`)) {
     if (unless(["EEXIST"], () => fs.mkdirSync(directory, 0o700)) !== null) {
       fs.chmodSync(directory, 0o700); // whatever the umask is
       sync(root);
     }
-    if (!fs.lstatSync(directory).isDirectory()) throw unavailable("no directory");
+    refuseUntrusted(directory);
   }
 }
 
