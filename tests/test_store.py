@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import stat
+import threading
 import time
 from pathlib import Path
 
@@ -653,6 +654,18 @@ class TestLocks:
 
         assert [1] == waits
         assert str(lock_of(shop, "write")) == caught.value.path
+
+    def test_waited_for(self, checked):
+        """
+        A writer goes on once the lock is released.
+        """
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(held(lock_of(checked, "write")))
+            release = threading.Timer(0.05, stack.close)
+            release.start()
+
+            assert checked.snooze(NOON)
+            release.join()
 
     def test_claim_does_not_wait(self, checked, monkeypatch):
         """

@@ -228,8 +228,8 @@ def _close_copies() -> None:
         descriptors.close_all()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_close_copies)
+# Windows has no forks.
+getattr(os, "register_at_fork", dict)(after_in_child=_close_copies)
 
 
 def _demand_trust(status: os.stat_result, path: str) -> None:
