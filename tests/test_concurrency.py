@@ -4,6 +4,7 @@ Real processes and threads that use one environment at the same time.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import resource
 import threading
@@ -375,6 +376,23 @@ class TestCheck:
                 assert second is not None
             with pytest.raises(RuntimeError):
                 check.freshness()
+
+    def test_in_a_coroutine(self, shop):
+        """
+        A coroutine holds a guard, and uses it and another handle in threads.
+        """
+
+        def try_again():
+            with shop.try_check() as second:
+                return second
+
+        async def check():
+            with shop.try_check() as guard:
+                second = await asyncio.to_thread(try_again)
+                return second, await asyncio.to_thread(guard.commit, b"new", now=NOON)
+
+        assert (None, True) == asyncio.run(check())
+        assert try_again() is not None
 
 
 class TestChildren:
