@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import shutil
+import signal
 import stat
 import threading
 import time
@@ -666,6 +667,19 @@ class TestLocks:
 
             assert checked.snooze(NOON)
             release.join()
+
+    def test_interrupted_while_waiting(self, checked, monkeypatch):
+        """
+        Ctrl-C ends the wait for a lock, and leaves no descriptor.
+        """
+        descriptors = os.listdir("/dev/fd")
+        with held(lock_of(checked, "write")), monkeypatch.context() as patch:
+            patch.setattr(time, "sleep", lambda _: signal.raise_signal(signal.SIGINT))
+            with pytest.raises(KeyboardInterrupt):
+                checked.snooze(NOON)
+
+        assert descriptors == os.listdir("/dev/fd")
+        assert checked.snooze(NOON)
 
     def test_claim_does_not_wait(self, checked, monkeypatch):
         """
