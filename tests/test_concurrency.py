@@ -28,6 +28,7 @@ from helpers import (
     root_of,
     run_at_once,
     run_in_thread,
+    run_python,
     write_record,
 )
 from upgrade_state import StateStore, _locks
@@ -246,6 +247,24 @@ class TestWaiting:
             checked.snooze(NOON)
 
         assert checked.snooze(NOON)
+
+    def test_exit(self, checked, place):
+        """
+        A process that has given up can end while the lock is held.
+        """
+        code = """
+import sys
+from upgrade_state import StateStore, _locks, exceptions
+_locks._WAIT_SECONDS = 0.1
+try:
+    StateStore(sys.argv[1]).environment(sys.argv[2], "uv.lock").snooze(None)
+except exceptions.StateLockError as error:
+    print(error.path)
+"""
+        with holding("hold_write", *place):
+            answer = run_python(code, *place)
+
+        assert f"{lock_of(checked, 'write')}\n" == answer
 
     def test_fork(self, checked, place):
         """
