@@ -259,10 +259,11 @@ function ensure(root) {
   const home = root.startsWith(`${os.homedir()}/`) ? os.homedir() : root;
   if (process.geteuid() === 0 && (fs.statSync(`${root}/..`).uid || fs.statSync(home).uid))
     throw unavailable("not by root");
+  // The process that made v1 may have been killed before it synced the name.
+  if (!fs.existsSync(`${root}/tmp`)) sync(`${root}/..`);
   for (const directory of ["locks", "logs", "results", "tmp"].map((name) => `${root}/${name}`)) {
     if (unless(["EEXIST"], () => fs.mkdirSync(directory, 0o700)) !== null) {
-      fs.chmodSync(directory, 0o700); // whatever the umask is
-      sync(root);
+      fs.chmodSync(directory, 0o700), sync(root); // whatever the umask is
     }
     refuseUntrusted(directory);
   }
