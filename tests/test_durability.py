@@ -10,9 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers import place_of
-
-_CRASHES = Path(__file__).with_name("crashes.py")
+_REFUSALS = Path(__file__).with_name("refusals.py")
 
 # Only ends a hang.
 _LIMIT = 600
@@ -20,34 +18,19 @@ _LIMIT = 600
 
 def run(name, *args, within=()):
     """
-    Return what a function of crashes.py returns in a process of its own.
+    Return what a function of refusals.py returns in a process of its own.
 
     Args:
         within: A program that starts it.
     """
     arguments = json.dumps(args, default=str)
     done = subprocess.run(
-        [*within, sys.executable, str(_CRASHES), str(_LIMIT), name, arguments],
+        [*within, sys.executable, str(_REFUSALS), str(_LIMIT), name, arguments],
         stdout=subprocess.PIPE,
         check=True,
         timeout=_LIMIT + 30,
     )
     return json.loads(done.stdout)
-
-
-class TestKilled:
-    @pytest.mark.parametrize("seed", range(2))
-    def test_at_random(self, shop, seed, record_property):
-        """
-        Whenever a writer is killed, the old or the new record is there.
-
-        So are the files it names; its locks are free; the next check cleans up.
-        """
-        stages = run("kill_at_random", *place_of(shop), 250, seed)
-
-        record_property("stages", stages)
-        assert 250 == sum(stages.values())
-        assert stages.keys() - {"between two operations"}
 
 
 @pytest.fixture

@@ -1,24 +1,20 @@
 """
-Functions that the tests of durability run in other processes; most of them die.
+Disks and users that refuse, each tried in a process of its own.
 
-    python crashes.py LIMIT NAME ARGUMENTS
+    python refusals.py LIMIT NAME ARGUMENTS
 
 prints the result of function NAME. After LIMIT seconds the process ends.
 """
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import datetime as dt
-import hashlib
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
 import upgrade_state
@@ -31,32 +27,7 @@ if TYPE_CHECKING:
 NONE = dt.timedelta()
 
 
-# Facts that hold after any crash
-
-
-def facts(shop: EnvironmentState) -> list[Any] | None:
-    """
-    Return facts of the record, after checking the files that it names.
-    """
-    information = shop.look().information
-    if information is None:
-        return None
-    result = record_of(shop)["result"]
-    for field in ("old_lockfile", "new_lockfile", "upgrades"):
-        with open(f"{results_of(shop)}/{result[field]['digest'][8:]}", "rb") as file:
-            content = file.read()
-        digest = hashlib.blake2b(content, digest_size=32).hexdigest()
-        assert f"blake2b:{digest}" == result[field]["digest"]
-    assert ROWS == shop.upgrades()
-    failure, new = information.failure, shop.kept_lockfile("new")
-    assert new is not None
-    return [
-        information.generation,
-        new.decode(),
-        str(information.last_notified),
-        str(information.snoozed_until),
-        None if failure is None else failure.attempts,
-    ]
+# The state afterwards
 
 
 def results_of(shop: EnvironmentState) -> str:
@@ -100,82 +71,6 @@ def go_on(shop: EnvironmentState, number: int) -> None:
         assert check is not None, "the check lock is not free"
         assert check.commit(b"%d" % number, upgrades=ROWS, now=NOON)
     assert [] == leftovers_of(shop)
-
-
-# Killed at random instants
-
-
-def commit_and_claim(shop: EnvironmentState, fd: int, number: int) -> None:
-    """
-    Commit and claim forever; write each state to *fd* before it is reached.
-    """
-    state = facts(shop)
-    assert state is not None
-    while True:
-        number += 1
-        now = NOON + number * SECOND
-        if number % 3:
-            state[2] = str(now)
-        else:
-            state[0] += 1
-            state[1] = str(number)
-        os.write(fd, json.dumps(state).encode() + b"\n")
-        if number % 3:
-            assert shop.claim_notice(interval=NONE, now=now)
-        else:
-            with shop.try_check() as check:
-                assert check is not None
-                assert check.commit(b"%d" % number, upgrades=ROWS, now=now)
-        os.write(fd, b'"done"\n')
-
-
-def kill_at_random(cache: str, directory: str, rounds: int, seed: int) -> Any:
-    """
-    Kill a writer *rounds* times; count the stages at which it died.
-    """
-    chance = random.Random(seed)
-    shop = shop_of(cache, directory)
-    go_on(shop, 0)
-    stages: collections.Counter[str] = collections.Counter()
-    for number in range(1000, 1000 * (rounds + 1), 1000):
-        before = facts(shop)
-        ours, theirs = os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            signal.alarm(60)
-            try:
-                commit_and_claim(shop, theirs, number)
-            finally:
-                os._exit(1)
-        os.close(theirs)
-        first = os.read(ours, 1)
-        time.sleep(chance.uniform(0, 0.02))
-        os.kill(pid, signal.SIGKILL)
-        assert -signal.SIGKILL == os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        with open(ours, "rb") as file:
-            lines = [json.loads(line) for line in (first + file.read()).splitlines()]
-        stages[stage(shop, before, lines)] += 1
-        go_on(shop, number + 999)
-    return stages
-
-
-def stage(shop: EnvironmentState, before: list[Any] | None, lines: list[Any]) -> str:
-    """
-    Return the stage of the last operation; its old or new state must be there.
-    """
-    announced = [before, *(line for line in lines if line != "done")]
-    now, left = facts(shop), leftovers_of(shop)
-    if lines[-1] == "done":
-        assert announced[-1] == now
-        return "between two operations"
-    assert now in announced[-2:], (announced[-2:], now)
-    if now == announced[-1]:
-        return "the new record is there, old files too" if left else "new record"
-    if any(name.startswith("tmp/") for name in left):
-        return "the record is being written"
-    if any("." in name for name in left):
-        return "a result is being written"
-    return "results are written" if left else "old record"
 
 
 # File systems and users that refuse
