@@ -199,6 +199,14 @@ def interrupts(session: nox.Session) -> None:
     session.run("pytest", "-m", "interrupts", "-n", "auto", *session.posargs)
 
 
+@nox.session(venv_backend="none")
+def model(session: nox.Session) -> None:
+    """
+    Check the model of the protocol in all its states; needs spin and gcc.
+    """
+    session.run("python3", "model/check.py", *session.posargs, external=True)
+
+
 @nox.session
 def faults(session: nox.Session) -> None:
     """

@@ -44,6 +44,8 @@
 #define RESULTS 2        /* different results of a check */
 #define NOTHING 0        /* no lock holder, no result, no time, no failure */
 
+/* The comment above an assertion says what is wrong if it fails. */
+
 #define ABSENT 0
 #define VALID 1
 #define CORRUPT 2        /* by another program, before the model begins */
@@ -141,12 +143,12 @@ inline clear(a) {
 
 /* What holds after every change of the disk. */
 inline check_disk() {
-    assert(record.state != TORN);
-    /* No update of any field is undone. */
+    /* an update is undone */
     assert(LOCKS_EXCLUDE_NOTHING == 2 || record.state != VALID || same(record, owned));
-    /* A record's files are there, also after a power cut at this instant. */
+    /* the record names a missing file */
     assert(LOCKS_EXCLUDE_NOTHING || record.state != VALID || record.result == NOTHING
         || (files & bit_of(record.result)));
+    /* a power cut leaves a record without its file */
     assert(LOCKS_EXCLUDE_NOTHING || (revivable & ~durable_files) == 0)
 }
 
@@ -269,6 +271,7 @@ inline read_record(into) {
     atomic {
         may_die;
         d_step {
+            /* a reader sees half of a record */
             assert(record.state != TORN);
             copy(record, into);
             if
@@ -288,6 +291,7 @@ inline remove_leftovers() {
 #ifndef DISJOINT_LOCKS  /* which could not have this step */
     atomic {
         may_die;
+        /* a live writer's temporary file is removed */
         assert(LOCKS_EXCLUDE_NOTHING == 2 || (temporary & writers) == 0);
         temporary = 0
     }
@@ -420,11 +424,14 @@ inline speak() {
         if
         :: life == lives ->
 #ifndef SPEAK_BEFORE_RECORDING
-            assert(claim != 0);                     /* it is recorded, */
-            assert(durable_claims >= claim);        /* on disk, */
+            /* a notice is given before it is recorded */
+            assert(claim != 0);
+            /* a notice is given before it is on disk */
+            assert(durable_claims >= claim);
 #endif
+            /* a notice is repeated */
             assert(LOCKS_EXCLUDE_NOTHING == 2 || STEPS_BACK
-                || (spoken & bit_of(time)) == 0);   /* and the only one */
+                || (spoken & bit_of(time)) == 0);
             spoken = spoken | bit_of(time)
         :: else
         fi
@@ -468,7 +475,9 @@ inline store_results() {
 }
 
 inline commit_ghost_of_check() {
+    /* a check is committed without the check lock */
     assert(LOCKS_EXCLUDE_NOTHING || check_holder == me);
+    /* the generation does not grow by one */
     assert(LOCKS_EXCLUDE_NOTHING == 2 || mine.generation == owned.generation + 1);
     commits++;
     owned.generation = mine.generation;
@@ -478,6 +487,7 @@ inline commit_ghost_of_check() {
 }
 
 inline commit_ghost_of_failure() {
+    /* a failure is recorded without the check lock */
     assert(LOCKS_EXCLUDE_NOTHING || check_holder == me);
     owned.failures = (owned.failures < 2 -> owned.failures + 1 : 2)
 }
@@ -518,6 +528,7 @@ proctype Checker(byte me) {
 #ifndef NO_GENERATION
     if
     :: mine.state == VALID && mine.generation != generation ->
+        /* a result is dropped although locks exclude */
         assert(LOCKS_EXCLUDE_NOTHING);
         release_write_lock(OF_CHECK);
         read_record(mine);
@@ -525,7 +536,7 @@ proctype Checker(byte me) {
     :: else
     fi;
 #endif
-    /* A result that is late never replaces the one of a later check. */
+    /* a late result replaces a later one */
     assert(mine.checked == NOTHING || mine.checked == checked);
     set_aside();
     d_step {
@@ -597,13 +608,13 @@ inline forget_first_look() {
 }
 
 inline commit_ghost_of_claim() {
-    /* At most one notice per interval. The clock stands while the write lock is held:
-       no process is stopped there for an interval. */
+    /* two notices in one interval */
     assert(LOCKS_EXCLUDE_NOTHING == 2 || STEPS_BACK || (recorded & bit_of(now)) == 0);
-    /* No other claim since the first look, whatever the clocks say. */
+    /* two notices after one look */
     assert(LOCKS_EXCLUDE_NOTHING == 2 || claims == 0 || claims == claims_seen);
-    /* The notice is about the current result, and not snoozed. */
+    /* a notice is given although it is snoozed */
     assert(LOCKS_EXCLUDE_NOTHING == 2 || owned.snoozed == 0);
+    /* a notice is about an old result */
     assert(LOCKS_EXCLUDE_NOTHING == 2 || of_failures || mine.result == owned.result);
     recorded = recorded | bit_of(now);
     claims++;
@@ -721,7 +732,7 @@ proctype Changer(byte me; byte operation) {
     LOCK_STATE;
 
     if
-    :: record.state == ABSENT -> goto done
+    :: record.state != VALID -> goto done
     :: else
     fi;
     wait_for_write_lock(OF_CHANGE);
@@ -778,6 +789,7 @@ proctype Forgetter(byte me) {
     sync_root();
 #endif
     remove_files(0);
+    /* forget leaves files */
     assert(LOCKS_EXCLUDE_NOTHING || (record.state == ABSENT && !set_aside_copy
         && temporary == 0 && files == 0));
 close:
@@ -800,11 +812,12 @@ proctype Reader(byte me) {
     :: result != NOTHING && (files & bit_of(result)) -> break
     :: result != NOTHING && !(files & bit_of(result)) ->
 #ifdef READ_ONCE
+        /* a reader reports a missing file */
         assert(false);
 #endif
         atomic {
             read_record(mine);
-            /* The file is there at the second try, or the record is another one. */
+            /* a reader reports a missing file */
             assert(LOCKS_EXCLUDE_NOTHING || mine.generation != generation
                 || mine.checked != checked || mine.result != result);
             keep_names()
@@ -816,6 +829,7 @@ done:
 }
 
 #if TICKS || STEPS_BACK
+/* It stands while the write lock is held: no process is stopped there for long. */
 proctype Clock() {
     byte ticks, steps_back;
 
