@@ -27,19 +27,24 @@ FLOOR = (
 )
 
 
-def _runs(version: str) -> bool:
+def _interpreter(version: str) -> str | None:
     """
-    Return whether this interpreter works; a version manager's shim may have none.
+    Return a Python of this version that works: on PATH, or one that pyenv has made.
     """
-    python = shutil.which(f"python{version}")
-    if python is None:
-        return False
-    command = [python, "-c", "pass"]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    root = os.environ.get("PYENV_ROOT", os.path.expanduser("~/.pyenv"))
+    made = glob.glob(f"{root}/versions/{version}*/bin/python{version}")
+    for python in filter(None, (shutil.which(f"python{version}"), *made)):
+        # A version manager's shim may have no interpreter.
+        command = [python, "-c", "pass"]
+        done = subprocess.run(command, capture_output=True, check=False)
+        if done.returncode == 0:
+            return python
+    return None
 
 
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
-OTHERS = [v for v in ("3.11", "3.12", "3.13", "3.14") if v != HERE and _runs(v)]
+PYTHONS = [p for p in map(_interpreter, ("3.11", "3.12", "3.13", "3.14")) if p]
+OTHERS = [python for python in PYTHONS if not python.endswith(HERE)]
 
 
 PLUGINS = sorted(path.split("/")[1] for path in glob.glob("plugins/*/pyproject.toml"))
@@ -96,13 +101,12 @@ def others(session: nox.Session) -> None:
     session.run("pytest", "-n", "auto", *session.posargs)
 
 
-@nox.session
-def floor(session: nox.Session) -> None:
+def _quick(session: nox.Session, *libraries: str) -> None:
     """
-    The tests that depend on other libraries, with the oldest that are allowed.
+    Run the tests that depend on other libraries, with some versions of these.
     """
     _install(session, "tests")
-    session.install(*FLOOR)
+    session.install(*libraries)
     # The tests of what the libraries do: locks (filelock), the default place
     # (platformdirs), classes and their checks (attrs), JSON and recipes (cattrs).
     paths = """
@@ -116,6 +120,24 @@ def floor(session: nox.Session) -> None:
     names = (os.path.split(path) for path in paths.split())
     files = (os.path.join("tests", place, f"test_{name}.py") for place, name in names)
     session.run("pytest", "-n", "auto", *files, *session.posargs)
+
+
+@nox.session
+def floor(session: nox.Session) -> None:
+    """
+    The tests that depend on other libraries, with the oldest that are allowed.
+    """
+    _quick(session, *FLOOR)
+
+
+@nox.session(python=PYTHONS)
+@nox.parametrize("libraries", ["oldest", "newest"])
+def versions(session: nox.Session, libraries: str) -> None:
+    """
+    The same with every interpreter that is installed, and the newest as well.
+    """
+    newest = ("--upgrade", *(floor.partition("==")[0] for floor in FLOOR))
+    _quick(session, *(FLOOR if libraries == "oldest" else newest))
 
 
 @nox.session
