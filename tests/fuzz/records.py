@@ -15,10 +15,12 @@ import shutil
 from pathlib import Path
 
 from fuzz import damage
+from helpers import digest_of, read_record, write_record
 from operations import OPERATIONS, new_environment, prepared, root_of
 from upgrade_state import _codec, _record
 from upgrade_state.cli import main
 from upgrade_state.exceptions import StateReadError, StateWriteError
+from upgrade_state.lockfiles import Upgrade
 
 TESTS = Path(__file__).parents[1]
 
@@ -44,6 +46,17 @@ WRITERS = [
     if not operation.name.startswith("prune of")
 ]
 
+
+ROWS = [
+    damage.Json(row)
+    for row in _codec.dump_upgrades(
+        [
+            Upgrade("attrs", "version", old=("1",), new=("2",), platform="linux-64"),
+            Upgrade("numpy", "rebuild", ecosystem="pypi", old_build=("x",), local=True),
+            Upgrade("é", "added", new=("1", "2"), environment="docs", internal=True),
+        ]
+    ).splitlines()
+]
 
 NOTICES = ("notified", "failure_notified")
 
@@ -147,7 +160,9 @@ class Target:
         # Most records keep the identity of their seed, whose key is known.
         self.keys = {identity(seed): key_in(seed) for seed in seeds}
         damage.OTHERS.extend(seeds)
-        self.facts = dict.fromkeys(("read", "valid", "doors", "valid doors"), 0)
+        self.facts = dict.fromkeys(
+            ("read", "valid", "doors", "valid doors", "lists"), 0
+        )
 
     def candidates(self, rng, count):
         at_home = [text for text in self.texts if text.content.startswith(HOME)]
@@ -198,6 +213,33 @@ class Target:
         if rng.random() < 0.1:
             show(shop)
         self.write(rng, data, expected)
+        if rng.random() < 0.5:
+            self.list(rng)
+
+    def list(self, rng):
+        """
+        Put a damaged list of upgrades into the place of one, as another program may.
+        """
+        shop = self.shop
+        shutil.rmtree(self.root)
+        shutil.copytree(self.sound, self.root)
+        lines = [
+            rng.choice(ROWS).damaged(rng, {}) for _ in range(rng.choice((1, 2, 3)))
+        ]
+        content = b"\n".join(lines)
+        record = read_record(shop)
+        record["result"]["upgrades"] = {
+            "digest": digest_of(content),
+            "size": len(content),
+        }
+        record |= {"last_notified": None, "snoozed_until": None, "failure": None}
+        write_record(shop, record)
+        name = record["result"]["upgrades"]["digest"].partition(":")[2]
+        Path(self.root, "results", shop.key, name).write_bytes(content)
+        with contextlib.suppress(StateReadError):
+            assert all(row.name for row in shop.upgrades()) or b'""' in content
+            self.facts["lists"] += 1
+        show(shop)
 
     def write(self, rng, data, expected):
         """
