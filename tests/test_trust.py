@@ -32,7 +32,7 @@ FILES += ("logs/KEY.log", "tmp/KEY.0", "results/KEY/FILE")
 
 # The functions of `os` that find, make or remove something by its path.
 CALLS = ("open", "mkdir", "unlink", "rmdir", "replace", "chmod", "scandir")
-CALLS += ("stat", "lstat")
+CALLS += ("stat", "lstat", "listdir")
 
 
 def start(shop):
