@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 import filelock
 
 import upgrade_state
-from upgrade_state import StateStore, checks
+from upgrade_state import StateStore, _locks, checks
 from upgrade_state.lockfiles import Upgrade
 
 if TYPE_CHECKING:
@@ -273,7 +273,11 @@ def snooze(_: int, cache: str, directory: str) -> bool:
 def snooze_in_a_loop(_: int, cache: str, directory: str, seconds: float) -> int:
     """
     Snooze for so many seconds; return how often.
+
+    The time limit is longer: on a busy machine, waits in the queue of the kernel take
+    up to 10 seconds, too.
     """
+    _locks._WAIT_SECONDS = 60
     shop, end, turns = shop_of(cache, directory), time.monotonic() + seconds, 0
     while time.monotonic() < end:
         turns += shop.snooze(NOON)
