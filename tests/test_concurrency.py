@@ -460,11 +460,14 @@ class TestForget:
         assert checked.forget()
         assert [] == files_of(checked)
 
-    def test_claims(self, shop, place):
+    @pytest.mark.parametrize(
+        "rounds", [3, pytest.param(10, marks=pytest.mark.stress)]
+    )
+    def test_claims(self, shop, place, rounds):
         """
         A forgotten environment stays forgotten while others claim notices.
         """
-        for _ in range(10):
+        for _ in range(rounds):
             commit(shop, upgrades=ROWS)
 
             results = run_at_once(16, "claim_or_forget", *place)
