@@ -592,6 +592,10 @@ def main() -> int:
     """
     for switch in ("CI", "NO_UPDATE_NOTIFIER", "UPGRADE_STATE_DISABLE"):
         os.environ.pop(switch, None)
+    # A commit writes its files in the order of a set, which the table depends on.
+    if os.environ.get("PYTHONHASHSEED") != "0":
+        environ = os.environ | {"PYTHONHASHSEED": "0"}
+        os.execve(sys.executable, [sys.executable, *sys.argv], environ)
     if sys.argv[1:]:
         bases = {name: f"{sys.argv[1]}/{i:02}" for i, name in enumerate(OPERATIONS)}
         json.dump([recorded(*item) for item in bases.items()], sys.stdout)
