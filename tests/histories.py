@@ -314,9 +314,9 @@ SLOTS = 8
 # Weights of the operations.
 WEIGHTS = {
     "look": 4,
-    "upgrades": 1,
-    "kept_lockfile": 2,
-    "claim": 6,
+    "upgrades": 3,
+    "kept_lockfile": 3,
+    "claim": 8,
     "commit": 3,
     "fail": 2,
     "snooze": 4,
@@ -333,18 +333,24 @@ Plan = tuple[int, str, dict[str, Any]]
 class Clock:
     """
     A clock that is a million times too fast and gives no two processes one time.
+
+    Sometimes it is slow to answer: a claim asks it between its first look at the
+    record and the write lock.
     """
 
     def __init__(self, slot: int, log: Callable[..., None]) -> None:
         self._slot = slot
         self._log = log
         self._last = 0
+        self._chance = random.Random(os.getpid())
 
     def __call__(self) -> float:
         now = time.monotonic_ns() // 1000 % 10**11
         self._last = max(now // SLOTS, self._last + 1)
         seconds = START + self._last * SLOTS + self._slot
         self._log("clock", seconds)
+        if self._chance.random() < 0.2:
+            time.sleep(self._chance.uniform(0, 0.01))
         return float(seconds)
 
 
@@ -383,7 +389,7 @@ def random_plans(seed: str, number: int, tokens: int) -> Iterator[Plan]:
     count = 0
     while os.read(tokens, 1):
         count += 1
-        place = chance.choice((0, 0, 0, 1, 2))
+        place = chance.choice((0, 0, 0, 0, 1, 2))
         (name,) = chance.choices(names, list(WEIGHTS.values()))
         yield place, name, _arguments(chance, name, f"{number}-{count}", place)
 
@@ -395,21 +401,21 @@ def _arguments(
     Return arguments with a *value* that no other operation writes.
     """
     now = START + time.monotonic_ns() // 1000 % 10**11
-    lockfile = chance.choice(("old", "old", "old", "older"))
-    durations = {"interval": (0, HOUR, HOUR, DAY), "reminder": (0, DAY, WEEK)}
+    lockfile = chance.choice(("old", *7 * ("older",)))
+    durations = {"interval": (0, 0, HOUR, DAY), "reminder": (0, 0, WEEK)}
     claim = {key: chance.choice(values) for key, values in durations.items()}
     if chance.random() < 0.5:
         claim["could_not_check"] = chance.randrange(DAY)
     commit = {
         "old": lockfile,
-        "new": chance.choice((lockfile, value, value, value)),
+        "new": chance.choice((lockfile, *9 * (value,))),
         # The consent is for a directory.
         "consent": value if place < 2 and chance.random() < 0.5 else None,
     }
-    until = now + chance.randrange(DAY)
+    until = now + chance.randrange(chance.choice((HOUR, DAY)))
     arguments: dict[str, dict[str, Any]] = {
         "look": {"lockfile": lockfile},
-        "kept_lockfile": {"which": chance.choice(("old", "new"))},
+        "kept_lockfile": {"which": chance.choice(("old", "new", "new"))},
         "claim": {"lockfile": lockfile, **claim},
         "commit": commit,
         "fail": {"message": value},
@@ -422,7 +428,8 @@ def _arguments(
 # The checker
 
 PENDING = "pending"
-CHANGED = (True, "stored", "recorded", "notify", "cannot-check", PENDING)
+NOTICES = ("notify", "cannot-check")
+CHANGED = (True, "stored", "recorded", *NOTICES, PENDING)
 READS = ("look", "upgrades", "kept_lockfile")
 ASKING = ("look", "claim", "commit", "fail")
 CHECK_LOCK = {"commit", "fail", "forget", "prune"}
@@ -461,7 +468,12 @@ class Operation:
         """
         for now in self.times if self.name in ASKING else (0,):
             answer, following = expected(state, self.name, self.arguments, now)
-            if self.answer in (PENDING, answer):
+            # A claim is silent if another process has spoken since its first look.
+            if self.answer in (PENDING, answer) and not (
+                answer in NOTICES
+                and state is not None
+                and (state.last_notified or 0) > self.times[0]
+            ):
                 yield following
         if self._is_refused():
             yield state
@@ -478,9 +490,8 @@ class Operation:
             case "claim", "busy":
                 return any(not other.is_silent for other in self.beside)
             case "claim", "told-recently":
-                notices = ("notify", "cannot-check", PENDING)
                 return any(
-                    other.name == "claim" and other.answer in notices
+                    other.name == "claim" and not other.is_silent
                     for other in self.beside
                 )
         return self.answer == TIMED_OUT
