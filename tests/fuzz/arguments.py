@@ -11,105 +11,16 @@ import io
 import json
 import os
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
+from fuzz import damage
 from operations import LOCKFILE, new_environment, prepared, root_of
 from upgrade_state.cli import _main, main
 from upgrade_state.cli._parser import Parser
 
-# Beyond the last one, arguments of other shapes are put in.
-TEXTS = [
-    *(
-        "",
-        "--",
-        "-",
-        "-x",
-        "---",
-        "--x",
-        "=",
-        "--=",
-        "-h",
-        "--help",
-        "x",
-        "#",
-        "\t",
-        "\n",
-    ),
-    *(
-        "a\nb",
-        "\r",
-        "\x00",
-        "\x1b]0;x\x07",
-        "\x1b[31m",
-        "\x9b",
-        "\u202e",
-        "\ue000",
-        "é",
-    ),
-    *(
-        "日本",
-        "\U0001f600",
-        "\udce9",
-        "\udcff/x",
-        "'",
-        '"',
-        "'a' 'b'",
-        "%s %(prog)s {}",
-    ),
-    *(
-        "x" * 255,
-        "x" * 256,
-        "x" * 5000,
-        "a/" * 3000,
-        "../" * 40,
-        "~",
-        "~x",
-        "$HOME",
-        "*",
-    ),
-    *("0", "1", "-1", "7", "7d", "1w2d", "0d", "-7d", "1.5d", "7 days", "99999999999w"),
-    *(
-        "9" * 30,
-        "9" * 5000,
-        "9" * 5000 + "d",
-        "\u0667d",
-        "1d" * 999,
-        "NaN",
-        "inf",
-        "1e9",
-    ),
-    *(
-        "2026-12-24",
-        "2026-02-30",
-        "9999-12-31",
-        "10000-01-01",
-        "0001-01-01",
-        "tomorrow",
-    ),
-    *(
-        "monday",
-        "monday 25:00",
-        "2026-12-24 09:00",
-        "yesterday",
-        "today",
-        "24:00",
-        "now",
-    ),
-    *(
-        "auto",
-        "always",
-        "never",
-        "bash",
-        "zsh",
-        "fish",
-        "continue",
-        "stop",
-        "retry",
-        "all",
-    ),
-    *("uv", "pip", "uv.lock", "pixi.lock", "a/b.lock", "/uv.lock", "..", ".", "docs"),
-    *("linux-64", "PATH", "X_*", "A=b", "*", "file:///x", "https://u:p@h.example/x"),
-]
+NUMBERS = ["9" * 30, "9" * 5000, "9" * 5000 + "d", "1d" * 999]
+TEXTS = [*damage.ODD["texts"], *damage.ODD["arguments"], *damage.LONG, *NUMBERS]
 VARIABLES = ("UPGRADE_STATE_INTERVAL", "UPGRADE_STATE_MAX_AGE", "COLUMNS", "NO_COLOR")
 
 # These commands print code, which has tabs; and these words print a text for people,
@@ -204,8 +115,11 @@ class Target:
 
     def examine(self, candidate):
         variables, is_ascii, words = candidate
-        # No directory is made outside of this place.
-        assert "/" not in words
+        for option, path in pairwise(words):
+            # No directory is made outside of this place.
+            is_inside = path.startswith(self.place)
+            if option == "--cache-dir" and path.startswith("/") and not is_inside:
+                return
         encoding = "ascii" if is_ascii else "utf-8"
         out, err = (
             io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors=errors)

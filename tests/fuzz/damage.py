@@ -2,10 +2,16 @@
 Damage bytes, and texts of JSON by their values: the same for the same random numbers.
 """
 
+import json
 import re
+from pathlib import Path
 
 # Contents from which damage takes pieces; a target adds its own.
 OTHERS = []
+
+# Texts that are odd as names, paths and arguments, and some that are not.
+ODD = json.loads(Path(__file__).with_name("odd.json").read_text())
+LONG = ["x" * 64, "x" * 255, "x" * 256, "é" * 128, "a/" * 3000, "../" * 40, "/x" * 2500]
 
 # Bytes of one flood.
 FLOOD = 100_000

@@ -6,60 +6,11 @@ import contextlib
 import os
 from pathlib import Path
 
+from fuzz import damage
 from fuzz.records import key_of
 from upgrade_state import StateStore, UpgradeStateError
 
-PIECES = [
-    *(
-        "",
-        "/",
-        ".",
-        "..",
-        "a",
-        "shop",
-        "uv.lock",
-        "~",
-        "\\",
-        "\0",
-        "\n",
-        "\x1b[31m",
-        "é",
-    ),
-    *(
-        "e\u0301",
-        "日本",
-        "\U0001f600",
-        "\udce9",
-        "\udcff",
-        "\ud800",
-        "\udfff",
-        "\ufeff",
-    ),
-    *(
-        "x" * 64,
-        "x" * 255,
-        "x" * 256,
-        "é" * 128,
-        "/x" * 2500,
-        "%s",
-        "{}",
-        " ",
-        "C:",
-        "//",
-    ),
-    *(
-        "\u2028",
-        "\u202e",
-        "\ue000",
-        "\r",
-        "-",
-        "--",
-        "*",
-        "tmp",
-        "/dev/null",
-        "/proc/self",
-    ),
-]
+PIECES = [*damage.ODD["texts"], *damage.ODD["names"], *damage.LONG]
 OTHERS = [None, 0, 1, True, 1.5, b"", b"x", b"\xff", ["x"], ("x",), object(), Path("x")]
 
 
