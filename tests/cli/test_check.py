@@ -601,6 +601,23 @@ class TestRecord:
         line = "Could not read the file (Permission denied): uv.lock"
         assert (2, f"upgrade-state: {line}\n") == (result.status, result.err)
 
+    def test_ends_early(self, environment, run, monkeypatch):
+        """
+        A file that ends before its size is no lockfile.
+        """
+
+        def emptied(path, mode):
+            file = open(path, mode)  # noqa: SIM115 - the command closes it
+            file.seek(0, os.SEEK_END)
+            return file
+
+        monkeypatch.setattr("upgrade_state.cli._record.open", emptied, raising=False)
+
+        result = run("record", "--old", "uv.lock", "--new", "uv.lock")
+
+        line = "Could not read the file (it ends early): uv.lock"
+        assert (2, f"upgrade-state: {line}\n") == (result.status, result.err)
+
     @pytest.mark.parametrize(
         ("words", "message"),
         [

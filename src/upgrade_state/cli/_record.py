@@ -55,6 +55,8 @@ def run(
         try:
             with open(path, "rb") as file:
                 contents.append(file.read())
+                if len(contents[-1]) < os.fstat(file.fileno()).st_size:
+                    raise OSError(0, "it ends early")  # noqa: TRY301 - as the system
         except OSError as error:
             message = f"Could not read the file ({error.strerror})"
             raise StateReadError(message, path) from error
