@@ -61,31 +61,6 @@ def files_of(shop):
 
 
 class TestNothingIsLost:
-    @pytest.mark.parametrize(
-        "count", [300, pytest.param(2000, marks=pytest.mark.stress)]
-    )
-    def test_writers(self, checked, place, tmp_path, count):
-        """
-        No update of any field is undone by another process.
-
-        Two processes commit, one fails, two claim, two snooze, and one changes
-        a field that this version does not know.
-        """
-        books = tmp_path / "books"
-        books.mkdir()
-        run_at_once(1, "open_books", *place, books)
-
-        lost = run_at_once(8, "write_all", *place, books, count, limit=1200)
-
-        at_the_end = run_at_once(1, "closed_books", *place, books)
-        assert [0] * 8 == lost
-        assert [
-            {
-                "lost": {"check": 0, "claim": 0, "snooze": 0, "other": 0},
-                "generation": 1 + 2 * count,
-            }
-        ] == at_the_end
-
     def test_during_check(self, checked, place):
         """
         A snooze and a claim do not wait for a running check, whose commit keeps them.
@@ -107,29 +82,6 @@ class TestNothingIsLost:
             assert checked.look(now=NOON).freshness().due
 
         assert "fresh" == checked.look(b"old", now=NOON).freshness().reason
-
-
-class TestLook:
-    @pytest.mark.parametrize(
-        "count", [1000, pytest.param(20_000, marks=pytest.mark.stress)]
-    )
-    def test_never_contradicts_itself(self, checked, place, count):
-        """
-        All answers of a look are about one record while a snooze is toggled.
-        """
-        reasons = Counter()
-        with holding("toggle_snooze", *place) as process:
-            while reasons.total() < count or len(reasons) < 2:
-                assert process.poll() is None
-                look = checked.look(now=NOON)
-                verdict = look.verdict()
-                snoozed_until = look.information.snoozed_until
-                assert snoozed_until == verdict.until
-                assert (snoozed_until is not None) == (verdict.reason == "snoozed")
-                assert "1 version change" == verdict.summary == look.summary()
-                reasons[verdict.reason] += 1
-
-        assert {"snoozed", "notify"} == reasons.keys()
 
 
 class TestClaim:
@@ -504,17 +456,3 @@ class TestPrune:
 
         assert [shop.key] == [pruned.key for pruned in store.prune()]
         assert not results_of(shop).exists()
-
-
-class TestReaders:
-    @pytest.mark.parametrize(
-        "count", [300, pytest.param(5000, marks=pytest.mark.stress)]
-    )
-    def test_never_torn(self, checked, place, count):
-        """
-        Readers see valid records and the files that these name during commits.
-        """
-        written, *read = run_at_once(4, "write_or_read", *place, count, limit=900)
-
-        assert count == written
-        assert 3 == sum(map(bool, read))

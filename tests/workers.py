@@ -312,35 +312,6 @@ def claim_or_forget(index: int, cache: str, directory: str) -> str:
     return "forgotten" if shop.forget() else "checking"
 
 
-def write_or_read(index: int, cache: str, directory: str, count: int) -> int:
-    """
-    Replace the result *count* times, or read meanwhile.
-
-    Returns:
-        The number of results that were written, or read.
-    """
-    shop = shop_of(cache, directory)
-    finished = f"{directory}/finished"
-    if index == 0:
-        try:
-            for number in range(count):
-                with patient_check(shop) as check:
-                    check.commit(b"%d" % number, upgrades=ROWS, now=NOON)
-                shop.claim_notice(interval=dt.timedelta(), now=NOON)
-        finally:
-            os.close(os.open(finished, os.O_CREAT | os.O_WRONLY))
-        return count
-    reads = 0
-    while reads == 0 or not os.path.exists(finished):
-        record_of(shop)
-        assert shop.upgrades() == ROWS
-        assert shop.kept_lockfile("old") == b"old"
-        assert shop.kept_lockfile("new") is not None
-        assert shop.look().information is not None
-        reads += 1
-    return reads
-
-
 # Holders: one process that holds a lock until its stdin is closed.
 
 
@@ -368,20 +339,6 @@ def hold_write(cache: str, directory: str) -> None:
     path = f"{os.path.dirname(shop.record_path)}/locks/{shop.key}.write"
     with filelock.FileLock(path):
         _hold()
-
-
-def toggle_snooze(cache: str, directory: str) -> None:
-    """
-    Snooze and take it back until the test is over; the first one is done by then.
-    """
-    shop = shop_of(cache, directory)
-    shop.snooze(NOON + SECOND)
-    is_over = threading.Event()
-    thread = threading.Thread(target=lambda: (_hold(), is_over.set()))
-    thread.start()
-    while not is_over.is_set():
-        shop.snooze(None)
-        shop.snooze(NOON + SECOND)
 
 
 # Forked and executed children
