@@ -6,7 +6,7 @@ import json
 
 import pytest
 from attrs import evolve
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lockfiles.helpers import SEEDS, cases
@@ -153,6 +153,7 @@ class TestRead:
 
 @pytest.mark.parametrize("path", cases("samples")["cut"])
 class TestSamples:
+    @settings(max_examples=30)  # `nox -s fuzz` damages them more often
     @given(data=st.data())
     def test_cut(self, sample_folder, path, data):
         """
