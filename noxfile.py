@@ -232,9 +232,10 @@ def model(session: nox.Session) -> None:
 @nox.session
 def faults(session: nox.Session) -> None:
     """
-    Every power cut during every operation, and the page about them.
+    Every fault and power cut in every operation, and the pages about them.
     """
     _install(session, "tests")
+    session.run("python", "tests/faults.py", "--page", "docs/faults.md")
     session.run("pytest", "-m", "power_cut", *session.posargs)
     session.run("python", "tests/power_cuts.py")
 

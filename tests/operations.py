@@ -77,6 +77,7 @@ def prepared(shop: EnvironmentState, state: str) -> None:
     - known: a record with a value in every field, also in one that is unknown.
     - corrupt: the same, and the record was cut off.
     - failing: the same, and checks have failed for nine days.
+    - resolved: the same, with lockfiles before and after an upgrade.
     - removed: the same, and the environment's directory is gone.
     - leftovers: the same, with the files of writers that were killed.
     - orphans: files without a record.
@@ -97,6 +98,7 @@ def prepared(shop: EnvironmentState, state: str) -> None:
     write(shop, record | {"failure": failure, "unknown": {"kept": [1, "é"]}})
     {
         "corrupt": _cut_off,
+        "resolved": _resolve,
         "removed": _remove_directory,
         "leftovers": _leave_files,
         "orphans": _orphan,
@@ -110,6 +112,12 @@ def write(shop: EnvironmentState, record: dict[str, Any]) -> None:
 
 def _cut_off(shop: EnvironmentState) -> None:
     os.truncate(shop.record_path, 100)
+
+
+def _resolve(shop: EnvironmentState) -> None:
+    for name, version in (("uv", 1), ("new", 2)):
+        with open(f"{shop.path}/{name}.lock", "w", encoding="ascii") as file:
+            file.write(LOCKFILE.format(version))
 
 
 def _remove_directory(shop: EnvironmentState) -> None:
@@ -212,9 +220,6 @@ def record(shop: EnvironmentState) -> str:
     Record a check that was made elsewhere; its time is that of the clock.
     """
     old, new = f"{shop.path}/uv.lock", f"{shop.path}/new.lock"
-    for path, version in ((old, 1), (new, 2)):
-        with open(path, "w", encoding="ascii") as file:
-            file.write(LOCKFILE.format(version))
     return _command(shop, "record", old, "--old", old, "--new", new)
 
 
@@ -267,7 +272,7 @@ OPERATIONS = {
         Operation("forget", "leftovers", forget, None),
         Operation("prune", "removed", prune, None),
         Operation("prune of files without a record", "orphans", prune, None),
-        Operation("record", "known", record, CHECK_FIELDS),
+        Operation("record", "resolved", record, CHECK_FIELDS),
         Operation("notify", "known", notify, NOTICE),
     )
 }
