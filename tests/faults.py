@@ -555,8 +555,8 @@ def with_tables(page: str, results: dict[str, collections.Counter[str]]) -> str:
         ("calls", [(" ".join(kinds), errnos) for errnos, kinds in by_errnos.items()]),
     ):
         text = "".join(f"| {' | '.join(map(str, row))} |\n" for row in table)
-        head = rf"(\| {heading} \|.*\n.*\n)(?:\|.*\n)*"
-        page = re.sub(head, rf"\g<1>{text}", page)
+        head = rf"^(\| {heading} \|.*\n.*\n)(?:\|.*\n)*"
+        page = re.sub(head, rf"\g<1>{text}", page, flags=re.MULTILINE)
     return page
 
 

@@ -16,6 +16,7 @@ import pytest
 from operations import OPERATIONS
 
 PROGRAM = Path(__file__).with_name("faults.py")
+PAGE = Path(__file__).parents[1] / "docs" / "faults.md"
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or not any(map(shutil.which, ("cc", "gcc", "clang"))),
@@ -75,3 +76,12 @@ def test_complete(tmp_path):
         ]
         expected = [kind.partition("+")[0] for kind, _ in calls]
         assert expected == [line.partition("(")[0].strip() for line in lines], name
+
+
+def test_page():
+    """
+    The page has a row without findings for each operation.
+    """
+    rows = re.findall(r"^\| (.+?) \|.* (\d+) \|$", PAGE.read_text(), re.MULTILINE)
+
+    assert [(name, "0") for name in (*OPERATIONS, "together")] == rows
