@@ -230,6 +230,15 @@ def model(session: nox.Session) -> None:
 
 
 @nox.session
+def mutants(session: nox.Session) -> None:
+    """
+    Small changes of the protocol's code, each of which a test must notice; hours.
+    """
+    session.install("-e", ".", *nox.project.dependency_groups(PROJECT, "tests"))
+    session.run("python", "tests/mutants.py", *session.posargs)
+
+
+@nox.session
 def faults(session: nox.Session) -> None:
     """
     Every fault and power cut in every operation, and the pages about them.
