@@ -22,22 +22,29 @@ from pathlib import Path
 # The memory that a process may add to its memory at the start.
 MEMORY = 256 << 20
 
-HANGS = 60  # seconds
+# Seconds of CPU time for some inputs; ten times as long if the process waits or gets
+# little of a busy machine.
+HANGS = 60
 
 # Enough to see what is wrong.
 PROBLEMS = 20
 
 
+def watch(seconds):
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    signal.setitimer(signal.ITIMER_REAL, 10 * seconds)
+
+
 def problems(target, candidates):
     for number, candidate in enumerate(candidates):
         if number % 64 == 0:  # it takes as long as an input
-            signal.setitimer(signal.ITIMER_REAL, HANGS)
+            watch(HANGS)
         try:
             target.examine(candidate)
         except BaseException as error:  # noqa: BLE001 - every kind is wrong
             lines = traceback.format_exception(error)
             yield ["".join(lines)[-3000:], repr(candidate[-1])[:3000]]
-    signal.setitimer(signal.ITIMER_REAL, 0)
+    watch(0)
 
 
 def main():
@@ -48,8 +55,9 @@ def main():
     with tempfile.TemporaryDirectory(dir=parent) as place:
         os.environ["HOME"] = place
         # Not a handler in Python: that would wait for the end of a C function.
-        faulthandler.register(signal.SIGALRM, chain=True)
-        signal.setitimer(signal.ITIMER_REAL, HANGS)
+        for number in (signal.SIGPROF, signal.SIGALRM):
+            faulthandler.register(number, chain=True)
+        watch(HANGS)
         target = module.Target(os.path.realpath(place), *arguments)
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         limit = pages * resource.getpagesize() + MEMORY

@@ -183,5 +183,5 @@ class TestProgram:
         patch = "__main__.HANGS = 0.5\n" + CHANGED.format("while True: pass")
         done = run("records", 1, 100, patch=patch, limit=120)
 
-        assert -signal.SIGALRM == done.returncode
+        assert -signal.SIGPROF == done.returncode
         assert b"in changed\n" in done.stderr
