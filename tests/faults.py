@@ -322,8 +322,13 @@ class Bench:
         except BaseException:  # noqa: BLE001 - any other is a finding
             facts["problems"].append(traceback.format_exc())
         facts["calls"] = calls = self.injector.disarm()
-        if fault is not None and len(calls) <= fault.number:
-            facts["problems"].append("the call was not made")
+        if fault is not None and [fault.kind] != [
+            kind for kind, _ in calls[fault.number : fault.number + 1]
+        ]:
+            facts["problems"].append("this call was not made")
+        facts["temporary"] = [
+            n for n in _below(f"{self.root}/tmp") if n[-17:-16] == "."
+        ]
         if before != (after := _descriptors()):
             facts["problems"].append(f"descriptors: {after - before}")
         sys.stdout.flush()
@@ -357,7 +362,7 @@ class Bench:
             file.write(json.dumps((problems, end)) + "\n")
             file.flush()
             # Python never again calls a getrandom() that was refused.
-            if problems or fault.kind == "getrandom":
+            if problems or fault.error in ERRNOS["getrandom"]:
                 break
 
     def _attempt(self, fault: Fault) -> tuple[list[str], str]:
@@ -388,6 +393,10 @@ class Bench:
         is_command = operation.name in ("record", "notify")
         if facts["output"].count("\n") > 2 * is_command:  # a message and its advice
             yield f"output: {facts['output']!r}"
+        # What cannot be removed stays until the next write.
+        can_remove = fault.how != "for good" and "unlink" not in fault.kind
+        if can_remove and operation.state not in ("leftovers", "orphans"):
+            yield from facts["temporary"]
         if operation.name == "notify":
             if is_new != (facts["output"] == self.output):
                 yield f"{facts['state']}, but said {facts['output']!r}"
