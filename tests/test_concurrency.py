@@ -5,6 +5,7 @@ Real processes and threads that use one environment at the same time.
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import resource
 import threading
@@ -24,6 +25,7 @@ from helpers import (
     lock_of,
     place_of,
     read_record,
+    refuse,
     results_of,
     root_of,
     run_at_once,
@@ -182,22 +184,30 @@ class TestWaiting:
         assert after - before < 100  # 250: it polls every 2 ms
         assert checked.snooze(NOON)
 
-    def test_without_threads(self, checked, place, monkeypatch):
+    @pytest.mark.parametrize("case", ["no thread", "no descriptor", "gevent"])
+    def test_without_queue(self, checked, place, monkeypatch, case):
         """
-        A writer polls, up to its time limit, if the system refuses a thread.
+        A writer that cannot wait in the queue polls, with pauses, up to its limit.
         """
+        tries = []
 
-        def refuse_thread(_):
-            raise RuntimeError("can't start new thread")
+        def start(thread):
+            tries.append(thread)
+            if case == "no thread":
+                raise RuntimeError("can't start new thread")
+            thread.run()  # in the thread of the caller, as with gevent
 
         monkeypatch.setattr(_locks, "_WAIT_SECONDS", 0.1)
-        monkeypatch.setattr(threading.Thread, "start", refuse_thread)
+        monkeypatch.setattr(threading.Thread, "start", start)
+        if case == "no descriptor":
+            monkeypatch.setattr(os, "dup", refuse(errno.EMFILE))
         with (
             holding("hold_write", *place),
             pytest.raises(StateLockError, match="Could not lock the record"),
         ):
             checked.snooze(NOON)
 
+        assert 1 <= len(tries) <= 10
         assert checked.snooze(NOON)
 
     def test_exit(self, checked, place):
@@ -412,9 +422,7 @@ class TestForget:
         assert checked.forget()
         assert [] == files_of(checked)
 
-    @pytest.mark.parametrize(
-        "rounds", [3, pytest.param(10, marks=pytest.mark.stress)]
-    )
+    @pytest.mark.parametrize("rounds", [3, pytest.param(10, marks=pytest.mark.stress)])
     def test_claims(self, shop, place, rounds):
         """
         A forgotten environment stays forgotten while others claim notices.

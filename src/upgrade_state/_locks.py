@@ -109,15 +109,19 @@ class Lock:
         """
         import threading
 
-        is_over = threading.Event()
+        caller, is_over = threading.get_native_id(), threading.Event()
 
         def take() -> None:
             # A descriptor of its own: on macOS, `close` waits for calls that use one.
-            given_up = contextlib.suppress(KeyError, OSError)
-            with _files.opened(self.path) as copy, given_up:
-                descriptor = os.dup(self._store.descriptors[self.path])
-                copy.descriptors[self.path] = descriptor
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            try:
+                with _files.opened(self.path) as copy:
+                    descriptor = os.dup(self._store.descriptors[self.path])
+                    copy.descriptors[self.path] = descriptor
+                    if threading.get_native_id() == caller:
+                        raise BlockingIOError  # gevent: every thread would wait
+                    fcntl.flock(descriptor, fcntl.LOCK_EX)
+            except (KeyError, OSError):  # given up; EMFILE, ENOLCK
+                time.sleep(0.01)
             is_over.set()
 
         try:
