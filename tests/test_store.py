@@ -40,10 +40,11 @@ from helpers import (
     refuse_path,
     results_of,
     root_of,
+    run_in_thread,
     text_of,
     write_record,
 )
-from upgrade_state import Consent, _locks
+from upgrade_state import Consent, _files, _locks
 from upgrade_state._identity import identity
 from upgrade_state.exceptions import (
     ResolverError,
@@ -396,6 +397,23 @@ class TestGuard:
         for use in (check.freshness, lambda: check.commit(b"new")):
             with pytest.raises(RuntimeError, match="closed"):
                 use()
+
+    def test_closed_by_two_threads(self, shop, monkeypatch):
+        """
+        A thread may close a guard while another thread closes it.
+        """
+        close = _files.Opened.close
+
+        def close_second(store, *paths):
+            monkeypatch.setattr(_files.Opened, "close", close)
+            run_in_thread(check.close)
+            close(store, *paths)
+
+        with shop.try_check() as check:
+            monkeypatch.setattr(_files.Opened, "close", close_second)
+            check.close()
+
+        assert is_free(lock_of(shop, "check"))
 
 
 class TestReplace:

@@ -124,7 +124,7 @@ class Opened:
         while paths := self.descriptors.keys() - {but}:
             try:  # noqa: SIM105 - it takes longer
                 self.close(*paths)
-            except OSError:  # it is closed all the same
+            except (OSError, KeyError):  # closed all the same; by another thread
                 pass
 
     def close(self, *paths: str) -> None:
