@@ -290,28 +290,13 @@ class Swap:
         return answer
 
 
-def assert_untouched(stores, before, name, key):
-    """
-    Assert that the victim is unchanged, but for lock files that filelock made.
-    """
-    after = stores.seen()
-    locks = {"locks": stores.victim, "v1": stores.victim / "locks"}.get(name)
-    if locks is not None:
-        made = {locks / f"{key}.check", locks / f"{key}.write"} & after.keys()
-        assert {b""} >= {after.pop(path)[2] for path in made}
-        for path in {stores.victim, locks} if made else {stores.victim}:
-            before.pop(path, None)
-            after.pop(path, None)
-    assert before == after
-
-
 @every
 @pytest.mark.parametrize("name", DIRECTORIES)
 def test_swapped(stores, name, is_long):
     """
     Before each system call a directory becomes a symlink, for good or for that call.
 
-    Nothing behind it is written or removed, but filelock opens lock files by path.
+    Nothing behind it is written or removed.
     """
     chance = random.Random(name)
     for operation in RUNS.values():
@@ -323,14 +308,16 @@ def test_swapped(stores, name, is_long):
         swaps = list(
             itertools.product(range(1, stores.calls[operation.name] + 1), (0, 1))
         )
-        for number, is_brief in swaps if is_long else chance.sample(swaps, 2):
+        # A write lock is opened at one call, which two of them seldom meet.
+        is_complete = is_long or (name, operation.name) == ("locks", "snooze")
+        for number, is_brief in swaps if is_complete else chance.sample(swaps, 2):
             shop = stores.new(operation)
             place = place_in(shop, name)
             before = stores.seen()
 
             Swap(place, stores.victim, number, is_brief=is_brief).run(operation, shop)
 
-            assert_untouched(stores, before, name, shop.key)
+            assert before == stores.seen()
             look = shop.look()
             assert look.error is None
             assert operation.state == "corrupt" or not look.is_corrupt
@@ -411,12 +398,12 @@ def test_swapped_by_a_process(open_stores, name, user, is_long):
         for _ in range(20 if is_long else 1):
             shop = stores.new(operation)
             place = place_in(shop, name)
-            place.parent.chmod(0o777 if user else 0o700)
             place.mkdir(0o700, exist_ok=True, parents=True)
+            place.parent.chmod(0o777 if user else 0o700)
             before = stores.seen()
 
             with swapping(place, stores.victim, user):
                 for _ in range(5):
                     answer_of(operation, shop)
 
-            assert_untouched(stores, before, name, shop.key)
+            assert before == stores.seen()
