@@ -8,6 +8,7 @@ record the session in the README again with `python docs/recording.py`.
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import doctest
 import importlib
@@ -475,6 +476,26 @@ class TestTour:
         done = subprocess.run([sh, "-n", ROOT / "examples" / "tour.sh"], check=False)
 
         assert 0 == done.returncode
+
+    def test_sessions(self):
+        """
+        Each `nox -s NAME` of a page is a session.
+        """
+        pages = [*PAGES, *ROOT.glob("*.md"), *ROOT.glob("*/README.md")]
+        named = {
+            name
+            for page in pages
+            for name in re.findall(r"nox -s (\w+)", page.read_text())
+        }
+        tree = ast.parse((ROOT / "noxfile.py").read_text())
+        sessions = {
+            node.name
+            for node in tree.body
+            if isinstance(node, ast.FunctionDef) and node.decorator_list
+        }
+
+        assert "faults" in named
+        assert set() == named - sessions
 
     def test_readme_has_both_commands(self):
         """
