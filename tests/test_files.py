@@ -602,6 +602,21 @@ class TestResults:
         commit(checked, b"newest")
         assert 2 == len(os.listdir(results_of(checked)))
 
+    def test_nested_too_deeply(self, checked):
+        """
+        Directories that are nested deeper than Python's stack are an error with a path.
+        """
+        (results_of(checked) / "/".join("d" * 300)).mkdir(parents=True)
+        limit = sys.getrecursionlimit()
+        sys.setrecursionlimit(250)
+        try:
+            with pytest.raises(StateWriteError, match="nested too deeply"):
+                checked.forget()
+        finally:
+            sys.setrecursionlimit(limit)
+
+        assert checked.forget()
+
     @pytest.mark.parametrize("in_the_way", ["directory", "half a file"])
     def test_replaced(self, checked, in_the_way):
         """

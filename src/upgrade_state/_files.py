@@ -476,8 +476,9 @@ def _writing(action: str, path: str) -> Iterator[None]:
     """
     try:
         yield
-    except OSError as error:
-        message = f"Could not {action} ({error.strerror})"
+    except (OSError, RecursionError) as error:  # of 1 000 nested directories
+        problem = getattr(error, "strerror", "nested too deeply")
+        message = f"Could not {action} ({problem})"
         raise StateWriteError(message, path) from error
 
 
