@@ -23,7 +23,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from upgrade_state import Consent, StateStore
 from upgrade_state.cli import _output, main
@@ -194,14 +194,22 @@ def refuse_writes(root: str) -> None:
     Let no system call write below *root*: permissions do not stop root.
     """
 
-    def refusing(function: Callable[..., object]) -> Callable[..., object]:
-        def call(path: object, *more: int, **others: int) -> object:
-            is_read = function is real_open and not more[0] & os.O_ACCMODE
-            if isinstance(path, str) and path.startswith(root) and not is_read:
+    def refusing(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(path: Any, *more: int, **others: Any) -> Any:
+            directory = others.get("dir_fd", others.get("src_dir_fd"))
+            whole = f"{opened[directory]}/{path}" if directory in opened else str(path)
+            flags = more[0] if more else others.get("flags", 0)
+            is_read = function is real_open and not flags & os.O_ACCMODE
+            if whole.startswith(root) and not is_read:
                 raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
-            return function(path, *more, **others)
+            result = function(path, *more, **others)
+            if function is real_open:
+                opened[result] = whole
+            return result
 
         return call
+
+    opened: dict[int, str] = {}
 
     real_open, real_statvfs = os.open, os.statvfs
     for name in ("open", "mkdir", "replace", "unlink"):

@@ -911,7 +911,8 @@ class TestClaim:
 
         monkeypatch.setattr(os, "lstat", failing)
 
-        assert checked.snooze(NOON)
+        with pytest.raises(StateReadError, match="Input/output error"):
+            checked.snooze(NOON)
 
     def test_checked_meanwhile(self, failing, monkeypatch):
         """

@@ -51,6 +51,7 @@ Forget. Try the check lock, take the write lock, delete everything.
 from __future__ import annotations
 
 import json
+import os
 import time
 from typing import TYPE_CHECKING
 
@@ -234,8 +235,14 @@ def change(entry: Entry, fields: Record) -> bool:
     Returns:
         False if nothing is known, and nothing was written.
     """
-    if read(entry) is None:  # an unknown environment gets no lock file
+    if not _record.trusted(entry.files.root):
         return False
+    try:
+        os.lstat(entry.files.record)
+    except FileNotFoundError:  # an unknown environment gets no lock file
+        return False
+    except OSError as error:
+        raise _record.unreadable("the file", error, entry.files.record) from error
     _files.ensure(entry.files.root)
     with _locks.waited_for(entry.files.write_lock):
         record = read(entry)
