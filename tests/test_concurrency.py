@@ -11,6 +11,7 @@ import resource
 import threading
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -33,7 +34,8 @@ from helpers import (
     run_python,
     write_record,
 )
-from upgrade_state import StateStore, _locks
+from interrupts import Interrupt
+from upgrade_state import StateStore, _files, _locks
 from upgrade_state.exceptions import StateLockError
 
 
@@ -209,6 +211,24 @@ class TestWaiting:
 
         assert 1 <= len(tries) <= 10
         assert checked.snooze(NOON)
+
+    def test_interrupted(self, checked, monkeypatch):
+        """
+        Ctrl-C at any bytecode of the waiting reaches the caller.
+        """
+        thread = SimpleNamespace(start=int)
+        monkeypatch.setattr(threading, "Thread", lambda **_: thread)
+        path = str(lock_of(checked, "write"))
+        lock = _locks.Lock(_files.Opened(str(root_of(checked))), path)
+
+        def wait():
+            return lock.queue(0.001)
+
+        complete = Interrupt()
+        complete.call(wait)
+        for at in range(1, complete.count + 1):
+            with pytest.raises(KeyboardInterrupt):
+                Interrupt(at).call(wait)
 
     def test_exit(self, checked, place):
         """

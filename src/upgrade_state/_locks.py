@@ -109,7 +109,8 @@ class Lock:
         """
         import threading
 
-        caller, is_over = threading.get_native_id(), threading.Event()
+        # Not an Event, which raises RuntimeError for some interrupts in its `wait`.
+        caller, turn = threading.get_native_id(), threading.Lock()
 
         def take() -> None:
             # A descriptor of its own: on macOS, `close` waits for calls that use one.
@@ -122,16 +123,17 @@ class Lock:
                     fcntl.flock(descriptor, fcntl.LOCK_EX)
             except (KeyError, OSError):  # given up; EMFILE, ENOLCK
                 time.sleep(0.01)
-            is_over.set()
+            turn.release()
 
         try:
             import fcntl
 
+            turn.acquire()
             threading.Thread(target=take, daemon=True).start()
         except (ImportError, RuntimeError):  # Windows; no more threads, or at exit
             time.sleep(0.01)
         else:
-            is_over.wait(seconds)
+            turn.acquire(timeout=seconds)
 
 
 @contextlib.contextmanager
