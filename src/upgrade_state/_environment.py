@@ -711,6 +711,10 @@ def preload() -> None:
     that it starts has to find the library, so it is ``unavailable`` until the files
     are back. Plugins (`Reader`, recipes of other distributions) and the command
     line are not imported.
+
+    It also serves a process that may run out of descriptors: a module that Python
+    cannot read then raises Python's own OSError, except in an activation's calls,
+    which answer ``unavailable``.
     """
     from upgrade_state import _preload
 
