@@ -4,6 +4,7 @@ The files of a store: their modes, trust in them, and system calls that fail.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import json
@@ -23,9 +24,11 @@ from helpers import (
     commit,
     lock_of,
     path_named,
+    read_record,
     refuse,
     results_of,
     root_of,
+    text_of,
 )
 from upgrade_state import StateStore
 from upgrade_state.exceptions import (
@@ -496,6 +499,26 @@ class TestReplaced:
             with pytest.raises(StateWriteError, match="too large"):
                 write()
         assert large == Path(checked.record_path).read_text(encoding="utf-8")
+        assert ROWS == checked.upgrades()
+
+    @pytest.mark.parametrize(("more", "is_written"), [(0, True), (1, False)])
+    def test_largest(self, checked, more, is_written):
+        """
+        A record of 1 MiB is written and read, and no larger one.
+        """
+        fields = {"snoozed_until": text_of(NOON), "notes": "\xe9"}
+        record = read_record(checked) | fields
+            "snoozed_until": text_of(NOON),
+            "notes": "\xe9",
+        }
+        size = len(json.dumps(record, separators=(",", ":")))
+        record["notes"] += "x" * ((1 << 20) - size + more)
+        large = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
+        Path(checked.record_path).write_text(large, encoding="utf-8")
+
+        with contextlib.nullcontext() if is_written else pytest.raises(StateWriteError):
+            checked.snooze(NOON)
+        assert is_written == ((1 << 20) == os.path.getsize(checked.record_path))
         assert ROWS == checked.upgrades()
 
     def test_answer_is_lost(self, checked, monkeypatch):

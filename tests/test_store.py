@@ -17,6 +17,7 @@ import threading
 import time
 from pathlib import Path
 
+import filelock
 import pytest
 
 from helpers import (
@@ -676,8 +677,9 @@ class TestLocks:
 
     def test_waited_for(self, checked):
         """
-        A writer goes on once the lock is released.
+        A writer goes on once the lock is released, not at the end of its time.
         """
+        started = time.monotonic()
         with contextlib.ExitStack() as stack:
             stack.enter_context(held(lock_of(checked, "write")))
             release = threading.Timer(0.05, stack.close)
@@ -685,6 +687,36 @@ class TestLocks:
 
             assert checked.snooze(NOON)
             release.join()
+
+        assert time.monotonic() - started < 5
+
+    def test_copied_descriptor(self, checked):
+        """
+        A lock is free at once if a child that is being forked has its descriptor.
+        """
+        path, copies = lock_of(checked, "check"), []
+        with checked.try_check():
+            for name in os.listdir("/dev/fd"):
+                with contextlib.suppress(OSError):  # the descriptor of the listing
+                    copies.append(os.dup(int(name)))
+            assert path.stat() in map(os.fstat, copies)
+
+        assert is_free(path)
+        for copy in copies:
+            os.close(copy)
+
+    def test_failing_unlock(self, checked, monkeypatch, caplog):
+        """
+        A lock that the system does not unlock is logged, and closed.
+        """
+        caplog.set_level("DEBUG")
+        with checked.try_check(), monkeypatch.context() as patch:
+            patch.setattr(filelock, "unlock_descriptor", refuse(errno.EIO))
+            checked.snooze(NOON)
+
+        path = str(lock_of(checked, "write"))
+        assert f"could not unlock {path!r}: [Errno 5]" in caplog.text
+        assert is_free(path)
 
     def test_interrupted_while_waiting(self, checked, monkeypatch):
         """

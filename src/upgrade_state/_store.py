@@ -104,7 +104,7 @@ def _replace(entry: Entry, record: Record, fields: Record) -> None:
     Raises:
         StateWriteError: The old record is in place.
     """
-    text = json.dumps(record | fields, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(record | fields, separators=(",", ":"))
     if len(text) > _record.MAX_SIZE:  # by unknown fields that take more bytes as ASCII
         message = "The record would be too large to be read again"
         raise StateWriteError(message, entry.files.record)
