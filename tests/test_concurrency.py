@@ -219,7 +219,7 @@ class TestWaiting:
         thread = SimpleNamespace(start=int)
         monkeypatch.setattr(threading, "Thread", lambda **_: thread)
         path = str(lock_of(checked, "write"))
-        lock = _locks.Lock(_files.Opened(str(root_of(checked))), path)
+        lock = _locks.Lock(_files.Descriptors(str(root_of(checked))), path)
 
         def wait():
             return lock.queue(0.001)

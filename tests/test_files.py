@@ -508,9 +508,6 @@ class TestReplaced:
         """
         fields = {"snoozed_until": text_of(NOON), "notes": "\xe9"}
         record = read_record(checked) | fields
-            "snoozed_until": text_of(NOON),
-            "notes": "\xe9",
-        }
         size = len(json.dumps(record, separators=(",", ":")))
         record["notes"] += "x" * ((1 << 20) - size + more)
         large = json.dumps(record, ensure_ascii=False, separators=(",", ":"))

@@ -403,15 +403,15 @@ class TestGuard:
         """
         A thread may close a guard while another thread closes it.
         """
-        close = _files.Opened.close
+        close = _files.Descriptors.close
 
         def close_second(store, *paths):
-            monkeypatch.setattr(_files.Opened, "close", close)
+            monkeypatch.setattr(_files.Descriptors, "close", close)
             run_in_thread(check.close)
             close(store, *paths)
 
         with shop.try_check() as check:
-            monkeypatch.setattr(_files.Opened, "close", close_second)
+            monkeypatch.setattr(_files.Descriptors, "close", close_second)
             check.close()
 
         assert is_free(lock_of(shop, "check"))

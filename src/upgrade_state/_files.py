@@ -103,7 +103,7 @@ class Files:
 # Directories
 
 
-class Opened:
+class Descriptors:
     """
     Descriptors of files and directories of one store. Made by `opened`.
 
@@ -115,13 +115,13 @@ class Opened:
 
     def __init__(self, root: str) -> None:
         self._root = root
-        self.descriptors: Final[dict[str, int]] = {}
+        self.by_path: Final[dict[str, int]] = {}
 
     def close_all(self, but: str | None = None) -> None:
         """
         Close every descriptor but that of one path. Never raises an OSError.
         """
-        while paths := self.descriptors.keys() - {but}:
+        while paths := self.by_path.keys() - {but}:
             try:  # noqa: SIM105 - it takes longer
                 self.close(*paths)
             except (OSError, KeyError):  # closed all the same; by another thread
@@ -131,7 +131,7 @@ class Opened:
         """
         Close *paths*. No interrupt falls between the calls that `map` makes.
         """
-        list(map(os.close, map(self.descriptors.pop, paths)))
+        list(map(os.close, map(self.by_path.pop, paths)))
 
     def open(self, path: str, flags: int) -> int:
         """
@@ -139,7 +139,7 @@ class Opened:
         """
         place, directory = self.at(path)
         function = functools.partial(os.open, flags=flags, mode=0o600, dir_fd=directory)
-        return next(map(self.descriptors.setdefault, (path,), map(function, (place,))))
+        return next(map(self.by_path.setdefault, (path,), map(function, (place,))))
 
     def at(self, path: str) -> tuple[str, int | None]:
         """
@@ -151,14 +151,14 @@ class Opened:
         if os.name == "nt" or path == self._root:
             return path, None
         directory, _, name = path.rpartition("/")
-        if directory not in self.descriptors:
+        if directory not in self.by_path:
             try:
                 status = os.fstat(self.open(directory, _DIRECTORY))
             except OSError:  # of a symlink, ENOTDIR or ELOOP
                 _demand_trust(os.lstat(directory), directory)
                 raise
             _demand_trust(status, directory)
-        return name, self.descriptors[directory]
+        return name, self.by_path[directory]
 
     def make(self, path: str) -> None:
         """
@@ -190,24 +190,24 @@ class Opened:
                 inside = path if os.name == "nt" else self.open(path, _DIRECTORY)
                 for name in os.listdir(inside):
                     self.remove(f"{path}/{name}")
-                self.close(*{path} & self.descriptors.keys())
+                self.close(*{path} & self.by_path.keys())
                 os.rmdir(place, dir_fd=directory)
             else:
                 os.unlink(place, dir_fd=directory)
 
 
-_all: Final[set[Opened]] = set()
+_all: Final[set[Descriptors]] = set()
 
 
 @contextlib.contextmanager
-def opened(root: str) -> Iterator[Opened]:
+def opened(root: str) -> Iterator[Descriptors]:
     """
     Keep descriptors for a `with` statement, and close them at its end.
 
     After an interrupt they are closed with its traceback at the latest, as the
     generator is. A `__del__` would swallow an interrupt.
     """
-    descriptors = Opened(root)
+    descriptors = Descriptors(root)
     try:
         try:
             _all.add(descriptors)
@@ -385,7 +385,7 @@ def replace_record(files: Files, data: bytes) -> None:
         _replace(store, files.record, f"{files.root}/tmp/{files.key}", data)
 
 
-def _replace(store: Opened, path: str, prefix: str, data: bytes) -> None:
+def _replace(store: Descriptors, path: str, prefix: str, data: bytes) -> None:
     temporary = f"{prefix}.{os.urandom(8).hex()}"
     with _writing("write the file", path):
         place, directory = store.at(temporary)
@@ -411,7 +411,7 @@ def _contains(path: str, data: bytes) -> bool:
         return False
 
 
-def _write(store: Opened, path: str, data: bytes) -> None:
+def _write(store: Descriptors, path: str, data: bytes) -> None:
     fd = store.open(path, _NEW_FILE)
     _set_mode(fd, 0o600)
     rest = memoryview(data)
@@ -422,7 +422,7 @@ def _write(store: Opened, path: str, data: bytes) -> None:
     store.close(path)
 
 
-def _rename(store: Opened, source: str, target: str) -> None:
+def _rename(store: Descriptors, source: str, target: str) -> None:
     """
     Rename. On Windows, retry for half a second: an open target cannot be replaced.
     """

@@ -56,7 +56,7 @@ def checking(
     if environment.path is None:
         raise ValueError("an environment without a path cannot be checked")
     _files.ensure(entry.files.root)
-    with _locks.tried(entry.files.check_lock) as lock:
+    with _locks.try_lock(entry.files.check_lock) as lock:
         if lock is None:
             _record.debug("try_check of %r: busy", environment)
             yield None

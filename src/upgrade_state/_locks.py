@@ -43,9 +43,9 @@ class Lock:
     The lock on one file. Any thread may release it.
     """
 
-    def __init__(self, store: _files.Opened, path: str) -> None:
+    def __init__(self, descriptors: _files.Descriptors, path: str) -> None:
         self.path: Final = path
-        self._store: Final = store
+        self._descriptors: Final = descriptors
         with _floors.loading():
             import filelock  # readers do without it: it takes longer than the rest
         self._filelock: Final = filelock
@@ -55,7 +55,7 @@ class Lock:
         """
         Whether this process has not released it.
         """
-        return self.path in self._store.descriptors
+        return self.path in self._descriptors.by_path
 
     def try_once(self) -> bool:
         """
@@ -71,9 +71,9 @@ class Lock:
             raise _floors.refusal("filelock", self._filelock.__version__)
         try:
             if not self.is_open:
-                self._store.open(self.path, _FLAGS)
-                self._store.close_all(but=self.path)
-            descriptor = self._store.descriptors[self.path]
+                self._descriptors.open(self.path, _FLAGS)
+                self._descriptors.close_all(but=self.path)
+            descriptor = self._descriptors.by_path[self.path]
             if not self._filelock.lock_descriptor(descriptor, blocking=False):
                 return False
             status = os.fstat(descriptor)
@@ -84,7 +84,7 @@ class Lock:
             message = f"Could not lock ({error.strerror})"
             raise StateLockError(message, self.path) from error
         if status.st_nlink == 0:  # the store was deleted since the file was opened
-            self._store.close_all()
+            self._descriptors.close_all()
         return self.is_open
 
     def release(self) -> None:
@@ -93,12 +93,12 @@ class Lock:
         """
         try:
             # A child that is being forked may have a copy of the descriptor.
-            for descriptor in tuple(self._store.descriptors.values()):
+            for descriptor in tuple(self._descriptors.by_path.values()):
                 self._filelock.unlock_descriptor(descriptor)
         except OSError as error:  # the server of a network file system is gone
             _record.debug("could not unlock %r: %s", self.path, error)
         finally:
-            self._store.close_all()
+            self._descriptors.close_all()
 
     def queue(self, seconds: float) -> None:
         """
@@ -116,8 +116,8 @@ class Lock:
             # A descriptor of its own: on macOS, `close` waits for calls that use one.
             try:
                 with _files.opened(self.path) as copy:
-                    descriptor = os.dup(self._store.descriptors[self.path])
-                    copy.descriptors[self.path] = descriptor
+                    descriptor = os.dup(self._descriptors.by_path[self.path])
+                    copy.by_path[self.path] = descriptor
                     if threading.get_native_id() == caller:
                         raise BlockingIOError  # gevent: every thread would wait
                     fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -139,15 +139,15 @@ class Lock:
 @contextlib.contextmanager
 def _held(path: str, take: Callable[[Lock], bool]) -> Iterator[Lock | None]:
     root = path.rpartition("/locks/")[0]
-    with _files.opened(root) as store:
-        lock = Lock(store, path)
+    with _files.opened(root) as descriptors:
+        lock = Lock(descriptors, path)
         try:
             yield lock if take(lock) else None
         finally:
             lock.release()
 
 
-def tried(path: str) -> AbstractContextManager[Lock | None]:
+def try_lock(path: str) -> AbstractContextManager[Lock | None]:
     """
     Hold a lock for a `with` statement, without waiting; None if it is busy.
 
@@ -158,7 +158,7 @@ def tried(path: str) -> AbstractContextManager[Lock | None]:
     return _held(path, Lock.try_once)
 
 
-def waited_for(path: str) -> AbstractContextManager[Lock | None]:
+def wait_for_lock(path: str) -> AbstractContextManager[Lock | None]:
     """
     Hold a lock for a `with` statement, after waiting for it up to 10 seconds.
 

@@ -126,7 +126,7 @@ def merge_or_make(
     """
     # The store may have been deleted since the check began.
     _files.ensure(entry.files.root)
-    with _locks.waited_for(entry.files.write_lock):
+    with _locks.wait_for_lock(entry.files.write_lock):
         current = read(entry)
         fields = make_fields(current)
         if fields is None:
@@ -176,7 +176,7 @@ def claim(
     """
     _files.ensure(entry.files.root)
     cannot_check = first_verdict.reason == "cannot-check"
-    with _locks.tried(entry.files.write_lock) as lock:
+    with _locks.try_lock(entry.files.write_lock) as lock:
         if lock is None:
             return _silent("busy", first_verdict)
         record = read(entry)
@@ -244,7 +244,7 @@ def change(entry: Entry, fields: Record) -> bool:
     except OSError as error:
         raise _record.unreadable("the file", error, entry.files.record) from error
     _files.ensure(entry.files.root)
-    with _locks.waited_for(entry.files.write_lock):
+    with _locks.wait_for_lock(entry.files.write_lock):
         record = read(entry)
         if record is None:
             return False
@@ -316,10 +316,10 @@ def forget(entry: Entry, is_gone: Callable[[Entry], bool] = lambda _: True) -> b
     if not _record.trusted(entry.files.root) or not entry.files.has_files():
         return True
     _files.ensure(entry.files.root)
-    with _locks.tried(entry.files.check_lock) as lock:
+    with _locks.try_lock(entry.files.check_lock) as lock:
         if lock is None or not is_gone(entry):
             return False
-        with _locks.waited_for(entry.files.write_lock):
+        with _locks.wait_for_lock(entry.files.write_lock):
             # The record first: no reader looks for the other files without it.
             _files.remove(
                 entry.files.root,
