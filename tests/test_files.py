@@ -83,6 +83,16 @@ class TestDirectories:
         assert {0o755} == modes([root_of(checked)])
 
     @pytest.mark.parametrize("name", SUBDIRECTORIES)
+    def test_deleted_below(self, checked, name):
+        """
+        A subdirectory that was deleted is made again by the next writer.
+        """
+        for write in (lambda: checked.snooze(NOON), checked.forget):
+            shutil.rmtree(root_of(checked) / name)
+            assert write()
+            assert (root_of(checked) / name).is_dir()
+
+    @pytest.mark.parametrize("name", SUBDIRECTORIES)
     def test_symlink_below(self, checked, tmp_path, name):
         """
         A symlink in the place of a subdirectory is refused.

@@ -705,6 +705,27 @@ class TestLocks:
         for copy in copies:
             os.close(copy)
 
+    def test_mode(self, checked):
+        """
+        A lock file gets its mode once, and is not changed by later writers.
+        """
+        path = lock_of(checked, "write")
+        path.chmod(0o640)
+        assert checked.snooze(NOON)
+        status = path.stat()
+        assert 0o600 == stat.S_IMODE(status.st_mode)
+
+        assert checked.snooze(NOON)
+        assert status.st_ctime_ns == path.stat().st_ctime_ns
+
+    def test_one_descriptor(self, checked):
+        """
+        A check keeps the lock file open, and no directory.
+        """
+        before = os.listdir("/dev/fd")
+        with checked.try_check():
+            assert len(before) + 1 == len(os.listdir("/dev/fd"))
+
     def test_failing_unlock(self, checked, monkeypatch, caplog):
         """
         A lock that the system does not unlock is logged, and closed.
