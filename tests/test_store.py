@@ -387,6 +387,39 @@ class TestGuard:
             assert "fresh" == check.freshness(now=NOON).reason
             assert "expired" == check.freshness(now=NOON, max_age=0 * DAY).reason
 
+    def test_log(self, checked, monkeypatch, caplog):
+        """
+        A check logs its steps and their outcomes at level debug.
+        """
+        caplog.set_level("DEBUG")
+        with checked.try_check(), checked.try_check():
+            pass
+        with checked.try_check() as check, monkeypatch.context() as patch:
+            refuse_path(patch, "scandir", results_of(checked), errno.EIO)
+            assert check.commit(b"newer")
+        with checked.try_check() as check:
+            change(checked, generation=9)
+            assert not check.commit(b"newest")
+        fail(checked, OSError("no route"))
+        monkeypatch.setattr(os, "fsync", refuse(errno.EIO))
+        fail(checked, OSError("again"))
+
+        begun = f"try_check of {checked!r}: the check lock is taken"
+        why = os.strerror(errno.EIO)
+        no_sweep = f"Could not read the directory ({why}): {str(results_of(checked))!r}"
+        no_write = f"Could not write the file ({why}): {checked.record_path!r}"
+        assert [
+            *(begun, f"try_check of {checked!r}: busy"),
+            *(begun, f"commit of {checked!r}: stored"),
+            f"could not delete old results: {no_sweep}",
+            *(begun, f"commit of {checked!r}: dropped after another commit"),
+            *(begun, f"failure of {checked!r}: recorded: OSError: no route"),
+            *(
+                begun,
+                f"failure of {checked!r}: not recorded: {no_write}: OSError: again",
+            ),
+        ] == caplog.messages
+
     def test_closed(self, shop):
         """
         After the with statement a guard is closed.
