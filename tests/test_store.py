@@ -220,6 +220,21 @@ class TestCommit:
         assert 4096 > os.path.getsize(shop.record_path)
         assert "1 version change" == shop.look().summary("linux-64")
 
+    @pytest.mark.parametrize("length", [1500, 1501])
+    def test_length_of_counts(self, shop, length):
+        """
+        Counts of more than 1500 characters are those of all platforms together.
+        """
+        counts = {name: {"version": 1, "rebuild": 0} for name in ("*", "")}
+        platform = "x" * (length - len(json.dumps(counts)))
+        versions = {"old": ("1",), "new": ("2",), "platform": platform}
+        commit(shop, upgrades=[Upgrade("a", "version", **versions)])
+
+        stored = read_record(shop)["result"]["counts"]
+        assert stored.keys() == {"*", platform} - (
+            {platform} if length > 1500 else set()
+        )
+
     def test_lockfile_at_begin(self, shop):
         """
         A check is about the lockfile at its beginning.
@@ -349,6 +364,7 @@ class TestCommit:
             (b"new", {"checker": ""}, ValueError),
             (b"new", {"checker": "x" * 65}, ValueError),
             (b"new", {"format": "none"}, ValueError),
+            (b"new", {"format": "none", "upgrades": ROWS}, ValueError),
             (b"new", {"upgrades": [{"name": "curl"}]}, TypeError),
             (b"a==2", {"format": "requirements", "direct": "a"}, TypeError),
             (b"new", {"now": dt.datetime(2026, 11, 20)}, ValueError),  # noqa: DTZ001
