@@ -358,7 +358,7 @@ class TestCommit:
         ("new", "options", "error"),
         [
             ("new", {}, TypeError),
-            ("new", {"upgrades": ROWS}, TypeError),
+            (memoryview(b"new"), {"upgrades": ROWS}, TypeError),
             (None, {}, TypeError),
             (b"new", {"checker": b"uv"}, TypeError),
             (b"new", {"checker": ""}, ValueError),
@@ -402,6 +402,16 @@ class TestGuard:
         with shop.try_check() as check:
             assert "fresh" == check.freshness(now=NOON).reason
             assert "expired" == check.freshness(now=NOON, max_age=0 * DAY).reason
+
+    def test_look_without_lockfile(self, store, tmp_path):
+        """
+        A guard that got no bytes knows that a lockfile without a name is missing.
+        """
+        shop = store.environment(tmp_path)
+        with shop.try_check(b"old") as check:
+            check.commit(b"new", upgrades=ROWS, now=NOON)
+        with shop.try_check() as check:
+            assert "lockfile-changed" == check.look().verdict().reason
 
     def test_log(self, checked, monkeypatch, caplog):
         """
