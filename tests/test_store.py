@@ -1166,13 +1166,15 @@ class TestPrune:
         (root / "tmp" / f"{keys[2]}.0").touch()
         (root / "tmp" / f"{keys[2]}.1").touch()
         (root / f"{keys[3]}.json.corrupt").touch()
-        (root / "results" / "README").touch()
+        others = [root / "results" / name for name in ("README", "0" * 31, "x" * 32)]
+        for other in others:
+            other.touch()
 
         pruned = store.prune()
         assert {(key, None) for key in keys} == {(e.key, e.path) for e in pruned}
         assert known(checked) is not None
         assert () == store.prune()
-        assert (root / "results" / "README").exists()
+        assert all(other.exists() for other in others)
 
     def test_missing_directories(self, store, checked):
         """
