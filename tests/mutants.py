@@ -46,7 +46,7 @@ SELECTED = {
     "_locks": ["files", "trust", "floors", *COMMON],
     "_store": ["environment", "information", "look", "files", *COMMON],
     "_guard": ["consent", "environment", "look", "redact", *COMMON],
-    "_files": ["files", "trust", "background", "environment", *COMMON],
+    "_files": ["files", "trust", "background", "environment", "cli/doctor", *COMMON],
     "_record": ["record", "json", "trust", "files", "environment", "look", "store"],
 }
 
@@ -204,7 +204,8 @@ def start(module: str, source: str, place: str, *order: object) -> int:
             f"-pno:{plugin}" for plugin in ("cacheprovider", "xdist", "faulthandler")
         ]
         argv += ["--basetemp", f"{place}/tmp"]
-        argv += [str(TESTS / f"test_{name}.py") for name in SELECTED[module]]
+        files = [TESTS / f"{name}.py" for name in SELECTED[module]]
+        argv += [str(file.with_name(f"test_{file.name}")) for file in files]
         status = int(pytest.main(argv, [Order(place, *order)]))
     except BaseException:  # noqa: BLE001 - in a child
         traceback.print_exc()

@@ -26,6 +26,7 @@ from helpers import (
     path_named,
     read_record,
     refuse,
+    refuse_path,
     results_of,
     root_of,
     text_of,
@@ -241,14 +242,22 @@ class TestRoot:
         before = snapshot(tmp_path)
         environment = StateStore().environment(tmp_path, "uv.lock")
 
-        message = (
-            "(made|used) by root in a directory of user 1000; use 'sudo -H', or set"
-        )
-        with pytest.raises(StateWriteError, match=message):
+        verb = "used" if root_of(environment).exists() else "made"
+        place = "by root in a directory of user 1000; use 'sudo -H', or set"
+        with pytest.raises(StateWriteError, match=f"Not {verb} {place}"):
             commit(environment)
         verdict = environment.claim_notice(now=NOON)
         assert verdict.reason in {"nothing-known", "unavailable"}
         assert before == snapshot(tmp_path)
+
+    def test_unknown_owner(self, shop, tmp_path, monkeypatch):
+        """
+        A directory whose owner cannot be looked up is an error with the store's path.
+        """
+        refuse_path(monkeypatch, "stat", tmp_path, errno.EIO)
+        with pytest.raises(StateWriteError, match="Could not make the dir") as caught:
+            commit(shop)
+        assert str(root_of(shop)) == caught.value.path
 
     def test_symlink(self, home, tmp_path):
         """
