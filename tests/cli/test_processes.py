@@ -486,6 +486,11 @@ class TestHelp:
                 "--cache-dir: not an absolute path: '--'",
                 "list --help",
             ),
+            (
+                ["show", "--platform=--", "a", "b"],
+                "show does not take 'b'",
+                "show --help",
+            ),
             (["--cache-dir"], "--cache-dir needs a value", "help --help"),
             (
                 ["--color", "x"],

@@ -234,16 +234,10 @@ class Parser(argparse.ArgumentParser):
 def requests_of(options: dict[str, Any]) -> dict[str, Any]:
     """
     Turn parsed options into the arguments of a command's `run`.
-
-    Raises:
-        UsageError: The cache directory is no usable path.
     """
     # `hook` passes the path on, and some commands use no store.
     if "cache_dir" in options and "shell" not in options:
-        try:
-            options["store"] = StateStore(options.pop("cache_dir"))
-        except ValueError as error:
-            raise UsageError(str(error)) from error
+        options["store"] = StateStore(options.pop("cache_dir"))
         unset = {n: v for n, v in DURATIONS.items() if options.get(n, "") is None}
         for name, seconds in _times.of_variables(unset).items():
             options[name] = dt.timedelta(seconds=seconds)
