@@ -46,7 +46,15 @@ SELECTED = {
     "_locks": ["files", "trust", "floors", *COMMON],
     "_store": ["environment", "information", "look", "files", *COMMON],
     "_guard": ["consent", "environment", "look", "redact", *COMMON],
-    "_files": ["files", "trust", "background", "environment", "cli/doctor", *COMMON],
+    "_files": [
+        "files",
+        "trust",
+        "background",
+        "environment",
+        "cli/doctor",
+        "look",
+        *COMMON,
+    ],
     "_record": ["record", "json", "trust", "files", "environment", "look", "store"],
 }
 

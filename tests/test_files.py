@@ -10,6 +10,7 @@ import fcntl
 import json
 import logging
 import os
+import resource
 import shutil
 import stat
 import subprocess
@@ -183,9 +184,12 @@ class TestDirectories:
 
         monkeypatch.setattr(os, "mkdir", mounted)
         monkeypatch.setattr(os, "chmod", refuse(number))
+        monkeypatch.setattr(os, "fchmod", refuse(number))
 
         if mode == 0o700:
             assert commit(shop)
+            files = [path for path in root_of(shop).rglob("*") if path.is_file()]
+            assert {0o600} == modes(files)
         else:
             message = "may be written to by others .* set UPGRADE_STATE_CACHE_DIR"
             with pytest.raises(StateWriteError, match=message):
@@ -504,6 +508,21 @@ class TestReplaced:
         checked.snooze(NOON)
 
         assert {f"{'0' * 32}.0123", f"{key}x"} == set(os.listdir(tmp))
+
+    def test_many_directories(self, checked):
+        """
+        As many directories as there are not descriptors are deleted.
+        """
+        for number in range(100):
+            (results_of(checked) / str(number)).mkdir()
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (90, limits[1]))
+        try:
+            assert checked.forget()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+        assert not results_of(checked).exists()
 
     def test_too_large(self, checked):
         """

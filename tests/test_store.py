@@ -687,10 +687,11 @@ class TestHealing:
 
     @pytest.mark.parametrize("earlier", [None, "file", "directory"])
     @pytest.mark.parametrize("ends", ["committed", "failed"])
-    def test_healed(self, corrupt, earlier, ends):
+    def test_healed(self, corrupt, earlier, ends, caplog):
         """
-        The next check replaces it, and keeps the last one.
+        The next check replaces it, keeps the last one, and logs that.
         """
+        caplog.set_level("DEBUG")
         path = Path(f"{corrupt.record_path}.corrupt")
         if earlier == "file":
             path.touch()
@@ -705,6 +706,8 @@ class TestHealing:
         assert (ends == "committed") == known(corrupt).generation
         assert (ends == "failed") == (known(corrupt).failure is not None)
         assert kind == path.lstat().st_mode
+        message = f"the record is corrupt and set aside: {corrupt.record_path!r}"
+        assert message in caplog.messages
         assert "precious" == path.with_name("target").read_text()
 
     def test_forgotten(self, corrupt):
@@ -764,12 +767,15 @@ class TestLocks:
         for copy in copies:
             os.close(copy)
 
-    def test_mode(self, checked):
+    def test_mode(self, checked, monkeypatch):
         """
-        A lock file gets its mode once, and is not changed by later writers.
+        A lock file gets its mode once, if it can, and later writers do not change it.
         """
         path = lock_of(checked, "write")
         path.chmod(0o640)
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fchmod", refuse(errno.EPERM))
+            assert checked.snooze(NOON)
         assert checked.snooze(NOON)
         status = path.stat()
         assert 0o600 == stat.S_IMODE(status.st_mode)

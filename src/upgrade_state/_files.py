@@ -404,9 +404,8 @@ def _replace(store: Descriptors, path: str, prefix: str, data: bytes) -> None:
 
 
 def _contains(path: str, data: bytes) -> bool:
-    flags = _record.READ | _record.NO_LINKS
     try:
-        return _record.read_regular(path, flags, len(data)) == data
+        return _record.read_regular(path, _NO_LINKS, len(data)) == data
     except OSError:
         return False
 
