@@ -55,7 +55,17 @@ SELECTED = {
         "look",
         *COMMON,
     ],
-    "_record": ["record", "json", "trust", "files", "environment", "look", "store"],
+    "_record": [
+        "record",
+        "json",
+        "consent",
+        "information",
+        "trust",
+        "files",
+        "environment",
+        "look",
+        "store",
+    ],
 }
 
 OPPOSITE = {
