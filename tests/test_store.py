@@ -508,6 +508,18 @@ class TestReplace:
         assert "precious" == victim.read_text()
         assert before == read_record(checked)
 
+    def test_directory_of_others(self, checked, monkeypatch):
+        """
+        A directory is not used if others may write to it by the time of the write.
+        """
+        before = read_record(checked)
+        before_lock(monkeypatch, lambda: (root_of(checked) / "tmp").chmod(0o777))
+
+        with pytest.raises(StateWriteError, match="may be written to by others"):
+            checked.snooze(NOON)
+
+        assert before == read_record(checked)
+
     def test_unreadable_under_the_lock(self, checked, monkeypatch):
         """
         A record that cannot be read under the lock is not taken for a missing one.
