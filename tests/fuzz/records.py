@@ -39,11 +39,11 @@ MOMENTS = [
 ]
 DURATIONS = [None, *map(dt.timedelta, (0, 1, 7, 999_999_999))]
 
-# Deleting commands and operations are tried less often than the rest.
+# `record` needs lockfiles of a format, and `prune of …` a store without a record.
 WRITERS = [
     operation
     for operation in OPERATIONS.values()
-    if not operation.name.startswith("prune of")
+    if not operation.name.startswith(("prune of", "record"))
 ]
 
 
