@@ -54,7 +54,7 @@ def kernel_queue(path: str) -> Iterator[None]:
         os.close(descriptor)
 
 
-WAYS = {"library": _locks.waited_for, "kernel": kernel_queue}
+WAYS = {"library": _locks.wait_for_lock, "kernel": kernel_queue}
 
 
 @contextlib.contextmanager
@@ -100,7 +100,7 @@ def write(way: str, count: int, seconds: float) -> list[tuple[list[float], int]]
     """
     Snooze in loops; return the seconds of each snooze, and the time-outs, by writer.
     """
-    _locks.waited_for = WAYS[way]
+    _locks.wait_for_lock = WAYS[way]
     with made() as shop:
 
         def loop(_: int) -> tuple[list[float], int]:
@@ -154,7 +154,7 @@ def measure_cpu() -> bool:
     """
     Measure a writer that waits the full 10 seconds in vain.
     """
-    _locks.waited_for = WAYS["library"]
+    _locks.wait_for_lock = WAYS["library"]
     with made() as shop:
         path = f"{os.path.dirname(shop.record_path)}/locks/{shop.key}.write"
         shop.snooze(NOON)

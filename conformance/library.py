@@ -211,7 +211,7 @@ def pausing(request: dict[str, Any], meanwhile: Callable[[], None] | None):
     """
     module, name = _files, "_rename"
     if request.get("pause") == "before-lock":
-        module, name = _locks, "tried"
+        module, name = _locks, "try_lock"
     act = getattr(module, name)
 
     def pause_and_act(*args: Any):
