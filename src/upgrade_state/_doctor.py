@@ -139,7 +139,11 @@ def obstacles(store: StateStore) -> Iterator[Finding]:
         return
     for path in (root, f"{root}/locks", f"{root}/tmp", f"{root}/results"):
         yield from _no_directory(path)
-        if os.path.isdir(path) and not os.access(path, os.W_OK | os.X_OK):
+        if os.path.islink(path) or not os.path.isdir(path):
+            continue
+        if _record.distrust(os.lstat(path)):
+            yield from _access(path)
+        if not os.access(path, os.W_OK | os.X_OK):
             yield _at("store", _READ_ONLY, path, "chmod u+rwx")
     if _files.is_full(root):
         yield _at("store", "the file system is full", root, "df -h")
@@ -222,7 +226,8 @@ def _record_file(root: str, name: str) -> Iterator[Finding]:
     try:
         record = _store.read(entry)
     except UpgradeStateError as error:
-        yield _error("record", error, f"chmod u+r {shlex.quote(path)}")
+        if "belongs to" not in error.message:  # which `_access` has found
+            yield _error("record", error, f"chmod u+r {shlex.quote(path)}")
         return
     if record is None and os.path.lexists(path):
         words = "a corrupt record; the next check replaces it"

@@ -166,7 +166,7 @@ def distrust(root: "os.stat_result") -> "str | None":
     elif os.name == "nt":  # the ACLs of the profile directory decide
         return None
     elif root.st_uid != os.geteuid():
-        problem = f"belongs to user {root.st_uid}, not to user {os.geteuid()}"
+        problem = f"belongs to user {root.st_uid}, not {os.geteuid()},"
         todo = "; set UPGRADE_STATE_CACHE_DIR"
     elif mode & _OTHERS_WRITE:
         problem = "may be written to by others"

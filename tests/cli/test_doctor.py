@@ -1,4 +1,5 @@
 import errno
+import functools
 import json
 import os
 import subprocess
@@ -76,6 +77,7 @@ class TestDoctor:
             ("true", "all is well"),
             ("rmdir logs; rm -r locks", "all is well"),
             ("chmod 755 logs", "{root}/logs: open to others (drwxr-xr-x)"),
+            ("chmod 777 tmp", "{root}/tmp: open to others (drwxrwxrwx)"),
             (
                 "chmod 777 .; touch x",
                 f"{{root}}: the store {OPEN}",
@@ -276,15 +278,16 @@ class TestDoctor:
         """
         A file of another user is a finding.
         """
-        real = os.lstat
+        inode = os.stat(checked.record_path).st_ino
 
-        def lstat(path):
-            status = real(path)
-            if str(path) != f"{root}/{checked.key}.json":
-                return status
-            return os.stat_result([*status[:4], 4711, *status[5:]])
+        def foreign(real, *arguments, **others):
+            status = real(*arguments, **others)
+            uid = 4711 if status.st_ino == inode else status.st_uid
+            return os.stat_result([*status[:4], uid, *status[5:]])
 
-        monkeypatch.setattr("os.lstat", lstat)
+        for name in ("lstat", "fstat"):
+            real = getattr(os, name)
+            monkeypatch.setattr(f"os.{name}", functools.partial(foreign, real))
 
         assert [f"{root}/{checked.key}.json: belongs to user 4711"] == findings()
 

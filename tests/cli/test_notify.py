@@ -366,9 +366,13 @@ class TestNotify:
         """
         A notice that cannot be recorded is not given, and that is explained.
         """
-        monkeypatch.setattr("os.access", lambda *_: False)
-
         root = Path(checked.record_path).parent
+        (root / "tmp").chmod(0o777)
+        problem = f"{root}/tmp: open to others (drwxrwxrwx)"
+        assert [f"no notice: it cannot be recorded ({problem})"] == explained()
+
+        (root / "tmp").chmod(0o700)
+        monkeypatch.setattr("os.access", lambda *_: False)
         problem = f"{root}: cannot be written to"
         assert [f"no notice: it cannot be recorded ({problem})"] == explained()
         out = run("show").out
