@@ -53,7 +53,7 @@ class Lock:
     @property
     def is_open(self) -> bool:
         """
-        Whether this process has not released it.
+        Whether its file is open: from the first attempt to take it until the release.
         """
         return self.path in self._descriptors.by_path
 
@@ -102,7 +102,7 @@ class Lock:
 
     def queue(self, seconds: float) -> None:
         """
-        Wait in the queue of the kernel to be given the lock; `try_once` tells.
+        Wait in the queue of the kernel to be given the lock; `try_once` confirms it.
 
         A thread waits there, because the system call has no time limit. If the caller
         gives up first, the thread releases the lock as soon as it has it.
