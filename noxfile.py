@@ -89,7 +89,8 @@ def tests(session: nox.Session) -> None:
     session.run("coverage", "erase")
     session.run("coverage", "run", "-m", "pytest", "-n", "auto", *session.posargs)
     session.run("coverage", "combine")
-    session.run("coverage", "report", "--fail-under=100")
+    if not session.posargs:  # some tests do not cover everything
+        session.run("coverage", "report", "--fail-under=100")
 
 
 @nox.session(python=OTHERS)

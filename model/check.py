@@ -144,6 +144,8 @@ def main(names: list[str]) -> int:
     wrong = 0
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         names = names or list(searches)
+        if unknown := ", ".join(set(names) - searches.keys()):
+            sys.exit(f"unknown: {unknown}; known: {', '.join(searches)}")
         answers = pool.map(lambda name: search(searches[name][0]), names)
         for name, (states, seconds, error) in zip(names, answers, strict=True):
             is_right = error == searches[name][1]
