@@ -790,24 +790,24 @@ def _own_locks() -> None:
 
 def _stale(*names: str) -> Callable[[], None]:
     """
-    Let functions of `_store` use the record that they read before the lock.
+    Let operations use the record that they read before the lock.
     """
-    read = _store.read
+    read = _store.Entry.read
 
     def stale(function: Any) -> Any:
         def with_first_look(entry: Any, *args: Any, **options: Any) -> Any:
             record = read(entry)
-            _store.read = lambda _: record
+            _store.Entry.read = lambda _: record
             try:
                 return function(entry, *args, **options)
             finally:
-                _store.read = read
+                _store.Entry.read = read
 
         return with_first_look
 
     def break_them() -> None:
         for name in names:
-            setattr(_store, name, stale(getattr(_store, name)))
+            setattr(_store.Entry, name, stale(getattr(_store.Entry, name)))
 
     return break_them
 
@@ -821,14 +821,14 @@ def _in_place() -> None:
 
 
 def _without_others() -> None:
-    replace = _store._replace
+    replace = _store.Entry._replace
 
     def replace_all(entry: Any, record: Any, fields: Any) -> None:
         if "generation" in fields:
-            record = {**entry.identity, "snoozed_until": None, **fields}
+            record = {**entry._identity, "snoozed_until": None, **fields}
         replace(entry, record, fields)
 
-    _store._replace = replace_all
+    _store.Entry._replace = replace_all
 
 
 BROKEN = {

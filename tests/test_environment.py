@@ -809,15 +809,15 @@ class TestNothingCanBeLoaded:
         real = builtins.__import__
 
         def load(name, scope=None, local=None, names=(), *more):
-            if "_store" in (names or ()):
-                raise ImportError("cannot import name '_store'")
+            if "_housekeeping" in (names or ()):
+                raise ImportError("cannot import name '_housekeeping'")
             return real(name, scope, local, names, *more)
 
         monkeypatch.setattr(builtins, "__import__", load)
         verdict = checked.claim_notice(now=NOON)
         monkeypatch.undo()
 
-        message = "Could not load a library (cannot import name '_store')"
+        message = "Could not load a library (cannot import name '_housekeeping')"
         assert ("unavailable", message) == (verdict.reason, str(verdict.error))
 
 

@@ -436,8 +436,8 @@ class TestGuard:
         no_write = f"Could not write the file ({why}): {checked.record_path!r}"
         assert [
             *(begun, f"try_check of {checked!r}: busy"),
-            *(begun, f"commit of {checked!r}: stored"),
-            f"could not delete old results: {no_sweep}",
+            *(begun, f"could not delete old results: {no_sweep}"),
+            f"commit of {checked!r}: stored",
             *(begun, f"commit of {checked!r}: dropped after another commit"),
             *(begun, f"failure of {checked!r}: recorded: OSError: no route"),
             *(
@@ -1286,7 +1286,7 @@ class TestBegin:
             raise OSError(5, "Input/output error")
 
         with monkeypatch.context() as patch:
-            patch.setattr("upgrade_state._store.read", refuse)
+            patch.setattr("upgrade_state._store.Entry.read", refuse)
             # Its traceback keeps the lock from being released as garbage.
             with pytest.raises(OSError, match="Input/output") as refused:
                 shop.try_check().__enter__()

@@ -102,7 +102,7 @@ def dump_upgrades(upgrades: Iterable[Upgrade]) -> bytes:
     return "".join(f"{row}\n" for row in rows).encode("ascii")
 
 
-def load_upgrades(content: bytes, path: str) -> tuple[Upgrade, ...]:
+def load_upgrades(content: bytes, path: str | None) -> tuple[Upgrade, ...]:
     """
     Read the output of `dump_upgrades`, of this version or a later one.
 

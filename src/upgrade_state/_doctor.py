@@ -10,7 +10,7 @@ import shlex
 import stat
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
-from upgrade_state import _files, _floors, _look, _record, _store
+from upgrade_state import _codec, _files, _floors, _look, _record, _store
 from upgrade_state.exceptions import UpgradeStateError
 
 if TYPE_CHECKING:
@@ -224,7 +224,7 @@ def _record_file(root: str, name: str) -> Iterator[Finding]:
         return
     entry = _store.Entry(root, key)
     try:
-        record = _store.read(entry)
+        record = entry.read()
     except UpgradeStateError as error:
         if "belongs to" not in error.message:  # which `_access` has found
             yield _error("record", error, f"chmod u+r {shlex.quote(path)}")
@@ -234,10 +234,9 @@ def _record_file(root: str, name: str) -> Iterator[Finding]:
         yield Finding("record", words, path, _removal(path))
     for field in _store.RESULT_FILES:
         try:
+            content = entry.read_result(field, record)
             if field == "upgrades":
-                _store.upgrades(entry, record)
-            else:
-                _store.read_result(entry, field, record)
+                _codec.load_upgrades(content or b"", entry.results)
         except UpgradeStateError as error:
             place = os.fsdecode(_record.path_bytes((record or {})["environment"]))
             yield _error("result", error, f"upgrade-state check {shlex.quote(place)}")

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import Final, Literal
 
-    from upgrade_state import _guard, _store
+    from upgrade_state import _guard
     from upgrade_state._look import Look
+    from upgrade_state._operations import Backend, Operations
     from upgrade_state._policy import Freshness, Verdict
     from upgrade_state._record import Record
     from upgrade_state.exceptions import UpgradeStateError
@@ -140,9 +141,7 @@ class StateStore:
         Raises:
             StateReadError: The store cannot be read or is not trusted.
         """
-        from upgrade_state import _housekeeping
-
-        for key, record, trouble in _housekeeping.records(self._place()):
+        for key, record, trouble in self._open().records():
             yield _look.Look(
                 self._found(key, record),
                 record,
@@ -192,11 +191,9 @@ class StateStore:
         """
         Prune, and stream the environments: a command prints them before an error.
         """
-        from upgrade_state import _housekeeping
-
         age = _look.whole_seconds(older_than, 90 * _policy.DAY, "older_than")
         before = _look.epoch_seconds(now) - age
-        forgotten = _housekeeping.prune(self._place(), before=before, dry_run=dry_run)
+        forgotten = self._open().prune(before=before, dry_run=dry_run)
         return (self._found(key, record) for key, record in forgotten)
 
     def _found(self, key: str, record: "Record | None") -> "EnvironmentState":
@@ -217,6 +214,17 @@ class StateStore:
         if self._problem is not None:
             raise self._problem
         return self._root
+
+    def _open(self) -> "Backend":
+        """
+        Return the back end. It touches no file.
+
+        Raises:
+            StateReadError: No cache directory can be determined.
+        """
+        from upgrade_state import _housekeeping
+
+        return _housekeeping.FileStore(self._place())
 
     def _directories(self) -> "set[str]":
         """
@@ -420,10 +428,7 @@ class EnvironmentState:
         verdict = look._verdict(question)
         if verdict:
             try:
-                from upgrade_state import _store
-
-                verdict = _store.claim(
-                    self._entry(),
+                verdict = self._entry().claim(
                     look.record,
                     question,
                     verdict,
@@ -592,12 +597,10 @@ class EnvironmentState:
             UpgradeStateError: It could not be recorded; nothing has changed.
             ValueError: *until* has no time zone or is before the year 1000.
         """
-        from upgrade_state import _store
-
         text = None
         if until is not None:
             text = _record.text_of(_look.epoch_seconds(until, "until"))
-        return _store.change(self._entry(), {"snoozed_until": text})
+        return self._entry().change({"snoozed_until": text})
 
     def expire(self) -> bool:
         """
@@ -612,9 +615,7 @@ class EnvironmentState:
         Raises:
             UpgradeStateError: It could not be recorded; nothing has changed.
         """
-        from upgrade_state import _store
-
-        return _store.change(self._entry(), {"last_checked": None, "failure": None})
+        return self._entry().change({"last_checked": None, "failure": None})
 
     def withdraw_consent(self) -> bool:
         """
@@ -629,9 +630,7 @@ class EnvironmentState:
         Raises:
             UpgradeStateError: It could not be recorded; nothing has changed.
         """
-        from upgrade_state import _store
-
-        return _store.change(self._entry(), {"consent": None})
+        return self._entry().change({"consent": None})
 
     def forget(self) -> bool:
         """
@@ -644,9 +643,7 @@ class EnvironmentState:
         Raises:
             UpgradeStateError: A file could not be locked or deleted.
         """
-        from upgrade_state import _store
-
-        return _store.forget(self._entry())
+        return self._entry().forget()
 
     # Files of the result
 
@@ -683,16 +680,14 @@ class EnvironmentState:
             self._parsed = parsed = (data, _record.valid(data, self.key))
         return parsed[1], parsed[1] is None
 
-    def _entry(self) -> "_store.Entry":
-        from upgrade_state import _store
-
-        root = self.store._place()
+    def _entry(self) -> "Operations":
+        backend = self.store._open()
         self._refuse_relative()
         path, lockfile = (
             name and _record.path_text(name) for name in (self.path, self.lockfile_name)
         )
         identity = {"environment": path, "lockfile": lockfile, "name": self.name}
-        return _store.Entry(root, self.key, identity)
+        return backend.entry(self.key, identity)
 
     def _refuse_relative(self) -> None:
         if self.path is not None and not os.path.isabs(self.path):

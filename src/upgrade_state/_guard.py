@@ -1,8 +1,8 @@
 """
 One check: begin, compare, commit, fail.
 
-The guard holds the check lock and stores the result. The protocol is described
-at the top of `_store`.
+The guard holds a lease and stores the result. The protocol is described at the top
+of `_store`.
 """
 
 from __future__ import annotations
@@ -14,15 +14,12 @@ from typing import TYPE_CHECKING
 
 from upgrade_state import (
     _codec,
-    _files,
     _identity,
     _lockfile,
-    _locks,
     _look,
     _policy,
     _record,
     _redact,
-    _store,
     lockfiles,
 )
 from upgrade_state.exceptions import StateLockError, UpgradeStateError
@@ -35,6 +32,7 @@ if TYPE_CHECKING:
 
     from upgrade_state._environment import EnvironmentState
     from upgrade_state._model import Consent
+    from upgrade_state._operations import Lease
     from upgrade_state._policy import Freshness
     from upgrade_state._record import Record
 
@@ -47,7 +45,7 @@ def checking(
     environment: EnvironmentState, lockfile: bytes | None
 ) -> Iterator[CheckGuard | None]:
     """
-    Hold the check lock for a `with` statement; None if the lock is busy.
+    Hold a lease for a `with` statement; None if another process has it.
 
     An `Exception` that leaves the statement is recorded as the check's failure,
     and so is a lockfile that cannot be read on entering.
@@ -55,17 +53,15 @@ def checking(
     entry = environment._entry()
     if environment.path is None:
         raise ValueError("an environment without a path cannot be checked")
-    _files.ensure(entry.files.root)
-    with _locks.try_lock(entry.files.check_lock) as lock:
-        if lock is None:
+    with entry.begin() as lease:
+        if lease is None:
             _record.debug("try_check of %r: busy", environment)
             yield None
             return
         _record.debug("try_check of %r: the check lock is taken", environment)
-        record = _store.read(entry)
         # Before the lockfile is read: the consent is for the directory that has it.
         directory = _identity.identity(environment.path)
-        guard = CheckGuard(environment, entry, lock, record, directory)
+        guard = CheckGuard(environment, lease, directory)
         try:
             guard._content = guard.old_lockfile = lockfile
             if lockfile is None and environment._lockfile_path is not None:
@@ -95,23 +91,18 @@ class CheckGuard:
     def __init__(
         self,
         environment: EnvironmentState,
-        entry: _store.Entry,
-        lock: _locks.Lock,
-        record: Record | None,
+        lease: Lease,
         directory: Record | None,
     ) -> None:
         self.old_lockfile: bytes | None = None
         self._content: bytes | None = None
         self._environment = environment
-        consent = record and record["consent"]
+        consent = lease.record and lease.record["consent"]
         if consent and not _identity.holds(consent, directory):
             consent = None
         self.consent: Final = _codec.consent(consent) if consent else None
         self._directory = directory
-        self._entry = entry
-        self._record = record
-        self._generation: int = 0 if record is None else record["generation"]
-        self._lock: Final = lock
+        self._lease: Final = lease
         self._committed = False
 
     def look(self) -> _look.Look:
@@ -121,7 +112,7 @@ class CheckGuard:
         The record is not read again. A closed guard answers, too.
         """
         environment, content = self._environment, self._content
-        look = _look.Look(environment, self._record, lockfile=content)
+        look = _look.Look(environment, self._lease.record, lockfile=content)
         # Without bytes and without a file there is no lockfile: the guard knows.
         path = environment._lockfile_path
         look._current = _lockfile.CurrentLockfile(path, content)
@@ -148,11 +139,11 @@ class CheckGuard:
         """
         self._must_be_open()
         return _policy.freshness(
-            self._record,
+            self._lease.record,
             matches=_lockfile.CurrentLockfile(None, self.old_lockfile).matches,
             max_age=_look.whole_seconds(max_age, _policy.DAY, "max_age"),
             now=_look.epoch_seconds(now),
-            key=self._entry.files.key,
+            key=self._environment.key,
         )
 
     def commit(
@@ -224,7 +215,6 @@ class CheckGuard:
         if checker is not None and not _record.is_short_name(checker):
             checker = _record.plain(checker, "a checker's name", _record.is_short_name)
         last_checked = _record.text_of(_look.epoch_seconds(now))
-        entry = self._entry
         result, contents = _compare(
             self.old_lockfile,
             new_lockfile,
@@ -234,7 +224,6 @@ class CheckGuard:
             name=self._environment.name,
         )
         fields = {
-            "generation": (self._generation + 1) & _record.MAX_INTEGER,
             "last_checked": last_checked,
             "checker": checker and _redact.safe(checker)[:64],
             "result": result,
@@ -242,30 +231,16 @@ class CheckGuard:
         }
         if consent is not None and self._directory is not None:
             fields["consent"] = _codec.consent_fields(consent, self._directory)
-
-        def unless_overtaken(current: Record | None) -> Record | None:
-            if current is not None and current["generation"] != self._generation:
-                return None
-            return fields
-
-        _files.store_results(entry.files, contents)
-        record = _store.merge_or_make(entry, unless_overtaken)
-        self._committed = record is not None
+        self._committed = self._lease.commit(fields, contents)
         answer = "stored" if self._committed else "dropped after another commit"
         _record.debug("commit of %r: %s", self._environment, answer)
-        self._record = record or _store.read(entry)
-        digests = [] if self._record is None else _store.named_files(self._record)
-        try:
-            _files.sweep(entry.files, digests)
-        except UpgradeStateError as error:  # the next check deletes it
-            _record.debug("could not delete old results: %s", error)
         return self._committed
 
     def _fail(self, error: Exception) -> None:
         """
         Record that the check failed, unless it has been committed.
         """
-        if self._committed or not self._lock.is_open:
+        if self._committed or not self._lease.is_open:
             return
         if isinstance(error, StateLockError):
             return  # recording it would wait for the same lock once more
@@ -275,16 +250,14 @@ class CheckGuard:
         message = _redact.message_of(text, _redact.MESSAGE_LENGTH)
         at = _record.text_of(_look.epoch_seconds(None))
         try:
-            self._record = _store.merge_or_make(
-                self._entry, lambda record: _next_failure(record, at, message)
-            )
+            self._lease.fail(lambda record: _next_failure(record, at, message))
             answer = "recorded"
         except UpgradeStateError as also:  # the error under way says more
             answer = f"not recorded: {also}"
         _record.debug("failure of %r: %s: %s", self._environment, answer, message)
 
     def _must_be_open(self) -> None:
-        if not self._lock.is_open:
+        if not self._lease.is_open:
             problem = "its with statement has ended, or another process has it"
             raise RuntimeError(f"this guard is closed: {problem}")
 
@@ -294,7 +267,7 @@ class CheckGuard:
 
         May be called repeatedly, by any thread; does nothing in a forked child.
         """
-        self._lock.release()
+        self._lease.release()
 
 
 def _compare(

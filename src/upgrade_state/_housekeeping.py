@@ -1,5 +1,5 @@
 """
-All environments of a store: iterate, prune.
+All environments of a store of files: iterate, prune.
 
 Both stream: memory does not grow with the number of records.
 """
@@ -15,30 +15,82 @@ from upgrade_state.exceptions import StateReadError, UpgradeStateError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from typing import Final
 
     from upgrade_state._record import Record
 
 
-def records(
-    root: str,
-) -> Iterator[tuple[str, Record | None, StateReadError | None]]:
+class FileStore:
     """
-    Stream the key and the record of every environment in a store.
+    The environments of a store of files. Satisfies `_operations.Backend`.
 
-    The record is None if it is corrupt, or with the error if it may not be read.
-
-    Raises:
-        StateReadError: The store cannot be read or is not trusted.
+    Args:
+        root: The directory ``v1``.
     """
-    for key in _keys(root):
-        path, record, error = _record.record_path(root, key), None, None
-        try:
-            data = _record.read_file(root, path, _record.MAX_SIZE)
-            record = None if data is None else _record.valid(data, key)
-        except StateReadError as refused:
-            error = refused
-        if record is not None or os.path.lexists(path):
-            yield key, record, error
+
+    def __init__(self, root: str) -> None:
+        self._root: Final = root
+
+    def entry(self, key: str, identity: Record | None = None) -> _store.Entry:
+        """
+        Return the operations on one environment. Nothing is read.
+        """
+        return _store.Entry(self._root, key, identity)
+
+    def records(self) -> Iterator[tuple[str, Record | None, StateReadError | None]]:
+        """
+        Stream the key and the record of every environment in a store.
+
+        The record is None if it is corrupt, or with the error if it may not be read.
+
+        Raises:
+            StateReadError: The store cannot be read or is not trusted.
+        """
+        for key in _keys(self._root):
+            entry, record, error = self.entry(key), None, None
+            try:
+                record = entry.read()
+            except StateReadError as refused:
+                error = refused
+            if record is not None or not _has_no_record(entry):
+                yield key, record, error
+
+    def prune(
+        self, *, before: int, dry_run: bool
+    ) -> Iterator[tuple[str, Record | None]]:
+        """
+        Forget removed environments, and stream those that were or would be forgotten.
+
+        Args:
+            before: Only records that were last written before this (seconds since
+                the epoch). Files without a record are deleted at any age: a process
+                that uses them holds a lock.
+
+            dry_run: Only report; delete nothing.
+
+        Raises:
+            UpgradeStateError: After the others: the first environment that could not
+                be read, locked or deleted, and the number of further ones.
+        """
+        first: UpgradeStateError | None = None
+        more = 0
+        for keys in (_keys, _orphans):
+            for key in keys(self._root):
+                entry, record = self.entry(key), None
+                is_gone: Callable[[_store.Entry], bool] = _has_no_record
+                try:
+                    if keys is _keys:
+                        record = entry.read()
+                        is_gone = _is_gone(record, before)
+                    # Decided again under the lock.
+                    if is_gone(entry) and (dry_run or entry.forget(is_gone)):
+                        yield key, record
+                except UpgradeStateError as error:
+                    more += first is not None
+                    first = first or error
+        if first is not None:
+            words = f" (and {more} more)" if more else ""
+            raise type(first)(f"{first.message}{words}", first.path) from first
 
 
 def _keys(root: str) -> Iterator[str]:
@@ -57,44 +109,6 @@ def _keys_in(directory: str, ending: str | None = None) -> Iterator[str]:
         key, rest = name[:32], name[32:]
         if _files.is_key(key) and ending in (None, rest):
             yield key
-
-
-def prune(
-    root: str, *, before: int, dry_run: bool
-) -> Iterator[tuple[str, Record | None]]:
-    """
-    Forget removed environments, and stream those that were or would be forgotten.
-
-    Args:
-        before: Only records that were last written before this (seconds since
-            the epoch). Files without a record are deleted at any age: a process
-            that uses them holds a lock.
-
-        dry_run: Only report; delete nothing.
-
-    Raises:
-        UpgradeStateError: After the others: the first environment that could not
-            be read, locked or deleted, and the number of further ones.
-    """
-    first: UpgradeStateError | None = None
-    more = 0
-    for keys in (_keys, _orphans):
-        for key in keys(root):
-            entry, record = _store.Entry(root, key), None
-            is_gone: Callable[[_store.Entry], bool] = _has_no_record
-            try:
-                if keys is _keys:
-                    record = _store.read(entry)
-                    is_gone = _is_gone(record, before)
-                # Decided again under the lock.
-                if is_gone(entry) and (dry_run or _store.forget(entry, is_gone)):
-                    yield key, record
-            except UpgradeStateError as error:
-                more += first is not None
-                first = first or error
-    if first is not None:
-        words = f" (and {more} more)" if more else ""
-        raise type(first)(f"{first.message}{words}", first.path) from first
 
 
 def _has_no_record(entry: _store.Entry) -> bool:

@@ -264,10 +264,12 @@ class Look:
             StateReadError: The record or the list cannot be read, or the list
                 is damaged.
         """
-        from upgrade_state import _store
+        from upgrade_state import _codec
 
         self._refuse_unread()
-        return _store.upgrades(self.environment._entry(), self.record)
+        entry = self.environment._entry()
+        content = entry.read_result("upgrades", self.record)
+        return _codec.load_upgrades(content or b"", entry.results)
 
     def kept_lockfile(self, which: 'Literal["old", "new"]') -> "bytes | None":
         """
@@ -285,13 +287,11 @@ class Look:
             StateReadError: It cannot be read, or is damaged.
             ValueError: *which* is neither.
         """
-        from upgrade_state import _store
-
         if which not in ("old", "new"):
             raise ValueError(f"which must be 'old' or 'new', not {which!r}")
         self._refuse_unread()
         entry = self.environment._entry()
-        return _store.read_result(entry, f"{which}_lockfile", self.record)
+        return entry.read_result(f"{which}_lockfile", self.record)
 
     def _consent_holds(self) -> bool:
         """
@@ -311,13 +311,11 @@ class Look:
         Raises:
             StateReadError: It cannot be read, or is missing or damaged.
         """
-        from upgrade_state import _store
-
         if self.record is None:
             return None
         entry = self.environment._entry()
-        content = _store.read_result(entry, "upgrades", self.record)
-        return None if content is None else _record.rows(content, entry.files.results)
+        content = entry.read_result("upgrades", self.record)
+        return None if content is None else _record.rows(content, entry.results)
 
     def _refuse_unread(self) -> None:
         if self._trouble is not None:

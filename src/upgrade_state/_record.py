@@ -561,7 +561,7 @@ def parse(data: bytes) -> "Record | None":
     return value if type(value) is dict else None
 
 
-def rows(data: bytes, path: str) -> "list[Record]":
+def rows(data: bytes, path: "str | None") -> "list[Record]":
     """
     Turn a stored list of upgrades into its JSON objects, one per line.
 

@@ -50,21 +50,25 @@ Forget. Try the check lock, take the write lock, delete everything.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
 from typing import TYPE_CHECKING
 
 from upgrade_state import _files, _locks, _policy, _record
-from upgrade_state.exceptions import StateReadError, StateWriteError
+from upgrade_state.exceptions import (
+    StateReadError,
+    StateWriteError,
+    UpgradeStateError,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any, Final
 
     from upgrade_state._policy import Matches, Question, Verdict, VerdictReason
     from upgrade_state._record import Record
-    from upgrade_state.lockfiles import Upgrade
 
 
 # The fields of a result that name a file.
@@ -73,143 +77,348 @@ RESULT_FILES: Final = ("old_lockfile", "new_lockfile", "upgrades")
 
 class Entry:
     """
-    One environment in a store: its files, and the fields that identify its record.
+    The operations on one environment in a store of files.
 
-    The fields are empty if the environment was found by a corrupt record.
+    Args:
+        identity: The fields that identify its record; None: it was found by its
+            files, and no check begins.
+
+    Attributes:
+        results: The directory of its results, for errors.
     """
 
     def __init__(self, root: str, key: str, identity: Record | None = None) -> None:
         self.files: Final = _files.Files(root, key)
-        self.identity: Final = identity or {}
+        self.results: Final = self.files.results
+        self._identity: Final = identity or {}
+
+    # Reading and merging
+
+    def read(self) -> Record | None:
+        """
+        Read the record, without a lock; None if it is missing or corrupt.
+
+        Raises:
+            StateReadError: It exists but cannot be read.
+        """
+        files = self.files
+        data = _record.read_file(files.root, files.record, _record.MAX_SIZE)
+        return None if data is None else _record.valid(data, files.key)
+
+    def _replace(self, record: Record, fields: Record) -> None:
+        """
+        Replace *fields* in *record*. The caller holds the write lock.
+
+        Raises:
+            StateWriteError: The old record is in place.
+        """
+        text = json.dumps(record | fields, separators=(",", ":"))
+        if len(text) > _record.MAX_SIZE:  # by unknown fields that take more as ASCII
+            message = "The record would be too large to be read again"
+            raise StateWriteError(message, self.files.record)
+        _files.replace_record(self.files, text.encode("ascii"))
+
+    def merge_or_make(
+        self, make_fields: Callable[[Record | None], Record | None]
+    ) -> Record | None:
+        """
+        Merge the fields of a check into the record; create it if there is no valid one.
+
+        Args:
+            make_fields: Receives the current record (None: there is no valid one)
+                and returns the fields to replace; None: replace nothing.
+
+        Returns:
+            The record that is in place now; None if nothing was replaced.
+        """
+        # The store may have been deleted since the check began.
+        _files.ensure(self.files.root)
+        with _locks.wait_for_lock(self.files.write_lock):
+            current = self.read()
+            fields = make_fields(current)
+            if fields is None:
+                return None
+            if current is None:
+                # Until the replace there is no record: readers see the same as before.
+                _files.set_aside(self.files)
+                current = _record.DEFAULTS | self._identity
+            self._replace(current, fields)
+        _files.sync_directory(self.files.root)
+        return current | fields
+
+    # Check
+
+    @contextlib.contextmanager
+    def begin(self) -> Iterator[Lease | None]:
+        """
+        Hold the check lock for a `with` statement; None if it is busy.
+
+        Raises:
+            UpgradeStateError: On entering: the store cannot be made, locked or read.
+        """
+        _files.ensure(self.files.root)
+        with _locks.try_lock(self.files.check_lock) as lock:
+            yield None if lock is None else Lease(self, lock, self.read())
+
+    # Claim, snooze, expire and withdraw
+
+    def claim(
+        self,
+        record_seen: Record | None,
+        question: Question,
+        first_verdict: Verdict,
+        *,
+        matches: Matches,
+        now: int | None,
+    ) -> Verdict:
+        """
+        Decide again under the write lock, and record the notice.
+
+        Args:
+            record_seen: See `second_verdict`, as for the other arguments.
+
+            now: Seconds since the epoch. None: ask the clock under the lock. This
+                process may have been stopped since the first look, and would record
+                a time after which the next activation may speak already.
+
+        Returns:
+            The verdict; true if the caller should speak: then the claim is recorded.
+
+        Raises:
+            UpgradeStateError: It could not be recorded; nothing has changed.
+        """
+        _files.ensure(self.files.root)
+        with _locks.try_lock(self.files.write_lock) as lock:
+            if lock is None:
+                return silent("busy", first_verdict)
+            record = self.read()
+            if now is None:
+                now = int(time.time())
+            verdict, fields = second_verdict(
+                record_seen, record, question, first_verdict, matches=matches, now=now
+            )
+            if record is None or not fields:
+                return verdict
+            self._replace(record, fields)
+        _files.sync_directory(self.files.root)
+        return verdict
+
+    def change(self, fields: Record) -> bool:
+        """
+        Replace *fields* of a known environment: see `EnvironmentState.snooze`.
+
+        Returns:
+            False if nothing is known, and nothing was written.
+        """
+        if not _record.trusted(self.files.root):
+            return False
+        try:
+            os.lstat(self.files.record)
+        except FileNotFoundError:  # an unknown environment gets no lock file
+            return False
+        except OSError as error:
+            raise _record.unreadable("the file", error, self.files.record) from error
+        _files.ensure(self.files.root)
+        with _locks.wait_for_lock(self.files.write_lock):
+            record = self.read()
+            if record is None:
+                return False
+            self._replace(record, fields)
+        _files.sync_directory(self.files.root)
+        return True
+
+    # Files of a result
+
+    def read_result(self, field: str, record: Record | None) -> bytes | None:
+        """
+        Read the file that *record* names in *field* of its result.
+
+        A check may replace the record and delete the file after *record* was read.
+        A reader that misses the file reads the record again, until it is unchanged.
+
+        Raises:
+            StateReadError: The file cannot be read, is damaged, or is missing.
+        """
+        while True:
+            file = ((record or {}).get("result") or {}).get(field)
+            if file is None:
+                return None
+            content = _files.read_result(self.files, file)
+            if content is not None:
+                return content
+            record, record_seen = self.read(), record
+            if record == record_seen:
+                todo = "the next check replaces it"
+                message = f"The file of the {field} is missing; {todo}"
+                path = f"{self.results}/{_record.digits(file['digest'])}"
+                raise StateReadError(message, path)
+
+    # Forget
+
+    def forget(self, is_gone: Callable[[Entry], bool] = lambda _: True) -> bool:
+        """
+        Delete the record and every file that belongs to it.
+
+        Args:
+            is_gone: Called under the check lock. If it returns False, nothing is
+                deleted.
+
+        Returns:
+            False if a check is running or *is_gone* returned False.
+        """
+        files = self.files
+        if not _record.trusted(files.root) or not files.has_files():
+            return True
+        _files.ensure(files.root)
+        with _locks.try_lock(files.check_lock) as lock:
+            if lock is None or not is_gone(self):
+                return False
+            with _locks.wait_for_lock(files.write_lock):
+                # The record first: no reader looks for the other files without it.
+                _files.remove(
+                    files.root,
+                    files.record,
+                    files.corrupt,
+                    files.log,
+                    *files.leftovers(),
+                )
+            _files.sync_directory(files.root)
+            _files.remove(files.root, files.results)
+        return True
 
 
-# Reading and merging
-
-
-def read(entry: Entry) -> Record | None:
+class Lease:
     """
-    Read the record, without a lock; None if it is missing or corrupt.
+    The check lock of one environment, and what its holder may do.
 
-    Raises:
-        StateReadError: It exists but cannot be read.
+    Attributes:
+        record: The record that was read under the lock or, after a commit or a
+            failure, the one that is in place; None: there is no valid one.
     """
-    data = _record.read_file(entry.files.root, entry.files.record, _record.MAX_SIZE)
-    return None if data is None else _record.valid(data, entry.files.key)
+
+    def __init__(self, entry: Entry, lock: _locks.Lock, record: Record | None) -> None:
+        self.record = record
+        self._generation: int = 0 if record is None else record["generation"]
+        self._entry: Final = entry
+        self._lock: Final = lock
+
+    @property
+    def is_open(self) -> bool:
+        """
+        Whether this process holds the lock.
+        """
+        return self._lock.is_open
+
+    def commit(self, fields: Record, contents: set[bytes]) -> bool:
+        """
+        Store the *contents* of a result, merge its *fields*, delete older files.
+
+        Returns:
+            False if another check was committed since the lock was taken.
+
+        Raises:
+            UpgradeStateError: The earlier record and its files are in place.
+        """
+        entry, generation = self._entry, self._generation
+        fields = fields | {"generation": (generation + 1) & _record.MAX_INTEGER}
+
+        def unless_overtaken(current: Record | None) -> Record | None:
+            if current is not None and current["generation"] != generation:
+                return None
+            return fields
+
+        _files.store_results(entry.files, contents)
+        record = entry.merge_or_make(unless_overtaken)
+        self.record = record or entry.read()
+        try:
+            _files.sweep(entry.files, named_files(self.record))
+        except UpgradeStateError as error:  # the next check deletes it
+            _record.debug("could not delete old results: %s", error)
+        return record is not None
+
+    def fail(self, failure_after: Callable[[Record | None], Record]) -> None:
+        """
+        Merge the field that *failure_after* returns for the current record.
+
+        Raises:
+            UpgradeStateError: Nothing has changed.
+        """
+        self.record = self._entry.merge_or_make(failure_after)
+
+    def release(self) -> None:
+        """
+        Release the lock, if it is held.
+        """
+        self._lock.release()
 
 
-def _replace(entry: Entry, record: Record, fields: Record) -> None:
+def named_files(record: Record | None) -> list[str]:
     """
-    Replace *fields* in *record*. The caller holds the write lock.
-
-    Raises:
-        StateWriteError: The old record is in place.
+    Return the digests of the files that *record* names.
     """
-    text = json.dumps(record | fields, separators=(",", ":"))
-    if len(text) > _record.MAX_SIZE:  # by unknown fields that take more bytes as ASCII
-        message = "The record would be too large to be read again"
-        raise StateWriteError(message, entry.files.record)
-    _files.replace_record(entry.files, text.encode("ascii"))
+    result = (record and record["result"]) or {}
+    files = (result.get(field) for field in RESULT_FILES)
+    return [file["digest"] for file in files if file is not None]
 
 
-def merge_or_make(
-    entry: Entry, make_fields: Callable[[Record | None], Record | None]
-) -> Record | None:
-    """
-    Merge the fields of a check into the record; create it if there is no valid one.
-
-    Args:
-        make_fields: Receives the current record (None: there is no valid one)
-            and returns the fields to replace; None: replace nothing.
-
-    Returns:
-        The record that is in place now; None if nothing was replaced.
-    """
-    # The store may have been deleted since the check began.
-    _files.ensure(entry.files.root)
-    with _locks.wait_for_lock(entry.files.write_lock):
-        current = read(entry)
-        fields = make_fields(current)
-        if fields is None:
-            return None
-        if current is None:
-            # Until the replace there is no record: readers see the same as before.
-            _files.set_aside(entry.files)
-            current = _record.DEFAULTS | entry.identity
-        _replace(entry, current, fields)
-    _files.sync_directory(entry.files.root)
-    return current | fields
+# The decision of a claim, for every back end
 
 
-# Claim, snooze, expire and withdraw
-
-
-def claim(
-    entry: Entry,
+def second_verdict(
     record_seen: Record | None,
+    record: Record | None,
     question: Question,
     first_verdict: Verdict,
     *,
     matches: Matches,
-    now: int | None,
-) -> Verdict:
+    now: int,
+) -> tuple[Verdict, Record]:
     """
-    Decide again under the write lock, and record the notice.
+    Decide whether a claim is granted, by the record that it would replace.
 
     Args:
         record_seen: The record on which the first verdict was given.
 
-        question: The question that it answered.
+        record: The record as it is now.
+
+        question: The question that both verdicts answer.
 
         first_verdict: The verdict: a notice is due.
 
         matches: See `_policy.verdict`.
 
-        now: Seconds since the epoch. None: ask the clock under the lock. This
-            process may have been stopped since the first look, and would record
-            a time after which the next activation may speak already.
+        now: Seconds since the epoch, asked after *record* was read.
 
     Returns:
-        The verdict; true if the caller should speak: then the claim is recorded.
-
-    Raises:
-        UpgradeStateError: It could not be recorded; nothing has changed.
+        The verdict, and the fields that record the notice; empty if it is silent.
     """
-    _files.ensure(entry.files.root)
     cannot_check = first_verdict.reason == "cannot-check"
-    with _locks.try_lock(entry.files.write_lock) as lock:
-        if lock is None:
-            return _silent("busy", first_verdict)
-        record = read(entry)
-        if now is None:
-            now = int(time.time())
-        # A notice about failures did not depend on the lockfile, and the lockfile
-        # is not looked at under the lock.
-        verdict = _policy.verdict(
-            record,
-            question,
-            matches=(lambda _: False) if cannot_check else matches,
-            now=now,
-        )
-        if cannot_check and verdict.reason == "lockfile-changed":
-            return _silent("busy", verdict)
-        if not verdict or record is None:
-            return verdict
-        of_failures = verdict.reason == "cannot-check"
-        last_notified = _notified_since(record_seen or {}, record)
-        if last_notified is not None:
-            after = _policy.pause(record, question, of_failures=of_failures)
-            return _silent("told-recently", verdict, since=last_notified, after=after)
-        fields = {"last_notified": _record.text_of(now)}
-        if of_failures:
-            fields["failure_notified"] = fields["last_notified"]
-        else:
-            fields["notified"] = _policy.subject_of(record["result"])
-        _replace(entry, record, fields)
-    _files.sync_directory(entry.files.root)
-    return verdict
+    # A notice about failures did not depend on the lockfile, and the lockfile
+    # is not looked at under the lock.
+    verdict = _policy.verdict(
+        record,
+        question,
+        matches=(lambda _: False) if cannot_check else matches,
+        now=now,
+    )
+    if cannot_check and verdict.reason == "lockfile-changed":
+        return silent("busy", verdict), {}
+    if not verdict or record is None:
+        return verdict, {}
+    of_failures = verdict.reason == "cannot-check"
+    last_notified = _notified_since(record_seen or {}, record)
+    if last_notified is not None:
+        after = _policy.pause(record, question, of_failures=of_failures)
+        return silent("told-recently", verdict, since=last_notified, after=after), {}
+    fields = {"last_notified": _record.text_of(now)}
+    if of_failures:
+        fields["failure_notified"] = fields["last_notified"]
+    else:
+        fields["notified"] = _policy.subject_of(record["result"])
+    return verdict, fields
 
 
-def _silent(reason: VerdictReason, verdict: Verdict, **more: Any) -> Verdict:
+def silent(reason: VerdictReason, verdict: Verdict, **more: Any) -> Verdict:
     """
     Return a silent verdict with the upgrades of *verdict*.
     """
@@ -226,108 +435,3 @@ def _notified_since(record_seen: Record, record: Record) -> str | None:
         if at not in (None, record_seen.get(field)):
             return at
     return None
-
-
-def change(entry: Entry, fields: Record) -> bool:
-    """
-    Replace *fields* of a known environment: see `EnvironmentState.snooze`.
-
-    Returns:
-        False if nothing is known, and nothing was written.
-    """
-    if not _record.trusted(entry.files.root):
-        return False
-    try:
-        os.lstat(entry.files.record)
-    except FileNotFoundError:  # an unknown environment gets no lock file
-        return False
-    except OSError as error:
-        raise _record.unreadable("the file", error, entry.files.record) from error
-    _files.ensure(entry.files.root)
-    with _locks.wait_for_lock(entry.files.write_lock):
-        record = read(entry)
-        if record is None:
-            return False
-        _replace(entry, record, fields)
-    _files.sync_directory(entry.files.root)
-    return True
-
-
-# Files of a result
-
-
-def named_files(record: Record) -> list[str]:
-    """
-    Return the digests of the files that *record* names.
-    """
-    result = record["result"] or {}
-    files = (result.get(field) for field in RESULT_FILES)
-    return [file["digest"] for file in files if file is not None]
-
-
-def read_result(entry: Entry, field: str, record: Record | None) -> bytes | None:
-    """
-    Read the file that *record* names in *field* of its result.
-
-    A check may replace the record and delete the file after *record* was read.
-    A reader that misses the file reads the record again, until it is unchanged.
-
-    Raises:
-        StateReadError: The file cannot be read, is damaged, or is missing.
-    """
-    while True:
-        file = ((record or {}).get("result") or {}).get(field)
-        if file is None:
-            return None
-        content = _files.read_result(entry.files, file)
-        if content is not None:
-            return content
-        record, record_seen = read(entry), record
-        if record == record_seen:
-            message = f"The file of the {field} is missing; the next check replaces it"
-            path = f"{entry.files.results}/{_record.digits(file['digest'])}"
-            raise StateReadError(message, path)
-
-
-def upgrades(entry: Entry, record: Record | None) -> tuple[Upgrade, ...]:
-    """
-    Read the list of upgrades that *record* names.
-    """
-    from upgrade_state import _codec
-
-    content = read_result(entry, "upgrades", record)
-    return _codec.load_upgrades(content or b"", entry.files.results)
-
-
-# Forget
-
-
-def forget(entry: Entry, is_gone: Callable[[Entry], bool] = lambda _: True) -> bool:
-    """
-    Delete the record and every file that belongs to it.
-
-    Args:
-        is_gone: Called under the check lock. If it returns False, nothing is
-            deleted.
-
-    Returns:
-        False if a check is running or *is_gone* returned False.
-    """
-    if not _record.trusted(entry.files.root) or not entry.files.has_files():
-        return True
-    _files.ensure(entry.files.root)
-    with _locks.try_lock(entry.files.check_lock) as lock:
-        if lock is None or not is_gone(entry):
-            return False
-        with _locks.wait_for_lock(entry.files.write_lock):
-            # The record first: no reader looks for the other files without it.
-            _files.remove(
-                entry.files.root,
-                entry.files.record,
-                entry.files.corrupt,
-                entry.files.log,
-                *entry.files.leftovers(),
-            )
-        _files.sync_directory(entry.files.root)
-        _files.remove(entry.files.root, entry.files.results)
-    return True
