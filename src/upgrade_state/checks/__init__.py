@@ -15,8 +15,15 @@ from ._command import DEFAULT_TIMEOUT, Command
 from ._containment import Limits
 from ._flox import FLOX_LOCKFILE, import_flox_check
 from ._recipe import Recipe
-from ._registry import broken_recipes, recipe_for, recipe_named, recipe_names
+from ._registry import (
+    broken_recipes,
+    recipe_for,
+    recipe_named,
+    recipe_names,
+    shared_results,
+)
 from ._scope import Result, check_all
+from ._sharing import Question, Reply, SharedResults
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,9 +40,12 @@ __all__ = [
     "Command",
     "Limits",
     "Outcome",
+    "Question",
     "Recipe",
+    "Reply",
     "Resolver",
     "Result",
+    "SharedResults",
     "broken_recipes",
     "check",
     "check_all",
@@ -45,6 +55,7 @@ __all__ = [
     "recipe_for",
     "recipe_named",
     "recipe_names",
+    "shared_results",
 ]
 
 

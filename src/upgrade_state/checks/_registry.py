@@ -1,13 +1,15 @@
 """
-Find recipes: the built-in ones, and those of other distributions.
+Find recipes and shared results: the built-in ones, and those of other distributions.
 
-Built-in recipes come first: no other distribution can replace one.
+Built-in ones come first: no other distribution can replace one.
 """
 
 from __future__ import annotations
 
 import functools
+import importlib
 import logging
+import re
 import tomllib
 from importlib import resources
 from typing import TYPE_CHECKING
@@ -24,7 +26,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Any, Final
 
+    from ._sharing import SharedResults
+
 GROUP: Final = "upgrade_state.recipes"
+SHARED_GROUP: Final = "upgrade_state.shared"
+
+# A scheme, and the part of an authority that may have a password.
+_URL: Final = re.compile(r"([a-z][a-z0-9+.-]*):(?://([^/?#]*)@)?")
 
 _LOG: Final = logging.getLogger("upgrade_state")
 
@@ -160,3 +168,33 @@ def _load(name: str) -> Recipe | None:
         return recipe
     message = f"There is no recipe of that name in {_plugins.shown(point)}"
     raise ResolverError(message, None)
+
+
+def shared_results(url: str) -> SharedResults:
+    """
+    Return the shared results at *url*. No connection is opened.
+
+    The scheme ``postgresql`` is built in. Another one is the name of an entry point
+    of the group ``upgrade_state.shared``, a callable that gets the URL.
+
+    Raises:
+        ValueError: It is no URL, or has a password or an unknown scheme; or the
+            entry point cannot be loaded. The message does not repeat the URL.
+    """
+    found = _URL.match(url)
+    if found is None or not url.isprintable():
+        raise ValueError("not a URL such as postgresql:///db?service=team")
+    scheme, user = found.groups()
+    if user is not None and ":" in user:
+        raise ValueError(
+            "the URL has a password: put it into a file, such as ~/.pgpass"
+        )
+    if scheme == "postgresql":
+        module = importlib.import_module("._postgresql", __package__)  # an extra
+        make = module.PostgreSQLResults
+    elif (point := _plugins.find(SHARED_GROUP, scheme)) is not None:
+        make = _plugins.load(point)
+    else:
+        raise ValueError(f"there are no shared results for URLs with {scheme}:")
+    results: SharedResults = make(url)
+    return results
