@@ -385,7 +385,8 @@ class Case:
         if vector.get("kind") == "without permission":
             self.path.chmod(0o600)
         has_replaced = self._has_paused or vector.get("after")
-        if has_replaced and list(self.root.glob(f"tmp/{self.key}.*")):
+        kept = set(map(self._below, vector.get("kept", ())))
+        if has_replaced and {*self.root.glob(f"tmp/{self.key}.*")} - kept:
             yield "a temporary file is left"
         for name in vector.get("gone", ()):
             if os.path.lexists(self._below(name)):

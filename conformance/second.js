@@ -288,8 +288,6 @@ function tryLock(file) {
 function replace(root, { key, wait }, record) {
   const data = stringify(record);
   if (data.length > MAX_SIZE) throw unavailable("too large to be read again");
-  for (const name of fs.readdirSync(`${root}/tmp`))
-    if (name.startsWith(`${key}.`)) fs.rmSync(`${root}/tmp/${name}`, { recursive: true });
   const temporary = `${root}/tmp/${key}.${randomBytes(8).toString("hex")}`;
   try {
     withFile(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, (fd) => {
@@ -302,6 +300,28 @@ function replace(root, { key, wait }, record) {
   } catch (error) {
     fs.rmSync(temporary, { force: true });
     throw error;
+  }
+}
+
+// Return the path of the new ticket, null if another process has it.
+function takeTicket(root, key, record, pause) {
+  const directory = `${root}/results/${key}`;
+  if (unless(["EEXIST"], () => fs.mkdirSync(directory)) !== null) fs.chmodSync(directory, 0o700);
+  refuseUntrusted(directory);
+  const times = ["last_notified", "failure_notified"].map((name) => record.get(name) ?? "0");
+  const name = ["ticket", ...times.map((text) => text.replace(/[^0-9]/g, ""))].join(".");
+  for (let number = 0; ; number++) {
+    const file = `${directory}/${name}.${number}`;
+    const create = () => withFile(file, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, (fd) => {
+      fs.fchmodSync(fd, 0o600);
+      return file;
+    });
+    const created = unless(["EEXIST"], create);
+    if (created) return created;
+    // The clock of the file system: it set the time of the ticket.
+    withFile(directory, 0, (fd) => { fs.futimesSync(fd, Date.now() / 1000, Date.now() / 1000); });
+    const age = (fs.statSync(directory).ctimeMs - fs.lstatSync(file).ctimeMs) / 1000;
+    if (age >= -TOLERANCE && age < pause) return null;
   }
 }
 
@@ -404,33 +424,48 @@ const isSpoken = ({ reason }) => ["notify", "cannot-check"].includes(reason);
 function claim(root, record, matches, ask) {
   const first = verdict(record, matches, ask);
   if (!isSpoken(first)) return first;
-  const sawFailures = first.reason === "cannot-check";
   ensure(root);
   ask.wait("before-lock");
   const lock = tryLock(`${root}/locks/${ask.key}.write`);
   if (lock === null) return { ...first, reason: "busy" };
-  let second;
+  let [second, ticket] = [];
   try {
-    const again = read(root, ask.key).record;
-    // No lockfile is looked at under the lock: either it was before, or it is not now.
-    second = verdict(again, sawFailures ? () => false : matches, ask);
-    if (sawFailures && second.reason === "lockfile-changed") return { ...second, reason: "busy" };
+    let again = read(root, ask.key).record;
+    second = decideAgain(again, record, first, matches, ask);
     if (!isSpoken(second)) return second;
-    const ofFailures = second.reason === "cannot-check";
-    for (const name of ["last_notified", "failure_notified"]) {
-      const since = again.get(name) ?? null;
-      if (since !== null && since !== record.get(name))
-        return { ...second, reason: "told-recently", since, after: pause(again, ask, ofFailures) };
-    }
+    const wait = pause(again, ask, second.reason === "cannot-check");
+    ticket = wait && takeTicket(root, ask.key, again, wait);
+    if (ticket === null) return { ...second, reason: "busy" };
+    const seen = again;
+    again = read(root, ask.key).record;
+    second = decideAgain(again, seen, second, matches, ask);
+    if (!isSpoken(second)) return second;
     again.set("last_notified", textOf(ask.now));
-    if (ofFailures) again.set("failure_notified", textOf(ask.now));
+    if (second.reason === "cannot-check") again.set("failure_notified", textOf(ask.now));
     else again.set("notified", subject(again.get("result")));
     replace(root, ask, again); ask.wait("after-rename");
+  } catch (error) {
+    if (ticket) fs.rmSync(ticket, { force: true });
+    throw error;
   } finally {
     fs.closeSync(lock);
   }
   sync(root);
   return second;
+}
+
+// No lockfile is looked at under the lock: either it was before, or it is not now.
+function decideAgain(record, seen, before, matches, ask) {
+  const sawFailures = before.reason === "cannot-check";
+  const found = verdict(record, sawFailures ? () => false : matches, ask);
+  if (sawFailures && found.reason === "lockfile-changed") return { ...found, reason: "busy" };
+  for (const name of isSpoken(found) ? ["last_notified", "failure_notified"] : []) {
+    const since = record.get(name) ?? null;
+    const after = pause(record, ask, found.reason === "cannot-check");
+    if (since !== null && since !== seen.get(name))
+      return { ...found, reason: "told-recently", since, after };
+  }
+  return found;
 }
 
 // The line protocol

@@ -20,6 +20,8 @@ import time
 
 MODEL = os.path.join(os.path.dirname(os.path.abspath(__file__)), "protocol.pml")
 
+NO_LOCKS = "LOCKS_EXCLUDE_NOTHING=2"
+
 # Numbers of processes and of events. Each process may be killed at any step.
 CONFIGURATIONS = {
     "checks": "CHECKERS=2 ACTIVATIONS=1 READERS=1",
@@ -34,6 +36,8 @@ CONFIGURATIONS = {
     # The check lock, or both locks, exclude nothing.
     "no-check-lock": "CHECKERS=2 ACTIVATIONS=1 LOCKS_EXCLUDE_NOTHING=1",
     "no-locks": "CHECKERS=2 ACTIVATIONS=1 LOCKS_EXCLUDE_NOTHING=2",
+    "no-locks-notices": f"ACTIVATIONS=2 FAILURE_NOTICES=1 TICKS=1 {NO_LOCKS}",
+    "no-locks-updates": f"ACTIVATIONS=2 SNOOZERS=1 CHECKERS=1 {NO_LOCKS}",
 }
 
 CHECKS = "CHECKERS=2"
@@ -43,14 +47,13 @@ FORGET = "FORGETTERS=1 CHECKERS=1 READERS=1"
 MISSING = "the record names a missing file"
 CUT = "a power cut leaves a record without its file"
 TWICE = "two notices in one interval"
-REMOVED = "a live writer's temporary file is removed"
 
 # The switch of each variant: the processes that show the error, and the error.
 VARIANTS = {
     "DISJOINT_LOCKS": (FIELDS, "an update is undone"),
     "REWRITE_IN_PLACE": ("CHECKERS=1 READERS=1", "a reader sees half of a record"),
-    "UNLINK_LOCKS": ("SNOOZERS=3", REMOVED),
-    "RELEASE_BEFORE_RENAME": (FIELDS, REMOVED),
+    "UNLINK_LOCKS": ("CHECKERS=1 SNOOZERS=2", "an update is undone"),
+    "RELEASE_BEFORE_RENAME": (FIELDS, "an update is undone"),
     "MERGE_WITHOUT_READING": (FIELDS, "an update is undone"),
     "NO_GENERATION": (
         f"{CHECKS} LOCKS_EXCLUDE_NOTHING=2",
@@ -62,6 +65,8 @@ VARIANTS = {
     "SWEEP_WITHOUT_CHECK_LOCK": (CHECKS, MISSING),
     "NO_SYNC_OF_RESULTS": (CHECKS, CUT),
     "NO_SECOND_LOOK": (NOTICES, TWICE),
+    "NO_TICKET": (f"ACTIVATIONS=2 {NO_LOCKS}", TWICE),
+    "SWEEP_NEW_TICKETS": (f"ACTIVATIONS=2 EXPIRERS=1 CHECKERS=1 {NO_LOCKS}", TWICE),
     "NO_COMPARISON": (f"{NOTICES} STEPS_BACK=1", "two notices after one look"),
     "CLOCK_BEFORE_LOCK": (NOTICES, TWICE),
     "SPEAK_BEFORE_RECORDING": (NOTICES, "a notice is repeated"),

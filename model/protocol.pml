@@ -83,11 +83,13 @@ Record record;
 bit set_aside_copy;      /* <key>.json.corrupt */
 short temporary;         /* tmp/: one bit for each writer */
 byte files;              /* results/<key>/: one bit for each result, and LITTER */
+short tickets[3];        /* and those made in each interval: one bit for each name */
 
 /* The kernel. */
 byte check_holder;
 byte write_holder[3];
 byte now = 1;            /* the number of the interval */
+short inside;            /* one bit for each holder of a lock that excludes nothing */
 
 /* Ghosts: the protocol does not read them. */
 Record owned;            /* each field as its last owner has committed it */
@@ -233,7 +235,7 @@ inline wait_for_write_lock(kind) {
     may_die;
     atomic {
         if
-        :: LOCKS_EXCLUDE_NOTHING == 2 -> skip
+        :: LOCKS_EXCLUDE_NOTHING == 2 -> inside = inside | bit_of(me)
         :: LOCKS_EXCLUDE_NOTHING < 2 && write_holder[kind] == NOTHING ->
             write_holder[kind] = me
         fi
@@ -244,7 +246,7 @@ inline try_write_lock(kind) {
     atomic {
         may_die;
         if
-        :: LOCKS_EXCLUDE_NOTHING == 2 -> skip
+        :: LOCKS_EXCLUDE_NOTHING == 2 -> inside = inside | bit_of(me)
         :: LOCKS_EXCLUDE_NOTHING < 2 && write_holder[kind] == NOTHING ->
             write_holder[kind] = me
         :: LOCKS_EXCLUDE_NOTHING < 2 && write_holder[kind] != NOTHING -> goto done
@@ -255,6 +257,7 @@ inline try_write_lock(kind) {
 inline release_write_lock(kind) {
     atomic {
         may_die;
+        inside = inside & ~bit_of(me);
         if
         :: write_holder[kind] == me -> write_holder[kind] = NOTHING
         :: else
@@ -286,7 +289,7 @@ inline read_clock() {
     atomic { may_die; time = now }
 }
 
-/* Only files of processes that died: the holder of the write lock is the only writer. */
+/* Only files of processes that died: the holder of both locks is the only writer. */
 inline remove_leftovers() {
 #ifndef DISJOINT_LOCKS  /* which could not have this step */
     atomic {
@@ -398,6 +401,39 @@ inline remove_files(named) {
 
 #define named_by(a) (a.result == NOTHING -> 0 : bit_of(a.result))
 
+#define ticket_of(a) bit_of(3 * a.told + a.failure_told)
+
+/* Exclusive creation. A ticket of an earlier interval does not count: its process may
+   have died. The next one has another number. */
+inline take_ticket() {
+    atomic {
+        may_die;
+#ifndef NO_TICKET
+        if
+        :: tickets[now] & ticket_of(mine) -> goto silent
+        :: else
+        fi;
+#endif
+        tickets[now] = tickets[now] | ticket_of(mine)
+    }
+}
+
+/* Those of this interval stay: a writer may still have the record of before. */
+inline remove_tickets(named) {
+    atomic {
+        may_die;
+        d_step {
+#ifndef SWEEP_NEW_TICKETS
+            tickets[0] = tickets[now];
+#endif
+            tickets[1] = tickets[1] & (named);
+            tickets[2] = tickets[2] & (named);
+            tickets[now] = tickets[now] | tickets[0];
+            tickets[0] = 0
+        }
+    }
+}
+
 inline remove_record() {
     atomic {
         may_die;
@@ -430,8 +466,7 @@ inline speak() {
             assert(durable_claims >= claim);
 #endif
             /* a notice is repeated */
-            assert(LOCKS_EXCLUDE_NOTHING == 2 || STEPS_BACK
-                || (spoken & bit_of(time)) == 0);
+            assert(STEPS_BACK || (spoken & bit_of(time)) == 0);
             spoken = spoken | bit_of(time)
         :: else
         fi
@@ -441,7 +476,6 @@ inline speak() {
 /* ------------------------------------------------------------ Operations */
 
 inline prepare_replace() {
-    remove_leftovers();
     write_temporary();
 #ifdef RELEASE_BEFORE_RENAME
     release_write_lock(OF_CHECK);
@@ -456,6 +490,7 @@ inline end_of_process() {
     write_holder[2] = (write_holder[2] == me -> NOTHING : write_holder[2]);
     release_inode();
     writers = writers & ~bit_of(me);
+    inside = inside & ~bit_of(me);
     clear(mine)
 }
 
@@ -539,6 +574,7 @@ proctype Checker(byte me) {
     /* a late result replaces a later one */
     assert(mine.checked == NOTHING || mine.checked == checked);
     set_aside();
+    remove_leftovers();
     d_step {
         mine.generation = generation + 1;
         mine.checked = commits + 1;
@@ -559,6 +595,7 @@ sweep:
     release_check_lock();
 #endif
     remove_files(named_by(mine));
+    remove_tickets(ticket_of(mine));
 #ifdef SWEEP_BEFORE_SYNC
     sync_root();
 #endif
@@ -569,6 +606,7 @@ fail:
     wait_for_write_lock(OF_CHECK);
     read_record(mine);
     set_aside();
+    remove_leftovers();
     mine.failures = (mine.failures < 2 -> mine.failures + 1 : 2);
     prepare_replace();
     atomic { rename_record(); commit_ghost_of_failure(); check_disk() };
@@ -609,7 +647,7 @@ inline forget_first_look() {
 
 inline commit_ghost_of_claim() {
     /* two notices in one interval */
-    assert(LOCKS_EXCLUDE_NOTHING == 2 || STEPS_BACK || (recorded & bit_of(now)) == 0);
+    assert(STEPS_BACK || (recorded & bit_of(now)) == 0);
     /* two notices after one look */
     assert(LOCKS_EXCLUDE_NOTHING == 2 || claims == 0 || claims == claims_seen);
     /* a notice is given although it is snoozed */
@@ -638,6 +676,18 @@ inline decide() {
     is_silent = !is_due
 }
 
+inline decide_again() {
+    d_step { decide() };
+    if
+    :: is_silent || (cannot_check && !of_failures) -> goto silent
+#ifndef NO_COMPARISON
+    :: mine.told != NOTHING && mine.told != told -> goto silent
+    :: mine.failure_told != NOTHING && mine.failure_told != failure_told -> goto silent
+#endif
+    :: else
+    fi
+}
+
 /* One claim; its notice is about failures if it asks for those and there are some. */
 proctype Activation(byte me; bit asks_failures) {
     Record mine;
@@ -664,15 +714,12 @@ proctype Activation(byte me; bit asks_failures) {
 #ifndef CLOCK_BEFORE_LOCK
     read_clock();
 #endif
-    d_step { decide() };
-    if
-    :: is_silent || (cannot_check && !of_failures) -> goto silent
-#ifndef NO_COMPARISON
-    :: mine.told != NOTHING && mine.told != told -> goto silent
-    :: mine.failure_told != NOTHING && mine.failure_told != failure_told -> goto silent
-#endif
-    :: else
-    fi;
+    decide_again();
+    cannot_check = of_failures;
+    d_step { told = mine.told; failure_told = mine.failure_told };
+    take_ticket();
+    read_record(mine);
+    decide_again();
 #endif
 #ifdef SPEAK_BEFORE_RECORDING
     d_step { claim = claims + 1; life = lives };
@@ -789,9 +836,10 @@ proctype Forgetter(byte me) {
     sync_root();
 #endif
     remove_files(0);
+    atomic { may_die; d_step { tickets[1] = 0; tickets[2] = 0 } };
     /* forget leaves files */
     assert(LOCKS_EXCLUDE_NOTHING || (record.state == ABSENT && !set_aside_copy
-        && temporary == 0 && files == 0));
+        && temporary == 0 && files == 0 && tickets[1] == 0 && tickets[2] == 0));
 close:
     release_check_lock();
 dead:
@@ -829,15 +877,16 @@ done:
 }
 
 #if TICKS || STEPS_BACK
+#define is_free (write_holder[OF_CLAIM] == NOTHING && inside == 0)
+
 /* It stands while the write lock is held: no process is stopped there for long. */
 proctype Clock() {
     byte ticks, steps_back;
 
 end:
     do
-    :: atomic { ticks < TICKS && write_holder[OF_CLAIM] == NOTHING -> now++; ticks++ }
-    :: atomic { steps_back < STEPS_BACK && now > 1 && write_holder[OF_CLAIM] == NOTHING
-        -> now--; steps_back++ }
+    :: atomic { ticks < TICKS && is_free -> now++; ticks++ }
+    :: atomic { steps_back < STEPS_BACK && now > 1 && is_free -> now--; steps_back++ }
     od
 }
 #endif

@@ -93,14 +93,14 @@ class TestVectors:
 
     def test_second_is_small(self):
         """
-        It has at most 400 lines, without comments, and needs no package.
+        It has at most 440 lines, without comments, and needs no package.
         """
         comments = r"/\*[^*]*\*/|^\s*//[^\n]*"
         code = re.sub(comments, "", SECOND.read_text(), flags=re.MULTILINE)
         modules = re.findall(r'require\("(.*?)"\)', code)
 
         lines = [line for line in code.splitlines() if line.strip()]
-        assert 300 <= len(lines) <= 400
+        assert 300 <= len(lines) <= 440
         assert max(map(len, lines)) <= 100
         assert [] == [name for name in modules if not name.startswith("node:")]
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import functools
 import json
 import logging
 import os
@@ -15,6 +16,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,8 @@ import pytest
 from helpers import (
     NOON,
     ROWS,
+    SECOND,
+    WEEK,
     commit,
     lock_of,
     path_named,
@@ -31,8 +35,9 @@ from helpers import (
     results_of,
     root_of,
     text_of,
+    write_record,
 )
-from upgrade_state import StateStore
+from upgrade_state import StateStore, _files
 from upgrade_state.exceptions import (
     StateLockError,
     StateReadError,
@@ -499,14 +504,20 @@ class TestReplaced:
 
     def test_leftovers(self, checked):
         """
-        Temporary files of killed writers of this record are removed, no others.
+        A check removes temporary files of killed writers of this record, no others.
+
+        Any other writer leaves them: where locks do not exclude, theirs is alive.
         """
         tmp, key = root_of(checked) / "tmp", checked.key
         for name in (f"{key}.0123", f"{'0' * 32}.0123", f"{key}x"):
             (tmp / name).touch()
         (tmp / f"{key}.directory").mkdir()
         checked.snooze(NOON)
+        checked.expire()
+        assert checked.claim_notice(now=NOON)
+        assert 4 == len(os.listdir(tmp))
 
+        commit(checked)
         assert {f"{'0' * 32}.0123", f"{key}x"} == set(os.listdir(tmp))
 
     def test_many_directories(self, checked):
@@ -635,6 +646,126 @@ class TestRemoved:
         with pytest.raises(StateReadError, match="Permission denied") as caught:
             list(store)
         assert str(root_of(checked)) == caught.value.path
+
+
+class TestTickets:
+    @staticmethod
+    def names(environment):
+        return sorted(path.name for path in results_of(environment).glob("ticket.*"))
+
+    def test_one_per_notice(self, checked):
+        """
+        A ticket is named by the times of the last notices, before the new one.
+        """
+        assert checked.claim_notice(now=NOON)
+        assert checked.claim_notice(now=NOON + WEEK)
+
+        assert ["ticket.0.0.0", "ticket.20261120120000.0.0"] == self.names(checked)
+
+    def test_taken(self, checked):
+        """
+        A claim is silent if another process has the ticket, and records nothing.
+        """
+        before = read_record(checked)
+        (results_of(checked) / "ticket.0.0.0").touch()
+
+        assert "busy" == checked.claim_notice(now=NOON).reason
+        assert before == read_record(checked)
+        assert ["ticket.0.0.0"] == self.names(checked)
+
+    def test_lost_update(self, checked):
+        """
+        A record from before a notice does not repeat the notice.
+        """
+        before = read_record(checked)
+        assert checked.claim_notice()
+        write_record(checked, before)
+
+        assert "busy" == checked.claim_notice().reason
+
+    def test_old(self, checked):
+        """
+        A process that died with the ticket costs one notice: a pause later it is void.
+        """
+        ask = functools.partial(checked.claim_notice, interval=SECOND, reminder=SECOND)
+        (results_of(checked) / "ticket.0.0.0").touch()
+        assert "busy" == ask().reason
+        time.sleep(1.1)
+
+        assert ask()
+        assert ["ticket.0.0.0", "ticket.0.0.1"] == self.names(checked)
+
+    def test_interval_zero(self, checked):
+        """
+        Without an interval every claim speaks, several in one second, too.
+        """
+        assert all(checked.claim_notice(interval=0 * SECOND, now=NOON) for _ in "abc")
+        assert [] == self.names(checked)
+
+    def test_error(self, checked, monkeypatch):
+        """
+        A notice that cannot be recorded leaves no ticket, so the next claim speaks.
+        """
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "replace", refuse(errno.EIO))
+            assert "unavailable" == checked.claim_notice(now=NOON).reason
+        assert [] == self.names(checked)
+
+        assert checked.claim_notice(now=NOON)
+
+    def test_no_exclusive_creation(self, checked, monkeypatch):
+        """
+        Without a ticket there is no notice.
+        """
+        ticket = results_of(checked) / "ticket.0.0.0"
+        refuse_path(monkeypatch, "open", ticket, errno.ENOTSUP)
+        verdict = checked.claim_notice(now=NOON)
+
+        assert "unavailable" == verdict.reason
+        assert "create a ticket" in verdict.error.message
+
+    def test_missing_directory(self, checked):
+        """
+        The directory of the results is made again.
+        """
+        shutil.rmtree(results_of(checked))
+        assert checked.claim_notice(lockfile=b"old", now=NOON)
+
+        assert ["ticket.0.0.0"] == self.names(checked)
+        assert {0o700} == modes([results_of(checked)])
+
+    def test_commit(self, checked, monkeypatch):
+        """
+        A commit keeps tickets of its own record and new ones, and deletes the others.
+        """
+        assert checked.claim_notice(now=NOON)
+        assert checked.claim_notice(now=NOON + WEEK)
+        own = f"ticket.{NOON + WEEK:%Y%m%d%H%M%S}.0.1"
+        (results_of(checked) / own).touch()
+        before = self.names(checked)
+        commit(checked)
+        assert before == self.names(checked)
+
+        monkeypatch.setattr(_files, "_MINUTES", -1)
+        commit(checked)
+        assert [own] == self.names(checked)
+
+    def test_spoken_meanwhile(self, checked, monkeypatch):
+        """
+        After it has created its ticket, a claim looks for another notice once more.
+
+        Locks that exclude nobody let a commit delete the ticket of that one.
+        """
+        make = _files.ticket
+
+        def after_another(*arguments):
+            write_record(checked, read_record(checked) | {"last_notified": told})
+            return make(*arguments)
+
+        told = text_of(NOON)
+        monkeypatch.setattr(_files, "ticket", after_another)
+
+        assert "told-recently" == checked.claim_notice(now=NOON).reason
 
 
 class TestResults:

@@ -6,6 +6,7 @@ Below the cache directory (docs/concepts.md has the picture):
     v1/<key>.json, v1/<key>.json.corrupt
     v1/locks/<key>.check, v1/locks/<key>.write
     v1/results/<key>/<64 hex digits>
+    v1/results/<key>/ticket.<digits>.<digits>.<number>
     v1/logs/<key>.log
     v1/tmp/<key>.<random>
 
@@ -20,6 +21,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import os
 import stat
 import time
@@ -37,6 +39,9 @@ _NEW_FILE: Final = _NO_LINKS | os.O_WRONLY | os.O_CREAT | os.O_EXCL
 _DIRECTORY: Final = _NO_LINKS | getattr(os, "O_DIRECTORY", 0)
 
 SUBDIRECTORIES: Final = ("locks", "logs", "results", "tmp")
+
+# A later update may restore the record of so many seconds ago, and caches keep one.
+_MINUTES: Final = 300
 
 # A file system with fewer bytes left than this counts as full.
 _LITTLE: Final = 64 << 10
@@ -92,7 +97,7 @@ class Files:
         """
         Return the temporary files of writers of this record.
 
-        The holder of the write lock may delete them: no other writer is at work.
+        The holder of both locks may delete them: no other writer is at work.
         """
         tmp = f"{self.root}/tmp"
         return [
@@ -380,8 +385,6 @@ def replace_record(files: Files, data: bytes) -> None:
         StateWriteError: The old record is in place, the temporary file is gone.
     """
     with opened(files.root) as store:
-        for path in files.leftovers():
-            store.remove(path)
         _replace(store, files.record, f"{files.root}/tmp/{files.key}", data)
 
 
@@ -481,6 +484,63 @@ def _writing(action: str, path: str) -> Iterator[None]:
         raise StateWriteError(message, path) from error
 
 
+# Tickets
+
+
+@contextlib.contextmanager
+def ticket(files: Files, name: str, pause: int) -> Iterator[bool]:
+    """
+    Keep the ticket of a notice after a `with` statement; delete it after an error.
+
+    Of all processes that want it one creates it, whether or not locks exclude.
+
+    Args:
+        name: The name without the number.
+
+        pause: For how many seconds a ticket counts. Zero: none is needed.
+
+    Returns:
+        A context manager: False if another process has the ticket.
+
+    Raises:
+        StateWriteError: On entering: it cannot be created.
+    """
+    ours = None
+    with opened(files.root) as store, _writing("create a ticket", files.results):
+        if pause:
+            store.make(files.results)
+        for number in itertools.count() if pause else ():
+            path = f"{files.results}/{name}.{number}"
+            try:
+                _set_mode(store.open(path, _NEW_FILE), 0o600)
+            except FileExistsError:
+                if -_MINUTES <= _age(store, path) < pause:
+                    break
+            else:
+                ours = path
+                break
+    try:
+        yield not pause or ours is not None
+    except BaseException:
+        with contextlib.suppress(StateWriteError):
+            remove(files.root, *filter(None, [ours]))
+        raise
+
+
+def _age(store: Descriptors, path: str) -> float:
+    """
+    Return the age of a file in seconds, by the clock of its file system.
+
+    `st_ctime`, because NFS 3 keeps the number of the creating call in `st_mtime` for
+    an instant.
+    """
+    place, directory = store.at(path)
+    above = os.path.dirname(path)
+    here = store.by_path.get(above, above)  # Windows: the path
+    os.utime(here)
+    return os.stat(here).st_mtime - os.lstat(place, dir_fd=directory).st_ctime
+
+
 # Results
 
 
@@ -527,12 +587,24 @@ def read_result(files: Files, file: Mapping[str, Any]) -> bytes | None:
     return content
 
 
-def sweep(files: Files, digests: Collection[str]) -> None:
+def sweep(files: Files, digests: Collection[str], ticket: str) -> None:
     """
-    Delete from ``results/<key>/`` every file whose digest is not in *digests*.
+    Delete the other files in ``results/<key>/``, but no ticket of the last minutes.
 
     The caller holds the check lock, and a record that names them is on disk.
+
+    Args:
+        digests: The digests of the files to keep.
+
+        ticket: The name, without the number, of the tickets to keep.
     """
     names = {_record.digits(digest) for digest in digests}
-    old = [name for name in names_in(files.results) if name not in names]
-    remove(files.root, *(f"{files.results}/{name}" for name in old))
+    with opened(files.root) as store, _writing("remove", files.results):
+        for name in names_in(files.results):
+            path = f"{files.results}/{name}"
+            if (
+                name not in names
+                and not name.startswith(f"{ticket}.")
+                and (not name.startswith("ticket.") or _age(store, path) > _MINUTES)
+            ):
+                store.remove(path)

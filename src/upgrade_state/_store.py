@@ -38,12 +38,24 @@ a crowd of checkers makes one check and not one after the other. Commit: write
 the new files to `results/<key>/` and sync them; merge; sync the directory; delete
 from `results/<key>/` the files that the record does not name. If the record has
 another generation than at the beginning, which is possible only if locks do not
-exclude, the result is dropped. A missing record does not prevent a commit.
+exclude, the result is dropped. A missing record does not prevent a commit. Only a
+check, under both locks, deletes temporary files that other writers left in `tmp/`.
 
 Claim. The caller has decided without a lock that a notice is due. Try the write
-lock once, decide again under it, record, release, sync, and only then let the
-caller speak. If `last_notified` or `failure_notified` differs from the first
-look, another process has given a notice, of either kind, whatever the clocks say.
+lock once, decide again under it, take the ticket, decide once more, record, release,
+sync, and only then let the caller speak. If `last_notified` or `failure_notified`
+differs from the first look, another process has given a notice, of either kind,
+whatever the clocks say.
+
+Ticket. Some network file systems have locks that exclude only the processes of one
+machine, but exclusive creation is atomic on all of them. The ticket is a file in
+`results/<key>/` that is named by `last_notified` and `failure_notified`, so of all
+claims that decide on the same two values one creates it, and the others are silent;
+so is a claim after a lost update that restores old values. A ticket older than the
+pause does not count, since its process may have died before it recorded the notice:
+the next claim creates the ticket with the next number. A commit keeps the tickets of
+its own record, for these updates, and the ones of the last minutes, for writers and
+caches that still have the record of then.
 
 Forget. Try the check lock, take the write lock, delete everything.
 """
@@ -124,6 +136,8 @@ class Entry:
         """
         Merge the fields of a check into the record; create it if there is no valid one.
 
+        The caller holds the check lock.
+
         Args:
             make_fields: Receives the current record (None: there is no valid one)
                 and returns the fields to replace; None: replace nothing.
@@ -142,6 +156,8 @@ class Entry:
                 # Until the replace there is no record: readers see the same as before.
                 _files.set_aside(self.files)
                 current = _record.DEFAULTS | self._identity
+            # No other writer is at work, unless locks do not exclude.
+            _files.remove(self.files.root, *self.files.leftovers())
             self._replace(current, fields)
         _files.sync_directory(self.files.root)
         return current | fields
@@ -199,7 +215,21 @@ class Entry:
             )
             if record is None or not fields:
                 return verdict
-            self._replace(record, fields)
+            pause = _policy.pause(
+                record, question, of_failures="notified" not in fields
+            )
+            with _files.ticket(self.files, ticket_name(record), pause) as is_ours:
+                if not is_ours:
+                    return silent("busy", verdict)
+                # If locks do not exclude, another process may have recorded its notice
+                # meanwhile, and a check may have deleted the ticket of that one.
+                seen, record = record, self.read()
+                verdict, fields = second_verdict(
+                    seen, record, question, verdict, matches=matches, now=now
+                )
+                if record is None or not fields:
+                    return verdict
+                self._replace(record, fields)
         _files.sync_directory(self.files.root)
         return verdict
 
@@ -331,7 +361,8 @@ class Lease:
         record = entry.merge_or_make(unless_overtaken)
         self.record = record or entry.read()
         try:
-            _files.sweep(entry.files, named_files(self.record))
+            name = ticket_name(self.record)
+            _files.sweep(entry.files, named_files(self.record), name)
         except UpgradeStateError as error:  # the next check deletes it
             _record.debug("could not delete old results: %s", error)
         return record is not None
@@ -359,6 +390,18 @@ def named_files(record: Record | None) -> list[str]:
     result = (record and record["result"]) or {}
     files = (result.get(field) for field in RESULT_FILES)
     return [file["digest"] for file in files if file is not None]
+
+
+def ticket_name(record: Record | None) -> str:
+    """
+    Return the name, without its number, of the ticket for the next notice.
+
+    It is made of the times of the last notices, so a lost update of another field
+    does not change it.
+    """
+    times = [(record or {}).get(f) for f in ("last_notified", "failure_notified")]
+    parts = ("".join(filter(str.isdigit, text or "0")) for text in times)
+    return ".".join(["ticket", *parts])
 
 
 # The decision of a claim, for every back end
