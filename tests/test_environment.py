@@ -13,6 +13,7 @@ import logging
 import os
 import sys
 import time
+import traceback
 import types
 
 import attrs
@@ -39,7 +40,7 @@ from helpers import (
     text_of,
     write_record,
 )
-from upgrade_state import StateStore
+from upgrade_state import StateStore, _housekeeping
 from upgrade_state.exceptions import StateReadError
 from upgrade_state.lockfiles import Upgrade
 
@@ -69,6 +70,22 @@ class TestStateStore:
         """
         with pytest.raises(ValueError, match="must be an absolute path"):
             StateStore(cache_dir)
+
+    @pytest.mark.parametrize("variable", [None, "postgresql:///db"])
+    def test_no_database(self, variable, monkeypatch, tmp_path):
+        """
+        Neither the variable nor a path leads to a database.
+        """
+        url = "postgresql:///db"
+        if variable is None:
+            store = StateStore(tmp_path / url)
+        else:
+            monkeypatch.setenv("UPGRADE_STATE_CACHE_DIR", variable)
+            store = StateStore()
+
+        verdict = store.environment(tmp_path).claim_notice()
+        expected = "nothing-known" if variable is None else "unavailable"
+        assert expected == verdict.reason
 
     def test_argument_wins(self, monkeypatch):
         """
@@ -819,6 +836,86 @@ class TestNothingCanBeLoaded:
 
         message = "Could not load a library (cannot import name '_housekeeping')"
         assert ("unavailable", message) == (verdict.reason, str(verdict.error))
+
+
+URL = "postgresql:///db?service=team"
+
+
+class TestBackend:
+    """
+    With a second store of files in place of the database.
+    """
+
+    @pytest.fixture
+    def database(self, tmp_path, monkeypatch):
+        """
+        The store of a URL, and the URLs that its back end was made with.
+        """
+        urls = []
+
+        def make(url):
+            urls.append(url)
+            return _housekeeping.FileStore(f"{tmp_path}/records/v1")
+
+        package = types.ModuleType("upgrade_state._postgresql")
+        package._records = types.SimpleNamespace(Backend=make)
+        monkeypatch.setitem(sys.modules, package.__name__, package)
+        return StateStore, urls
+
+    @pytest.fixture
+    def shop(self, database, shop):
+        """
+        An environment in the store of a URL.
+        """
+        return database[0](URL).environment(shop.path, "uv.lock")
+
+    @pytest.mark.parametrize("url", [URL, "postgres://ana:secret@db.example/records"])
+    def test_url(self, database, url):
+        """
+        The back end gets the URL as it is, and may refuse it.
+        """
+        store = database[0](url)
+
+        assert ([url], f"<StateStore {url!r}>") == (database[1], repr(store))
+
+    def test_no_files(self, checked):
+        """
+        There is no file of a record and no log, and no check starts in the background.
+        """
+        assert (None, None) == (checked.record_path, checked.log_path)
+        assert "fresh" == checked.start_check(["true"], now=NOON).reason
+        freshness = [checked.start_check(["true"], now=NOON + WEEK) for _ in range(2)]
+        assert ["unavailable"] * 2 == [answer.reason for answer in freshness]
+        assert (
+            "unavailable: No check starts automatically: the records are in a database;"
+            " make the check in this process"
+        ) == str(freshness[0])
+        frames = traceback.walk_tb(freshness[1].error.__traceback__)
+        assert 2 == len(list(frames))
+        with pytest.raises(StateReadError, match="in a database"):
+            checked.store._directories()
+
+    def test_operations(self, checked, tmp_path):
+        """
+        Every operation is carried out by the back end.
+        """
+        assert ROWS == checked.upgrades() == checked.look().upgrades()
+        assert (b"old", b"new") == tuple(map(checked.kept_lockfile, ("old", "new")))
+        assert "notify" == checked.claim_notice(now=NOON).reason
+        assert "told-recently" == checked.look(now=NOON).verdict().reason
+        assert checked.snooze(NOON + WEEK)
+        assert checked.withdraw_consent()
+        fail(checked)
+        assert 1 == checked.look().record["failure"]["attempts"]
+        assert checked.expire()
+        assert [checked.key] == [environment.key for environment in checked.store]
+        assert () == checked.store.prune()
+        with checked.try_check() as check:
+            assert "never-checked" == check.freshness().reason
+            assert not checked.forget()
+        assert checked.forget()
+        assert None is checked.look().record
+        assert not (tmp_path / "cache").exists()
 
 
 class TestSnooze:

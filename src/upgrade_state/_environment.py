@@ -43,18 +43,30 @@ class StateStore:
         cache_dir: Absolute path of the manager's own cache directory. It wins
             over ``UPGRADE_STATE_CACHE_DIR``, and that over ``upgrade-state`` in
             the user's cache directory. It need not exist; ``~`` is not expanded.
+            For a program that stays, also the URL of a PostgreSQL database
+            (``postgresql:///db?service=team``). Then there are no files:
+            `EnvironmentState.start_check` is ``unavailable``, and the program
+            makes its checks itself. Creating the store opens no connection.
 
     Raises:
-        ValueError: *cache_dir* is relative, empty or contains a NUL character.
+        ValueError: *cache_dir* is relative, empty or contains a NUL character, or
+            a URL contains a password or is none of a database.
+        UpgradeStateError: The extra ``postgresql`` is not installed.
     """
 
-    __slots__ = ("_problem", "_root")
+    __slots__ = ("_backend", "_problem", "_root")
 
     def __init__(self, cache_dir: "str | os.PathLike[str] | None" = None) -> None:
+        self._backend: Backend | None = None  # a store of files is made when needed
         self._problem: UpgradeStateError | None = None
         if cache_dir is not None:
             cache_dir = os.fspath(cache_dir)
             if not os.path.isabs(cache_dir) or "\0" in cache_dir:
+                # A wrong scheme, too: the URL may have a password.
+                if str(cache_dir).startswith(("postgresql:", "postgres:")):
+                    self._root = cache_dir
+                    self._use_database()
+                    return
                 raise ValueError(f"cache_dir must be an absolute path: {cache_dir!r}")
         else:
             cache_dir = os.environ.get(CACHE_DIR_VARIABLE) or _user_cache_dir()
@@ -65,6 +77,16 @@ class StateStore:
                 message = f"{CACHE_DIR_VARIABLE} is not an absolute path"
                 self._problem = _record.read_error(message, cache_dir)
         self._root = os.path.join(cache_dir or "", _VERSION)
+
+    def _use_database(self) -> None:
+        from upgrade_state._postgresql import (  # type: ignore[import-not-found,unused-ignore]
+            _records,
+        )
+
+        self._backend = _records.Backend(self._root)
+        message = "No check starts automatically: the records are in a database"
+        todo = "make the check in this process"
+        self._problem = _record.read_error(f"{message}; {todo}", None)
 
     def environment(
         self,
@@ -209,10 +231,11 @@ class StateStore:
         Return the directory ``v1``, which need not exist.
 
         Raises:
-            StateReadError: No cache directory can be determined.
+            StateReadError: No cache directory can be determined, or there is none.
         """
         if self._problem is not None:
-            raise self._problem
+            # Each time that it is raised, its traceback grows.
+            raise self._problem.with_traceback(None)
         return self._root
 
     def _open(self) -> "Backend":
@@ -222,6 +245,8 @@ class StateStore:
         Raises:
             StateReadError: No cache directory can be determined.
         """
+        if self._backend is not None:
+            return self._backend
         from upgrade_state import _housekeeping
 
         return _housekeeping.FileStore(self._place())
@@ -304,23 +329,29 @@ class EnvironmentState:
         self.name: Final = name
 
     @property
-    def record_path(self) -> str:
+    def record_path(self) -> "str | None":
         """
-        The file of its record, which need not exist.
+        The file of its record, which need not exist; None: it is in a database.
 
         Raises:
             StateReadError: No cache directory can be determined.
         """
+        if self.store._backend is not None:
+            return None
         return _record.record_path(self.store._place(), self.key)
 
     @property
-    def log_path(self) -> str:
+    def log_path(self) -> "str | None":
         """
         The log of the last check that `start_check` started; it need not exist.
+
+        None if the record is in a database.
 
         Raises:
             StateReadError: No cache directory can be determined.
         """
+        if self.store._backend is not None:
+            return None
         return _record.log_path(self.store._place(), self.key)
 
     def look(
@@ -670,6 +701,8 @@ class EnvironmentState:
         It takes no lock: the record is replaced, never modified. Equal bytes are
         the same record, so a kept handle parses them once.
         """
+        if self.store._backend is not None:
+            return self.store._backend.entry(self.key).read(), False
         root = self.store._place()
         path = _record.record_path(root, self.key)
         data = _record.read_file(root, path, _record.MAX_SIZE)

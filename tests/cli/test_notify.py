@@ -400,6 +400,7 @@ class TestNotify:
             ["a", "b"],
             ["--cache-dir", "relative"],
             ["--cache-dir="],
+            ["--cache-dir=postgresql:///db"],
             [""],
             ["--lockfile", "../x"],
             ["--explain", "--lockfile", "../x"],

@@ -57,8 +57,8 @@ assert_type(shop.lockfile_name, str | None)
 assert_type(store.environment("/srv", "pixi.lock", name="docs").name, str | None)
 store.environment("/srv", "pixi.lock", "docs")  # type: ignore[call-arg] # by keyword
 store.environment("/srv", name=b"docs")  # type: ignore[arg-type] # text
-assert_type(shop.record_path, str)
-assert_type(shop.log_path, str)
+assert_type(shop.record_path, str | None)
+assert_type(shop.log_path, str | None)
 
 verdict = shop.claim_notice()
 assert_type(verdict, Verdict)

@@ -208,7 +208,7 @@ def test_a_broken_store(
     """
     A store that cannot be used does not stop an activation.
     """
-    Path(memory.state_of(shop).record_path).parent.write_text("no directory")
+    Path(memory.state_of(shop).record_path or "").parent.write_text("no directory")
 
     assert nest("activate") == ""
     assert checks == []

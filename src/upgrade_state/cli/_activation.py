@@ -59,6 +59,8 @@ def try_run(arguments: "list[str]") -> bool:
             places.append(name + has_value + value)
     if len(places) > 1:
         return False
+    if not os.path.isabs(values.get("cache_dir", "/")):
+        return False  # nor is it a database
     try:
         store = StateStore(values.pop("cache_dir", None))
         names = values.pop("lockfile", None), values.pop("name", None)

@@ -131,7 +131,7 @@ def _unrecorded(environment: EnvironmentState) -> str | None:
     None if there is no log of one.
     """
     path = environment.log_path
-    if not (os.path.isfile(path) and os.path.getsize(path)):
+    if not (path and os.path.isfile(path) and os.path.getsize(path)):
         return None
     with open(path, encoding="utf-8", errors="replace") as log:
         *_, last = log

@@ -87,7 +87,7 @@ def run(
 
 def _row(look: Look, view: View | None, state: str) -> list[Part]:
     if view is None or look.record is None:
-        return [tilde(look.environment.record_path), Styled(state, "red"), "", ""]
+        return [tilde(look.environment.record_path or ""), Styled(state, "red"), "", ""]
     checked = look.record["last_checked"]
     text = f"checked {ago(checked)}" if checked else "to be checked"
     text += f" by {manager}" if (manager := manager_of(look)) else ""

@@ -21,5 +21,5 @@ def run(target: Target) -> int:
     Print one path for each environment, whether or not its record exists.
     """
     for look in target.known():
-        print_raw(look.environment.record_path)  # for other programs
+        print_raw(look.environment.record_path or "")  # for other programs
     return 0

@@ -187,7 +187,7 @@ class View:
         The log of the last check in the background; None: there was none.
         """
         path = self.look.environment.log_path
-        return path if os.path.isfile(path) else None
+        return path if path and os.path.isfile(path) else None
 
 
 def manager_of(look: Look) -> str | None:
