@@ -15,7 +15,15 @@ import nox
 nox.needs_version = ">=2024.10.9"
 nox.options.default_venv_backend = "virtualenv"
 nox.options.error_on_missing_interpreters = False
-nox.options.sessions = ["lint", "typing", "tests", "floor", "docs", "package"]
+nox.options.sessions = [
+    "lint",
+    "typing",
+    "tests",
+    "database",
+    "floor",
+    "docs",
+    "package",
+]
 
 # The reasons for these are in docs/decisions.md.
 FLOOR = (
@@ -41,6 +49,9 @@ def _interpreter(version: str) -> str | None:
             return python
     return None
 
+
+# Measured in the session `database`, and in no other.
+DATABASE = "*/upgrade_state/_postgresql/*,*/upgrade_state/checks/_postgresql.py"
 
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 PYTHONS = [p for p in map(_interpreter, ("3.11", "3.12", "3.13", "3.14")) if p]
@@ -90,7 +101,34 @@ def tests(session: nox.Session) -> None:
     session.run("coverage", "run", "-m", "pytest", "-n", "auto", *session.posargs)
     session.run("coverage", "combine")
     if not session.posargs:  # some tests do not cover everything
-        session.run("coverage", "report", "--fail-under=100")
+        session.run("coverage", "report", "--fail-under=100", f"--omit={DATABASE}")
+
+
+@nox.session
+def database(session: nox.Session) -> None:
+    """
+    The tests with a PostgreSQL server, which root installs if it is missing.
+    """
+    programs = {"postgresql": "initdb", "pgbouncer": "pgbouncer"}
+    missing = [name for name, program in programs.items() if not _find(program)]
+    if missing and os.geteuid() == 0 and shutil.which("apt-get"):
+        for argv in (["update"], ["install", "-y", *missing]):
+            session.run("apt-get", *argv, external=True, success_codes=range(256))
+    if not _find("initdb"):
+        session.skip("PostgreSQL is not installed")
+    _install(session, "database")
+    session.run("coverage", "erase")
+    argv = ["-m", "pytest", "-m", "database", "-n", "2", *session.posargs]
+    session.run("coverage", "run", *argv)
+    session.run("coverage", "combine")
+    if not session.posargs:
+        session.run("coverage", "report", "--fail-under=100", f"--include={DATABASE}")
+
+
+def _find(program: str) -> str | None:
+    # Debian has the server's programs and those of administrators outside PATH.
+    places = ("/usr/sbin", *glob.glob("/usr/lib/postgresql/*/bin"))
+    return shutil.which(program, path=os.pathsep.join((os.environ["PATH"], *places)))
 
 
 @nox.session(python=OTHERS)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import helpers
+from database import database, pooler, server  # noqa: F401 - fixtures
 from upgrade_state import StateStore
 
 if TYPE_CHECKING:

@@ -58,6 +58,7 @@ OWNERS = {
     "cattrs": {"_codec", "checks"},
     "filelock": {"_locks"},
     "platformdirs": {"_files"},
+    "psycopg": {"_postgresql"},
 }
 
 
@@ -123,7 +124,7 @@ class TestLayers:
 
         assert {u for u in used if layer[u] <= layer[name]} == set()
 
-    @pytest.mark.parametrize("wing", ["checks", "cli", "lockfiles"])
+    @pytest.mark.parametrize("wing", ["_postgresql", "checks", "cli", "lockfiles"])
     def test_no_circles(self, wing):
         """
         The modules of a package import each other in no circle.

@@ -1,0 +1,25 @@
+-- The frame of the schema. All scripts run in one transaction, and again without harm.
+-- A second script waits here: "if not exists" alone fails if two run at once.
+select pg_advisory_xact_lock(8319104478);
+
+do $$
+begin
+    if to_regproc('upgrade_state.version') is not null then
+        if upgrade_state.version() <> 1 then
+            raise exception 'the database has version % of the schema of upgrade-state',
+                upgrade_state.version();
+        end if;
+    end if;
+end
+$$;
+
+create schema if not exists upgrade_state;
+
+-- The right to use the schema gives no right to a table or function in it.
+grant usage on schema upgrade_state to public;
+
+create or replace function upgrade_state.version() returns bigint
+    language sql immutable parallel safe as 'select 1::bigint';
+
+revoke all on function upgrade_state.version() from public;
+grant execute on function upgrade_state.version() to public;
