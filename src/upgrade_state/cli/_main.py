@@ -34,6 +34,7 @@ at the prompt:
 more:
   record      Store the result of a check that was made elsewhere.
   path        Print where the record is, or would be.
+  shared      Set up, list and prune the results that a team's checks share.
   recipes     List the recipes, and whether their tools are installed.
   prune       Forget environments whose directories were removed.
   doctor      Look for problems of the state on disk, and change nothing.
@@ -56,6 +57,9 @@ _COMMANDS = {
     if line.startswith("  ") and line[2] != "-"
 }
 
+# In the URL of a database.
+_PASSWORD = re.compile(r"(?<=://).*(?=@)|(?<=password=)\S*")
+
 _SYNONYMS = {"-h": "help", "--help": "help", "-V": "version", "--version": "version"}
 
 
@@ -70,8 +74,9 @@ def run(argv: list[str]) -> int:
         try:
             status = _run(argv)
         except UsageError as error:
-            # At most two lines, however long a quoted argument is.
-            _output.err(re.sub("'([^']{99})[^']{20,}'", r"'\1…'", str(error)))
+            # At most two lines, however long a quoted argument is, and no password.
+            text = _PASSWORD.sub("…", str(error))
+            _output.err(re.sub("'([^']{99})[^']{20,}'", r"'\1…'", text))
             if error.hint is not None and (not is_notify or "--explain" in argv):
                 _output.print_line(error.hint)
             status = error.status

@@ -27,6 +27,7 @@ epoch_of = _record.epoch_of
 moment = _messages.moment
 quoted_name = _messages.quoted_name
 record_fields = _record.DEFAULTS
+summary = _messages.summary
 without_urls = _redact.without_urls
 
 T = TypeVar("T")

@@ -17,6 +17,8 @@ from upgrade_state.cli._activation import DURATIONS
 from upgrade_state.cli._output import width_of
 from upgrade_state.cli._targets import Target, UsageError
 
+SHARED_VARIABLE: Final = "UPGRADE_STATE_SHARED"
+
 
 class Question(NamedTuple):
     """
@@ -137,7 +139,10 @@ class Parser(argparse.ArgumentParser):
             if name[:1] == "-" and name not in known and not name[1:].isdigit():
                 message = f"{command} has no option {name!r}{meant(name, known)}"
                 raise UsageError(message, self.hint)
-        parsed, rest = self.parse_known_args(arguments)
+        # argparse takes an optional argument for absent if an option precedes it.
+        is_alone = len(self._get_positional_actions()) < 2
+        parse = self.parse_known_args if is_alone else self.parse_known_intermixed_args
+        parsed, rest = parse(arguments)
         if rest := [word for word in rest if word != "--"]:
             message = f"{command} does not take {rest[0]!r}"
             if "COMMAND" in (self.usage or "") and not rest[0].startswith("-"):

@@ -1,6 +1,6 @@
 # Made by docs/commands.py with shtab.
 
-_shtab_upgrade_state_subparsers=(check show list snooze forget hook notify completion record path recipes prune doctor version help)
+_shtab_upgrade_state_subparsers=(check show list snooze forget hook notify completion record path shared recipes prune doctor version help)
 
 _shtab_upgrade_state_check_option_strings=(-h --help --lockfile --name --cache-dir --recipe --once --timeout --format --copy --env --sandbox --platform --max-age --json --color -j --jobs --on-error --restart --all --if-due)
 _shtab_upgrade_state_show_option_strings=(-h --help --lockfile --name --cache-dir --platform --interval --reminder --could-not-check --max-age --json --all --color)
@@ -12,6 +12,7 @@ _shtab_upgrade_state_notify_option_strings=(-h --help --lockfile --name --cache-
 _shtab_upgrade_state_completion_option_strings=(-h --help --color)
 _shtab_upgrade_state_record_option_strings=(-h --help --lockfile --name --cache-dir --format --old --new --flox --color)
 _shtab_upgrade_state_path_option_strings=(-h --help --lockfile --name --cache-dir --color)
+_shtab_upgrade_state_shared_option_strings=(-h --help --older-than --json --color)
 _shtab_upgrade_state_recipes_option_strings=(-h --help --json --color)
 _shtab_upgrade_state_prune_option_strings=(-h --help --cache-dir --older-than --dry-run --color)
 _shtab_upgrade_state_doctor_option_strings=(-h --help --json --cache-dir --color)
@@ -65,13 +66,15 @@ _shtab_upgrade_state_record___format_choices=(cargo conan conda-explicit conda-l
 _shtab_upgrade_state_record___color_choices=(auto always never)
 _shtab_upgrade_state_path___lockfile_choices=(.flox/env/manifest.lock Cargo.lock Pipfile.lock conan.lock conda-lock.yaml conda-lock.yml devbox.lock devenv.lock flake.lock manifest.lock mise.lock nix/sources.json npins/sources.json npm-shrinkwrap.json package-lock.json pdm.lock pixi.lock poetry.lock pylock.toml renv.lock requirements.lock requirements.txt spack.lock uv.lock)
 _shtab_upgrade_state_path___color_choices=(auto always never)
+_shtab_upgrade_state_shared_pos_0_choices=(init list prune)
+_shtab_upgrade_state_shared___color_choices=(auto always never)
 _shtab_upgrade_state_recipes___color_choices=(auto always never)
 _shtab_upgrade_state_prune___color_choices=(auto always never)
 _shtab_upgrade_state_doctor___color_choices=(auto always never)
 _shtab_upgrade_state_version___color_choices=(auto always never)
-_shtab_upgrade_state_help_pos_0_choices=(check show list snooze forget hook notify completion record path recipes prune doctor version help)
+_shtab_upgrade_state_help_pos_0_choices=(check show list snooze forget hook notify completion record path shared recipes prune doctor version help)
 _shtab_upgrade_state_help___color_choices=(auto always never)
-_shtab_upgrade_state_pos_0_choices=(check show list snooze forget hook notify completion record path recipes prune doctor version help)
+_shtab_upgrade_state_pos_0_choices=(check show list snooze forget hook notify completion record path shared recipes prune doctor version help)
 _shtab_upgrade_state___color_choices=(auto always never)
 
 _shtab_upgrade_state_check__h_nargs=0
@@ -111,6 +114,9 @@ _shtab_upgrade_state_record___help_nargs=0
 _shtab_upgrade_state_record___flox_nargs=0
 _shtab_upgrade_state_path__h_nargs=0
 _shtab_upgrade_state_path___help_nargs=0
+_shtab_upgrade_state_shared__h_nargs=0
+_shtab_upgrade_state_shared___help_nargs=0
+_shtab_upgrade_state_shared___json_nargs=0
 _shtab_upgrade_state_recipes__h_nargs=0
 _shtab_upgrade_state_recipes___help_nargs=0
 _shtab_upgrade_state_recipes___json_nargs=0

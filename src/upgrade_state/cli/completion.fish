@@ -56,7 +56,7 @@ function _shtab_upgrade_state_using
   test "$_shtab_upgrade_state_cmdpath" = "$argv"
 end
 
-set -g _shtab_upgrade_state_commands check show list snooze forget hook notify completion record path recipes prune doctor version help
+set -g _shtab_upgrade_state_commands check show list snooze forget hook notify completion record path shared recipes prune doctor version help
 set -g _shtab_upgrade_state_opts_with_value --cache-dir --color --copy --could-not-check --env --for --format --interval --jobs --lockfile --max-age --name --new --old --older-than --on-error --platform --recipe --reminder --timeout --until -j
 
 complete -c upgrade-state -e
@@ -178,6 +178,12 @@ complete -c upgrade-state -n '_shtab_upgrade_state_using path' -l name -x -d 'th
 complete -c upgrade-state -n '_shtab_upgrade_state_using path' -l cache-dir -xka "(__fish_complete_directories (commandline -ct) directory)" -d 'the absolute path of the cache directory'
 complete -c upgrade-state -n '_shtab_upgrade_state_using path' -l color -xka "auto always never" -d 'use colours: auto (default), always or never'
 complete -c upgrade-state -n '_shtab_upgrade_state_using path; and test $_shtab_upgrade_state_npos -eq 0' -ka "(_upgrade_state_environments; __fish_complete_directories (commandline -ct) directory)" -d 'a directory (default: the nearest known one, upward) or a lockfile'
+complete -c upgrade-state -n '_shtab_upgrade_state_using; and test $_shtab_upgrade_state_npos -eq 0' -a shared -d 'Set up, list and prune the results that the checks of a team share: one machine makes a check, and the others use its result.'
+complete -c upgrade-state -n '_shtab_upgrade_state_using shared' -s h -l help -d 'show this help message and exit'
+complete -c upgrade-state -n '_shtab_upgrade_state_using shared' -l older-than -x -d 'with prune: results that are at least so old (default: 90d)'
+complete -c upgrade-state -n '_shtab_upgrade_state_using shared' -l json -d 'with list: print one JSON object per check and line'
+complete -c upgrade-state -n '_shtab_upgrade_state_using shared' -l color -xka "auto always never" -d 'use colours: auto (default), always or never'
+complete -c upgrade-state -n '_shtab_upgrade_state_using shared; and test $_shtab_upgrade_state_npos -eq 0' -ka "init list prune" -d 'what to do'
 complete -c upgrade-state -n '_shtab_upgrade_state_using; and test $_shtab_upgrade_state_npos -eq 0' -a recipes -d 'List the recipes: the lockfile that each is for, the file that must be beside it, and the tool that it needs.'
 complete -c upgrade-state -n '_shtab_upgrade_state_using recipes' -s h -l help -d 'show this help message and exit'
 complete -c upgrade-state -n '_shtab_upgrade_state_using recipes' -l json -d 'print one JSON object per environment and line'
@@ -199,4 +205,4 @@ complete -c upgrade-state -n '_shtab_upgrade_state_using version' -l color -xka 
 complete -c upgrade-state -n '_shtab_upgrade_state_using; and test $_shtab_upgrade_state_npos -eq 0' -a help -d 'Print this help, or that of a command.'
 complete -c upgrade-state -n '_shtab_upgrade_state_using help' -s h -l help -d 'show this help message and exit'
 complete -c upgrade-state -n '_shtab_upgrade_state_using help' -l color -xka "auto always never" -d 'use colours: auto (default), always or never'
-complete -c upgrade-state -n '_shtab_upgrade_state_using help; and test $_shtab_upgrade_state_npos -eq 0' -ka "check show list snooze forget hook notify completion record path recipes prune doctor version help" -d 'a command'
+complete -c upgrade-state -n '_shtab_upgrade_state_using help; and test $_shtab_upgrade_state_npos -eq 0' -ka "check show list snooze forget hook notify completion record path shared recipes prune doctor version help" -d 'a command'

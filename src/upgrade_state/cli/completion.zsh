@@ -17,6 +17,7 @@ _shtab_upgrade_state_commands() {
     prune:'Forget environments whose directories were removed.'
     recipes:'List the recipes: the lockfile that each is for, the file that must be beside it, and the tool that it needs.'
     record:'Store the result of a check that was made elsewhere.'
+    shared:'Set up, list and prune the results that the checks of a team share: one machine makes a check, and the others use its result.'
     show:'Show the state of an environment, and why you were (not) notified.'
     snooze:'Give no notice for some time.'
     version:'Print the version.'
@@ -95,7 +96,7 @@ _shtab_upgrade_state_forget_defaults_added=0
 _shtab_upgrade_state_help_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--color[use colours\: auto (default), always or never]:WHEN:(auto always never)"
-  ":a command:(check show list snooze forget hook notify completion record path recipes prune doctor version help)"
+  ":a command:(check show list snooze forget hook notify completion record path shared recipes prune doctor version help)"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -201,6 +202,18 @@ _shtab_upgrade_state_record_options=(
 # guard to ensure default positional specs are added only once per session
 _shtab_upgrade_state_record_defaults_added=0
 
+_shtab_upgrade_state_shared_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--older-than[with prune\: results that are at least so old (default\: 90d)]:DURATION:"
+  "--json[with list\: print one JSON object per check and line]"
+  "--color[use colours\: auto (default), always or never]:WHEN:(auto always never)"
+  ":what to do:(init list prune)"
+  ":where the results are (default\: UPGRADE_STATE_SHARED):"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_upgrade_state_shared_defaults_added=0
+
 _shtab_upgrade_state_show_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--lockfile[the lockfile\'s name in the directory]:NAME:(.flox/env/manifest.lock Cargo.lock Pipfile.lock conan.lock conda-lock.yaml conda-lock.yml devbox.lock devenv.lock flake.lock manifest.lock mise.lock nix/sources.json npins/sources.json npm-shrinkwrap.json package-lock.json pdm.lock pixi.lock poetry.lock pylock.toml renv.lock requirements.lock requirements.txt spack.lock uv.lock)"
@@ -274,6 +287,7 @@ _shtab_upgrade_state() {
         prune) _arguments -C -s $_shtab_upgrade_state_prune_options ;;
         recipes) _arguments -C -s $_shtab_upgrade_state_recipes_options ;;
         record) _arguments -C -s $_shtab_upgrade_state_record_options ;;
+        shared) _arguments -C -s $_shtab_upgrade_state_shared_options ;;
         show) _arguments -C -s $_shtab_upgrade_state_show_options ;;
         snooze) _arguments -C -s $_shtab_upgrade_state_snooze_options ;;
         version) _arguments -C -s $_shtab_upgrade_state_version_options ;;

@@ -1,0 +1,125 @@
+"""
+The command `shared`: the results that the checks of a team share.
+"""
+
+import contextlib
+import datetime as dt
+import json as json_
+import os
+from collections import Counter
+from typing import Any, Final
+
+from upgrade_state import checks
+from upgrade_state.cli._output import Part, Styled, out, print_raw, summary, table
+from upgrade_state.cli._parser import SHARED_VARIABLE, Parser, duration
+from upgrade_state.cli._targets import UsageError
+from upgrade_state.cli._view import ago
+
+EXAMPLE = "shared list 'postgresql:///checks?service=team'"
+
+DESCRIPTION = """\
+Set up, list and prune the results that the checks of a team share: one machine makes
+a check, and the others use its result.
+
+    init    create the schema in a database, and print which rights to grant
+    list    list the checks
+    prune   delete old results
+
+URL has no password: PostgreSQL's client reads it from its own files, such as ~/.pgpass.
+"""
+
+# Other distributions offer results of other schemes, which may lack a method.
+_METHODS: Final = {"init": "create", "list": "list", "prune": "prune"}
+
+
+def add_options(parser: Parser) -> None:
+    """
+    Add the arguments of the command.
+    """
+    words = "what to do"
+    parser.add_argument(
+        "action", metavar="|".join(_METHODS), choices=tuple(_METHODS), help=words
+    )
+    words = f"where the results are (default: {SHARED_VARIABLE})"
+    parser.add_argument("url", metavar="URL", nargs="?", help=words)
+    words = "with prune: results that are at least so old (default: 90d)"
+    parser.add("--older-than", words, "DURATION", duration)
+    parser.add("--json", "with list: print one JSON object per check and line")
+
+
+def run(
+    *, action: str, url: str | None, older_than: dt.timedelta | None, json: bool
+) -> int:
+    """
+    Call the method of the shared results, and print the answer.
+
+    Raises:
+        UsageError: The URL is not usable, the server has not done it, or there is
+            nothing to list.
+    """
+    if older_than is not None and action != "prune":
+        raise UsageError(f"shared {action} has no option '--older-than'")
+    if json and action != "list":
+        raise UsageError(f"shared {action} has no option '--json'")
+    place = os.environ.get(SHARED_VARIABLE, "") if url is None else url
+    if not place:
+        hint = f"Set {SHARED_VARIABLE}, or name one: postgresql:///checks?service=team"
+        raise UsageError(f"shared {action} needs a URL", hint)
+    age = dt.timedelta(days=90) if older_than is None else older_than
+    try:
+        with contextlib.closing(checks.shared_results(place)) as results:
+            method = getattr(results, _METHODS[action], None)
+            if method is not None:
+                lines = [method(age)] if action == "prune" else [*method()]
+    except Exception as error:
+        raise UsageError(f"shared results: {error}") from error
+    if method is None:
+        raise UsageError(f"shared results of this kind have no {action}")
+    if action == "prune":
+        lines = [f"{lines[0]} result{'s' * (lines[0] != 1)} deleted"]
+    if action == "list":
+        _print_list(lines, json=json)
+    else:
+        for line in lines:
+            out(line, hang=None)
+    return 0
+
+
+def _print_list(entries: list[Any], *, json: bool) -> None:
+    """
+    Print a table and a summary, or JSON.
+
+    Raises:
+        UsageError: There are no entries.
+    """
+    if not entries:
+        raise UsageError("there are no shared results yet", status=1)
+    rows: list[list[Part]] = []
+    counts = Counter[str]()
+    for entry in entries:
+        checked, failing = _text_of(entry.last_checked), _text_of(entry.failing_since)
+        label, name, versions = entry.label, entry.lockfile_name, entry.version_changes
+        if json:
+            fields = {"label": label, "lockfile": name, "version_changes": versions}
+            times = {"last_checked": checked, "failing_since": failing}
+            print_raw(json_.dumps(fields | {"rebuilds": entry.rebuilds} | times))
+            continue
+        found = summary(versions or 0, entry.rebuilds or 0)
+        state, color = ("upgrades", "yellow") if found else ("up to date", "green")
+        text = f"checked {ago(checked)}" if checked else ""
+        if failing:
+            state, color, text = "failing", "red", f"failed first {ago(failing)}"
+        elif checked is None or versions is None:  # being checked, or it is opaque
+            state = ""
+        counts[state] += 1
+        rows.append([label or "", name, Styled(state, color), found, text])
+    if not json:
+        table(rows)
+        words = {"upgrades": "with upgrades", "failing": "failing"}
+        parts = [f"{counts[s]} {text}" for s, text in words.items() if counts[s]]
+        noun = "check" if len(rows) == 1 else "checks"
+        out(f"{len(rows)} {noun}{': ' * bool(parts)}{', '.join(parts)}")
+
+
+def _text_of(moment: dt.datetime | None) -> str | None:
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}" if moment else None
