@@ -20,7 +20,15 @@ if TYPE_CHECKING:
     from upgrade_state import StateStore
 
 Kind: TypeAlias = Literal[
-    "library", "switch", "variable", "store", "access", "record", "result", "leftover"
+    "library",
+    "switch",
+    "variable",
+    "shared",
+    "store",
+    "access",
+    "record",
+    "result",
+    "leftover",
 ]
 
 
@@ -31,6 +39,7 @@ class Finding(NamedTuple):
     Attributes:
         kind: ``library``: a library is too old. ``switch``: a variable silences
             notices and automatic checks. ``variable``: a variable is ignored.
+            ``shared``: the command line finds that shared results cannot be used.
             ``store``: the store cannot be read or written. ``access``: a file has
             a wrong owner, wrong permissions or a wrong type. ``record``: a record
             is corrupt or cannot be read. ``result``: a file that a record names is

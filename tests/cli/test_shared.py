@@ -79,6 +79,9 @@ bare = team_results:Bare
 """
 
 PLUGIN = """\
+import time
+
+
 class Bare:
     def __init__(self, url):
         self.calls.append(url)
@@ -90,7 +93,13 @@ class Bare:
 
 
 class Results(Bare):
-    entries, error = [], None
+    entries, error, examined = [], None, (True, 0)
+
+    def examine(self):
+        if self.error:
+            raise self.error
+        may_answer, ahead = self.examined
+        return may_answer, time.time() + ahead
 
     def create(self):
         self.calls.append("create")
@@ -294,3 +303,90 @@ class TestMistakes:
         line = "upgrade-state: shared results: could not connect\\x1b[2J: refused\n"
         assert (2, "", line) == (result.status, result.out, result.err)
         assert "close" == results.calls[-1]
+
+
+class TestDoctor:
+    @pytest.fixture
+    def findings(self, checked, run):
+        def run_():
+            result = run("doctor", "--json")
+            found = [json.loads(line) for line in result.out.splitlines()]
+            assert bool(found) == result.status
+            assert (
+                len(found) * 2 + 1 == len(run("doctor").out.splitlines()) or not found
+            )
+            return [(f["kind"], f["fact"], f["mend"]) for f in found]
+
+        return run_
+
+    @pytest.mark.parametrize("place", ["", "team:", "bare:"])
+    def test_none(self, results, findings, monkeypatch, place):
+        """
+        Shared results that can be used are no problem.
+        """
+        monkeypatch.setenv("UPGRADE_STATE_SHARED", place)
+
+        assert [] == findings()
+        assert not place or results.calls[-1] == "close"
+
+    def test_variable(self, findings, monkeypatch):
+        """
+        A URL of no use is found, without its password.
+        """
+        monkeypatch.setenv("UPGRADE_STATE_SHARED", "postgresql://ana:s3cret@db/team")
+        ((kind, fact, mend),) = findings()
+
+        assert ("variable", "unset UPGRADE_STATE_SHARED") == (kind, mend)
+        assert fact.startswith(
+            "UPGRADE_STATE_SHARED is ignored: the URL has a password"
+        )
+        assert "s3cret" not in fact
+
+    @pytest.mark.parametrize(
+        ("state", "cause", "mend"),
+        [
+            (None, None, "unset UPGRADE_STATE_SHARED"),
+            (None, ImportError("psycopg"), "'upgrade-state[postgresql]'"),
+            ("3F000", None, "upgrade-state shared init"),
+        ],
+    )
+    def test_trouble(self, results, findings, monkeypatch, state, cause, mend):
+        """
+        A server that cannot be used is found, with the command that helps.
+        """
+        monkeypatch.setenv("UPGRADE_STATE_SHARED", "team:")
+        results.error = RuntimeError("no answer; wait for it")
+        results.error.sqlstate = state
+        results.error.__cause__ = cause
+        ((*found, command),) = findings()
+
+        assert ["shared", "shared results are not used: no answer"] == found
+        assert command.endswith(mend)
+
+    def test_rights(self, results, findings, monkeypatch):
+        """
+        A role that may only ask is found.
+        """
+        monkeypatch.setenv("UPGRADE_STATE_SHARED", "team:")
+        results.examined = (False, 0)
+
+        fact = "shared results: this role may ask and not answer"
+        assert [("shared", fact, "upgrade-state shared init")] == findings()
+
+    @pytest.mark.parametrize(
+        ("seconds", "words"),
+        [
+            (-7205, "the clock is 2 hours ahead of the server's"),
+            (7205, "the clock is 2 hours behind the server's"),
+            (-290, None),
+            (290, None),
+        ],
+    )
+    def test_clock(self, results, findings, monkeypatch, seconds, words):
+        """
+        A clock that differs from the server's by more than 5 minutes is found.
+        """
+        monkeypatch.setenv("UPGRADE_STATE_SHARED", "team:")
+        results.examined = (True, seconds)
+
+        assert [words] * bool(words) == [fact for _, fact, _ in findings()]

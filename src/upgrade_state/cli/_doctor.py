@@ -3,17 +3,27 @@ The command `doctor`: problems of the state on disk. It changes nothing.
 """
 
 import contextlib
+import itertools
 import json as json_
+import os
 import shlex
+import time
+from collections.abc import Iterator
 
-from upgrade_state import StateStore, UpgradeStateError, _doctor
-from upgrade_state.cli._output import out, print_raw
-from upgrade_state.cli._parser import Parser
+from upgrade_state import StateStore, UpgradeStateError, _doctor, _floors
+from upgrade_state.cli._output import duration, out, print_raw
+from upgrade_state.cli._parser import SHARED_VARIABLE, Parser
 from upgrade_state.cli._targets import shell_path, tilde
 
 EXAMPLE = "doctor"
 
 obstacles = _doctor.obstacles
+
+# SQLSTATEs of PostgreSQL: no such schema, no such function.
+_NO_SCHEMA = ("3F000", "42883")
+
+# Seconds; the times of a record are as lenient.
+_CLOCK_LIMIT = 300
 
 
 def add_options(parser: Parser) -> None:
@@ -27,12 +37,13 @@ def run(store: StateStore, *, json: bool) -> int:
     """
     Print every finding, and the command that mends it; 1 if there is one.
     """
+    findings = itertools.chain(_doctor.findings(store), _of_shared_results())
     if json:
         finding = None
-        for finding in _doctor.findings(store):
+        for finding in findings:
             print_raw(json_.dumps(finding._asdict()))
         return 0 if finding is None else 1
-    found = list(_doctor.findings(store))
+    found = list(findings)
     if not found:
         out("all is well")
         return 0
@@ -53,3 +64,40 @@ def text_of(finding: _doctor.Finding) -> str:
     """
     place = "" if finding.path is None else f"{tilde(finding.path)}: "
     return place + finding.fact
+
+
+def _of_shared_results() -> Iterator[_doctor.Finding]:
+    """
+    Stream the problems of the shared results that the variable names.
+    """
+    place = os.environ.get(SHARED_VARIABLE)
+    if not place:
+        return
+    from upgrade_state import checks  # opens a connection, which the library may not
+
+    try:
+        with contextlib.closing(checks.shared_results(place)) as results:
+            # Those of another distribution may lack the method.
+            examine = getattr(results, "examine", lambda: (True, time.time()))
+            may_answer, now = examine()
+    except ValueError as error:
+        words = f"{SHARED_VARIABLE} is ignored: {error}"
+        yield _doctor.Finding("variable", words, None, f"unset {SHARED_VARIABLE}")
+        return
+    except Exception as error:  # noqa: BLE001 - all troubles of a server
+        mend = f"unset {SHARED_VARIABLE}"
+        if isinstance(error.__cause__, ImportError):
+            mend = _floors.remedy("'upgrade-state[postgresql]'")
+        elif getattr(error, "sqlstate", None) in _NO_SCHEMA:
+            mend = "upgrade-state shared init"
+        fact = f"shared results are not used: {str(error).partition('; ')[0]}"
+        yield _doctor.Finding("shared", fact, None, mend)
+        return
+    if not may_answer:
+        fact = "shared results: this role may ask and not answer"
+        yield _doctor.Finding("shared", fact, None, "upgrade-state shared init")
+    ahead = time.time() - now
+    if abs(ahead) > _CLOCK_LIMIT:
+        where = "ahead of" if ahead > 0 else "behind"
+        fact = f"the clock is {duration(int(abs(ahead)))} {where} the server's"
+        yield _doctor.Finding("shared", fact, None, "timedatectl set-ntp true")
