@@ -219,13 +219,14 @@ def oracles(session: nox.Session, tool: str) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """
-    Measure activations, prompts, crowds, checks, copies and reading lockfiles.
+    Measure activations, prompts, crowds, checks, machines, copies and lockfiles.
     """
     session.install("pip>=25.2")
     session.install(".", "--force-reinstall", env={"PYTHONDONTWRITEBYTECODE": ""})
     session.run("python", "benchmarks/run.py", *session.posargs)
     session.run("python", "benchmarks/crowds.py")
     session.run("python", "benchmarks/many.py")
+    session.run("python", "benchmarks/machines.py")
     session.run("python", "benchmarks/project.py")
     session.run("python", "benchmarks/hook.py", *session.posargs)
     session.install("PyYAML>=6.0.1")

@@ -1,0 +1,380 @@
+"""
+Simulate the checks of a company, alone and with shared results.
+
+    python benchmarks/machines.py [--machines 10000] [--days 5] [--seed 1] [--check]
+
+Machines have environments of popular and of rare lockfiles, which change now and
+then, and activate them on working days. A check is made in the background if the
+policy of the library says that it is due. The time is simulated: no server, process
+or file is used, and a seed always gives the same figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import heapq
+import itertools
+import math
+import random
+import statistics
+import sys
+from bisect import bisect
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING, TypeAlias
+
+from attrs import define, field
+
+from upgrade_state import _policy, _record
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Sequence
+
+    from upgrade_state._record import Record
+
+HOUR = 3600
+DAY = _policy.DAY
+MONDAY = _record.epoch_of("2026-11-16T00:00:00Z")
+
+# Seconds: the first and the longest pause before the next ask; the lease of a check.
+PAUSE, LONGEST_PAUSE = 0.1, 5.0
+LEASE = 15 * 60
+
+# The share of checks that are killed; of those that are killed or fail.
+_KILLED, _FAILED = 0.001, 0.005
+
+# Times as many checks alone; checks at once with shared results.
+_FEWER, _AT_ONCE = 40, 25
+
+Asked: TypeAlias = tuple[int, str, str]  # project, version, operating system
+
+
+@define
+class Environment:
+    """
+    An environment of one machine.
+
+    Attributes:
+        project: The number of the project that it is a clone of.
+
+        system: The machine's operating system, which is part of a question.
+
+        versions: The versions of its lockfile, each with the time of its arrival.
+    """
+
+    key: str
+    project: int
+    system: str
+    versions: list[tuple[float, str]]
+    record: Record = field(factory=dict)
+    is_checking: bool = False
+
+    def version(self, now: float) -> str:
+        return self.versions[bisect(self.versions, (now, "~")) - 1][1]
+
+
+@define
+class Company:
+    """
+    The environments of all machines, and the times of their activations.
+    """
+
+    seconds: list[float] = field(factory=list)  # that a check of each project takes
+    unsolvable: set[tuple[int, str]] = field(factory=set)  # versions of a project
+    environments: list[Environment] = field(factory=list)
+    activations: list[tuple[float, int]] = field(factory=list)
+
+
+def drawn(args: argparse.Namespace) -> Company:
+    """
+    Draw a company.
+    """
+    draw, made = random.Random(args.seed), Company()  # noqa: S311
+    changes: list[list[float]] = []
+    for project in range(args.projects):
+        made.seconds.append(min(max(draw.lognormvariate(math.log(75), 0.5), 30), 300))
+        days = [day for day in range(args.days) if draw.random() < args.changes]
+        changes.append([day * DAY + draw.uniform(9, 18) * HOUR for day in days])
+        versions = [(project, f"{number}") for number in range(len(days) + 1)]
+        made.unsolvable |= {each for each in versions if draw.random() < 0.01}
+    popularity = list(itertools.accumulate(1 / (n + 1) for n in range(args.projects)))
+    for machine in range(args.machines):
+        system = "Linux" if draw.random() < 0.8 else "macOS"
+        first = len(made.environments)
+        for project in {
+            draw.choices(range(args.projects), cum_weights=popularity)[0]
+            for _ in range(4)
+        }:
+            key = _record.environment_key(b"%d" % machine, b"%d" % project)
+            # A change is pulled some hours later.
+            versions = [(0.0, "0")] + [
+                (time + draw.expovariate(1 / (4 * HOUR)), f"{number}")
+                for number, time in enumerate(changes[project], 1)
+            ]
+            made.environments.append(
+                Environment(key, project, system, sorted(versions))
+            )
+        mine = range(first, len(made.environments))
+        usual = draw.gauss(9, 0.75)
+        for day in range(args.days):
+            start = day * DAY + (usual + draw.gauss(0, 0.25)) * HOUR
+            if draw.random() < args.branches:
+                branch = made.environments[first]
+                before = branch.version(start + 2 * HOUR)
+                branch.versions += [
+                    (start + 2 * HOUR, f"{machine} {day}"),
+                    (start + 10 * HOUR, before),
+                ]
+                branch.versions.sort()
+            for _ in range(args.activations):
+                which = draw.choices(mine, (4, 3, 2, 1)[: len(mine)])[0]
+                made.activations.append((start + draw.uniform(0, 8.5) * HOUR, which))
+    made.activations.sort()
+    return made
+
+
+@define
+class Question:
+    """
+    The server's row of a question; its times and failures are those of a record.
+    """
+
+    record: Record = field(factory=lambda: {**_record.DEFAULTS})
+    lease_ends: float = 0
+
+
+class KilledError(Exception):
+    """
+    The checking process is killed: a machine is switched off, or its lid is closed.
+    """
+
+
+@define
+class Simulation:
+    """
+    All checks of a company, alone or with shared results.
+    """
+
+    company: Company
+    is_shared: bool
+    draw: random.Random
+    now: float = 0
+    checks: int = 0
+    at_once: int = 0
+    most_at_once: int = 0
+    most_of_one: int = 0  # checks of one question at once
+    ages: list[float] = field(factory=list)
+    requests: Counter[int] = field(factory=Counter)
+    running: Counter[Asked] = field(factory=Counter)
+    questions: defaultdict[Asked, Question] = field(
+        factory=lambda: defaultdict(Question)
+    )
+
+    def run(self) -> None:
+        """
+        Let time pass: activations, and the checks that they start.
+        """
+        for environment in self.company.environments:
+            environment.record, environment.is_checking = {**_record.DEFAULTS}, False
+        numbers = itertools.count()
+        waiting: list[tuple[float, int, Iterator[float]]] = []
+        for time, which in [*self.company.activations, (math.inf, 0)]:
+            while waiting and waiting[0][0] <= time:
+                self.now, number, check = heapq.heappop(waiting)
+                for seconds in itertools.islice(check, 1):
+                    heapq.heappush(waiting, (self.now + seconds, number, check))
+            if time < math.inf:
+                self.now, environment = time, self.company.environments[which]
+                if self._is_due(environment):
+                    check = self._check(environment)
+                    heapq.heappush(waiting, (time, next(numbers), check))
+
+    def _is_due(self, environment: Environment) -> bool:
+        """
+        Return whether an activation starts a check; measure the age of the last one.
+        """
+        record, now = environment.record, MONDAY + int(self.now)
+        if record["last_checked"] is not None:
+            self.ages.append(now - _record.epoch_of(record["last_checked"]))
+        version = environment.version(self.now)
+        return (
+            not environment.is_checking
+            and _policy.freshness(
+                record,
+                matches=lambda lockfile: lockfile == version,
+                max_age=DAY,
+                now=now,
+                key=environment.key,
+            ).due
+        )
+
+    def _check(self, environment: Environment) -> Iterator[float]:
+        """
+        Make a check in the background, or take its answer; yield seconds to wait.
+        """
+        version = environment.version(self.now)
+        question = environment.project, version, environment.system
+        make = self._ask if self.is_shared else self._resolve
+        environment.is_checking = True
+        with contextlib.suppress(KilledError):
+            answered = yield from make(question)
+            environment.record = after(environment.record, answered, self.now, version)
+        environment.is_checking = False
+
+    def _resolve(self, asked: Asked) -> Generator[float, None, int | None]:
+        """
+        Run the tool; return the time of its answer, None if it has failed.
+        """
+        self.checks += 1
+        self.at_once += 1
+        self.most_at_once = max(self.at_once, self.most_at_once)
+        self.running[asked] += 1
+        self.most_of_one = max(self.running[asked], self.most_of_one)
+        yield self.company.seconds[asked[0]] * self.draw.uniform(0.8, 1.3)
+        self.at_once -= 1
+        self.running[asked] -= 1
+        chance = self.draw.random()
+        if chance < _KILLED:
+            raise KilledError
+        has_failed = asked[:2] in self.company.unsolvable or chance < _FAILED
+        return None if has_failed else MONDAY + int(self.now)
+
+    def _ask(self, asked: Asked) -> Generator[float, None, int | None]:
+        """
+        Ask the server until it has an answer, or leaves the check to this machine.
+        """
+        question, began, pause = self.questions[asked], self.now, PAUSE
+        while True:
+            self.requests[int(self.now)] += 1
+            now, record = MONDAY + int(self.now), question.record
+            # An answer that another checker gives meanwhile is good enough.
+            max_age = DAY + int(self.now - began)
+            answered = record["last_checked"]
+            if answered is not None and not _policy.is_over(answered, max_age, now):
+                return _record.epoch_of(answered)
+            if (
+                _policy.freshness(
+                    record, matches=bool, max_age=0, now=now, key=""
+                ).reason
+                == "backing-off"
+            ):
+                return None
+            if question.lease_ends <= self.now:
+                break
+            yield pause * self.draw.uniform(0.5, 1)
+            pause = min(2 * pause, LONGEST_PAUSE)
+        ends = question.lease_ends = self.now + LEASE
+        answered_at = yield from self._resolve(asked)
+        self.requests[int(self.now)] += 1
+        if question.lease_ends == ends:  # the fence: a late answer is dropped
+            question.record = after(question.record, answered_at, self.now, asked[1])
+            question.lease_ends = 0
+        return answered_at
+
+
+def after(record: Record, answered: int | None, now: float, version: str) -> Record:
+    """
+    Return *record* after a check of a *version*; None for *answered*: it has failed.
+    """
+    if answered is not None:
+        result = {"old_lockfile": version, "new_lockfile": None}
+        checked = _record.text_of(answered)
+        return {**record, "last_checked": checked, "result": result, "failure": None}
+    attempts = (record["failure"] or {"attempts": 0})["attempts"] + 1
+    at = _record.text_of(MONDAY + int(now))
+    return {**record, "failure": {"at": at, "attempts": attempts}}
+
+
+def simulated(args: argparse.Namespace) -> tuple[Simulation, Simulation]:
+    """
+    Return the checks of one company alone, and those with shared results.
+    """
+    made = drawn(args)
+    alone, shared = (
+        Simulation(made, is_shared, random.Random(args.seed))  # noqa: S311
+        for is_shared in (False, True)
+    )
+    alone.run()
+    shared.run()
+    return alone, shared
+
+
+def show(name: str, *figures: float, target: str = "", is_met: bool = True) -> bool:
+    """
+    Print figures; return whether they meet their target.
+    """
+    texts = "".join(
+        f"{figure:10,.4g}" if figure < 100 else f"{figure:10,.0f}" for figure in figures
+    )
+    print(f"{name:44}{texts:>20}  {target}{'' if is_met else '  MISSED'}".rstrip())
+    return is_met
+
+
+def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n", maxsplit=1)[0])
+    add = parser.add_argument
+    add("--machines", type=int, default=10_000)
+    add("--days", type=int, default=5)
+    add("--projects", type=int, default=250)
+    add("--changes", type=float, default=0.2, help="of a lockfile, a day")
+    add(
+        "--branches", type=float, default=0.005, help="own lockfiles, a machine and day"
+    )
+    add("--activations", type=int, default=10, help="a machine and day")
+    add("--seed", type=int, default=1)
+    add("--check", action="store_true", help="exit with 1 if a target is missed")
+    return parser.parse_args(argv)
+
+
+def main() -> int:
+    args = arguments()
+    both = simulated(args)
+    alone, shared = both
+    fewer = alone.checks / shared.checks
+    ages = [sorted(seconds / HOUR for seconds in each.ages) for each in both]
+    mean, median = (
+        list(map(each, ages)) for each in (statistics.fmean, statistics.median)
+    )
+    show("machines", args.machines)
+    show("environments", len(alone.company.environments))
+    show("activations", len(alone.company.activations))
+    show("different questions", len(shared.questions))
+    print(f"{'':44}{'alone':>10}{'shared':>10}")
+    met = [
+        show(
+            "checks",
+            alone.checks,
+            shared.checks,
+            target=f"{fewer:.1f} times as many, wanted {_FEWER}",
+            is_met=fewer >= _FEWER,
+        ),
+        show(
+            "checks at once",
+            alone.most_at_once,
+            shared.most_at_once,
+            target=f"wanted {_AT_ONCE}",
+            is_met=shared.most_at_once <= _AT_ONCE,
+        ),
+        show(
+            "the same check at once",
+            alone.most_of_one,
+            shared.most_of_one,
+            target="wanted 1",
+            is_met=shared.most_of_one == 1,
+        ),
+        show(
+            "hours since the last check, mean",
+            *mean,
+            target="wanted: not older",
+            is_met=mean[1] <= mean[0],
+        ),
+    ]
+    show("the same, median", *median)
+    show("the same, p95", *(each[len(each) * 95 // 100] for each in ages))
+    show("requests", 0, shared.requests.total())
+    show("requests in the busiest second", 0, max(shared.requests.values()))
+    return int(args.check and not all(met))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
