@@ -46,7 +46,7 @@ from operations import (
     root_of,
 )
 from upgrade_state import StateStore, UpgradeStateError
-from upgrade_state._store import RESULT_FILES
+from upgrade_state._store import RESULT_FILES, ticket_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -377,10 +377,10 @@ class Bench:
                 os._exit(0)
             if -signal.SIGKILL != os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]):
                 return ["it was not killed"], "?"
-            facts = self._aftermath()
+            facts = self._aftermath(fault)
             return facts["problems"], f"{facts['state']}, killed"
         facts = self._run(fault)
-        facts |= self._aftermath(facts)
+        facts |= self._aftermath(fault, facts)
         problems = facts["problems"]
         if not problems:
             problems += self._dishonesty(facts, fault)
@@ -412,10 +412,13 @@ class Bench:
         elif is_new or answer in ("refused", "dropped"):
             yield f"{facts['state']}, but answered {answer}"
 
-    def _aftermath(self, facts: dict[str, Any] | None = None) -> dict[str, Any]:
+    def _aftermath(
+        self, fault: Fault, facts: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
         """
         Examine the state after a fault, repeat the operation, and look for litter.
         """
+        ticket = f"{self.root}/results/{self.key}/{ticket_name(self.record())}.0"
         problems = list(facts["problems"] if facts else ())
         record, operation = self.record(), self.operation
         state = self._state(record)
@@ -430,11 +433,16 @@ class Bench:
             problems.append("the corrupt record is lost")
         if problems:
             return {"state": state, "problems": problems}
+        is_lasting = fault.how == "for good" or fault.how.startswith("killed")
+        may_leave = is_lasting or "unlink" in fault.kind
+        has_left = may_leave and ticket not in self.files and os.path.exists(ticket)
         answer = operation.run(self.shop())
         again, allowed = self.record(), list(self.answers)
         if operation.owns is not None:
             allowed = [self.answers[state == "new"]]
             expected = self.newer if state == "new" else self.new
+            if has_left:  # that costs one notice
+                allowed, expected = ["busy", *allowed], self.old
             if operation.run is fail and state == "failure":
                 again, expected = (r | {"failure": None} for r in (again, expected))
             if again != expected:
@@ -501,7 +509,8 @@ class Bench:
         if self.operation.state == "corrupt":
             expected.add(f"{self.record_path}.corrupt")
         for path in _below(self.root):
-            if not os.path.isdir(path) and path not in expected:
+            is_ticket = os.path.basename(path).startswith("ticket.")
+            if not os.path.isdir(path) and path not in expected and not is_ticket:
                 yield f"litter: {path}"
 
 

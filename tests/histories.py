@@ -448,6 +448,8 @@ class Operation:
         times: The times that it asked for.
 
         beside: The operations that overlap.
+
+        follows_killed_claim: Whether an earlier claim may have left its ticket.
     """
 
     name: str
@@ -457,6 +459,7 @@ class Operation:
     answer: Any = PENDING
     times: list[int] = dataclasses.field(default_factory=list)
     beside: list[Operation] = dataclasses.field(default_factory=list, repr=False)
+    follows_killed_claim: bool = False
 
     @property
     def is_silent(self) -> bool:
@@ -488,7 +491,9 @@ class Operation:
             case "prune", False:
                 return True
             case "claim", "busy":
-                return any(not other.is_silent for other in self.beside)
+                # Its ticket is that of a claim that was killed.
+                is_beside = any(not other.is_silent for other in self.beside)
+                return is_beside or self.follows_killed_claim
             case "claim", "told-recently":
                 return any(
                     other.name == "claim" and not other.is_silent
@@ -510,11 +515,14 @@ def contradiction(operations: list[Operation]) -> str | None:
          for is_end, at in enumerate((operation.start, operation.end)))
     )  # fmt: skip
     open_now: list[Operation] = []
+    was_killed = False
     for _, is_end, number in moments:
         operation = operations[number]
         if is_end:
+            was_killed |= (operation.name, operation.answer) == ("claim", PENDING)
             open_now.remove(operation)
             continue
+        operation.follows_killed_claim = was_killed
         for other in open_now:
             other.beside.append(operation)
             operation.beside.append(other)
@@ -760,7 +768,8 @@ class Round:
             record = shop.look().record
             assert record is not None
             named = {digest[8:] for digest in state_of(record).result}
-            found |= {*os.listdir(f"{root}/results/{shop.key}")} - named
+            results = {*os.listdir(f"{root}/results/{shop.key}")} - named
+            found |= {name for name in results if not name.startswith("ticket.")}
         return f"these files were left over: {found}" if found else None
 
 

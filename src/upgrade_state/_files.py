@@ -506,39 +506,42 @@ def ticket(files: Files, name: str, pause: int) -> Iterator[bool]:
         StateWriteError: On entering: it cannot be created.
     """
     ours = None
-    with opened(files.root) as store, _writing("create a ticket", files.results):
-        if pause:
-            store.make(files.results)
-        for number in itertools.count() if pause else ():
-            path = f"{files.results}/{name}.{number}"
-            try:
-                _set_mode(store.open(path, _NEW_FILE), 0o600)
-            except FileExistsError:
-                if -_MINUTES <= _age(store, path) < pause:
+    with opened(files.root) as store:
+        with _writing("create a ticket", files.results):
+            if pause:
+                store.make(files.results)
+            for number in itertools.count() if pause else ():
+                path = f"{files.results}/{name}.{number}"
+                try:
+                    _set_mode(store.open(path, _NEW_FILE), 0o600)
+                except FileExistsError:
+                    os.utime(store.by_path.get(files.results, files.results))
+                    if -_MINUTES <= _age(store, path) < pause:
+                        break
+                else:
+                    ours = path
                     break
-            else:
-                ours = path
-                break
-    try:
-        yield not pause or ours is not None
-    except BaseException:
-        with contextlib.suppress(StateWriteError):
-            remove(files.root, *filter(None, [ours]))
-        raise
+        try:
+            yield not pause or ours is not None
+        except BaseException:
+            if ours is not None:
+                with contextlib.suppress(OSError):
+                    place, directory = store.at(ours)
+                    os.unlink(place, dir_fd=directory)
+            raise
 
 
 def _age(store: Descriptors, path: str) -> float:
     """
-    Return the age of a file in seconds, by the clock of its file system.
+    Return for how long a file had existed when its directory was modified, in seconds.
 
-    `st_ctime`, because NFS 3 keeps the number of the creating call in `st_mtime` for
-    an instant.
+    Both times are those of the file system. `st_ctime` of the file, because NFS 3
+    keeps the number of the creating call in `st_mtime` for an instant.
     """
     place, directory = store.at(path)
     above = os.path.dirname(path)
-    here = store.by_path.get(above, above)  # Windows: the path
-    os.utime(here)
-    return os.stat(here).st_mtime - os.lstat(place, dir_fd=directory).st_ctime
+    modified = os.stat(store.by_path.get(above, above)).st_mtime
+    return modified - os.lstat(place, dir_fd=directory).st_ctime
 
 
 # Results
@@ -591,7 +594,8 @@ def sweep(files: Files, digests: Collection[str], ticket: str) -> None:
     """
     Delete the other files in ``results/<key>/``, but no ticket of the last minutes.
 
-    The caller holds the check lock, and a record that names them is on disk.
+    The caller holds the check lock, has just written files there, and a record that
+    names them is on disk.
 
     Args:
         digests: The digests of the files to keep.
@@ -600,7 +604,7 @@ def sweep(files: Files, digests: Collection[str], ticket: str) -> None:
     """
     names = {_record.digits(digest) for digest in digests}
     with opened(files.root) as store, _writing("remove", files.results):
-        for name in names_in(files.results):
+        for name in sorted(names_in(files.results)):
             path = f"{files.results}/{name}"
             if (
                 name not in names
