@@ -215,9 +215,8 @@ class Entry:
             )
             if record is None or not fields:
                 return verdict
-            pause = _policy.pause(
-                record, question, of_failures="notified" not in fields
-            )
+            of_failures = "notified" not in fields
+            pause = _policy.pause(record, question, of_failures=of_failures)
             with _files.ticket(self.files, ticket_name(record), pause) as is_ours:
                 if not is_ours:
                     return silent("busy", verdict)
@@ -305,13 +304,8 @@ class Entry:
                 return False
             with _locks.wait_for_lock(files.write_lock):
                 # The record first: no reader looks for the other files without it.
-                _files.remove(
-                    files.root,
-                    files.record,
-                    files.corrupt,
-                    files.log,
-                    *files.leftovers(),
-                )
+                paths = files.record, files.corrupt, files.log, *files.leftovers()
+                _files.remove(files.root, *paths)
             _files.sync_directory(files.root)
             _files.remove(files.root, files.results)
         return True
