@@ -15,6 +15,7 @@ from upgrade_state import StateStore
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from database import Server
     from upgrade_state import EnvironmentState
 
 # The duration of an example depends on the load of the machine.
@@ -80,6 +81,28 @@ def store(tmp_path: Path) -> StateStore:
     A store in which nothing was written.
     """
     return StateStore(tmp_path / "cache")
+
+
+@pytest.fixture
+def records(server: Server) -> str:  # noqa: F811
+    """
+    The URL of a database with the schema, without a record.
+    """
+    from upgrade_state._postgresql._connection import create  # noqa: PLC0415
+
+    url = server.url(server.database())
+    create(url)
+    return url
+
+
+@pytest.fixture(params=["files", pytest.param("records", marks=pytest.mark.database)])
+def any_store(request: pytest.FixtureRequest) -> StateStore:
+    """
+    The store of `store`, and one in a database.
+    """
+    if request.param == "records":
+        return StateStore(request.getfixturevalue("records"))
+    return StateStore(request.getfixturevalue("tmp_path") / "cache")
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from upgrade_state import Consent, testing
+from upgrade_state.exceptions import StateWriteError
 from upgrade_state.lockfiles import Upgrade
 
 if TYPE_CHECKING:
@@ -154,6 +155,8 @@ def place_of(environment: EnvironmentState) -> tuple[str, str]:
 
 
 def read_record(environment: EnvironmentState) -> dict[str, Any]:
+    if environment.record_path is None:
+        return dict(environment.look().record or {})
     record: dict[str, Any] = json.loads(Path(environment.record_path).read_bytes())
     return record
 
@@ -162,9 +165,21 @@ def write_record(environment: EnvironmentState, record: object) -> None:
     """
     Write a record as another program may, with its store where it is missing.
     """
+    if environment.record_path is None:
+        put_record(environment, json.dumps(record))
+        return
     path = Path(environment.record_path)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.write_text(json.dumps(record))
+
+
+def put_record(environment: EnvironmentState, text: str) -> None:
+    """
+    Write the text of a record into the row that it has in a database.
+    """
+    sql = "update upgrade_state.records set record = $2, version = txid_current()"
+    entry: Any = environment._entry()
+    entry.execute(StateWriteError, f"{sql} where key = $1", environment.key, text)
 
 
 # Processes
@@ -347,14 +362,20 @@ def before_lock(patch: pytest.MonkeyPatch, change: Callable[[], object]) -> None
 
     As another process may do between a look at the record and the lock.
     """
-    flock = fcntl.flock
 
-    def change_and_lock(*args: Any) -> None:
-        patch.undo()
-        change()
-        flock(*args)
+    def first(function: Any) -> Any:
+        def change_first(*args: Any, **options: Any) -> Any:
+            patch.undo()
+            change()
+            return function(*args, **options)
 
-    patch.setattr(fcntl, "flock", change_and_lock)
+        return change_first
+
+    patch.setattr(fcntl, "flock", first(fcntl.flock))
+    # In a database the place of the lock is that of the first statement.
+    records = sys.modules.get("upgrade_state._postgresql._records")
+    for name in ("claim", "change") if records else ():
+        patch.setattr(records.Entry, name, first(getattr(records.Entry, name)))
 
 
 @contextlib.contextmanager

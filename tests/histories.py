@@ -276,6 +276,8 @@ def _change_unknown(shop: EnvironmentState, value: str) -> bool:
     """
     Change a field that only a later version knows, as that version does.
     """
+    if shop.record_path is None:
+        return shop._entry().change({"unknown": value})
     root = os.path.dirname(shop.record_path)
     temporary = f"{root}/tmp/{shop.key}.{value}"
     if not os.path.exists(shop.record_path):

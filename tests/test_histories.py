@@ -11,13 +11,20 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from unittest import mock
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 import histories
 from histories import BROKEN, DAY, HOUR, PENDING, START, WEEK, Operation
@@ -58,13 +65,17 @@ class OneProcess(RuleBasedStateMachine):
     So notices are a day apart, those about failures a week.
     """
 
+    def __init__(self, records):
+        super().__init__()
+        self.records = records  # the URL of a database; None: files
+
     @initialize(is_removed=st.booleans())
     def begin(self, is_removed):
         self.place = tempfile.TemporaryDirectory()
         base = Path(self.place.name).resolve()
         if not is_removed:
             (base / "shop").mkdir()
-        store = StateStore(base / "cache")
+        store = StateStore(self.records or base / "cache")
         self.shop = store.environment(base / "shop", "uv.lock")
         self.is_removed = is_removed
         self.now = START
@@ -85,7 +96,8 @@ class OneProcess(RuleBasedStateMachine):
             answer = histories.perform(self.shop, name, arguments)
         if name == "prune":
             answer = before is None or self.shop.key in answer
-            arguments = {"is_removed": self.is_removed}
+            # A database knows no directories: every record is old in these tests.
+            arguments = {"is_removed": self.is_removed or self.records is not None}
 
         expected, self.state = histories.expected(before, name, arguments, self.now)
         assert expected == answer
@@ -107,12 +119,21 @@ class OneProcess(RuleBasedStateMachine):
         self.place.cleanup()
 
 
-TestOneProcess = OneProcess.TestCase
-TestOneProcess.settings = settings(
-    max_examples=30,
-    stateful_step_count=30,
-    suppress_health_check=list(HealthCheck),
-)
+STORES = [None, pytest.param("records", marks=pytest.mark.database)]
+
+
+@pytest.mark.parametrize("place", STORES)
+def test_one_process(place, request):
+    """
+    The answers of a store of files, and of one in a database, are those of the model.
+    """
+    url = place and request.getfixturevalue(place)
+    patient = settings(
+        max_examples=30,
+        stateful_step_count=30,
+        suppress_health_check=list(HealthCheck),
+    )
+    run_state_machine_as_test(partial(OneProcess, url), settings=patient)
 
 
 def run(*args):

@@ -906,7 +906,13 @@ class TestLocks:
 class TestClaim:
     """
     A claim looks twice: first without the lock, then with it.
+
+    A database has versions of a record instead of the lock.
     """
+
+    @pytest.fixture
+    def store(self, any_store):
+        return any_store
 
     def test_another_has_spoken(self, checked, monkeypatch):
         """
@@ -1028,22 +1034,6 @@ class TestClaim:
         assert not checked.snooze(NOON)
         assert known(checked) is None
 
-    def test_unreadable(self, checked, monkeypatch):
-        """
-        A record that cannot be examined is an error, not an unknown environment.
-        """
-        lstat = os.lstat
-
-        def failing(path, **options):
-            if os.fspath(path).endswith(".json"):
-                raise OSError(errno.EIO, os.strerror(errno.EIO))
-            return lstat(path, **options)
-
-        monkeypatch.setattr(os, "lstat", failing)
-
-        with pytest.raises(StateReadError, match="Input/output error"):
-            checked.snooze(NOON)
-
     def test_checked_meanwhile(self, failing, monkeypatch):
         """
         If upgrades were found by then, the lockfile is not read under the lock.
@@ -1071,6 +1061,24 @@ class TestClaim:
         after = known(checked)
         assert NOON == after.last_notified == after.failure_notified
         assert after.notified is None
+
+
+class TestChange:
+    def test_unreadable(self, checked, monkeypatch):
+        """
+        A record that cannot be examined is an error, not an unknown environment.
+        """
+        lstat = os.lstat
+
+        def failing(path, **options):
+            if os.fspath(path).endswith(".json"):
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return lstat(path, **options)
+
+        monkeypatch.setattr(os, "lstat", failing)
+
+        with pytest.raises(StateReadError, match="Input/output error"):
+            checked.snooze(NOON)
 
 
 class TestForget:

@@ -110,13 +110,15 @@ class Operations(Protocol):
 class Lease(Protocol):
     """
     The right to make a check, of at most one process at a time.
-
-    Attributes:
-        record: The record that was read when the lease was taken or, after a commit
-            or a failure, the one that is in place; None: there is no valid one.
     """
 
-    record: Record | None
+    @property
+    def record(self) -> Record | None:
+        """
+        The record that was read when the lease was taken; None: there is no valid one.
+
+        After a commit or a failure, the one that is in place.
+        """
 
     @property
     def is_open(self) -> bool:

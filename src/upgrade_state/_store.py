@@ -124,10 +124,7 @@ class Entry:
         Raises:
             StateWriteError: The old record is in place.
         """
-        text = json.dumps(record | fields, separators=(",", ":"))
-        if len(text) > _record.MAX_SIZE:  # by unknown fields that take more as ASCII
-            message = "The record would be too large to be read again"
-            raise StateWriteError(message, self.files.record)
+        text = dump(record | fields, self.files.record)
         _files.replace_record(self.files, text.encode("ascii"))
 
     def merge_or_make(
@@ -398,7 +395,21 @@ def ticket_name(record: Record | None) -> str:
     return ".".join(["ticket", *parts])
 
 
-# The decision of a claim, for every back end
+# For every back end
+
+
+def dump(record: Record, path: str | None = None) -> str:
+    """
+    Return the text of a record, in ASCII.
+
+    Raises:
+        StateWriteError: It would be too large; the error names *path*.
+    """
+    text = json.dumps(record, separators=(",", ":"))
+    if len(text) > _record.MAX_SIZE:  # by unknown fields that take more as ASCII
+        message = "The record would be too large to be read again"
+        raise StateWriteError(message, path)
+    return text
 
 
 def second_verdict(
