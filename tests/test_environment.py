@@ -887,12 +887,12 @@ class TestBackend:
         freshness = [checked.start_check(["true"], now=NOON + WEEK) for _ in range(2)]
         assert ["unavailable"] * 2 == [answer.reason for answer in freshness]
         assert (
-            "unavailable: No check starts automatically: the records are in a database;"
-            " make the check in this process"
+            "unavailable: No check starts automatically: with a database, the program"
+            " makes them"
         ) == str(freshness[0])
         frames = traceback.walk_tb(freshness[1].error.__traceback__)
         assert 2 == len(list(frames))
-        with pytest.raises(StateReadError, match="in a database"):
+        with pytest.raises(StateReadError, match="with a database"):
             checked.store._directories()
 
     def test_operations(self, checked, tmp_path):

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 CACHE_DIR_VARIABLE = "UPGRADE_STATE_CACHE_DIR"
 
 _VERSION = "v1"
+_NO_FILES = "No check starts automatically: with a database, the program makes them"
 
 
 class StateStore:
@@ -64,8 +65,10 @@ class StateStore:
             if not os.path.isabs(cache_dir) or "\0" in cache_dir:
                 # A wrong scheme, too: the URL may have a password.
                 if str(cache_dir).startswith(("postgresql:", "postgres:")):
-                    self._root = cache_dir
-                    self._use_database()
+                    from upgrade_state._postgresql import _records
+
+                    self._backend, self._root = _records.Backend(cache_dir), cache_dir
+                    self._problem = _record.read_error(_NO_FILES, None)
                     return
                 raise ValueError(f"cache_dir must be an absolute path: {cache_dir!r}")
         else:
@@ -77,16 +80,6 @@ class StateStore:
                 message = f"{CACHE_DIR_VARIABLE} is not an absolute path"
                 self._problem = _record.read_error(message, cache_dir)
         self._root = os.path.join(cache_dir or "", _VERSION)
-
-    def _use_database(self) -> None:
-        from upgrade_state._postgresql import (  # type: ignore[import-not-found,unused-ignore]
-            _records,
-        )
-
-        self._backend = _records.Backend(self._root)
-        message = "No check starts automatically: the records are in a database"
-        todo = "make the check in this process"
-        self._problem = _record.read_error(f"{message}; {todo}", None)
 
     def environment(
         self,
