@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import errno
+import functools
 import os
 import re
 import shutil
@@ -23,11 +24,12 @@ from ._containment import LIMITS, Limits, size, supervised
 from ._diagnosis import advice, last_lines, last_words, one_line
 from ._environ import selected
 from ._project import project_of
+from ._question import digest_of
 from ._sandbox import is_hidden, refusal, sandboxed
 from ._scratch import Scratch, copied_name, is_inside, read_file, scratch_name
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Final
 
     from upgrade_state import EnvironmentState
@@ -40,6 +42,9 @@ ENVIRONMENT_VARIABLE: Final = "UPGRADE_STATE_ENV"
 _OWN: Final = {"UPGRADE_STATE_DISABLE": "1"}
 
 DEFAULT_TIMEOUT: Final = dt.timedelta(minutes=10)
+
+# Poetry and PDM take seconds for their first start on a busy machine.
+_VERSION_TIMEOUT: Final = dt.timedelta(seconds=30)
 
 # The directories in which git looks for no repository, and mise for no settings. A
 # shim of mise can start any tool.
@@ -72,6 +77,13 @@ def _is_relative(_self: object, field: attrs.Attribute[Any], path: str) -> None:
         raise ValueError(f"not a path below a directory: {path!r} ({field.name})")
 
 
+def _is_settings(_self: object, field: attrs.Attribute[Any], path: Any) -> None:
+    if not isinstance(path, str) or not path.startswith(("~/", "/")) or "\0" in path:
+        raise ValueError(
+            f"not a path that begins with ~/ or /: {path!r} ({field.name})"
+        )
+
+
 def _is_variable(_self: object, field: attrs.Attribute[Any], name: str) -> None:
     stem = name.removesuffix("*") if field.name == "passes" else name
     if not stem or set(stem) & set("=*\0"):
@@ -79,12 +91,18 @@ def _is_variable(_self: object, field: attrs.Attribute[Any], name: str) -> None:
         raise ValueError(f"not the name of an environment variable: {place}")
 
 
-def is_command(_self: object, _field: object, argv: tuple[str, ...]) -> None:
+def is_command(_self: object, field: Any, argv: tuple[str, ...]) -> None:
     """
     Validate a command: a program, and arguments without NUL characters.
     """
     if not argv or not argv[0] or any("\0" in part for part in argv):
-        raise ValueError(f"not a command: {' '.join(map(repr, argv))} (argv)")
+        words = " ".join(map(repr, argv))
+        raise ValueError(f"not a command: {words} ({field.name})")
+
+
+def _is_command_or_none(self: object, field: Any, argv: tuple[str, ...]) -> None:
+    if argv:
+        is_command(self, field, argv)
 
 
 def _is_timeout(_self: object, _field: object, timeout: dt.timedelta) -> None:
@@ -167,6 +185,15 @@ class Program:
     needs: str | None = attrs.field(
         default=None, kw_only=True, validator=validators.optional(TEXT)
     )
+    version: tuple[str, ...] = attrs.field(
+        default=(),
+        kw_only=True,
+        converter=as_tuple,
+        validator=[list_of(STR), _is_command_or_none],
+    )
+    settings: tuple[str, ...] = attrs.field(
+        default=(), kw_only=True, converter=as_tuple, validator=list_of(_is_settings)
+    )
     sandbox: bool = attrs.field(default=False, kw_only=True)
 
     def program_path(self, directory: str) -> str | None:
@@ -182,6 +209,23 @@ class Program:
             return path if os.path.exists(path) else None
         env = {**selected(os.environ, self.passes), **self.changes}
         return shutil.which(name, path=env.get("PATH") or os.defpath)
+
+
+@attrs.frozen
+class Prepared:
+    """
+    A command that can be run in its copy of the project.
+
+    Attributes:
+        question: Returns the digest of the question that this check answers, for a
+            format of the lockfile or None. To be called before *run*. It raises
+            ResolverError if no other machine can ask the same question.
+
+        run: Runs the command, and returns the new lockfile; see `Command`.
+    """
+
+    question: Callable[[str | None], str]
+    run: Callable[[], bytes]
 
 
 @attrs.frozen
@@ -242,6 +286,14 @@ class Command(Program):
         needs: The advice if the command is missing or does not know its
             arguments. None: general advice, only if it is missing.
 
+        version: A command that prints the version of the tool, and of whatever else
+            is no file of the project and changes its result. Then results may be
+            shared with other machines. Empty: they are not shared.
+
+        settings: Files outside of the project that change the result of the tool:
+            paths, or glob patterns, that begin with ``~/`` or ``/``. Shared results
+            are for machines on which they are equal, except for secrets.
+
         sandbox: Make everything but the scratch directory read-only.
 
         limits: The resources that it may use, and the time that it gets to end.
@@ -271,6 +323,20 @@ class Command(Program):
                 long, or left no lockfile.
             ValueError: The environment has no lockfile name.
         """
+        with self.prepared(environment, old_lockfile) as prepared:
+            return prepared.run()
+
+    @contextlib.contextmanager
+    def prepared(
+        self, environment: EnvironmentState, old_lockfile: bytes | None
+    ) -> Iterator[Prepared]:
+        """
+        Copy the project for a `with` statement, so that the command can be run.
+
+        Raises:
+            ResolverError: The project could not be copied, or there is no command.
+            ValueError: The environment has no lockfile name.
+        """
         directory, name = environment.path, environment.lockfile_name
         if directory is None or name is None:
             raise ValueError("a command needs a directory and a lockfile's name")
@@ -289,13 +355,10 @@ class Command(Program):
             self._demand_paths(place)
             if old_lockfile is not None:
                 place.write(name, old_lockfile)
-            ended = self._run(place, supervisor)
-            self._raise_for(ended, place, hint)
-            try:
-                return place.take(name)
-            except FileNotFoundError as error:
-                todo = self.needs or "it must write one to its working directory"
-                raise self._failed(f"left no {name!r}", todo, ended, place) from error
+            yield Prepared(
+                functools.partial(self._question, place, name),
+                functools.partial(self._resolved, place, supervisor, name, hint),
+            )
 
     def _guard(self, place: Scratch) -> None:
         """
@@ -320,6 +383,36 @@ class Command(Program):
                     message = f"{manifest} names {one_line(path)!r}"
                     message += ", which is not in the project or not copied"
                     raise ResolverError(message, place.environment)
+
+    def _question(self, place: Scratch, name: str, format: str | None) -> str:  # noqa: A002
+        if not self.version:
+            message = f"no command is known that prints the version of {self.tool}"
+            raise ResolverError(message, place.environment)
+        by = attrs.evolve(self, argv=self.version, timeout=_VERSION_TIMEOUT)
+        facts = {"lockfile": name, "format": format}
+        return digest_of(self, place, facts, lambda: by._printed(place))  # noqa: SLF001
+
+    def _printed(self, place: Scratch) -> bytes:
+        """
+        Run the command, and return its output.
+        """
+        path = os.path.join(place.above, "version")
+        with supervised(path, self.limits) as supervisor:
+            ended = self._run(place, supervisor)
+        if ended.status != 0:
+            raise self._failed(self._fate(ended.status, ended), None, ended, place)
+        return ended.output
+
+    def _resolved(
+        self, place: Scratch, supervisor: Supervisor, name: str, hint: str | None
+    ) -> bytes:
+        ended = self._run(place, supervisor)
+        self._raise_for(ended, place, hint)
+        try:
+            return place.take(name)
+        except FileNotFoundError as error:
+            todo = self.needs or "it must write one to its working directory"
+            raise self._failed(f"left no {name!r}", todo, ended, place) from error
 
     def _run(self, place: Scratch, supervisor: Supervisor) -> Ended:
         cwd = os.path.normpath(os.path.join(place.path, self.start))

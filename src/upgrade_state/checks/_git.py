@@ -16,7 +16,7 @@ import stat
 import subprocess
 from typing import TYPE_CHECKING
 
-from ._cancellation import POLL_SECONDS
+from ._cancellation import POLL_SECONDS, Cancellation, current_cancellation
 from ._diagnosis import one_line
 from ._environ import selected
 
@@ -87,9 +87,43 @@ def files_of(
     Raises:
         GitError: Git is missing, or cannot work with this repository.
     """
+    argv = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    output = _run(top, [*argv, *(f"--exclude={name}" for name in ignored)], pause)
+    names = os.fsdecode(output).split("\0")[:-1]
+    return list(dict.fromkeys(name.rstrip("/") for name in names))
+
+
+def commit_and_tags(top: str) -> list[str]:
+    """
+    Return the commit of a work tree, and the tags that ``git describe`` finds.
+
+    Each is a line; of a repository without a commit there are none.
+    """
+    cancellation = current_cancellation() or Cancellation()
+
+    def pause(_: int) -> None:
+        cancellation.raise_if_cancelled()
+
+    lines = ""
+    with contextlib.suppress(GitError):
+        lines += os.fsdecode(_run(top, ["rev-parse", "--verify", "HEAD"], pause))
+        tags = ["for-each-ref", "--merged=HEAD", "refs/tags"]
+        lines += os.fsdecode(_run(top, tags, pause))
+    return lines.splitlines()
+
+
+def _run(top: str, arguments: Iterable[str], pause: Callable[[int], None]) -> bytes:
+    """
+    Return the output of git in a work tree.
+
+    Args:
+        pause: Called now and then with the number of NUL bytes so far; may raise.
+
+    Raises:
+        GitError: Git is missing, or has failed.
+    """
     argv = ["git", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"]
-    argv += ["ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    argv += [f"--exclude={name}" for name in ignored]
+    argv += arguments
     # Without GIT_DIR and its like, which name another repository.
     env = selected(os.environ, ["GIT_CONFIG_*"])
     env |= {"GIT_OPTIONAL_LOCKS": "0", "GIT_NO_LAZY_FETCH": "1", "LC_ALL": "C"}
@@ -121,10 +155,9 @@ def files_of(
     if process.returncode:
         lines = errors.decode(errors="replace").splitlines()
         fatal = [line for line in lines if line.startswith(("fatal: ", "error: "))]
-        line = (fatal or ["git ls-files failed"])[0]
+        line = (fatal or ["git failed"])[0]
         raise GitError(one_line(line.partition(": ")[2] or line))
-    names = os.fsdecode(output).split("\0")[:-1]
-    return list(dict.fromkeys(name.rstrip("/") for name in names))
+    return output
 
 
 def share(top: str, target: str, pause: Callable[[int], None]) -> list[str]:

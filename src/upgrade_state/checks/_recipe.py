@@ -279,5 +279,7 @@ class Recipe(Program):
         if self.program is not None:
             # The advice to install the tool is for the one on the PATH.
             program |= {"argv": (*self.program, *bound.argv[1:]), "needs": None}
+            is_same = bound.version[:1] == bound.argv[:1]
+            program["version"] = (*self.program, *bound.version[1:]) if is_same else ()
         program["passes"] = (*self.passes, *passes)
         return Command(**program, copies=tuple(copies), timeout=timeout)

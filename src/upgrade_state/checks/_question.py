@@ -1,0 +1,154 @@
+"""
+Reduce the input of a check to a question that other machines ask, too.
+
+Included is all that can change the answer: the copy of the project, the command and
+its version, the variables and settings that it reads, and the kind of machine. Left
+out are users, homes, the project's place, times and secrets: where these differ, the
+answer is the same.
+"""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import json
+import os
+import re
+from typing import TYPE_CHECKING, Any
+
+from . import _git
+from ._cancellation import Cancellation, current_cancellation
+from ._environ import selected
+from ._scratch import read_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Final
+
+    from ._command import Command
+    from ._scratch import Scratch
+
+# Names of variables whose values are credentials, or lead git to some.
+_SECRET_NAME: Final = "token|passw|secret|key|auth|cred|username"  # noqa: S105
+_SECRET: Final = re.compile(rf"(?i)^GIT_|{_SECRET_NAME}")
+
+# A line of a settings file with such a name, up to its value.
+_SECRET_LINE: Final = re.compile(
+    rf"(?im)^(.*?(?:{_SECRET_NAME})[\w.-]*[\"']?\s*[=:]).*$".encode()
+)
+_USER_INFO: Final = re.compile(rb"(?<=://)[^/\s@\"']*@")
+
+# A tool may print the path of its own installation along with its version.
+_PATH: Final = re.compile(rb"(?<!\S)[\"'(\[]*/\S*")
+
+
+def digest_of(
+    command: Command,
+    place: Scratch,
+    facts: dict[str, Any],
+    version: Callable[[], bytes],
+) -> str:
+    """
+    Return the digest of everything that goes into a check.
+
+    Args:
+        place: The copy of the project, complete.
+
+        facts: Further facts, as JSON.
+
+        version: Prints the version of the tool. Called last, because a tool may leave
+            files in the copy.
+
+    Raises:
+        OSError: A file cannot be read.
+        Cancelled: The check was cancelled.
+    """
+    total = hashlib.blake2b(digest_size=32)
+
+    # Each item is a line, so the encoding has one meaning.
+    def add(*item: Any) -> None:
+        total.update(json.dumps(item, sort_keys=True).encode() + b"\n")
+
+    machine = os.uname()
+    add("upgrade-state question 1", machine.sysname, machine.machine, facts)
+    add(*_facts(command, place))
+    for kind, path, *more in _entries(os.fsencode(place.project), b""):
+        if kind != "file":
+            add(kind, path, *more)
+            continue
+        with open(os.path.join(place.project, path), "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            add(kind, path, *more, size)
+            while data := file.read(1 << 20):
+                total.update(data)
+    add(_PATH.sub(b"", version()).decode("latin-1"))
+    return total.hexdigest()
+
+
+def _facts(command: Command, place: Scratch) -> Iterator[Any]:
+    home = os.path.expanduser("~")
+
+    def portable(text: str | None) -> str | None:
+        """
+        Replace the paths of the project and of the home directory.
+        """
+        for path, word in ((place.top, "\0project"), (home, "\0home")):
+            if text is not None and path.strip("/"):
+                text = re.sub(rf"{re.escape(path)}(?![\w.-])", word, text)
+        return text
+
+    def value_of(name: str, value: str) -> Any:
+        if _SECRET.search(name):
+            return None
+        # Such as a file of settings, or of certificates.
+        if os.path.isabs(value) and (content := read_file(value)) is not None:
+            return [_without_secrets(content)]
+        return portable(_USER_INFO.sub(b"", os.fsencode(value)).decode("latin-1"))
+
+    passed = selected(os.environ, command.passes)
+    usual = selected(os.environ, ())
+    own = passed.keys() - usual.keys() - {*command.caches, *command.changes}
+    yield os.path.relpath(place.path, place.project)
+    yield [portable(word) for word in command.argv]
+    yield [command.start, command.sandbox]
+    yield {name: portable(value) for name, value in command.changes.items()}
+    yield {name: content.decode("latin-1") for name, content in command.fence.items()}
+    yield sorted(text.decode("latin-1") for text in command.failures)
+    yield {name: value_of(name, passed[name]) for name in own}
+    for pattern in command.settings:
+        path = os.path.expanduser(pattern)
+        if (rest := pattern.removeprefix("~/.config/")) != pattern:
+            above = os.environ.get("XDG_CONFIG_HOME") or f"{home}/.config"
+            path = os.path.join(above, rest)
+        for found in sorted(glob.glob(path)):
+            content = read_file(found) or b""
+            yield [pattern, os.path.basename(found), _without_secrets(content)]
+
+
+def _without_secrets(content: bytes) -> str:
+    content = _SECRET_LINE.sub(rb"\1", _USER_INFO.sub(b"", content))
+    return content.decode("latin-1")
+
+
+def _entries(top: bytes, below: bytes) -> Iterator[tuple[Any, ...]]:
+    """
+    Stream the files, symlinks, directories and repositories of a copy, in one order.
+    """
+    cancellation = current_cancellation() or Cancellation()
+    with os.scandir(os.path.join(top, below)) as found:
+        entries = sorted(found, key=lambda entry: entry.name)
+    for entry in entries:
+        cancellation.raise_if_cancelled()
+        path = os.path.join(below, entry.name)
+        name = os.fsdecode(path)
+        if entry.is_symlink():
+            yield "link", name, os.fsdecode(os.readlink(entry.path))
+        elif not entry.is_dir():
+            mode = entry.stat(follow_symlinks=False).st_mode
+            yield "file", name, bool(mode & 0o100)
+        elif entry.name == b".git":
+            work_tree = os.fsdecode(os.path.join(top, below))
+            yield "repository", name, _git.commit_and_tags(work_tree)
+        else:
+            yield "directory", name
+            yield from _entries(top, path)
