@@ -4,6 +4,9 @@ One whole check: take the guard, resolve, judge, commit.
 
 from __future__ import annotations
 
+import contextlib
+import datetime as dt
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
@@ -18,13 +21,18 @@ from ._cancellation import (
     cancelling,
     current_cancellation,
 )
+from ._command import Command
 from ._registry import recipe_named
+from ._sharing import FailsElsewhereError, Question, SharedResults, Sharing
 
 if TYPE_CHECKING:
-    import datetime as dt
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+    from typing import Final
 
     from upgrade_state import Consent, EnvironmentState, Freshness, Look
+
+
+_DAY: Final = dt.timedelta(days=1)
 
 
 class Resolver(Protocol):
@@ -89,6 +97,11 @@ class Outcome:
         freshness: Why the check was due, or was not. None: that was not asked, or
             the check ended before.
 
+        shared: Why shared results were not used as they might have been, in one
+            line. None: they were, or there was no question.
+
+        is_shared: Whether the result is that of another machine's check.
+
         look: The record after the check, without another read. None: the check
             ended before it was read. Not compared.
     """
@@ -96,10 +109,12 @@ class Outcome:
     state: OutcomeState
     error: UpgradeStateError | None = None
     freshness: Freshness | None = None
+    shared: str | None = attrs.field(default=None, kw_only=True)
+    is_shared: bool = attrs.field(default=False, kw_only=True)
     look: Look | None = attrs.field(default=None, eq=False, repr=False)
 
 
-def check(  # noqa: PLR0912, PLR0913 - the public door
+def check(  # noqa: PLR0912, PLR0913, PLR0915 - the public door
     environment: EnvironmentState,
     resolver: Resolver | None = None,
     *,
@@ -112,6 +127,8 @@ def check(  # noqa: PLR0912, PLR0913 - the public door
     max_age: dt.timedelta | None = None,
     retries: Iterable[float] = (),
     cancellation: Cancellation | None = None,
+    shared: SharedResults | None = None,
+    observe: Callable[[bytes | None, bytes], None] | None = None,
 ) -> Outcome:
     """
     Make one check of *environment* and record its result.
@@ -143,7 +160,9 @@ def check(  # noqa: PLR0912, PLR0913 - the public door
         only_if_due: Make no check unless it is due and, if *resolver* is None,
             the lockfile of the last check still exists.
 
-        max_age: How long a check is good for, with *only_if_due*. None: a day.
+        max_age: How long a check is good for, with *only_if_due* and for *shared*.
+            None: a day; but a check that need not be due, or of an environment that
+            was expired, accepts no earlier result of *shared*.
 
         retries: Seconds to wait before a resolver that failed is tried again; each
             number is one more attempt. Zero: at once. All attempts are one check.
@@ -153,6 +172,15 @@ def check(  # noqa: PLR0912, PLR0913 - the public door
             ends it. A resolver that does not look at `current_cancellation` is
             waited for, and its result is stored.
 
+        shared: Results of other machines. If one of them has made or makes the same
+            check, its result is taken; otherwise this one answers for them. Only for
+            a `Command` with a *version*, such as those of recipes. The check never
+            fails because of them, but it fails if it has just failed elsewhere, and
+            *max_age* is not zero. None: the check is made here.
+
+        observe: Called with the old and the new lockfile before the result is
+            stored, which may fail. None: no call.
+
     Returns:
         How the check has ended. A failure is recorded, unless the record has
         consent to another recipe than this *checker*: that recipe does not back off
@@ -161,7 +189,8 @@ def check(  # noqa: PLR0912, PLR0913 - the public door
     Raises:
         UpgradeStateError: The store could not be read, locked or written. The
             result of the last check is kept.
-        TypeError: *lockfile* is not bytes, or *checker* is not text.
+        TypeError: *lockfile* is not bytes, *checker* is not text, or *shared* has not
+            the methods of `SharedResults`.
         ValueError: There is no such format, *checker* is no name, or *max_age* or
             one of *retries* is negative. Nothing was run.
         Exception: Any other exception of *resolver*, which is a failure, too.
@@ -176,9 +205,12 @@ def check(  # noqa: PLR0912, PLR0913 - the public door
         _durations.whole_seconds(max_age, "max_age")
     if not isinstance(retries, Iterator) and not all(s >= 0 for s in retries):
         raise ValueError(f"retries must be seconds, zero or more: {retries!r}")
+    if not isinstance(shared, SharedResults | None):
+        raise TypeError(f"shared must be SharedResults, not {type(shared).__name__}")
     if checker is None and consent is not None:
         checker = consent.recipe
     guard = freshness = error = unrecorded = None
+    sharing = answered_at = None
     state: OutcomeState = "failed"
     try:
         if cancellation is not None:
@@ -201,18 +233,29 @@ def check(  # noqa: PLR0912, PLR0913 - the public door
                     return Outcome("no-consent", None, freshness, look)
                 consent, checker = None, guard.consent.recipe
                 resolver, format = _repeated(guard.consent, look)  # noqa: A001
-            other = look.record and look.record["consent"]
+            old, other = guard.old_lockfile, look.record and look.record["consent"]
+            if shared is not None:
+                if max_age is None:
+                    max_age = _DAY if only_if_due else _DAY * 0
+                sharing = _sharing(shared, look, max_age)
             try:
-                new = _resolve(
-                    environment, guard.old_lockfile, resolver, format, retries
-                )
+                with sharing or contextlib.nullcontext():
+                    new, answered_at = _resolve(
+                        environment, old, resolver, format, retries, sharing
+                    )
             except Exception as failure:
                 if other is None or other["recipe"] == checker:
                     raise
                 unrecorded = failure
             else:
+                if observe is not None:
+                    observe(old, new)
                 is_stored = guard.commit(
-                    new, format=format, checker=checker, consent=consent
+                    new,
+                    format=format,
+                    checker=checker,
+                    consent=consent,
+                    now=answered_at,
                 )
                 state = "checked" if is_stored else "dropped"
         if unrecorded is not None:
@@ -221,7 +264,24 @@ def check(  # noqa: PLR0912, PLR0913 - the public door
         state = "cancelled"
     except ResolverError as failure:
         error = failure
-    return Outcome(state, error, freshness, None if guard is None else guard.look())
+    return Outcome(
+        state,
+        error,
+        freshness,
+        None if guard is None else guard.look(),
+        shared=None if sharing is None else sharing.problem,
+        is_shared=answered_at is not None,
+    )
+
+
+def _sharing(shared: SharedResults, look: Look, max_age: dt.timedelta) -> Sharing:
+    """
+    Return the use of shared results in a check of an environment.
+    """
+    # A user who expires an environment asks for a check.
+    record = look.record
+    is_expired = record and record["result"] and not record["last_checked"]
+    return Sharing(shared, _DAY * 0 if is_expired else max_age)
 
 
 def _repeated(consent: Consent, look: Look) -> tuple[Resolver, str | None]:
@@ -254,24 +314,67 @@ def _resolve(
     resolver: Resolver,
     format: str | None,  # noqa: A002
     retries: Iterable[float],
-) -> bytes:
+    sharing: Sharing | None,
+) -> tuple[bytes, dt.datetime | None]:
     """
     Return a new lockfile that `judge` accepts, after as many attempts as permitted.
+
+    If it is that of another machine, the time of its check follows, else None.
     """
     pauses = iter(retries)
     cancellation = current_cancellation() or Cancellation()
     while True:
         try:
-            new = resolver(environment, old)
-            judge(environment, old, new, format=format)
+            return _attempt(environment, old, resolver, format, sharing)
+        except FailsElsewhereError:
+            raise
         except Exception:
             pause = next(pauses, None)
             if pause is None:
                 raise
-        else:
-            return new
         cancellation.wait(pause)
         cancellation.raise_if_cancelled()
+
+
+def _attempt(
+    environment: EnvironmentState,
+    old: bytes | None,
+    resolver: Resolver,
+    format: str | None,  # noqa: A002
+    sharing: Sharing | None,
+) -> tuple[bytes, dt.datetime | None]:
+    """
+    Return what `_resolve` returns, after one attempt.
+    """
+    if sharing is None or not isinstance(resolver, Command):
+        if sharing is not None:
+            sharing.refuse("this resolver does not say everything that goes into it")
+        new = resolver(environment, old)
+        judge(environment, old, new, format=format)
+        return new, None
+    name = environment.lockfile_name or ""
+    read_as = lockfiles.format_of(name) if format is None else format
+    with resolver.prepared(environment, old) as prepared:
+        reply = None
+        try:
+            digest = prepared.question(read_as)
+        except (ResolverError, OSError) as error:
+            sharing.refuse(getattr(error, "message", error))
+        else:
+            reply = sharing.ask(Question(digest, name, read_as, old))
+        if reply is not None:
+            new, at = reply.new_lockfile or b"", reply.answered_at
+            try:
+                judge(environment, old, new, format=format)
+            except ResolverError as error:
+                sharing.refuse(f"the shared result is unusable: {error.message}")
+            else:
+                now = dt.datetime.fromtimestamp(time.time(), dt.UTC)
+                return new, min(at or now, now)
+        new = prepared.run()
+    judge(environment, old, new, format=format)
+    sharing.answer(new)
+    return new, None
 
 
 def judge(

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from upgrade_state import EnvironmentState, Look
 
     from ._check import Resolver
+    from ._sharing import SharedResults
 
 OnError: TypeAlias = Literal["continue", "stop", "retry"]
 
@@ -99,6 +100,7 @@ def check_all(  # noqa: PLR0913 - the public door
     max_age: dt.timedelta | None = None,
     restart: bool = False,
     cancellation: Cancellation | None = None,
+    shared: SharedResults | None = None,
     observe: Callable[[EnvironmentState, Result | None], None] | None = None,
 ) -> list[Result]:
     """
@@ -141,6 +143,9 @@ def check_all(  # noqa: PLR0913 - the public door
 
         cancellation: Ends the checks when it is cancelled. None: there is none.
 
+        shared: As in `check`. After trouble with it, no other check of the next minute
+            waits for it.
+
         observe: Called in this thread: with None when a check begins, and with the
             result when it has ended or none is made. No check begins meanwhile.
 
@@ -173,6 +178,7 @@ def check_all(  # noqa: PLR0913 - the public door
         on_error=on_error,
         max_age=max_age,
         outer=cancellation,
+        shared=shared,
         observe=observe or (lambda *_: None),
     )
     with _cancelled_by_interrupt(scope.own), ThreadPoolExecutor(jobs) as pool:
@@ -233,6 +239,7 @@ class _Scope:
     on_error: OnError
     max_age: dt.timedelta | None
     outer: Cancellation | None
+    shared: SharedResults | None
     observe: Callable[[EnvironmentState, Result | None], None]
     own: Cancellation = attrs.field(factory=Cancellation)
     _results: dict[int, Result] = attrs.field(factory=dict, init=False)
@@ -349,6 +356,7 @@ class _Scope:
                 max_age=self.max_age,
                 retries=self._pauses(),
                 cancellation=self.own,
+                shared=self.shared,
             )
         except UpgradeStateError as known:
             outcome = Outcome("failed", known)

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 # The file itself, without waiting for the writer of a FIFO.
 READ: Final = _record.READ | _record.NO_LINKS
 
+# The limit of a lockfile in bytes.
+MAX_SIZE: Final = _lockfile.MAX_SIZE
+
 
 class Scratch:
     """

@@ -7,22 +7,59 @@ lockfile. So one of them makes the check, and the others take its answer.
 
 from __future__ import annotations
 
+import datetime as dt
+import random
+import time
+import traceback
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import attrs
 from attrs import validators
 
+from upgrade_state.exceptions import ResolverError
+
+from ._cancellation import Cancellation, current_cancellation
+from ._diagnosis import one_line
+from ._scratch import MAX_SIZE
+
 if TYPE_CHECKING:
-    import datetime as dt
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+    from types import TracebackType
+    from typing import Final, Self, TypeVar
+
+    T = TypeVar("T")
+
+# Seconds between two questions while another checker makes the check.
+_FIRST_PAUSE: Final = 0.1
+_LONGEST_PAUSE: Final = 5.0
+
+# No server keeps a check waiting for longer, whatever it replies. Four leases.
+_PATIENCE: Final = 3600.0
+
+# After trouble, the next checks of this process do not wait for it again.
+_REST: Final = 60.0
+
+_LONGEST_AGE: Final = dt.timedelta(days=36_500)
+
+# The places with trouble, each with the end of its rest on the monotonic clock.
+_TROUBLED: Final[list[tuple[object, float]]] = []
+
+
+# The years in which any time can be converted to another zone.
+_YEARS: Final = range(1970, 9999)
 
 
 def _is_moment(_self: object, field: attrs.Attribute[Any], value: Any) -> None:
-    if value is not None and getattr(value, "tzinfo", None) is None:
-        raise ValueError(f"{field.name} must be a datetime with a time zone: {value!r}")
+    if value is not None:
+        is_moment = isinstance(value, dt.datetime) and value.tzinfo is not None
+        if not is_moment or value.year not in _YEARS:
+            problem = "must be a datetime with a time zone, not before 1970"
+            raise ValueError(f"{field.name} {problem}: {value!r}")
 
 
-_BYTES: Any = validators.optional(validators.instance_of(bytes))
+_LOCKFILE: Any = validators.optional(
+    validators.and_(validators.instance_of(bytes), validators.max_len(MAX_SIZE))
+)
 
 
 @attrs.frozen
@@ -62,7 +99,8 @@ class Reply:
     Attributes:
         new_lockfile: The answer. None: there is none that is new enough.
 
-        answered_at: When the answer was given, by the server's clock.
+        answered_at: When the answer was given, by the clock of this machine: the
+            current time, less the age that the server tells.
 
         fence: The caller makes the check, and answers with this number. Any later
             lease of this question has a larger one.
@@ -73,10 +111,13 @@ class Reply:
 
     Raises:
         TypeError: *new_lockfile* is not bytes, or *fence* is no integer.
-        ValueError: A time has no time zone, or an answer has no time.
+        ValueError: A time has no time zone or is before 1970, or an answer has none,
+            or is larger than a lockfile may be.
     """
 
-    new_lockfile: bytes | None = attrs.field(default=None, validator=_BYTES, repr=False)
+    new_lockfile: bytes | None = attrs.field(
+        default=None, validator=_LOCKFILE, repr=False
+    )
     answered_at: dt.datetime | None = attrs.field(default=None, validator=_is_moment)
     fence: int | None = attrs.field(
         default=None, validator=validators.optional(validators.instance_of(int))
@@ -89,6 +130,7 @@ class Reply:
             raise ValueError("an answer needs the time at which it was given")
 
 
+@runtime_checkable
 class SharedResults(Protocol):
     """
     A place where machines ask for the results of checks, and answer.
@@ -184,3 +226,127 @@ class ListedResults(SharedResults, Protocol):
         Delete what was last asked for before that time; return the number of entries.
         """
         ...
+
+
+class FailsElsewhereError(ResolverError):
+    """
+    The check was not made, because another machine has made it in vain.
+    """
+
+
+class Sharing:
+    """
+    The use of shared results in one check, which never fails because of them.
+
+    Leaving the `with` statement ends a lease that was not answered.
+
+    Args:
+        max_age: How old an answer may be. Zero: the user has asked for this check.
+
+    Attributes:
+        problem: Why shared results were not used, or not altogether; None: they were.
+    """
+
+    def __init__(self, results: SharedResults, max_age: dt.timedelta) -> None:
+        self._results: Final = results
+        self._max_age: Final = min(max_age, _LONGEST_AGE)
+        self._lease: tuple[Question, int] | None = None
+        self.problem: str | None = None
+        now = time.monotonic()
+        _TROUBLED[:] = [(at, end) for at, end in _TROUBLED if end > now]
+        self._is_off = any(at is results for at, _ in _TROUBLED)
+        if self._is_off:
+            self.problem = "shared results are not asked for a minute after trouble"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        where: TracebackType | None,
+    ) -> None:
+        self._give_up(failed=isinstance(error, Exception))
+
+    def ask(self, question: Question) -> Reply | None:
+        """
+        Return the answer of another machine; None: the caller makes the check.
+
+        While another checker makes it, this one waits.
+
+        Raises:
+            FailsElsewhereError: The check has failed, and is not due again.
+            Cancelled: The check was cancelled.
+        """
+        if self._lease is not None and self._lease[0] == question:
+            return None  # the second attempt of the same check
+        self._give_up(failed=False)
+        cancellation = current_cancellation() or Cancellation()
+        begin, waited, pause = time.monotonic(), 0.0, _FIRST_PAUSE
+        last = begin + _PATIENCE
+        while True:
+            # An answer that was given while this check waits is as good as its own.
+            max_age = self._max_age + dt.timedelta(seconds=waited)
+            reply = self._call(self._ask, question, max_age)
+            if reply is None or reply.new_lockfile is not None:
+                return reply
+            if reply.fence is not None:
+                self._lease = question, reply.fence
+                return None
+            if reply.failing_until is not None and self._max_age:
+                when = f"{reply.failing_until.astimezone():%Y-%m-%d %H:%M}"
+                problem = "The same check has failed on another machine"
+                raise FailsElsewhereError(f"{problem}; next attempt after {when}", None)
+            if reply.failing_until is not None and waited:
+                begin, waited = time.monotonic(), 0.0  # failed meanwhile: make it here
+                continue
+            if reply.busy_until is None or time.monotonic() > last:
+                self.refuse("there is no shared result, and this check may not add one")
+                return None
+            cancellation.wait(pause * random.uniform(0.5, 1))  # noqa: S311 - no secret
+            cancellation.raise_if_cancelled()
+            pause = min(2 * pause, _LONGEST_PAUSE)
+            waited = time.monotonic() - begin
+
+    def answer(self, new_lockfile: bytes) -> None:
+        """
+        Give the result of this check to the other machines, if it has the lease.
+        """
+        if self._lease is not None:
+            (question, fence), self._lease = self._lease, None
+            if not self._call(self._results.answer, question, fence, new_lockfile):
+                late = "another checker took over, so this result is not shared"
+                self.problem = self.problem or late
+
+    def refuse(self, problem: object) -> None:
+        """
+        Remember why the check is made alone.
+        """
+        self.problem = self.problem or one_line(str(problem))
+
+    def _ask(self, question: Question, max_age: dt.timedelta) -> Reply:
+        reply = self._results.ask(question, max_age)
+        if not isinstance(reply, Reply):
+            raise TypeError(f"ask() must return a Reply, not {type(reply).__name__}")
+        return reply
+
+    def _give_up(self, *, failed: bool) -> None:
+        if self._lease is not None:
+            (question, fence), self._lease = self._lease, None
+            self._call(self._results.give_up, question, fence, failed=failed)
+
+    def _call(self, method: Callable[..., T], *values: Any, **more: Any) -> T | None:
+        """
+        Call a method of the shared results; None: there was trouble, now or before.
+        """
+        if self._is_off:
+            return None
+        try:
+            return method(*values, **more)
+        except Exception as error:  # noqa: BLE001 - the check is made all the same
+            text = "".join(traceback.format_exception_only(error))
+            self.problem = f"shared results cannot be used: {one_line(text)}"
+            self._is_off = True
+            _TROUBLED.append((self._results, time.monotonic() + _REST))
+            return None

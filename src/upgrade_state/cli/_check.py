@@ -179,23 +179,19 @@ def _outcome(
     environment, resolver, by = planned
     resolved: list[tuple[bytes | None, bytes]] = []
 
-    def resolve(environment: EnvironmentState, old: bytes | None, /) -> bytes:
-        new = resolver(environment, old)
-        resolved.append((old, new))
-        return new
-
     if not (json and is_terminal(sys.stdout)):
         progress(f"checking {name_of(environment)}…")
     try:
         with cancel_on_signals(*ENDING) as cancellation:
             return checks.check(
                 environment,
-                resolve,
+                resolver,
                 without_lockfile=True,
                 consent=consent,
                 checker=None if by is None else by.name,
                 format=format,
                 cancellation=cancellation,
+                observe=lambda *sides: resolved.append(sides),
             )
     except UpgradeStateError:
         if resolved and not json:
