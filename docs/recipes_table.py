@@ -12,8 +12,8 @@ BEGIN = "<!-- made by recipes_table.py -->\n"
 END = "<!-- end of the table -->\n"
 
 HEAD = """\
-| recipe | lockfile | command | manifests; files beside them | needs |
-|---|---|---|---|---|
+| recipe | lockfile | command | manifests; files beside them | needs | shared |
+|---|---|---|---|---|---|
 """
 
 
@@ -24,7 +24,9 @@ def _row(recipe: Recipe) -> str:
     groups = [recipe.manifests, recipe.beside] if recipe.beside else [recipe.manifests]
     files = "; ".join(", ".join(f"`{name}`" for name in names) for names in groups)
     needs = (recipe.needs or "").removeprefix("install ").removesuffix(" or newer")
-    cells = (f"`{recipe.name}`", f"`{recipe.lockfile}`", f"`{command}`", files, needs)
+    shared = "yes" if recipe.version else "no"
+    cells = (f"`{recipe.name}`", f"`{recipe.lockfile}`", f"`{command}`")
+    cells += (files, needs, shared)
     return f"| {' | '.join(cells)} |\n"
 
 

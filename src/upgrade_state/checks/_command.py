@@ -78,10 +78,8 @@ def _is_relative(_self: object, field: attrs.Attribute[Any], path: str) -> None:
 
 
 def _is_settings(_self: object, field: attrs.Attribute[Any], path: Any) -> None:
-    if not isinstance(path, str) or not path.startswith(("~/", "/")) or "\0" in path:
-        raise ValueError(
-            f"not a path that begins with ~/ or /: {path!r} ({field.name})"
-        )
+    if not isinstance(path, str) or path[:1] not in tuple("~$/") or "\0" in path:
+        raise ValueError(f"must begin with ~, $ or /: {path!r} ({field.name})")
 
 
 def _is_variable(_self: object, field: attrs.Attribute[Any], name: str) -> None:
@@ -291,8 +289,9 @@ class Command(Program):
             shared with other machines. Empty: they are not shared.
 
         settings: Files outside of the project that change the result of the tool:
-            paths, or glob patterns, that begin with ``~/`` or ``/``. Shared results
-            are for machines on which they are equal, except for secrets.
+            absolute paths, or glob patterns, that may begin with ``~`` or a variable.
+            ``~/.config`` is ``XDG_CONFIG_HOME`` if that is set. Results are shared
+            between machines on which they are equal, except for secrets.
 
         sandbox: Make everything but the scratch directory read-only.
 

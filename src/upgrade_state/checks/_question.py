@@ -87,47 +87,48 @@ def digest_of(
 
 def _facts(command: Command, place: Scratch) -> Iterator[Any]:
     home = os.path.expanduser("~")
+    own_paths = [(place.top, b"\0project"), (home, b"\0home")]
 
-    def portable(text: str | None) -> str | None:
+    def portable(content: bytes) -> str:
         """
-        Replace the paths of the project and of the home directory.
+        Remove secrets, and replace the paths of the project and of the home directory.
         """
-        for path, word in ((place.top, "\0project"), (home, "\0home")):
-            if text is not None and path.strip("/"):
-                text = re.sub(rf"{re.escape(path)}(?![\w.-])", word, text)
-        return text
+        content = _SECRET_LINE.sub(rb"\1", _USER_INFO.sub(b"", content))
+        for path, word in own_paths:
+            if path.strip("/"):
+                name = re.escape(os.fsencode(path))
+                content = re.sub(rb"%b(?![\w.-])" % name, word, content)
+        return content.decode("latin-1")  # one character for each byte
 
     def value_of(name: str, value: str) -> Any:
         if _SECRET.search(name):
             return None
         # Such as a file of settings, or of certificates.
         if os.path.isabs(value) and (content := read_file(value)) is not None:
-            return [_without_secrets(content)]
-        return portable(_USER_INFO.sub(b"", os.fsencode(value)).decode("latin-1"))
+            return [portable(content)]
+        return portable(os.fsencode(value))
 
     passed = selected(os.environ, command.passes)
     usual = selected(os.environ, ())
     own = passed.keys() - usual.keys() - {*command.caches, *command.changes}
     yield os.path.relpath(place.path, place.project)
-    yield [portable(word) for word in command.argv]
+    yield [portable(os.fsencode(word)) for word in command.argv]
     yield [command.start, command.sandbox]
-    yield {name: portable(value) for name, value in command.changes.items()}
+    yield {
+        name: None if value is None else portable(os.fsencode(value))
+        for name, value in command.changes.items()
+    }
     yield {name: content.decode("latin-1") for name, content in command.fence.items()}
     yield sorted(text.decode("latin-1") for text in command.failures)
     yield {name: value_of(name, passed[name]) for name in own}
     for pattern in command.settings:
-        path = os.path.expanduser(pattern)
+        path = os.path.expandvars(os.path.expanduser(pattern))
         if (rest := pattern.removeprefix("~/.config/")) != pattern:
             above = os.environ.get("XDG_CONFIG_HOME") or f"{home}/.config"
             path = os.path.join(above, rest)
         for found in sorted(glob.glob(path)):
             content = read_file(found) or b""
-            yield [pattern, os.path.basename(found), _without_secrets(content)]
-
-
-def _without_secrets(content: bytes) -> str:
-    content = _SECRET_LINE.sub(rb"\1", _USER_INFO.sub(b"", content))
-    return content.decode("latin-1")
+            yield [pattern, os.path.basename(found), portable(content)]
 
 
 def _entries(top: bytes, below: bytes) -> Iterator[tuple[Any, ...]]:
