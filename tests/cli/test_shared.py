@@ -5,12 +5,15 @@ Shared results at the command line: the command `shared`, and the option of chec
 import datetime as dt
 import importlib
 import json
+import os
 import re
+import signal
 import sys
+from pathlib import Path
 
 import pytest
 
-from helpers import DAY, HOUR, run_python
+from helpers import DAY, HOUR, run_python, wait_until
 from upgrade_state.checks._sharing import Entry
 
 # No server answers there.
@@ -79,7 +82,14 @@ bare = team_results:Bare
 """
 
 PLUGIN = """\
+import datetime as dt
+import os
 import time
+
+from upgrade_state.checks import Reply
+
+NOW = dt.datetime.now(dt.UTC)
+WAIT = Reply(busy_until=NOW + dt.timedelta(minutes=15))
 
 
 class Bare:
@@ -92,7 +102,34 @@ class Bare:
         self.calls.append("close")
 
 
+# Replies as the URL says, and then with the result of another checker.
 class Results(Bare):
+    def __init__(self, url):
+        super().__init__(url)
+        self.way = url.partition(":")[2]
+        self.waits = {"wait": 2, "hang": 999}.get(self.way, 0)
+
+    def ask(self, question, max_age):
+        self.calls.append(max_age)
+        if self.way == "trouble":
+            raise OSError("no route to db.example")
+        if self.way == "lease":
+            return Reply(fence=7)
+        if self.waits:
+            self.waits -= 1
+            open(os.environ["TEAM"] + ".waits", "w").close()
+            return WAIT
+        with open(os.environ["TEAM"], "rb") as file:
+            age = dt.timedelta(hours=2)
+            return Reply(new_lockfile=file.read(), answered_at=NOW - age)
+
+    def answer(self, question, fence, new_lockfile):
+        self.calls.append(fence)
+        return True
+
+    def give_up(self, question, fence, *, failed):
+        self.calls.append(failed)
+
     entries, error, examined = [], None, (True, 0)
 
     def examine(self):
@@ -121,12 +158,14 @@ def results(tmp_path, monkeypatch):
     """
     The class of the shared results that another distribution offers.
     """
-    info = tmp_path / "site" / "team-1.dist-info"
+    info = tmp_path / "plugins" / "team-1.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: team\nVersion: 1\n")
     (info / "entry_points.txt").write_text(POINTS)
     (info.parent / "team_results.py").write_text(PLUGIN)
     monkeypatch.syspath_prepend(info.parent)
+    modules = (str(info.parent), os.environ["PYTHONPATH"])
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(modules))
     monkeypatch.delitem(sys.modules, "team_results", raising=False)
     return importlib.import_module("team_results").Results
 
@@ -303,6 +342,197 @@ class TestMistakes:
         line = "upgrade-state: shared results: could not connect\\x1b[2J: refused\n"
         assert (2, "", line) == (result.status, result.out, result.err)
         assert "close" == results.calls[-1]
+
+
+OTHER = "another checker made this check 2 hours ago"
+TROUBLE = (
+    "upgrade-state: shared results: OSError: no route to db.example; checked alone\n"
+)
+
+# Stands in for uv: prints its version, or upgrades.
+UV = """\
+#!/bin/sh
+test "$1" = --version && exec echo uv 0.9
+echo ran >> '{runs}'
+sed -i.bak s/3.9/3.10/ uv.lock
+"""
+
+
+@pytest.fixture
+def team(results, desk, lock_of, monkeypatch, tmp_path):
+    """
+    An environment whose check is due, and shared results with another version.
+    """
+    (tmp_path / "bin" / "uv").write_text(UV.format(runs=desk.runs))
+    new = tmp_path / "new.lock"
+    new.write_bytes(lock_of(attrs="24.2.0", idna="3.11"))
+    monkeypatch.setenv("TEAM", str(new))
+    monkeypatch.setenv("UPGRADE_STATE_SHARED", "team:answer")
+    return desk
+
+
+def version_in(environment):
+    (upgrade,) = environment.upgrades()
+    return upgrade.new
+
+
+class TestCheck:
+    def test_option(self, team, results, run, monkeypatch):
+        """
+        `check --shared` takes the result of another checker, and says so.
+        """
+        monkeypatch.setenv("UPGRADE_STATE_SHARED", "team:trouble")
+        result = run("check", "--shared", "team:answer")
+
+        place = f"{team.environment.path} (uv.lock)"
+        assert f"upgrade-state: {place}: {OTHER}\n" in result.err
+        assert 0 == result.status
+        assert result.out.startswith(f"{place}: 1 version change available, ")
+        assert ("3.11",) == version_in(team.environment)
+        assert not team.is_running()
+        assert ["team:answer", 0 * DAY, "close"] == results.calls
+
+    def test_lease(self, team, results, run):
+        """
+        The first checker makes the check for the others, and has nothing to say.
+        """
+        result = run("check", "--once", "--shared=team:lease")
+
+        assert (0, "") == (result.status, result.err)
+        assert ("3.10",) == version_in(team.environment)
+        assert ["team:lease", 0 * DAY, 7, "close"] == results.calls
+
+    @pytest.mark.parametrize("way", ["answer", "lease"])
+    def test_json(self, team, run, way):
+        """
+        With --json, a field has whether the result is another checker's.
+        """
+        result = run("check", "--once", "--json", f"--shared=team:{way}")
+
+        fields = json.loads(result.out)
+        assert ("checked", way == "answer") == (fields["outcome"], fields["shared"])
+
+    @pytest.mark.parametrize("words", [("check", "--once"), ("check", "--all")])
+    def test_trouble(self, team, results, run, monkeypatch, words):
+        """
+        If the server cannot be used, the check is made alone; one line says why.
+        """
+        monkeypatch.setenv("UPGRADE_STATE_SHARED", "team:trouble")
+        result = run(*words)
+
+        assert 0 == result.status
+        assert result.err.startswith(TROUBLE)
+        assert ("3.10",) == version_in(team.environment)
+        assert "close" == results.calls[-1]
+
+    @pytest.mark.parametrize(
+        ("place", "problem"),
+        [
+            ("shop", "not a URL such as postgresql:///db?service=team"),
+            ("redis:x", "there are no shared results for URLs with redis:"),
+            ("postgresql://ana:s3cret@db.example/team", "the URL has a password: put"),
+        ],
+    )
+    @pytest.mark.parametrize("mode", ["--once", "--if-due", "--all"])
+    def test_unusable(self, team, run, monkeypatch, mode, place, problem):
+        """
+        A URL of no use is a mistake in the option; in the variable, it is one line.
+        """
+        refused = run("check", mode, "--shared", place)
+        monkeypatch.setenv("UPGRADE_STATE_SHARED", place)
+        alone = run("check", mode)
+
+        assert (2, "") == (refused.status, refused.out)
+        assert f"upgrade-state: --shared: {problem}" in refused.err
+        assert f"upgrade-state: shared results: {problem}" in alone.err
+        assert (0, 1) == (alone.status, alone.err.count("checked alone\n"))
+        assert "s3cret" not in refused.err + alone.err
+
+    def test_broken(self, team, results, run, monkeypatch):
+        """
+        Nor does a library that cannot be loaded make a check fail, even as an option.
+        """
+
+        def refuse(self, url):
+            raise OSError("no libpq")
+
+        monkeypatch.setattr(results, "__init__", refuse)
+        result = run("check", "--once", "--shared=team:")
+
+        line = "upgrade-state: shared results: no libpq; checked alone\n"
+        assert (0, line) == (result.status, result.err)
+
+    @pytest.mark.parametrize("words", [("check", "--once"), ("check", "--if-due")])
+    def test_none(self, team, results, run, monkeypatch, words):
+        """
+        An empty URL means that nothing is shared.
+        """
+        run(*words, "--shared=")
+        monkeypatch.setenv("UPGRADE_STATE_SHARED", "")
+        run(*words)
+
+        assert [] == results.calls
+        assert ("3.10",) == version_in(team.environment)
+
+    def test_if_due(self, team, results, run):
+        """
+        A check that is made if it is due accepts results of its max age.
+        """
+        result = run("check", "--if-due", "--max-age=12h")
+
+        place = f"{team.environment.path} (uv.lock)"
+        assert (0, f"upgrade-state: {place}: {OTHER}\n") == (result.status, result.err)
+        assert ["team:answer", 12 * HOUR, "close"] == results.calls
+
+    def test_all(self, team, results, run):
+        """
+        So does `check --all`, which marks such results.
+        """
+        result = run("check", "--all")
+
+        line = f"✓ {team.environment.path} (uv.lock): 1 version change available"
+        assert (0, f"{line}, {OTHER}\n") == (result.status, result.out)
+        assert ["team:answer", DAY, "close"] == results.calls
+
+    def test_all_as_json(self, team, run):
+        """
+        With --json, `check --all` has the field, too.
+        """
+        assert json.loads(run("check", "--all", "--json").out)["shared"]
+
+    def test_in_background(self, team, run):
+        """
+        A check in the background inherits the variable; its log says the same.
+        """
+        run("notify", "--check")
+
+        assert f" (uv.lock): {OTHER}\n" in team.ended()
+        assert not team.is_running()
+
+    def test_waiting(self, team, in_terminal):
+        """
+        While another checker is at work, the terminal says so.
+        """
+        words = ["-m", "upgrade_state", "check", "--once", "--shared=team:wait"]
+        shown = in_terminal(words).decode()
+
+        before, _, after = shown.partition("another checker is making this check")
+        assert "checking " in before
+        assert "checking uv.lock" in after
+        assert f"{OTHER}\r\n" in after
+
+    @pytest.mark.parametrize("mode", ["--once", "--all"])
+    def test_interrupt(self, team, start, mode):
+        """
+        Ctrl-C ends the wait.
+        """
+        process = start("check", mode, "--shared=team:hang")
+        wait_until(Path(f"{os.environ['TEAM']}.waits").exists)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+
+        assert 130 == process.returncode
+        assert not team.is_running()
 
 
 class TestDoctor:

@@ -256,7 +256,7 @@ class Sharing:
         _TROUBLED[:] = [(at, end) for at, end in _TROUBLED if end > now]
         self._is_off = any(at is results for at, _ in _TROUBLED)
         if self._is_off:
-            self.problem = "shared results are not asked for a minute after trouble"
+            self.problem = "not asked for a minute after trouble"
 
     def __enter__(self) -> Self:
         return self
@@ -302,7 +302,7 @@ class Sharing:
                 begin, waited = time.monotonic(), 0.0  # failed meanwhile: make it here
                 continue
             if reply.busy_until is None or time.monotonic() > last:
-                self.refuse("there is no shared result, and this check may not add one")
+                self.refuse("there is none of this check, and it may not add one")
                 return None
             cancellation.wait(pause * random.uniform(0.5, 1))  # noqa: S311 - no secret
             cancellation.raise_if_cancelled()
@@ -316,7 +316,7 @@ class Sharing:
         if self._lease is not None:
             (question, fence), self._lease = self._lease, None
             if not self._call(self._results.answer, question, fence, new_lockfile):
-                late = "another checker took over, so this result is not shared"
+                late = "another checker took over, so this result is not added"
                 self.problem = self.problem or late
 
     def refuse(self, problem: object) -> None:
@@ -345,8 +345,9 @@ class Sharing:
         try:
             return method(*values, **more)
         except Exception as error:  # noqa: BLE001 - the check is made all the same
-            text = "".join(traceback.format_exception_only(error))
-            self.problem = f"shared results cannot be used: {one_line(text)}"
+            text = getattr(error, "message", None)  # of a server's trouble
+            text = text or "".join(traceback.format_exception_only(error))
+            self.problem = one_line(text)
             self._is_off = True
             _TROUBLED.append((self._results, time.monotonic() + _REST))
             return None

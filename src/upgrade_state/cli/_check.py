@@ -27,6 +27,7 @@ from upgrade_state.cli._output import (
     progress,
 )
 from upgrade_state.cli._parser import Parser, Question, ResolverOptions, limit
+from upgrade_state.cli._sharing import origin, sharing
 from upgrade_state.cli._signals import ENDING, cancel_on_signals
 from upgrade_state.cli._targets import (
     Target,
@@ -93,6 +94,7 @@ def run(
     format: str | None,  # noqa: A002
     once: bool,
     json: bool,
+    shared: str | None,
 ) -> int:
     """
     Check every environment that has a resolver; 1 if a check brought no result.
@@ -129,11 +131,16 @@ def run(
                 err(f"{name_of(environment)}: consent cannot be recorded: {error}")
         before = environment.look().consent
         read_as = by.format if by and format is None else format
-        outcome = _outcome(planned, consent, read_as, question, json=json)
+        outcome = _outcome(
+            planned, consent, read_as, question, json=json, shared=used.results
+        )
+        used.report(outcome.shared)
         view = View(outcome.look or environment.look(), question)
         is_checked = outcome.state == "checked"
         if json:
-            print_raw(_json.line_of(view, outcome=outcome.state))
+            print_raw(
+                _json.line_of(view, outcome=outcome.state, shared=outcome.is_shared)
+            )
         elif is_checked:
             print_state(view)
             print_upgrades(view, every=False)
@@ -145,7 +152,8 @@ def run(
 
     given: list[View] = []
     try:
-        return max(for_each(plan, check))
+        with sharing(shared, is_drawn=not (json and is_terminal(sys.stdout))) as used:
+            return max(for_each(plan, check))
     finally:  # once for all lockfiles of a directory
         progress("")
         _print_last(given, lacking)
@@ -172,6 +180,7 @@ def _outcome(
     question: Question,
     *,
     json: bool,
+    shared: checks.SharedResults | None,
 ) -> checks.Outcome:
     """
     Make a check; if its result cannot be stored, print it all the same.
@@ -192,6 +201,7 @@ def _outcome(
                 format=format,
                 cancellation=cancellation,
                 observe=lambda *sides: resolved.append(sides),
+                shared=shared,
             )
     except UpgradeStateError:
         if resolved and not json:
@@ -225,8 +235,8 @@ def _report(name: str, outcome: checks.Outcome) -> None:
         err(f"{name}: {error.summary}")
         for line in (*error.output, *([f"hint: {error.hint}"] if error.hint else [])):
             print_line(f"  {line}")
-    elif (problem := problem_of(outcome)) is not None:
-        err(f"{name}: {problem}")
+    elif line := problem_of(outcome) or origin(outcome):
+        err(f"{name}: {line}")
 
 
 def count_as_notice(environment: EnvironmentState, question: Question) -> None:

@@ -27,6 +27,7 @@ from upgrade_state.cli._output import (
     progress,
 )
 from upgrade_state.cli._parser import Parser, Question, ResolverOptions, limit
+from upgrade_state.cli._sharing import origin, sharing
 from upgrade_state.cli._signals import ENDING, cancel_on_signals
 from upgrade_state.cli._targets import UsageError, name_of, place_of
 from upgrade_state.cli._view import View, manager_of
@@ -92,6 +93,7 @@ def run(
     *,
     json: bool,
     deadline: dt.timedelta | None,
+    shared: str | None,
     **scope: Any,
 ) -> int:
     """
@@ -99,6 +101,8 @@ def run(
 
     Args:
         deadline: How long the run may take; None: no limit.
+
+        shared: The URL of shared results; None: that of the variable.
 
         scope: Further options of `checks.check_all`.
 
@@ -128,6 +132,7 @@ def run(
             counts[left or _COUNTED[result.outcome.state]] += 1
             is_failing = is_failing or _failure(result) is not None
             running.pop(environment.key, None)
+            used.report(result.outcome.shared)
             _report(environment, result, question, json=json)
         # A terminal must not mix JSON with anything.
         if running and not (json and is_terminal(sys.stdout)):
@@ -135,13 +140,17 @@ def run(
             progress(f"{ended} {', '.join(running.values())}")
 
     try:
-        with cancel_on_signals(signal.SIGINT, *ENDING) as cancellation:
+        with (
+            sharing(shared) as used,
+            cancel_on_signals(signal.SIGINT, *ENDING) as cancellation,
+        ):
             results = checks.check_all(
                 environments,
                 resolver,
                 timeout=deadline,
                 max_age=question.max_age,
                 cancellation=cancellation,
+                shared=used.results,
                 observe=observe,
                 **scope,
             )
@@ -190,6 +199,7 @@ def _report(
     outcome, name = result.outcome, name_of(environment)
     if json:
         fields: dict[str, Any] = {"outcome": outcome.state}
+        fields["shared"] = outcome.is_shared
         fields["seconds"] = round(result.seconds, 3)
         if outcome.error is not None:
             fields["message"] = outcome.error.message
@@ -202,7 +212,8 @@ def _report(
             known |= {"name": result.name, "key": result.key}
             print_raw(json_.dumps(known | fields))
     elif outcome.state == "checked" and outcome.look is not None:
-        out(Styled("✓", "green"), f" {name}: {View(outcome.look, question).found}")
+        parts = (View(outcome.look, question).found, origin(outcome))
+        out(Styled("✓", "green"), f" {name}: {', '.join(filter(None, parts))}")
         count_as_notice(environment, question)
     elif result.path is None:  # only the record's place is known
         _failed(f"{outcome.error} (upgrade-state doctor says more)")

@@ -13,6 +13,7 @@ from upgrade_state.cli._check import problem_of
 from upgrade_state.cli._hints import no_lockfile
 from upgrade_state.cli._output import err, for_each
 from upgrade_state.cli._parser import Parser, Question
+from upgrade_state.cli._sharing import origin, sharing
 from upgrade_state.cli._signals import ENDING, cancel_on_signals
 from upgrade_state.cli._targets import Target, name_of
 from upgrade_state.cli._view import View
@@ -35,10 +36,10 @@ def add_options(parser: Parser) -> None:
     Add the arguments of the command.
     """
     parser.add_target(".", "this one")
-    parser.add_shared("--max-age")
+    parser.add_shared("--max-age", "--shared")
 
 
-def run(target: Target, max_age: dt.timedelta | None) -> int:
+def run(target: Target, max_age: dt.timedelta | None, shared: str | None) -> int:
     """
     Make the checks that are due; 1 if one brought no result.
 
@@ -53,8 +54,10 @@ def run(target: Target, max_age: dt.timedelta | None) -> int:
                 only_if_due=True,
                 max_age=max_age,
                 cancellation=cancellation,
+                shared=used.results,
             )
-        line = problem_of(outcome) or outcome.state
+        used.report(outcome.shared)
+        line = problem_of(outcome) or origin(outcome) or outcome.state
         if outcome.freshness is not None and not outcome.freshness.due:
             line = str(outcome.freshness)
         line = _EXPLANATIONS.get(outcome.state, line)
@@ -67,4 +70,5 @@ def run(target: Target, max_age: dt.timedelta | None) -> int:
     environments = target.present()
     if not environments:
         raise no_lockfile(target)
-    return max(for_each(environments, check))
+    with sharing(shared) as used:
+        return max(for_each(environments, check))

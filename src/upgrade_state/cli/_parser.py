@@ -213,7 +213,7 @@ class Parser(argparse.ArgumentParser):
         self.add("--copy", words, "PATH", dest="copies", action="append", default=[])
         words = "also pass on this environment variable (X_*: all that begin with X_)"
         self.add("--env", words, "NAME", dest="passes", action="append", default=[])
-        self.add_shared("--sandbox", "--platform", "--max-age", "--json")
+        self.add_shared("--sandbox", "--platform", "--max-age", "--shared", "--json")
 
     def add_target(
         self, default: str | None = None, which: str = "the nearest known one, upward"
@@ -329,6 +329,8 @@ _INTERVAL = "minimum time between two notices (default: 1d; 0: none)"
 _REMINDER = "minimum time before unchanged upgrades are announced again (default: 7d)"
 _FAILING = "notify, at most weekly, when checks have failed this long (default: 7d)"
 
+_TEAM = f"share results with a team: see shared (default: {SHARED_VARIABLE})"
+
 # Help, metavar (None: a switch), type and default of options of several commands.
 _SHARED: Final[dict[str, tuple[Any, ...]]] = {
     "--cache-dir": ("the absolute path of the cache directory", "DIR", _absolute),
@@ -341,5 +343,6 @@ _SHARED: Final[dict[str, tuple[Any, ...]]] = {
     "--reminder": (_REMINDER, "DURATION", duration),
     "--could-not-check": (_FAILING, "DURATION", duration),
     "--format": (_FORMAT, "NAME", _format),
+    "--shared": (_TEAM, "URL"),
     "--sandbox": ("allow writing only in the scratch directory (needs bwrap)",),
 }

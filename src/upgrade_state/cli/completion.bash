@@ -2,7 +2,7 @@
 
 _shtab_upgrade_state_subparsers=(check show list snooze forget hook notify completion record path shared recipes prune doctor version help)
 
-_shtab_upgrade_state_check_option_strings=(-h --help --lockfile --name --cache-dir --recipe --once --timeout --format --copy --env --sandbox --platform --max-age --json --color -j --jobs --on-error --restart --all --if-due)
+_shtab_upgrade_state_check_option_strings=(-h --help --lockfile --name --cache-dir --recipe --once --timeout --format --copy --env --sandbox --platform --max-age --shared --json --color -j --jobs --on-error --restart --all --if-due)
 _shtab_upgrade_state_show_option_strings=(-h --help --lockfile --name --cache-dir --platform --interval --reminder --could-not-check --max-age --json --all --color)
 _shtab_upgrade_state_list_option_strings=(-h --help --outdated --failing --platform --interval --reminder --could-not-check --max-age --json --cache-dir --color)
 _shtab_upgrade_state_snooze_option_strings=(-h --help --lockfile --name --cache-dir --for --until --off --color)

@@ -57,7 +57,7 @@ function _shtab_upgrade_state_using
 end
 
 set -g _shtab_upgrade_state_commands check show list snooze forget hook notify completion record path shared recipes prune doctor version help
-set -g _shtab_upgrade_state_opts_with_value --cache-dir --color --copy --could-not-check --env --for --format --interval --jobs --lockfile --max-age --name --new --old --older-than --on-error --platform --recipe --reminder --timeout --until -j
+set -g _shtab_upgrade_state_opts_with_value --cache-dir --color --copy --could-not-check --env --for --format --interval --jobs --lockfile --max-age --name --new --old --older-than --on-error --platform --recipe --reminder --shared --timeout --until -j
 
 complete -c upgrade-state -e
 complete -c upgrade-state -f
@@ -80,6 +80,7 @@ complete -c upgrade-state -n '_shtab_upgrade_state_using check' -l env -x -d 'al
 complete -c upgrade-state -n '_shtab_upgrade_state_using check' -l sandbox -d 'allow writing only in the scratch directory (needs bwrap)'
 complete -c upgrade-state -n '_shtab_upgrade_state_using check' -l platform -x -d 'count upgrades for this platform, in the lockfile'"'"'s word'
 complete -c upgrade-state -n '_shtab_upgrade_state_using check' -l max-age -x -d 'how long a check is good for (default: 1d)'
+complete -c upgrade-state -n '_shtab_upgrade_state_using check' -l shared -x -d 'share results with a team: see shared (default: UPGRADE_STATE_SHARED)'
 complete -c upgrade-state -n '_shtab_upgrade_state_using check' -l json -d 'print one JSON object per environment and line'
 complete -c upgrade-state -n '_shtab_upgrade_state_using check' -l color -xka "auto always never" -d 'use colours: auto (default), always or never'
 complete -c upgrade-state -n '_shtab_upgrade_state_using check' -s j -l jobs -x -d 'with --all: how many checks run at once (default: 4 for each core, at most 8)'

@@ -49,6 +49,7 @@ _shtab_upgrade_state_check_options=(
   "--sandbox[allow writing only in the scratch directory (needs bwrap)]"
   "--platform[count upgrades for this platform, in the lockfile\'s word]:NAME:"
   "--max-age[how long a check is good for (default\: 1d)]:DURATION:"
+  "--shared[share results with a team\: see shared (default\: UPGRADE_STATE_SHARED)]:URL:"
   "--json[print one JSON object per environment and line]"
   "--color[use colours\: auto (default), always or never]:WHEN:(auto always never)"
   {-j,--jobs}"[with --all\: how many checks run at once (default\: 4 for each core, at most 8)]:N:"
