@@ -43,7 +43,7 @@ def names_in(path: str) -> list[str]:
 
 def leftovers_of(shop: EnvironmentState) -> list[str]:
     """
-    Return temporary files, and files of results that the record does not name.
+    Return temporary files, and files that the record does not name. No tickets.
     """
     root = os.path.dirname(shop.record_path)
     named: set[str] = set()
@@ -56,7 +56,7 @@ def leftovers_of(shop: EnvironmentState) -> list[str]:
         *(
             f"results/{name}"
             for name in names_in(results_of(shop))
-            if name not in named
+            if name not in named and not name.startswith("ticket.")
         ),
     ]
 

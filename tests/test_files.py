@@ -491,6 +491,38 @@ class TestRefused:
         assert before == self.left(checked)
 
 
+class TestStale:
+    """
+    Another machine has replaced a file, and the server has deleted the old one.
+    """
+
+    @pytest.mark.parametrize("times", [1, 2])
+    def test_stale(self, checked, monkeypatch, times):
+        """
+        A read that ends in ESTALE is repeated once, that of a result, too.
+        """
+        fstat, left = os.fstat, []
+
+        def stale(fd):
+            if left and path_named(fd).startswith(left[-1]):
+                left.pop()
+                raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+            return fstat(fd)
+
+        monkeypatch.setattr(os, "fstat", stale)
+        left += times * [checked.record_path]
+        look = checked.look()
+        assert ("Stale" in str(look.error)) == (times == 2)
+
+        left += times * [f"{results_of(checked)}/"]
+        if times == 1:
+            assert b"new" == checked.kept_lockfile("new")
+        else:
+            with pytest.raises(StateReadError, match="Stale"):
+                checked.kept_lockfile("new")
+        assert [] == left
+
+
 class TestReplaced:
     def test_new_file(self, checked):
         """

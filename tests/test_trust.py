@@ -152,7 +152,9 @@ def place_in(shop, name):
     if name == "v1":
         return root
     if name.endswith("FILE"):
-        return max((root / "results" / shop.key).glob("*"), default=root / "0" / "0")
+        return max(
+            (root / "results" / shop.key).glob("[0-9a-f]*"), default=root / "0" / "0"
+        )
     return root / name.replace("KEY", shop.key)
 
 
@@ -206,7 +208,7 @@ FAIL = {
     "v1": {*WRITES, "start"},
     "logs": {*WRITES, "start"},
     **dict.fromkeys(("locks", "tmp", "results"), WRITES),
-    "results/KEY": {"commit"},
+    "results/KEY": {"commit", "claim"},
     ("KEY.json", "foreign"): {*WRITES, "start"} - {"forget"},
     ("locks/KEY.check", "symlink"): {"commit", "forget"},
     ("locks/KEY.write", "symlink"): WRITES,

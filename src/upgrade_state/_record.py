@@ -196,9 +196,15 @@ def trusted(root: str) -> "os.stat_result | None":
     raise read_error(problem, root)
 
 
-def read_file(root: str, path: str, limit: int) -> "bytes | None":
+def read_file(
+    root: str, path: str, limit: int, *, again: bool = True
+) -> "bytes | None":
     """
     Read a file of the store below *root*.
+
+    Args:
+        again: Whether to try once more after ESTALE: the server of a network file
+            system has deleted the file that was replaced.
 
     Returns:
         None if there is no such file; ``b""`` if it is a symlink, no regular
@@ -221,6 +227,10 @@ def read_file(root: str, path: str, limit: int) -> "bytes | None":
                 return b""
         except OSError:  # a check may have replaced it by now
             pass
+        from errno import ESTALE
+
+        if again and error.errno == ESTALE:
+            return read_file(root, path, limit, again=False)
         raise unreadable("the file", error, path) from error
 
 
