@@ -175,8 +175,9 @@ class StateStore:
         Forget environments that were removed, and delete files without a record.
 
         An environment is forgotten if its directory does not exist and its
-        record was last written before *older_than*; a corrupt record by its age
-        alone. Files that a check or another writer uses at the moment are kept.
+        record was last written before *older_than*; a corrupt record, and one in a
+        database, by its age alone. Files that a check or another writer uses at the
+        moment are kept.
 
         Args:
             older_than: Age of a record since it was last written. None: 90 days.
