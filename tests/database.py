@@ -186,7 +186,8 @@ class Server:
         """
         Return the URL of a database for a role, with other parameters of libpq.
         """
-        return url(self.place, self.port, database, user, **more)
+        query = {"host": str(self.place), "port": str(self.port), **more}
+        return f"postgresql://{user}@/{database}?{urllib.parse.urlencode(query)}"
 
     def sql(
         self, sql: str, database: str = "postgres", user: str = "owner"
@@ -215,15 +216,10 @@ class Server:
         return name
 
 
-def url(place: Path, port: int, database: str, user: str, **more: str) -> str:
-    query = urllib.parse.urlencode({"host": str(place), "port": port, **more})
-    return f"postgresql://{user}@/{database}?{query}"
-
-
 @contextlib.contextmanager
 def running_server(settings: str = "", connections: int = 100) -> Iterator[Server]:
     """
-    Run a server of one's own, to be stopped, killed or filled.
+    Run a server that the test may stop, kill or fill.
     """
     with directory() as place:
         server = Server(place, settings, connections)
@@ -233,6 +229,24 @@ def running_server(settings: str = "", connections: int = 100) -> Iterator[Serve
             yield server
         finally:
             server.stop()
+
+
+@contextlib.contextmanager
+def running_replica(server: Server) -> Iterator[Server]:
+    """
+    Run a read-only replica of a server.
+    """
+    with directory() as place:
+        replica = Server(place)
+        argv = ("-h", str(server.place), "-U", "owner", "-R", "--no-sync")
+        run(find("pg_basebackup"), "-D", str(replica.data), "-c", "fast", *argv)
+        with (replica.data / "postgresql.auto.conf").open("a") as file:
+            file.write(f"unix_socket_directories = '{place}'\n")
+        replica.start()
+        try:
+            yield replica
+        finally:
+            replica.stop()
 
 
 @contextlib.contextmanager

@@ -2,9 +2,8 @@
 One statement at a time on a PostgreSQL server, each within one deadline.
 
 libpq has a time limit for connecting and none for an answer. Its non-blocking calls
-leave the waiting to this module, so that one deadline holds for both. Looking up the
-server's name, and reading a service file that lies on a network, can block: a thread
-of its own connects, and is abandoned at the deadline.
+leave the waiting to this module, so that one deadline holds for both. They block only
+to look up a name, so names are looked up before, in a thread.
 """
 
 from __future__ import annotations
@@ -12,27 +11,36 @@ from __future__ import annotations
 import collections
 import contextlib
 import importlib.resources
+import itertools
 import os
 import queue
 import selectors
 import struct
 import threading
 import time
+from socket import SOCK_STREAM, getaddrinfo
 from typing import TYPE_CHECKING, Any
 
 from upgrade_state._redact import MESSAGE_LENGTH, message_of
+from upgrade_state.exceptions import UpgradeStateError
+
+try:
+    from psycopg import Error, pq
+    from psycopg.conninfo import conninfo_to_dict, make_conninfo
+except ImportError as error:  # also if there is no libpq
+    message = "could not load psycopg; install upgrade-state[postgresql], and libpq or"
+    message += f" psycopg[binary]: {message_of(str(error), 200)}"
+    raise UpgradeStateError(message, None) from error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from psycopg.pq.abc import PGconn, PGresult
 
-VERSION = 1
-
-# The URL may say otherwise. libpq uses no TLS on Unix sockets. Kerberos is off
+# Without these the URL, its service or the environment decides. Kerberos is off
 # because its calls block while they look for their own servers.
 DEFAULTS = {
-    "sslmode": "verify-full",
+    "sslmode": "verify-full",  # libpq ignores it on Unix sockets
     "gssencmode": "disable",
     "fallback_application_name": "upgrade-state",
     "client_encoding": "UTF8",
@@ -41,27 +49,26 @@ DEFAULTS = {
 # Firewalls forget idle connections without telling either end.
 IDLE_SECONDS = 60
 
-# The types of parameters; text and None have that of the place where they are used.
-_OIDS = {bool: 16, bytes: 17, int: 20, float: 701, str: 25}
+LATE = "the database server did not answer in time"
 
 # `poll` takes any descriptor and needs none of its own.
 _Selector = getattr(selectors, "PollSelector", selectors.SelectSelector)
 
 
-def _text(content: bytes) -> str:
-    return content.decode(errors="replace")
+def _int(value: bytes) -> int:
+    return int.from_bytes(value, signed=True)
 
 
-# How to read the binary form of a result: bool, bytea, bigint, text, json, double
-# precision, void.
+# The types of parameters; the server derives that of None.
+_OIDS = {bool: 16, bytes: 17, int: 20, float: 701, str: 25}
+
+# How to read bool, bytea, whole numbers and double precision; other results are text.
 _READERS: dict[int, Callable[[bytes], Any]] = {
     16: lambda value: value == b"\1",
     17: bytes,
-    20: lambda value: int.from_bytes(value, signed=True),
-    25: _text,
-    114: _text,
+    20: _int,
+    23: _int,
     701: lambda value: struct.unpack(">d", value)[0],
-    2278: lambda _: None,
 }
 
 
@@ -84,46 +91,28 @@ class Trouble(Exception):  # noqa: N818 - it is no error of the caller
         super().__init__(self.message)
 
 
-def _pq() -> Any:  # the module `psycopg.pq`
-    try:
-        from psycopg import pq
-    except ImportError as e:
-        raise Trouble(
-            'PostgreSQL needs libpq and psycopg; install "upgrade-state[postgresql]"'
-            f" and libpq, or psycopg[binary]: {e}"
-        ) from e
-    return pq
-
-
 def conninfo(url: str) -> str:
     """
     Return the parameters of a connection in the form that libpq reads.
 
     Raises:
-        ValueError: It is no URL of a database, or contains a password, a secret or
-            a control character; the message does not repeat these.
-
-        Trouble: psycopg is not installed.
+        ValueError: It is no URL of a database, or has a password or a control
+            character in it; the message, one line, does not repeat these.
     """
-    _pq()
-    from psycopg import Error
-    from psycopg.conninfo import conninfo_to_dict, make_conninfo
-
     if not url.startswith("postgresql://"):
-        raise ValueError("the URL of a database must begin with 'postgresql://'")
+        raise ValueError("the URL of a database begins with 'postgresql://'")
     try:
         options = conninfo_to_dict(url)
     except (Error, UnicodeError) as e:
         # libpq may repeat the URL.
         reason = "" if "@" in url or "pass" in url else f": {message_of(str(e), 200)}"
-        raise ValueError(f"not a valid URL of a database{reason}") from None
+        raise ValueError(f"not the URL of a database{reason}") from None
     if any(name.endswith(("password", "secret")) for name in options):
-        raise ValueError(
-            "a URL must not contain a password; put it into ~/.pgpass or a service file"
-        )
+        message = "a URL must have no password; ~/.pgpass or a service file may have it"
+        raise ValueError(message)
     if not all(str(value).isprintable() for value in options.values()):
-        raise ValueError("the URL of a database must not contain control characters")
-    defaults = {k: v for k, v in DEFAULTS.items() if k not in options}
+        raise ValueError("the URL of a database must have no control characters")
+    defaults = {name: DEFAULTS[name] for name in DEFAULTS if name not in options}
     return make_conninfo(url, **defaults)
 
 
@@ -139,7 +128,7 @@ class Database:
     """
 
     def __init__(self, url: str) -> None:
-        self._conninfo = conninfo(url).encode()
+        self._conninfo = conninfo(url)
         self._idle: collections.deque[tuple[float, PGconn]] = collections.deque()
         self._pid = os.getpid()
 
@@ -165,9 +154,10 @@ class Database:
         deadline = time.monotonic() + seconds
         conn = self._reuse() or self._connect(deadline)
         rows = _run(conn, sql, params, deadline)
-        self._idle.append((time.monotonic(), conn))
+        now = time.monotonic()
+        self._idle.append((now + IDLE_SECONDS, conn))
         with contextlib.suppress(IndexError):  # another thread took it
-            while _is_old(self._idle[0][0]):
+            while self._idle[0][0] < now:
                 self._idle.popleft()[1].finish()
         return rows
 
@@ -180,20 +170,18 @@ class Database:
 
     def _reuse(self) -> PGconn | None:
         """
-        Take the connection that was used last, if it is as good as new.
+        Take the idle connection that was used last, unless it is old or closed.
         """
         if self._pid != os.getpid():
-            # psycopg closes no connection of a parent process.
+            # psycopg closes no connection of the parent process.
             self._idle, self._pid = collections.deque(), os.getpid()
-        while self._idle:
-            try:
-                since, conn = self._idle.pop()
-            except IndexError:  # another thread took it
-                break
-            # The server sends nothing to an idle connection but the reason for its end.
-            if not _is_old(since) and not _wait(conn, selectors.EVENT_READ, 0):
-                return conn
-            conn.finish()
+        with contextlib.suppress(IndexError):
+            while True:
+                until, conn = self._idle.pop()
+                # The server sends nothing to an idle connection but its end.
+                if time.monotonic() < until and not _wait(conn, selectors.EVENT_READ):
+                    return conn
+                conn.finish()
         return None
 
     def _connect(self, deadline: float) -> PGconn:
@@ -203,17 +191,12 @@ class Database:
         except Trouble as e:
             if e.sqlstate not in ("3F000", "42883"):  # no such schema, no such function
                 raise
-            raise Trouble(
-                "the database has no schema of upgrade-state; create it with"
-                " 'upgrade-state shared init URL'",
-                e.sqlstate,
-            ) from e
-        if version != VERSION:
+            message = "the database has no schema of upgrade-state; create it with"
+            raise Trouble(f"{message} 'upgrade-state shared init URL'") from e
+        if version != 1:
             conn.finish()
-            raise Trouble(
-                f"the database has version {version} of the schema of upgrade-state;"
-                f" this release knows version {VERSION}"
-            )
+            message = f"the schema of upgrade-state has version {version} in the"
+            raise Trouble(f"{message} database; this release knows version 1")
         return conn
 
 
@@ -224,63 +207,90 @@ def create(url: str, *, seconds: float = 30) -> None:
     Either everything is done or nothing.
 
     Raises:
-        Trouble: See `Database.execute`.
-
-        ValueError: See `conninfo`.
+        ValueError, Trouble: See `conninfo` and `Database.execute`.
     """
     package = importlib.resources.files(__package__)
     names = ("schema.sql", "results.sql", "records.sql", "privileges.sql")
     files = [package / name for name in names]
     script = "\n".join(path.read_text("utf-8") for path in files if path.is_file())
     deadline = time.monotonic() + seconds
-    conn = connect(conninfo(url).encode(), deadline)
+    conn = connect(conninfo(url), deadline)
     # Without parameters libpq sends several statements, and they are one transaction.
     _run(conn, script, None, deadline)
     conn.finish()
 
 
-def connect(parameters: bytes, deadline: float) -> PGconn:
+def connect(parameters: str, deadline: float) -> PGconn:
     """
     Open a connection.
 
     Raises:
         Trouble: The server refuses, or the deadline has passed.
     """
-    outcome: queue.SimpleQueue[PGconn | Trouble] = queue.SimpleQueue()
+    conn = pq.PGconn.connect_start(_with_addresses(parameters, deadline).encode())
+    state = pq.PollingStatus.WRITING
+    with _closing(conn):
+        while state != pq.PollingStatus.OK:
+            if conn.status == pq.ConnStatus.BAD:
+                raise Trouble(_text(conn.error_message))
+            is_reading = state == pq.PollingStatus.READING
+            event = selectors.EVENT_READ if is_reading else selectors.EVENT_WRITE
+            if not _wait(conn, event, deadline):
+                raise Trouble(LATE)
+            state = pq.PollingStatus(conn.connect_poll())
+        conn.nonblocking = 1
+    return conn
 
-    def dial() -> None:
-        try:
-            outcome.put(_dial(parameters, deadline))
-        except Exception as e:  # noqa: BLE001 - the other thread waits for it
-            outcome.put(Trouble(str(e)))
+
+@contextlib.contextmanager
+def _closing(conn: PGconn) -> Iterator[None]:
+    """
+    Close a connection after any error; a traceback would keep it open.
+    """
+    try:
+        yield
+    except BaseException as e:
+        conn.finish()
+        if isinstance(e, Error):
+            raise Trouble(str(e)) from e
+        raise
+
+
+def _with_addresses(parameters: str, deadline: float) -> str:
+    """
+    Look up the servers' names; libpq would do so without end, and stop all threads.
+    """
+    # This option is invalid: libpq stops after it has read the service file.
+    probe = pq.PGconn.connect_start(f"{parameters} target_session_attrs=no".encode())
+    options = {option.keyword: _text(option.val or b"") for option in probe.info}
+    hosts, ports = options[b"host"].split(","), options[b"port"].split(",")
+    if options[b"hostaddr"] or all(host[:1] in ("", "/", "@") for host in hosts):
+        return parameters
+    outcome: queue.SimpleQueue[list[tuple[str, str, str]] | Exception]
+    outcome = queue.SimpleQueue()
+
+    def look_up() -> None:
+        found: list[tuple[str, str, str]] = []
+        error: Exception = OSError("no name")
+        for host, port in zip(hosts, itertools.cycle(ports)):
+            try:
+                infos = getaddrinfo(host, None, type=SOCK_STREAM)
+                found += [(host, str(info[4][0]), port) for info in infos]
+            except (OSError, UnicodeError) as e:
+                error = e
+        outcome.put(found or error)
 
     try:
-        threading.Thread(target=dial, daemon=True).start()
-        # A late connection is closed together with the queue, which has no reader.
-        result = outcome.get(timeout=max(0, deadline - time.monotonic()))
-    except queue.Empty:
-        raise _late() from None
-    except RuntimeError as e:  # no more threads
-        raise Trouble(f"could not connect: {e}") from e
-    if isinstance(result, Trouble):
-        raise result
-    return result
-
-
-def _dial(parameters: bytes, deadline: float) -> PGconn:
-    pq = _pq()
-    conn: PGconn = pq.PGconn.connect_start(parameters)
-    state = pq.PollingStatus.WRITING
-    while conn.status != pq.ConnStatus.BAD:
-        if state == pq.PollingStatus.OK:
-            conn.nonblocking = 1
-            return conn
-        is_reading = state == pq.PollingStatus.READING
-        event = selectors.EVENT_READ if is_reading else selectors.EVENT_WRITE
-        if not _wait(conn, event, deadline):
-            raise _late()
-        state = conn.connect_poll()
-    raise Trouble(_text(conn.error_message))
+        # At the deadline the thread is abandoned; it holds nothing.
+        threading.Thread(target=look_up, daemon=True).start()
+        found = outcome.get(timeout=max(0, deadline - time.monotonic()))
+    except (queue.Empty, RuntimeError) as e:  # RuntimeError: no more threads
+        raise Trouble(str(e) or LATE) from e
+    if isinstance(found, Exception):
+        raise Trouble(f"could not look up the database server: {found}") from found
+    names = ("host", "hostaddr", "port")
+    lists = zip(names, map(",".join, zip(*found, strict=True)), strict=True)
+    return make_conninfo(parameters, **dict(lists))
 
 
 def _run(
@@ -289,17 +299,14 @@ def _run(
     """
     Send a statement and wait for its rows; close the connection after any error.
     """
-    pq = _pq()
-    from psycopg import Error
-
     rows: list[tuple[Any, ...]] = []
-    try:
+    with _closing(conn):
         if params is None:
             conn.send_query(sql.encode())
         else:
-            oids = [_OIDS.get(type(param), 0) for param in params]
-            # Text in binary form may contain NUL, which the server refuses.
+            # Text in its binary form may contain NUL, which the server refuses.
             formats = [int(isinstance(param, bytes | str)) for param in params]
+            oids = [_OIDS.get(type(param), 0) for param in params]
             values = [_value(param) for param in params]
             conn.send_query_params(sql.encode(), values, oids, formats, 1)
         while True:
@@ -309,26 +316,11 @@ def _run(
             elif not conn.is_busy():
                 if (result := conn.get_result()) is None:
                     return rows
-                _raise_error(pq, result)
-                rows = _rows(result) if params is not None else rows
+                rows = _rows(result)
                 continue
             if not _wait(conn, events, deadline):
-                raise _late()  # noqa: TRY301
+                raise Trouble(LATE)
             conn.consume_input()
-    except Error as e:
-        conn.finish()
-        raise Trouble(str(e)) from e
-    except BaseException:
-        conn.finish()
-        raise
-
-
-def _raise_error(pq: Any, result: PGresult) -> None:
-    if result.status not in (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK):
-        state = result.error_field(pq.DiagnosticField.SQLSTATE)
-        primary = result.error_field(pq.DiagnosticField.MESSAGE_PRIMARY)
-        text = primary or result.error_message or b"not the protocol of PostgreSQL"
-        raise Trouble(_text(text), state.decode() if state else None)
 
 
 def _value(param: object) -> bytes | None:
@@ -338,29 +330,32 @@ def _value(param: object) -> bytes | None:
 
 
 def _rows(result: PGresult) -> list[tuple[Any, ...]]:
+    if result.status not in (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK):
+        text = result.error_field(pq.DiagnosticField.MESSAGE_PRIMARY)
+        state = result.error_field(pq.DiagnosticField.SQLSTATE)
+        message = _text(text or result.error_message) or "no protocol of PostgreSQL"
+        raise Trouble(message, state.decode() if state else None)
     columns = range(result.nfields)
-    readers = [_READERS[result.ftype(column)] for column in columns]
+    readers = [_READERS.get(result.ftype(column), _text) for column in columns]
+    values = [
+        [result.get_value(row, n) for n in columns] for row in range(result.ntuples)
+    ]
     return [
         tuple(
-            None if (value := result.get_value(row, column)) is None else read(value)
-            for column, read in zip(columns, readers, strict=True)
+            None if v is None else read(v) for read, v in zip(readers, row, strict=True)
         )
-        for row in range(result.ntuples)
+        for row in values
     ]
 
 
-def _wait(conn: PGconn, events: int, deadline: float) -> bool:
+def _text(content: bytes) -> str:
+    return content.decode(errors="replace")
+
+
+def _wait(conn: PGconn, events: int, deadline: float = 0) -> bool:
     """
     Wait until the socket is ready; False: not before the deadline.
     """
     with _Selector() as selector:
         selector.register(conn.socket, events)
         return bool(selector.select(max(0, deadline - time.monotonic())))
-
-
-def _is_old(since: float) -> bool:
-    return time.monotonic() - since > IDLE_SECONDS
-
-
-def _late() -> Trouble:
-    return Trouble("the database server did not answer in time")
