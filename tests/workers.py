@@ -45,6 +45,26 @@ def shop_of(cache: str, directory: str) -> EnvironmentState:
     return StateStore(cache).environment(directory, "uv.lock")
 
 
+def shared_check(*arguments: str) -> list[Any]:
+    """
+    Make a check with a store, a home and a checkout of its own, and share the result.
+    """
+    import shared_file  # noqa: PLC0415 - of the folder of this file
+
+    *_, place, url = arguments
+    home = os.path.join(place, str(os.getpid()))
+    os.environ["HOME"] = home
+    os.makedirs(f"{home}/shop")
+    with open(f"{home}/shop/pins.lock", "w") as file:
+        file.write("old")
+    shop = StateStore(f"{home}/cache").environment(f"{home}/shop", "pins.lock")
+    command = checks.Command(["pins", "lock"], version=["pins", "--version"])
+    results = shared_file.FileResults(url)
+    outcome = checks.check(shop, command, only_if_due=True, shared=results)
+    new = shop.kept_lockfile("new").decode()
+    return [outcome.state, outcome.shared, outcome.is_shared, new]
+
+
 def record_of(shop: EnvironmentState) -> dict[str, Any]:
     """
     Read the record like any reader; it must be valid at any time.

@@ -8,6 +8,7 @@ import contextlib
 import datetime as dt
 import errno
 import signal
+import subprocess
 import threading
 import time
 
@@ -15,7 +16,7 @@ import attrs
 import pytest
 
 import helpers
-from helpers import DAY, HOUR, NOON
+from helpers import DAY, HOUR, LIMIT, NOON, run_at_once, wait_until, worker
 from shared_file import LEASE, FileResults
 from upgrade_state import Consent, StateStore, checks
 from upgrade_state.checks import _sharing
@@ -834,3 +835,36 @@ class TestClocks:
         one.check()
 
         assert one.last_checked <= dt.datetime.now(dt.UTC)
+
+
+class TestProcesses:
+    def test_one_run(self, pins, tmp_path):
+        """
+        Of many processes at once one runs the tool; the others wait for its answer.
+        """
+        pins("sleep 0.5")
+        url = f"file:{tmp_path / 'shared.json'}"
+        made = run_at_once(12, "shared_check", tmp_path / "homes", url)
+
+        assert {("checked", None, NEW.decode())} == {(s, p, n) for s, p, _, n in made}
+        assert [False, *[True] * 11] == sorted(is_shared for *_, is_shared, _ in made)
+        assert ["run"] == (tmp_path / "runs").read_text().split()
+
+    def test_killed(self, pins, tmp_path, monkeypatch):
+        """
+        A checker that is killed holds its lease until the end, and no longer.
+        """
+        monkeypatch.setenv("SHARED_FILE_LEASE", "3")
+        pins(f"[ -e {tmp_path}/go ] || sleep 60")
+        runs, url = tmp_path / "runs", f"file:{tmp_path / 'shared.json'}"
+        arguments = ["shared_check", [tmp_path / "homes", url]]
+        with subprocess.Popen(worker(LIMIT, 0, *arguments)) as process:
+            wait_until(runs.exists)
+            process.kill()
+        (tmp_path / "go").touch()
+        begin = time.monotonic()
+        ((*made, _),) = run_at_once(1, *arguments[:1], *arguments[1])
+
+        assert ["checked", None, False] == made
+        assert ["run", "run"] == runs.read_text().split()
+        assert 10 > time.monotonic() - begin > 1
