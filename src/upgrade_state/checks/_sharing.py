@@ -199,6 +199,10 @@ class Entry:
 
         failing_since: When the first failure after the last answer was. None: the
             latest check has not failed.
+
+        attempts: The number of failures since the last answer.
+
+        is_busy: A check is running.
     """
 
     label: str | None
@@ -207,6 +211,8 @@ class Entry:
     rebuilds: int | None
     last_checked: dt.datetime | None
     failing_since: dt.datetime | None
+    attempts: int = 0
+    is_busy: bool = False
 
 
 @runtime_checkable

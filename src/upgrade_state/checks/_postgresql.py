@@ -1,0 +1,184 @@
+"""
+Keep shared results in a PostgreSQL database: the client's side of `results.sql`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from upgrade_state import lockfiles
+from upgrade_state._postgresql import _connection
+
+from ._sharing import Entry, Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Final
+
+    from ._sharing import Question
+
+# For everything that one call does, connecting included.
+_SECONDS: Final = 4
+
+# Limits of `results.sql`: characters of a text, bytes of an answer.
+_LENGTH: Final = 200
+_SIZE: Final = 16 << 20
+
+# Reading two lockfiles of 5 MiB took 7 s on a busy machine.
+_COUNTED_SIZE: Final = 1 << 20
+
+
+_GRANTS: Final = """\
+-- Roles that take results and make none:
+GRANT EXECUTE ON FUNCTION upgrade_state.ask TO readers;
+-- Roles that also check for all others:
+GRANT EXECUTE ON FUNCTION upgrade_state.ask, upgrade_state.answer,
+    upgrade_state.give_up TO checkers;
+-- Roles that see the team's list, and delete old results:
+GRANT EXECUTE ON FUNCTION upgrade_state.list, upgrade_state.prune TO managers;
+"""
+
+_EXAMINE: Final = """
+WITH function (name) AS (VALUES
+    ('upgrade_state.ask(bytea, float8, text, text)'),
+    ('upgrade_state.answer(bytea, bigint, bytea, bigint, bigint)'))
+SELECT has_function_privilege(name, 'EXECUTE'),
+    extract(epoch FROM clock_timestamp())::float8
+FROM function
+"""
+
+
+class PostgreSQLResults:
+    """
+    Shared results in the schema `upgrade_state` of a database.
+
+    Args:
+        url: Names the database, without a password. No connection is opened yet. Its
+            parameter ``label`` names this team's environment in the list.
+
+    Raises:
+        ValueError: The URL names no database, or has a password.
+    """
+
+    def __init__(self, url: str) -> None:
+        place, _, query = url.partition("?")
+        options = query.split("&") if query else []
+        (*_, label) = ("", *(o for o in options if o.startswith("label=")))
+        self._label = unquote(label.removeprefix("label=")) or None
+        if self._label and not self._label.isprintable():
+            raise ValueError("the label must not contain control characters")
+        # libpq refuses parameters that it does not know.
+        kept = "&".join(o for o in options if not o.startswith("label="))
+        self._url = f"{place}?{kept}" if kept else place
+        self._database = _connection.Database(self._url)
+
+    def ask(self, question: Question, max_age: dt.timedelta) -> Reply:
+        ((answer, answered, lease, busy, failing),) = self._call(
+            "ask",
+            bytes.fromhex(question.digest),
+            max_age.total_seconds(),
+            _text(question.lockfile_name),
+            _text(question.label or self._label),
+        )
+        return Reply(
+            new_lockfile=answer,
+            answered_at=_moment(answered),
+            fence=lease,
+            busy_until=_moment(busy),
+            failing_until=_moment(failing),
+        )
+
+    def answer(self, question: Question, fence: int, new_lockfile: bytes) -> bool:
+        if len(new_lockfile) > _SIZE:
+            self.give_up(question, fence, failed=False)
+            raise ValueError(f"an answer may not be larger than {_SIZE >> 20} MiB")
+        digest = bytes.fromhex(question.digest)
+        counts = _counts(question, new_lockfile)
+        ((stored,),) = self._call("answer", digest, fence, new_lockfile, *counts)
+        return bool(stored)
+
+    def give_up(self, question: Question, fence: int, *, failed: bool) -> None:
+        self._call("give_up", bytes.fromhex(question.digest), fence, failed)
+
+    def list(self) -> Iterator[Entry]:
+        for row in self._call("list"):
+            label, lockfile, versions, rebuilds, checked, failing, attempts, busy = row
+            yield Entry(
+                label=label,
+                lockfile_name=lockfile,
+                version_changes=versions,
+                rebuilds=rebuilds,
+                last_checked=_moment(checked),
+                failing_since=_moment(failing),
+                attempts=attempts,
+                is_busy=busy,
+            )
+
+    def prune(self, older_than: dt.timedelta) -> int:
+        ((count,),) = self._call("prune", older_than.total_seconds())
+        return int(count)
+
+    def create(self) -> Sequence[str]:
+        """
+        Create the schema, or replace its functions; rows and rights stay.
+
+        Returns:
+            A script in SQL with the rights to grant, as lines.
+        """
+        _connection.create(self._url)
+        return _GRANTS.splitlines()
+
+    def examine(self) -> tuple[bool, float]:
+        """
+        Return whether the role may answer, and the server's time since the epoch.
+        """
+        rows = self._database.execute(_EXAMINE, seconds=_SECONDS)
+        (may_ask, now), (may_answer, _) = rows
+        if not may_ask:
+            raise PermissionError("this role may not ask for shared results")
+        return may_answer, now
+
+    def close(self) -> None:
+        self._database.close()
+
+    def _call(self, function: str, *params: object) -> Sequence[tuple[Any, ...]]:
+        marks = ", ".join(f"${number}" for number in range(1, len(params) + 1))
+        sql = f"SELECT * FROM upgrade_state.{function}({marks})"  # noqa: S608
+        return self._database.execute(sql, params, seconds=_SECONDS)
+
+
+def _text(text: str | None) -> str | None:
+    """
+    Return a text that any server can store: short, and valid UTF-8.
+    """
+    return text and text[:_LENGTH].encode(errors="replace").decode()
+
+
+def _moment(seconds: float | None) -> dt.datetime | None:
+    """
+    Return a time that the server gave in seconds from now, by the local clock.
+    """
+    if seconds is None:
+        return None
+    return dt.datetime.fromtimestamp(time.time() + seconds, dt.UTC)
+
+
+def _counts(question: Question, new_lockfile: bytes) -> tuple[int | None, int | None]:
+    """
+    Count version changes and rebuilds; None if the lockfiles do not tell.
+    """
+    old = question.old_lockfile
+    if old is None or max(len(old), len(new_lockfile)) > _COUNTED_SIZE:
+        return None, None
+    before, after = (
+        lockfiles.read(content, format=question.format)
+        for content in (old, new_lockfile)
+    )
+    difference = lockfiles.diff(before, after)
+    if not difference.comparable:
+        return None, None
+    counts = lockfiles.counts(difference.upgrades)["*"]
+    return counts["version"], counts["rebuild"]
