@@ -231,6 +231,9 @@ def bench(session: nox.Session) -> None:
     session.run("python", "benchmarks/hook.py", *session.posargs)
     session.install("PyYAML>=6.0.1")
     session.run("python", "benchmarks/lockfiles.py", *session.posargs)
+    if _find("pgbench"):
+        session.install(*nox.project.dependency_groups(PROJECT, "database"))
+        session.run("python", "benchmarks/database.py")
 
 
 @nox.session
