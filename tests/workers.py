@@ -27,6 +27,7 @@ import filelock
 
 import upgrade_state
 from upgrade_state import StateStore, _locks, checks
+from upgrade_state.exceptions import StateReadError, StateWriteError
 from upgrade_state.lockfiles import Upgrade
 
 if TYPE_CHECKING:
@@ -275,6 +276,31 @@ def owned(record: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
 
 def claim(_: int, cache: str, directory: str) -> str:
     return shop_of(cache, directory).claim_notice(now=NOON).reason
+
+
+def claim_until_answered(_: int, url: str, directory: str) -> str:
+    shop = shop_of(url, directory)
+    while (reason := shop.claim_notice(now=NOON).reason) in ("busy", "unavailable"):
+        pass
+    return reason
+
+
+def claim_and_snooze(url: str, directory: str) -> None:
+    """
+    Claim and snooze at each time on stdin, until the database has answered.
+    """
+    shop, zero = shop_of(url, directory), dt.timedelta()
+    for line in sys.stdin:
+        now, reason, is_snoozed = dt.datetime.fromisoformat(line.strip()), "", False
+        while reason in ("", "busy", "unavailable"):
+            reason = shop.claim_notice(b"old", reminder=zero, now=now).reason
+        sys.stdout.write(f"{reason}\n")
+        sys.stdout.flush()
+        while not is_snoozed:
+            with contextlib.suppress(StateReadError, StateWriteError):
+                is_snoozed = shop.snooze(now)
+        sys.stdout.write("snoozed\n")
+        sys.stdout.flush()
 
 
 def claim_failure(index: int, cache: str, directory: str, share: int) -> str:
@@ -562,6 +588,8 @@ def main() -> int:
     args = json.loads(sys.argv[4])
     signal.alarm(limit)
     upgrade_state.preload()  # a fork is quick if it has nothing left to load
+    if str(args[0]).startswith("postgresql:"):
+        StateStore(args[0])  # loads psycopg
     if count:
         return run_crowd(limit, count, name, args)
     globals()[name](*args)
