@@ -210,7 +210,7 @@ class Server:
         name = f"d{time.monotonic_ns()}"
         self.sql(f"create database {name}")
         for role in roles:
-            known = self.sql(f"select from pg_roles where rolname = '{role}'")
+            known = self.sql(f"select 1 from pg_roles where rolname = '{role}'")
             if not known:
                 self.sql(f"create role {role} login")
         return name

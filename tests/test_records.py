@@ -173,6 +173,37 @@ class TestStore:
         assert (8, 1) >= (len(reasons), reasons.count("notify"))
 
 
+class TestWrite:
+    @pytest.mark.parametrize("write", ["snooze", "fail", "commit"])
+    def test_again(self, checked, write, monkeypatch):
+        """
+        A record that was replaced after it was read is read, and merged, again.
+        """
+        replace = _records.Entry.replace
+
+        def claim_first(*args, **options):
+            monkeypatch.undo()
+            assert checked.claim_notice(now=NOON)
+            return replace(*args, **options)
+
+        monkeypatch.setattr(_records.Entry, "replace", claim_first)
+        if write == "snooze":
+            assert checked.snooze(NOON)
+        elif write == "fail":
+            fail(checked)
+        else:
+            assert commit(checked, b"newer")
+
+        known = checked.look().information
+        assert NOON == known.last_notified
+        changes = {
+            "snooze": known.snoozed_until == NOON,
+            "fail": known.failure is not None,
+            "commit": known.generation == 2,
+        }
+        assert {write} == {name for name, is_made in changes.items() if is_made}
+
+
 class TestContents:
     def test_large(self, shop, store):
         """
@@ -366,6 +397,21 @@ class TestPrune:
         run(age % "91 days")
         assert [checked.path] == [environment.path for environment in store.prune()]
         assert [] == list(store)
+
+    def test_written_meanwhile(self, checked, store, run, monkeypatch):
+        """
+        A record that is written before it is deleted stays.
+        """
+        forget = _records.Entry.forget
+
+        def snooze_first(entry, before):
+            assert checked.snooze(NOON)
+            return forget(entry, before)
+
+        monkeypatch.setattr(_records.Entry, "forget", snooze_first)
+        run("update upgrade_state.records set written = to_timestamp(0)")
+        assert () == store.prune()
+        assert NOON == checked.look().information.snoozed_until
 
     def test_many(self, store, run):
         """
