@@ -9,11 +9,13 @@ import os
 import re
 import signal
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from helpers import DAY, HOUR, run_python, wait_until
+from helpers import DAY, HOUR, LONG_AGO, run_python, wait_until
+from upgrade_state import StateStore
 from upgrade_state.checks._sharing import Entry
 
 # No server answers there.
@@ -200,7 +202,8 @@ class TestShared:
 
         (line,) = result.out.splitlines()
         assert "GRANT EXECUTE ON FUNCTION upgrade_state.ask TO checkers;" == line
-        assert (0, "") == (result.status, result.err)
+        words = "upgrade-state: shared results are set up; grant these rights next:\n"
+        assert (0, words) == (result.status, result.err)
         assert ["team://hub", "create", "close"] == results.calls
 
     def test_list(self, results, run):
@@ -620,3 +623,124 @@ class TestDoctor:
         results.examined = (True, seconds)
 
         assert [words] * bool(words) == [fact for _, fact, _ in findings()]
+
+
+OTHER_VERSION = """\
+CREATE OR REPLACE FUNCTION upgrade_state.version() RETURNS bigint
+LANGUAGE sql AS 'SELECT 2::bigint'
+"""
+
+# The role, a statement before, the problem and the command that mends it.
+TROUBLES = {
+    "no schema": ("owner", "DROP SCHEMA upgrade_state CASCADE", "no schema", "init"),
+    "version": ("owner", OTHER_VERSION, "version 2 of the schema", "unset"),
+    "asking": (
+        "asking",
+        "GRANT EXECUTE ON FUNCTION upgrade_state.ask TO asking",
+        "permission denied for function list",
+        "upgrade-state shared init",
+    ),
+    "no right": ("stranger", "SELECT", "permission denied for function list", "unset"),
+    "no password": ("guarded", "SELECT", "password", "unset"),
+    "no role": ("nobody2", "SELECT", 'role "nobody2" does not exist', "unset"),
+}
+
+
+@pytest.mark.database
+class TestServer:
+    @pytest.fixture
+    def shared(self, database, team, run, monkeypatch):
+        """
+        A database with the schema, which the variable names.
+        """
+        monkeypatch.setenv("UPGRADE_STATE_SHARED", database)
+        assert 0 == run("shared", "init").status
+        return database
+
+    def test_init(self, database, run):
+        """
+        `shared init` makes the schema, also once more; its output is a script.
+        """
+        results = [run("shared", "init", database) for _ in range(2)]
+
+        assert [0, 0] == [result.status for result in results]
+        assert results[0] == results[1]
+        line = "GRANT EXECUTE ON FUNCTION upgrade_state.ask TO readers;"
+        assert line in results[0].out.splitlines()
+        assert 1 == results[0].err.count("\n")
+
+    def test_team(self, shared, team, run, monkeypatch, tmp_path, commit, lock_of):
+        """
+        One machine makes a check, another uses its result, and the list has it.
+        """
+        assert (1, "") == (run("shared", "list").status, run("shared", "list").out)
+        first = run("check", "--shared", f"{shared}&label=shop%201")
+        monkeypatch.setenv("UPGRADE_STATE_CACHE_DIR", str(tmp_path / "other"))
+        other = StateStore().environment(team.environment.path, "uv.lock")
+        commit(other, lock_of(attrs="24.2.0"), by="uv", now=LONG_AGO)
+        runs = team.runs.read_text()
+        second = run("check", "--if-due", "--max-age=1h")
+        listed, as_json = run("shared", "list"), run("shared", "list", "--json")
+        pruned = run("shared", "prune", "--older-than=0")
+
+        assert 0 == first.status
+        assert 0 == second.status
+        assert "another checker made this check just now" in second.err
+        assert runs == team.runs.read_text()
+        row, last = listed.out.splitlines()
+        assert [
+            "shop 1",
+            "uv.lock",
+            "upgrades",
+            "1 version change",
+            "checked just now",
+        ] == re.split("  +", row)
+        assert "1 check: 1 with upgrades" == last
+        assert "shop 1" == json.loads(as_json.out)["label"]
+        assert "1 result deleted\n" == pruned.out
+        assert 1 == run("shared", "list").status
+
+    @pytest.mark.parametrize("case", TROUBLES)
+    def test_trouble(self, server, shared, team, run, monkeypatch, case):
+        """
+        Each trouble is one line of `check` and `shared`, and a finding of `doctor`.
+        """
+        role, sql, problem, mend = TROUBLES[case]
+        name = shared.partition("@/")[2].partition("?")[0]
+        server.database("asking", "stranger")
+        server.sql(sql, name)
+        monkeypatch.setenv("UPGRADE_STATE_SHARED", shared.replace("owner@", f"{role}@"))
+        listed, checked = run("shared", "list"), run("check", "--once")
+        result = run("doctor", "--json")
+
+        assert (2, "") == (listed.status, listed.out)
+        assert listed.err.startswith("upgrade-state: shared results: ")
+        assert problem in listed.err
+        assert listed.err.count("\n") in (1, 2)
+        assert 0 == checked.status
+        assert checked.err.startswith("upgrade-state: shared results: ")
+        assert checked.err.endswith("; checked alone\n")
+        assert ("3.10",) == version_in(team.environment)
+        finding = json.loads(result.out)
+        assert (1, "shared") == (result.status, finding["kind"])
+        assert mend in finding["mend"]
+
+    def test_stopped(self, server, team, shared, run):
+        """
+        A server that is stopped delays a check by less than five seconds.
+        """
+        run("check", "--once", "--shared=")
+        begin = time.monotonic()
+        run("check", "--once", "--shared=")
+        alone = time.monotonic() - begin
+        with server.paused():
+            begin = time.monotonic()
+            result = run("check", "--once")
+            seconds = time.monotonic() - begin
+
+        line = "the database server did not answer in time; checked alone\n"
+        assert (0, f"upgrade-state: shared results: {line}") == (
+            result.status,
+            result.err,
+        )
+        assert 5 > seconds - alone

@@ -10,7 +10,7 @@ from collections import Counter
 from typing import Any, Final
 
 from upgrade_state import checks
-from upgrade_state.cli._output import Part, Styled, out, print_raw, summary, table
+from upgrade_state.cli._output import Part, Styled, err, out, print_raw, summary, table
 from upgrade_state.cli._parser import SHARED_VARIABLE, Parser, duration
 from upgrade_state.cli._targets import UsageError
 from upgrade_state.cli._view import ago
@@ -75,13 +75,14 @@ def run(
         raise UsageError(f"shared results: {error}") from error
     if method is None:
         raise UsageError(f"shared results of this kind have no {action}")
-    if action == "prune":
-        lines = [f"{lines[0]} result{'s' * (lines[0] != 1)} deleted"]
     if action == "list":
         _print_list(lines, json=json)
+    elif action == "prune":
+        out(f"{lines[0]} result{'s' * (lines[0] != 1)} deleted")
     else:
+        err(f"shared results are set up{'; grant these rights next:' if lines else ''}")
         for line in lines:
-            out(line, hang=None)
+            print_raw(line)
     return 0
 
 
