@@ -14,7 +14,7 @@ from upgrade_state import _codec, _files, _floors, _look, _record, _store
 from upgrade_state.exceptions import UpgradeStateError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from typing import Final
 
     from upgrade_state import StateStore
@@ -61,6 +61,25 @@ class Finding(NamedTuple):
 # For a place that the user cannot make fit.
 _READ_ONLY: Final = "cannot be written to"
 _ELSEWHERE: Final = "export UPGRADE_STATE_CACHE_DIR=/another/directory"
+
+# Options of a mount with which flock(2) excludes the processes of one machine only. An
+# empty one: always, as far as the kernel knows.
+_NFS: Final = ("nolock", "local_lock=all", "local_lock=flock")
+_LOCAL_LOCKS: Final = {
+    "nfs": _NFS,
+    "nfs4": _NFS,
+    "cifs": ("nobrl",),
+    "smb3": ("nobrl",),
+    "lustre": ("localflock",),
+    "gfs2": ("localflocks",),
+    "ocfs2": ("localflocks",),
+    **dict.fromkeys(("9p", "vboxsf", "virtiofs", "fuse"), ("",)),
+}
+
+_MOUNTS: Final = "/proc/self/mountinfo"
+
+# These answer flock(2) for all machines; the last one is the disk of a container.
+_FUSE: Final = ("ceph-fuse", "glusterfs", "juicefs", "fuse-overlayfs")
 
 # The names of the store's files in each subdirectory, after the key.
 _ENDINGS: Final = {
@@ -111,6 +130,7 @@ def findings(store: StateStore) -> Iterator[Finding]:
     try:
         root = store._place()  # noqa: SLF001
         if _record.trusted(root):
+            yield from _local_locks(root)
             yield from _access(root)
             for name in _files.SUBDIRECTORIES:
                 yield from (f for f in _subdirectory(root, name) if f not in found)
@@ -156,6 +176,47 @@ def obstacles(store: StateStore) -> Iterator[Finding]:
             yield _at("store", _READ_ONLY, path, "chmod u+rwx")
     if _files.is_full(root):
         yield _at("store", "the file system is full", root, "df -h")
+
+
+def _local_locks(root: str) -> Iterator[Finding]:
+    try:
+        with _files.opened(root) as store:
+            fd = store.open(root, _record.READ)
+            with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as file:
+                number = file.read().partition("mnt_id:")[2].partition("\n")[0]
+        with open(_MOUNTS, encoding="utf-8", errors="replace") as file:
+            mount = mount_with_local_locks(file, number.strip())
+    except OSError:  # no Linux
+        return
+    if mount is not None:
+        fact = f"locks on this mount hold on this machine only ({mount})"
+        more = "two checks may run at once, and an update may be lost"
+        yield Finding("store", f"{fact}: {more}", root, _ELSEWHERE)
+
+
+def mount_with_local_locks(mountinfo: Iterable[str], number: str) -> str | None:
+    """
+    Return the file system of a mount whose locks do not reach other machines.
+
+    Args:
+        mountinfo: The lines of ``/proc/self/mountinfo``: see proc(5).
+
+        number: That of the mount, the first field of its line.
+
+    Returns:
+        Its type, and the option that makes locks local, if it is one; None: locks
+        reach every machine, or only this one has the file system.
+    """
+    for line in mountinfo:
+        if line.partition(" ")[0] == number:
+            mount, _, rest = line.rstrip("\n").partition(" - ")
+            kind, _, rest = rest.partition(" ")
+            options = [*mount.split(" ")[5].split(","), *rest.split(" ")[-1].split(",")]
+            family, _, name = kind.partition(".")
+            for option in () if name in _FUSE else _LOCAL_LOCKS.get(family, ()):
+                if option in ("", *options):
+                    return f"{kind} with {option}" if option else kind
+    return None
 
 
 def _no_directory(path: str) -> Iterator[Finding]:
