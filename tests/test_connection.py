@@ -227,16 +227,28 @@ class TestCreate:
 
     def test_public_has_no_rights(self, server, schema):
         """
-        A role without grants may only ask for the version.
+        Nothing acts with the rights of the owner for a role without grants.
         """
         name = schema.split("/")[3].split("?")[0]
-        rights = "has_function_privilege('public', oid, 'execute')"
-        place = "pronamespace = 'upgrade_state'::regnamespace"
-        sql = f"select proname from pg_proc where {rights} and {place}"
-        tables = "select relname from pg_class where relacl::text like '%{=%'"
+        rights = "has_function_privilege('public', oid, 'execute') and prosecdef"
+        place = "namespace = 'upgrade_state'::regnamespace"
+        functions = f"select proname from pg_proc where {rights} and pro{place}"
+        granted = "relacl::text like '{=%' or relacl::text like '%,=%'"
+        tables = f"select relname from pg_class where ({granted}) and rel{place}"
 
-        assert [("version",)] == server.sql(sql, name)
-        assert [] == server.sql(f"{tables} and {place.replace('pro', 'rel')}", name)
+        assert [] == server.sql(f"{functions} union all {tables}", name)
+
+    def test_no_right_to_the_schema(self, server, database):
+        """
+        A role from which the schema is withheld is told so by the server.
+        """
+        create(database)
+        server.database("guest")
+        name = database.split("/")[3].split("?")[0]
+        server.sql("revoke usage on schema upgrade_state from public", name)
+
+        with pytest.raises(Trouble, match="permission denied for schema"):
+            ask(server.url(name, "guest"))
 
     def test_may_not(self, server, schema):
         """
@@ -489,7 +501,7 @@ class TestTrouble:
         The URL of a server that a service file names.
         """
         services = tmp_path / "services"
-        services.write_text("[team]\nhost=db.example,/nowhere\n")
+        services.write_text("[team]\nhost=db.example\n")
         monkeypatch.setenv("PGSERVICEFILE", str(services))
         return "postgresql:///state?service=team"
 
@@ -528,13 +540,16 @@ class TestTrouble:
         def look_up(host, *_, **__):
             if host == "db.example":
                 raise socket.gaierror(-2, "Name or service not known")
-            return [(0, 0, 0, "", (address, 0)) for address in ("127.0.0.9", own.place)]
+            return [(0, 0, 0, "", ("127.0.0.9", 0))]
 
         monkeypatch.setattr(_connection, "getaddrinfo", look_up)
-        with trouble("could not look up the database server: .*not known", 5):
+        with trouble("no address of the database server is known: db.example", 5):
             ask("postgresql://db.example/state")
         with trouble(r'"127\.0\.0\.9", port 1 failed: Connection refused', 5):
             ask("postgresql://db.example,other.example:1/state?sslmode=disable")
+        # The addresses of a socket and a name, in this order.
+        pair = f"host={own.place},other.example&port=5432,1&sslmode=disable"
+        assert [(1,)] == ask(f"postgresql://owner@/postgres?{pair}")
 
 
 class TestOtherServers:

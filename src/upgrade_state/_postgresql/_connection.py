@@ -264,21 +264,16 @@ def _with_addresses(parameters: str, deadline: float) -> str:
     probe = pq.PGconn.connect_start(f"{parameters} target_session_attrs=no".encode())
     options = {option.keyword: _text(option.val or b"") for option in probe.info}
     hosts, ports = options[b"host"].split(","), options[b"port"].split(",")
-    if options[b"hostaddr"] or all(host[:1] in ("", "/", "@") for host in hosts):
+    if options[b"hostaddr"] or not any(map(_is_name, hosts)):
         return parameters
-    outcome: queue.SimpleQueue[list[tuple[str, str, str]] | Exception]
-    outcome = queue.SimpleQueue()
+    outcome: queue.SimpleQueue[list[tuple[str, str, str]]] = queue.SimpleQueue()
 
     def look_up() -> None:
-        found: list[tuple[str, str, str]] = []
-        error: Exception = OSError("no name")
+        found = []
         for host, port in zip(hosts, itertools.cycle(ports)):
-            try:
-                infos = getaddrinfo(host, None, type=SOCK_STREAM)
-                found += [(host, str(info[4][0]), port) for info in infos]
-            except (OSError, UnicodeError) as e:
-                error = e
-        outcome.put(found or error)
+            with contextlib.suppress(OSError, UnicodeError):
+                found += [(host, address, port) for address in _addresses(host)]
+        outcome.put(found)
 
     try:
         # At the deadline the thread is abandoned; it holds nothing.
@@ -286,11 +281,20 @@ def _with_addresses(parameters: str, deadline: float) -> str:
         found = outcome.get(timeout=max(0, deadline - time.monotonic()))
     except (queue.Empty, RuntimeError) as e:  # RuntimeError: no more threads
         raise Trouble(str(e) or LATE) from e
-    if isinstance(found, Exception):
-        raise Trouble(f"could not look up the database server: {found}") from found
-    names = ("host", "hostaddr", "port")
-    lists = zip(names, map(",".join, zip(*found, strict=True)), strict=True)
-    return make_conninfo(parameters, **dict(lists))
+    if not found:
+        raise Trouble(f"no address of the database server is known: {', '.join(hosts)}")
+    host, hostaddr, port = map(",".join, zip(*found, strict=True))
+    return make_conninfo(parameters, host=host, hostaddr=hostaddr, port=port)
+
+
+def _addresses(host: str) -> list[str]:
+    if not _is_name(host):
+        return [""]
+    return [str(info[4][0]) for info in getaddrinfo(host, None, type=SOCK_STREAM)]
+
+
+def _is_name(host: str) -> bool:
+    return host[:1] not in ("", "/", "@")  # the others are Unix sockets
 
 
 def _run(
