@@ -56,7 +56,7 @@ _COMMIT = """
     set record = $3, version = txid_current(), written = now(),
         old_lockfile = $5, new_lockfile = $6, upgrades = $7
     where owner = current_user and key = $1 and version = $2 and fence = $4
-    returning true
+    returning version
 """
 _BEGIN = """
     insert into upgrade_state.records as r (key, fence, until)
@@ -233,7 +233,7 @@ class Entry:
         """
         params = self.key, row.version, _store.dump(self.merged(row, fields)), *more
         rows = self.execute(StateWriteError, sql, *params, deadline=deadline)
-        return rows == [(True,)]
+        return bool(rows and rows[0][0])
 
     @contextlib.contextmanager
     def begin(self) -> Iterator[Lease | None]:

@@ -19,14 +19,15 @@ alter table upgrade_state.records enable row level security, force row level sec
 drop policy if exists own on upgrade_state.records;
 create policy own on upgrade_state.records using (owner = current_user);
 
--- A function keeps its plan; planning takes as long as the rest of a claim.
-create or replace function upgrade_state.replace(text, bigint, text) returns boolean
+-- Returns the new version; null if another one than $2 is in place. A function keeps
+-- its plan, and planning takes as long as the rest of a claim.
+create or replace function upgrade_state.replace(text, bigint, text) returns bigint
     language plpgsql as $$
 begin
     update upgrade_state.records
         set record = $3, version = txid_current(), written = now()
         where owner = current_user and key = $1 and version = $2;
-    return found;
+    return case when found then txid_current() end;
 end
 $$;
 
