@@ -541,7 +541,7 @@ class TestManyProcesses:
                 time.sleep(chance.uniform(0, 0.01))
                 kills += len(run(kill))
                 answers = []
-                if interval % 15 == 7:
+                if interval % 30 == 7:
                     processes[0].kill()
                     with processes[0]:
                         answers += processes[0].stdout.read().split()
@@ -565,19 +565,21 @@ class TestManyProcesses:
         assert 60 <= sum(notices)
 
 
+@pytest.fixture(scope="module")
+def own():
+    """
+    A server that may be stopped.
+    """
+    with running_server() as server:
+        yield server
+
+
 class TestTrouble:
     @pytest.fixture
-    def own(self):
-        """
-        A server that may be stopped.
-        """
-        with running_server() as server:
-            create(server.url())
-            yield server
-
-    @pytest.fixture
     def store(self, own):
-        return StateStore(own.url())
+        url = own.url(own.database())
+        create(url)
+        return StateStore(url)
 
     def test_stopped(self, checked, own):
         """
