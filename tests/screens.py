@@ -1,5 +1,5 @@
 """
-Make `tests/screens/`: the output of each command in eleven situations, at three widths.
+Make `tests/screens/`: the output of each command in twelve situations, at three widths.
 
     python tests/screens.py [SITUATION ...]
 
@@ -10,6 +10,7 @@ clock, zone and home directory. Paths on the screens are stand-ins of the same l
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import errno
 import os
 import pty
@@ -25,7 +26,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from upgrade_state import Consent, StateStore
+from upgrade_state import Consent, StateStore, checks
+from upgrade_state.checks._sharing import Entry
 from upgrade_state.cli import _output, main
 from upgrade_state.exceptions import ResolverError
 from upgrade_state.lockfiles import Upgrade
@@ -189,6 +191,39 @@ def nothing_known(desk: Desk) -> None:
     (desk.shop / "notes.txt").touch()
 
 
+def shared(desk: Desk) -> None:
+    """
+    The results of a team: one check fails, and one is being made.
+    """
+    desk.write()
+    now = dt.datetime.fromtimestamp(NOW, dt.UTC)
+    hours = dt.timedelta(hours=1)
+
+    def entry(name: str, label: str | None = None, **fields: Any) -> Entry:
+        none = ("version_changes", "rebuilds", "last_checked", "failing_since")
+        fields = dict.fromkeys(none) | fields
+        return Entry(label=label, lockfile_name=name, **fields)
+
+    found = {"version_changes": 12, "rebuilds": 1, "last_checked": now - 2 * hours}
+    entries = [
+        entry("uv.lock", "shop", **found),
+        entry("docs/poetry.lock", "shop", **(found | {"failing_since": now - hours})),
+        entry("package-lock.json", "front end", **(found | {"version_changes": 0})),
+        entry("requirements.txt", is_busy=True),
+    ]
+    results = SimpleNamespace(list=lambda: entries, create=tuple, close=int)
+    results.prune = lambda _: 3
+
+    def find(url: str) -> Any:
+        if url == "team:":
+            return results
+        raise ValueError(
+            "the URL has a password: put it into a file, such as ~/.pgpass"
+        )
+
+    checks.shared_results = find
+
+
 def refuse_writes(root: str) -> None:
     """
     Let no system call write below *root*: permissions do not stop root.
@@ -258,6 +293,18 @@ SITUATIONS: dict[str, tuple[Callable[[Desk], None], tuple[str, ...]]] = {
     "nothing-known": (
         nothing_known,
         (*_EVERYWHERE, "check", "check --all", "forget", "shwo", "show --shwo"),
+    ),
+    "shared": (
+        shared,
+        (
+            "shared list team:",
+            "shared init team:",
+            "shared prune team:",
+            "shared list",
+            "shared list postgresql://ana:secret@db.example/checks",
+            "check --shared postgresql://ana:secret@db.example/checks -- true",
+            "check -- true",
+        ),
     ),
 }
 

@@ -16,6 +16,7 @@ import pytest
 
 from helpers import DAY, HOUR, LONG_AGO, run_python, wait_until
 from upgrade_state import StateStore
+from upgrade_state._messages import moment
 from upgrade_state.checks._sharing import Entry
 
 # No server answers there.
@@ -172,15 +173,16 @@ def results(tmp_path, monkeypatch):
     return importlib.import_module("team_results").Results
 
 
-def entry(name="uv.lock", *, label=None, counts=(0, 0), checked=None, failing=None):
+def entry(name="uv.lock", *, counts=(0, 0), checked=None, failing=None, **more):
     now = dt.datetime.now(dt.UTC)
     return Entry(
-        label=label,
+        label=more.pop("label", None),
         lockfile_name=name,
         version_changes=counts and counts[0],
         rebuilds=counts and counts[1],
         last_checked=checked and now - checked,
         failing_since=failing and now - failing,
+        **more,
     )
 
 
@@ -189,7 +191,8 @@ ENTRIES = [
     entry("docs/poetry.lock", checked=HOUR),
     entry(label="hub\x1b[2J", counts=(2, 0), checked=9 * DAY, failing=3 * DAY),
     entry("odd.lock", counts=None, checked=DAY),
-    entry("new.lock", counts=None),
+    entry("new.lock", counts=None, is_busy=True),
+    entry("gone.lock", counts=None),
 ]
 
 
@@ -216,15 +219,17 @@ class TestShared:
         *rows, last = result.out.splitlines()
         columns = [row.find("checked") for row in rows[:1] + rows[3:4]]
         assert columns[0] == columns[1]
+        since = f"since {moment(ENTRIES[2].failing_since)}"
         both = "2 version changes and 1 rebuild"
         assert [
             ["shop", "uv.lock", "upgrades", both, "checked 2 hours ago"],
             ["", "docs/poetry.lock", "up to date", "checked 1 hour ago"],
-            ["hub\\x1b[2J", "uv.lock", "failing", both[:17], "failed first 3 days ago"],
+            ["hub\\x1b[2J", "uv.lock", "failing", both[:17], since],
             ["", "odd.lock", "checked 1 day ago"],
-            ["", "new.lock"],
+            ["", "new.lock", "checking"],
+            ["", "gone.lock"],
         ] == [re.split("  +", row) for row in rows]
-        assert "5 checks: 1 with upgrades, 1 failing" == last
+        assert "6 checks: 1 with upgrades, 1 failing" == last
         assert (0, "") == (result.status, result.err)
 
     def test_one(self, results, run):
@@ -253,6 +258,8 @@ class TestShared:
             "version_changes": 2,
             "rebuilds": 1,
             "failing_since": None,
+            "attempts": 0,
+            "is_busy": False,
         } == {k: v for k, v in shop.items() if k != "last_checked"}
         assert objects[2]["failing_since"]
         assert objects[4]["last_checked"] is None
@@ -464,6 +471,35 @@ class TestCheck:
 
         line = "upgrade-state: shared results: no libpq; checked alone\n"
         assert (0, line) == (result.status, result.err)
+
+    def test_command(self, team, results, run):
+        """
+        A COMMAND is not shared, because it may depend on anything.
+        """
+        result = run("check", "--", "true")
+
+        problem = "no command is known that prints the version of 'true'"
+        line = f"upgrade-state: shared results: {problem}; checked alone\n"
+        assert (0, line) == (result.status, result.err)
+        assert ["team:answer", "close"] == results.calls
+
+    def test_without_psycopg(self, team, run, monkeypatch):
+        """
+        Without psycopg, the line names the extra to install, and so does `doctor`.
+        """
+        monkeypatch.setitem(sys.modules, "psycopg", None)
+        monkeypatch.setenv("UPGRADE_STATE_SHARED", "postgresql:///team")
+        checked, listed = run("check", "--once"), run("shared", "list")
+        finding = json.loads(run("doctor", "--json").out)
+
+        for result, status in ((checked, 0), (listed, 2)):
+            assert status == result.status
+            assert 'install "upgrade-state[postgresql]"' in result.err
+        assert "checked alone\n" in checked.err
+        assert ("3.10",) == version_in(team.environment)
+        assert finding["mend"].endswith(
+            "pip install --upgrade 'upgrade-state[postgresql]'"
+        )
 
     @pytest.mark.parametrize("words", [("check", "--once"), ("check", "--if-due")])
     def test_none(self, team, results, run, monkeypatch, words):

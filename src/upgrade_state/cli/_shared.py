@@ -9,8 +9,19 @@ import os
 from collections import Counter
 from typing import Any, Final
 
+import attrs
+
 from upgrade_state import checks
-from upgrade_state.cli._output import Part, Styled, err, out, print_raw, summary, table
+from upgrade_state.cli._output import (
+    Part,
+    Styled,
+    err,
+    moment,
+    out,
+    print_raw,
+    summary,
+    table,
+)
 from upgrade_state.cli._parser import SHARED_VARIABLE, Parser, duration
 from upgrade_state.cli._targets import UsageError
 from upgrade_state.cli._view import ago
@@ -98,22 +109,23 @@ def _print_list(entries: list[Any], *, json: bool) -> None:
     rows: list[list[Part]] = []
     counts = Counter[str]()
     for entry in entries:
-        checked, failing = _text_of(entry.last_checked), _text_of(entry.failing_since)
-        label, name, versions = entry.label, entry.lockfile_name, entry.version_changes
         if json:
-            fields = {"label": label, "lockfile": name, "version_changes": versions}
-            times = {"last_checked": checked, "failing_since": failing}
-            print_raw(json_.dumps(fields | {"rebuilds": entry.rebuilds} | times))
+            fields = attrs.asdict(entry)
+            fields["lockfile"] = fields.pop("lockfile_name")
+            print_raw(json_.dumps(fields, default=_text_of))
             continue
+        checked, versions = entry.last_checked, entry.version_changes
         found = summary(versions or 0, entry.rebuilds or 0)
         state, color = ("upgrades", "yellow") if found else ("up to date", "green")
-        text = f"checked {ago(checked)}" if checked else ""
-        if failing:
-            state, color, text = "failing", "red", f"failed first {ago(failing)}"
-        elif checked is None or versions is None:  # being checked, or it is opaque
-            state = ""
+        text = f"checked {ago(_text_of(checked))}" if checked else ""
+        if entry.failing_since is not None:
+            state, color = "failing", "red"
+            text = f"since {moment(entry.failing_since)}"
+        elif checked is None or versions is None:  # the format may be opaque
+            state = "checking" if entry.is_busy else ""
         counts[state] += 1
-        rows.append([label or "", name, Styled(state, color), found, text])
+        name = entry.lockfile_name
+        rows.append([entry.label or "", name, Styled(state, color), found, text])
     if not json:
         table(rows)
         words = {"upgrades": "with upgrades", "failing": "failing"}
@@ -122,5 +134,5 @@ def _print_list(entries: list[Any], *, json: bool) -> None:
         out(f"{len(rows)} {noun}{': ' * bool(parts)}{', '.join(parts)}")
 
 
-def _text_of(moment: dt.datetime | None) -> str | None:
-    return f"{moment:%Y-%m-%dT%H:%M:%SZ}" if moment else None
+def _text_of(when: dt.datetime) -> str:
+    return f"{when:%Y-%m-%dT%H:%M:%SZ}"
