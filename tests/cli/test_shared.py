@@ -612,20 +612,19 @@ class TestDoctor:
         assert "s3cret" not in fact
 
     @pytest.mark.parametrize(
-        ("state", "cause", "mend"),
+        ("advice", "cause", "mend"),
         [
-            (None, None, "unset UPGRADE_STATE_SHARED"),
-            (None, ImportError("psycopg"), "'upgrade-state[postgresql]'"),
-            ("3F000", None, "upgrade-state shared init"),
+            ("wait", None, "unset UPGRADE_STATE_SHARED"),
+            ("wait", ImportError("psycopg"), "'upgrade-state[postgresql]'"),
+            ("run 'upgrade-state shared init'", None, "upgrade-state shared init"),
         ],
     )
-    def test_trouble(self, results, findings, monkeypatch, state, cause, mend):
+    def test_trouble(self, results, findings, monkeypatch, advice, cause, mend):
         """
         A server that cannot be used is found, with the command that helps.
         """
         monkeypatch.setenv("UPGRADE_STATE_SHARED", "team:")
-        results.error = RuntimeError("no answer; wait for it")
-        results.error.sqlstate = state
+        results.error = RuntimeError(f"no answer; {advice}")
         results.error.__cause__ = cause
         ((*found, command),) = findings()
 
@@ -669,7 +668,7 @@ LANGUAGE sql AS 'SELECT 2::bigint'
 # The role, a statement before, the problem and the command that mends it.
 TROUBLES = {
     "no schema": ("owner", "DROP SCHEMA upgrade_state CASCADE", "no schema", "init"),
-    "version": ("owner", OTHER_VERSION, "version 2 of the schema", "unset"),
+    "version": ("owner", OTHER_VERSION, "has version 2 in the database", "unset"),
     "asking": (
         "asking",
         "GRANT EXECUTE ON FUNCTION upgrade_state.ask TO asking",

@@ -19,9 +19,6 @@ EXAMPLE = "doctor"
 
 obstacles = _doctor.obstacles
 
-# SQLSTATEs of PostgreSQL: no such schema, no such function.
-_NO_SCHEMA = ("3F000", "42883")
-
 # Seconds; the times of a record are as lenient.
 _CLOCK_LIMIT = 300
 
@@ -88,7 +85,7 @@ def _of_shared_results() -> Iterator[_doctor.Finding]:
         mend = f"unset {SHARED_VARIABLE}"
         if isinstance(error.__cause__, ImportError):
             mend = _floors.remedy("'upgrade-state[postgresql]'")
-        elif getattr(error, "sqlstate", None) in _NO_SCHEMA:
+        elif "shared init" in str(error):  # its advice
             mend = "upgrade-state shared init"
         fact = f"shared results are not used: {str(error).partition('; ')[0]}"
         yield _doctor.Finding("shared", fact, None, mend)
