@@ -16,6 +16,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -533,6 +534,23 @@ def with_an_executed_child(_: int, cache: str, directory: str) -> bool:
 # Checks in the background
 
 
+def check_copy(index: int, url: str, place: str, project: str) -> list[Any]:
+    """
+    Check a copy of a project, with a store of its own and shared results.
+    """
+    directory = f"{place}/{index}/{os.path.basename(project)}"
+    shutil.copytree(project, directory)
+    shop = shop_of(f"{place}/{index}/cache", directory)
+    resolver = checks.RECIPES["uv"].resolver(shop)
+    outcome = checks.check(
+        shop, resolver, only_if_due=True, shared=checks.shared_results(url)
+    )
+    last_checked = dt.datetime.fromisoformat(record_of(shop)["last_checked"])
+    message = shop.claim_notice().message
+    facts = outcome.state, outcome.shared, message, outcome.is_shared
+    return [*facts, last_checked.timestamp()]
+
+
 def start_check(index: int, cache: str, directory: str, argv: list[str]) -> list[Any]:
     freshness = shop_of(cache, directory).start_check(argv)
     return [freshness.due, freshness.reason]
@@ -590,6 +608,7 @@ def main() -> int:
     upgrade_state.preload()  # a fork is quick if it has nothing left to load
     if str(args[0]).startswith("postgresql:"):
         StateStore(args[0])  # loads psycopg
+        checks.recipe_named("uv")
     if count:
         return run_crowd(limit, count, name, args)
     globals()[name](*args)
