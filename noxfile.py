@@ -31,6 +31,7 @@ FLOOR = (
     "cattrs==23.2.1",
     "filelock==3.30.0",
     "platformdirs==4.0.0",
+    "psycopg==3.2.0",  # with the libpq of the system: the wheels have their own
     "PyYAML==6.0.3",  # the last with libyaml 0.2.5; older ones have no wheel for 3.14
 )
 
@@ -159,6 +160,9 @@ def _quick(session: nox.Session, *libraries: str) -> None:
     names = (os.path.split(path) for path in paths.split())
     files = (os.path.join("tests", place, f"test_{name}.py") for place, name in names)
     session.run("pytest", "-n", "auto", *files, *session.posargs)
+    if _find("initdb"):  # libpq is there, too
+        argv = ["-m", "database", "-n", "2", "tests/test_connection.py"]
+        session.run("pytest", *argv, *session.posargs)
 
 
 @nox.session

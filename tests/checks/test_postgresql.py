@@ -872,7 +872,7 @@ class TestTrouble:
         """
         There is no server.
         """
-        url = databases.url(tmp_path, 5432, "postgres", "owner")
+        url = databases.Server(tmp_path).url()
 
         assert self.trouble(_postgresql.PostgreSQLResults(url))
 
