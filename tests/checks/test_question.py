@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
@@ -116,6 +116,31 @@ def machine(tmp_path, monkeypatch, tool):
     return lambda name="a", order=FILES: Machine(tmp_path / name, monkeypatch, order)
 
 
+class Backwards:
+    """
+    A stand-in for `os.scandir` that lists a directory from the end.
+    """
+
+    scandir = staticmethod(os.scandir)
+
+    def __init__(self, path: Any) -> None:
+        with self.scandir(path) as entries:
+            ordered = sorted(entries, key=lambda entry: entry.name, reverse=True)
+        self.entries = iter(ordered)
+
+    def __enter__(self) -> Any:
+        return self.entries
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def __iter__(self) -> Any:
+        return self.entries
+
+    def __next__(self) -> Any:
+        return next(self.entries)
+
+
 class TestEqual:
     @pytest.mark.parametrize("is_repository", [False, True])
     def test_two_machines(self, machine, tmp_path, monkeypatch, is_repository):
@@ -188,6 +213,16 @@ class TestEqual:
             questions.add(one.question())
 
         assert len(questions) == 2
+
+    def test_order_of_directories(self, machine, monkeypatch):
+        """
+        File systems may list a directory in any order.
+        """
+        one = machine()
+        before = one.question()
+        monkeypatch.setattr(os, "scandir", Backwards)
+
+        assert before == one.question()
 
     def test_home_at_the_root(self, machine, monkeypatch):
         """
@@ -329,6 +364,17 @@ class TestDifferent:
 
         assert second == again
         assert len({first, second, one.question()}) == 3
+
+    def test_forged(self, machine):
+        """
+        The content of a file cannot pass for another file.
+        """
+        one, other = machine("a"), machine("b")
+        one.write(one.project / "a1", "")
+        one.write(one.project / "a2", "")
+        other.write(other.project / "a1", '["file", "a2", false]\n')
+
+        assert one.question() != other.question()
 
     def test_unborn(self, machine):
         """

@@ -389,7 +389,11 @@ class Command(Program):
             raise ResolverError(message, place.environment)
         by = attrs.evolve(self, argv=self.version, timeout=_VERSION_TIMEOUT)
         facts = {"lockfile": name, "format": format}
-        return digest_of(self, place, facts, lambda: by._printed(place))  # noqa: SLF001
+        try:
+            return digest_of(self, place, facts, lambda: by._printed(place))  # noqa: SLF001
+        except ResolverError as error:
+            message = f"the version of {self.tool} is unknown: {error.message}"
+            raise ResolverError(message, place.environment) from error
 
     def _printed(self, place: Scratch) -> bytes:
         """

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from ._command import Command
     from ._scratch import Scratch
 
-# Names of variables whose values are credentials, or lead git to some.
-_SECRET_NAME: Final = "token|passw|secret|key|auth|cred|username"  # noqa: S105
+# Names of values that differ between users, and decide only whether they have access.
+_SECRET_NAME: Final = "token|passw|secret|key|auth|cred|username|email"  # noqa: S105
 _SECRET: Final = re.compile(rf"(?i)^GIT_|{_SECRET_NAME}")
 
 # A line of a settings file with such a name, up to its value.

@@ -351,8 +351,9 @@ class Sharing:
         try:
             return method(*values, **more)
         except Exception as error:  # noqa: BLE001 - the check is made all the same
-            text = getattr(error, "message", None)  # of a server's trouble
-            text = text or "".join(traceback.format_exception_only(error))
+            text = vars(error).get("message")  # of a server's trouble
+            if not isinstance(text, str):
+                text = "".join(traceback.format_exception_only(error))
             self.problem = one_line(text)
             self._is_off = True
             _TROUBLED.append((self._results, time.monotonic() + _REST))
