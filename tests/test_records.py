@@ -277,16 +277,19 @@ class TestCheck:
         assert [shop.key] == [environment.key for environment in store.prune()]
         assert [] == run("select * from upgrade_state.records")
 
-    def test_taken_over(self, checked, store, run):
+    @pytest.mark.parametrize("is_running", [True, False])
+    def test_taken_over(self, checked, is_running, run):
         """
-        A check that outlives its lease is dropped if another check has begun.
+        A check that outlives its lease is dropped if another check has begun, or ended.
         """
         with checked.try_check() as late:
             end_lease(run)
             with checked.try_check() as check:
+                if is_running:
+                    assert not late.commit(b"late", now=NOON)
                 assert check.commit(b"newer", now=NOON)
-            assert not late.commit(b"late", now=NOON)
-            assert b"newer" == late.look().kept_lockfile("new")
+            if not is_running:
+                assert not late.commit(b"late", now=NOON)
         assert (2, b"newer") == (
             checked.look().information.generation,
             checked.kept_lockfile("new"),
