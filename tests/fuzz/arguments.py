@@ -20,8 +20,12 @@ from upgrade_state.cli import _main, main
 from upgrade_state.cli._parser import Parser
 
 NUMBERS = ["9" * 30, "9" * 5000, "9" * 5000 + "d", "1d" * 999]
-TEXTS = [*damage.ODD["texts"], *damage.ODD["arguments"], *damage.LONG, *NUMBERS]
-VARIABLES = ("UPGRADE_STATE_INTERVAL", "UPGRADE_STATE_MAX_AGE", "COLUMNS", "NO_COLOR")
+URLS = ["postgresql:///a?host=/none", "postgresql://a:b@/c", "postgresql:///%", "a:b"]
+TEXTS = [*damage.ODD["texts"], *damage.ODD["arguments"], *damage.LONG, *NUMBERS, *URLS]
+VARIABLES = (
+    *("UPGRADE_STATE_INTERVAL", "UPGRADE_STATE_MAX_AGE", "UPGRADE_STATE_SHARED"),
+    *("COLUMNS", "NO_COLOR"),
+)
 
 # These commands print code, which has tabs; and these words print a text for people,
 # or make an argument of what follows.
@@ -85,6 +89,8 @@ class Target:
         """
         name = rng.choice(list(self.commands))
         options = self.commands[name]
+        if name == "shared" and rng.random() < 0.9:
+            name += f" {rng.choice(('init', 'list', 'prune'))} {rng.choice(URLS)}"
         words = name.split() if rng.random() < 0.97 else [rng.choice(TEXTS)]
         if rng.random() < 0.05:
             words = ["help", *words]
