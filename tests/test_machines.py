@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import runpy
 import select
 import signal
@@ -22,7 +23,7 @@ import pytest
 
 from database import directory, running_server
 from helpers import run_at_once, wait_until
-from upgrade_state import StateStore
+from upgrade_state import StateStore, checks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -290,6 +291,29 @@ class TestTrouble:
         assert reason in errors
         assert NOTICE == machines.notice("one")
         assert late < 5 + max(2, alone)  # a busy machine
+
+
+@pytest.mark.database
+class TestPage:
+    def test_grants(self, server, machines, results):
+        """
+        A machine with the grants on the page takes part, and cannot list.
+        """
+        page = Path(__file__).parents[1] / "docs" / "more-than-one-machine.md"
+        (sql,) = re.findall(r"<<'SQL'\n(.*?)\nSQL\n", page.read_text(), re.DOTALL)
+        name = results.partition("@/")[2].partition("?")[0]
+        server.sql(re.sub(r"\b(checkers|managers|ana)\b", r"\1_on_page", sql), name)
+        place = server.url(name, "ana_on_page")
+        machines.go()
+        first = machines.check("one", "--shared", place).communicate(timeout=60)
+        ((*second, _),) = run_at_once(
+            1, "check_copy", place, machines.place, machines.project
+        )
+
+        assert "" == first[1]
+        assert ["checked", None, NOTICE, True] == second
+        with pytest.raises(Exception, match="permission denied"):
+            list(checks.shared_results(place).list())
 
 
 @pytest.mark.database
