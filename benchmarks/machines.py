@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from attrs import define, field
 
 from upgrade_state import _policy, _record
+from upgrade_state.checks import _sharing
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -36,9 +37,9 @@ HOUR = 3600
 DAY = _policy.DAY
 MONDAY = _record.epoch_of("2026-11-16T00:00:00Z")
 
-# Seconds: the first and the longest pause before the next ask; the lease of a check.
-PAUSE, LONGEST_PAUSE = 0.1, 5.0
-LEASE = 15 * 60
+# Seconds: between questions of a checker that waits, and of a lease, as in results.sql.
+PAUSE, LONGEST_PAUSE = _sharing._FIRST_PAUSE, _sharing._LONGEST_PAUSE  # noqa: SLF001
+LEASE = 900
 
 # The share of checks that are killed; of those that are killed or fail.
 _KILLED, _FAILED = 0.001, 0.005
