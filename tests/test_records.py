@@ -577,6 +577,26 @@ def own():
         yield server
 
 
+class TestPooler:
+    def test_transactions(self, server, pooler, place):
+        """
+        Every operation works through a pooler in transaction mode.
+        """
+        name = server.database()
+        create(server.url(name))
+        store = StateStore(pooler.url(name))
+        shop = store.environment(place)
+        with shop.try_check() as check:
+            assert store.environment(place).look().record is None
+            assert check.commit(b"new", upgrades=ROWS, now=NOON)
+        reasons = [shop.claim_notice(now=NOON).reason for _ in range(2)]
+        assert ["notify", "told-recently"] == reasons
+        assert shop.snooze(NOON)
+        assert b"new" == shop.kept_lockfile("new")
+        assert [shop.key] == [environment.key for environment in store]
+        assert shop.forget()
+
+
 class TestTrouble:
     @pytest.fixture
     def store(self, own):

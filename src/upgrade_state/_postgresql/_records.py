@@ -211,12 +211,6 @@ class Entry:
         rows = self.execute(StateReadError, _READ, self.key, deadline=deadline)
         return _row(self.key, *rows[0]) if rows else _Row(None, 0, None)
 
-    def merged(self, row: _Row, fields: Record) -> Record:
-        """
-        Return the record of a row with other *fields*, or a new record.
-        """
-        return (row.record or _record.DEFAULTS | self._identity) | fields
-
     def replace(
         self,
         row: _Row,
@@ -224,16 +218,19 @@ class Entry:
         *more: object,
         sql: str = _REPLACE,
         deadline: float | None = None,
-    ) -> bool:
+    ) -> Record | None:
         """
-        Replace *fields* in the record; False if another version is in place.
+        Replace *fields* in the record, or in a new one, and return it.
+
+        None if another version is in place.
 
         Args:
             sql: The statement, with *more* parameters.
         """
-        params = self.key, row.version, _store.dump(self.merged(row, fields)), *more
+        record = (row.record or _record.DEFAULTS | self._identity) | fields
+        params = self.key, row.version, _store.dump(record), *more
         rows = self.execute(StateWriteError, sql, *params, deadline=deadline)
-        return bool(rows and rows[0][0])
+        return record if rows and rows[0][0] else None
 
     @contextlib.contextmanager
     def begin(self) -> Iterator[Lease | None]:
@@ -390,8 +387,8 @@ class Lease:
         # Only its holder commits, so the generation is that of the beginning.
         while self._row.fence == self._fence:
             fields = make_fields(self.record)
-            if self._entry.replace(self._row, fields, *more, sql=sql):
-                record = self._entry.merged(self._row, fields)
+            record = self._entry.replace(self._row, fields, *more, sql=sql)
+            if record is not None:
                 self._row = self._row._replace(record=record)
                 return True
             self._row = self._entry.row()
