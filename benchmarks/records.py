@@ -1,7 +1,7 @@
 """
 Measure claims on records in a database: against its own updates, and against files.
 
-    python benchmarks/records.py [--connections 64] [--seconds 4] [--check]
+    python benchmarks/records.py [--connections 64] [--rounds 9] [--check]
 
 pgbench claims, and updates single rows of a plain table with the same text, in turns:
 on a server of its own that syncs every commit, as servers do. Then whole processes
@@ -131,8 +131,8 @@ def processes(url: str, place: Path, pairs: int) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n", maxsplit=1)[0])
     parser.add_argument("--connections", type=int, default=64)
-    parser.add_argument("--seconds", type=int, default=4)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--pairs", type=int, default=31)
     parser.add_argument(
         "--check", action="store_true", help="exit with 1 if a limit is missed"
