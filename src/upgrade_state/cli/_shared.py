@@ -111,7 +111,7 @@ def _print_list(entries: list[Any], *, json: bool) -> None:
     for entry in entries:
         if json:
             fields = attrs.asdict(entry)
-            fields["lockfile"] = fields.pop("lockfile_name")
+            fields = {"lockfile": fields.pop("lockfile_name"), **fields}
             print_raw(json_.dumps(fields, default=_text_of))
             continue
         checked, versions = entry.last_checked, entry.version_changes
