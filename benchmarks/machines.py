@@ -249,7 +249,7 @@ class Simulation:
             self.requests[int(self.now)] += 1
             now, record = MONDAY + int(self.now), question.record
             # An answer that another checker gives meanwhile is good enough.
-            max_age = DAY + int(self.now - began)
+            max_age = DAY // 2 + int(self.now - began)
             answered = record["last_checked"]
             if answered is not None and not _policy.is_over(answered, max_age, now):
                 return _record.epoch_of(answered)

@@ -340,16 +340,16 @@ class TestSharing:
     @pytest.mark.parametrize(
         ("options", "seconds"),
         [
-            ({"only_if_due": True}, 86_400.0),
-            ({"only_if_due": True, "max_age": HOUR}, 3_600.0),
-            ({"max_age": HOUR}, 3_600.0),
+            ({"only_if_due": True}, 43_200.0),
+            ({"only_if_due": True, "max_age": HOUR}, 1_800.0),
+            ({"max_age": HOUR}, 1_800.0),
             ({"max_age": dt.timedelta.max}, 36_500 * 86_400.0),
             ({}, 0.0),
         ],
     )
     def test_max_age(self, machine, options, seconds):
         """
-        The age of an answer is limited to that of a check, by default a day.
+        An answer may be half as old as a check, so by default half a day.
         """
         one = machine("one")
         one.check(**options)
@@ -444,7 +444,7 @@ class TestFailures:
         pins()
 
         assert outcome() == other.check()
-        assert [86_400.0, 0.0] == one.results.rows()[0]["asked"]
+        assert [43_200.0, 0.0] == one.results.rows()[0]["asked"]
 
     def test_fails_while_waiting(self, two, pins, no_pauses):
         """

@@ -521,7 +521,7 @@ class TestCheck:
 
         place = f"{team.environment.path} (uv.lock)"
         assert (0, f"upgrade-state: {place}: {OTHER}\n") == (result.status, result.err)
-        assert ["team:answer", 12 * HOUR, "close"] == results.calls
+        assert ["team:answer", 6 * HOUR, "close"] == results.calls
 
     def test_all(self, team, results, run):
         """
@@ -531,7 +531,7 @@ class TestCheck:
 
         line = f"✓ {team.environment.path} (uv.lock): 1 version change available"
         assert (0, f"{line}, {OTHER}\n") == (result.status, result.out)
-        assert ["team:answer", DAY, "close"] == results.calls
+        assert ["team:answer", DAY / 2, "close"] == results.calls
 
     def test_all_as_json(self, team, run):
         """
