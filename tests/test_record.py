@@ -444,13 +444,32 @@ class TestRead:
 
         So a check does not set it aside.
         """
-        pieces = iter([b"{", b""])
+        pieces = iter([b"{", b"", b"{", b""])
         monkeypatch.setattr(os, "read", lambda *_: next(pieces))
         look = checked.look()
 
         assert not look.is_corrupt
         assert "Could not read the file (it ends early)" == look.error.message
         assert checked.record_path == look.error.path
+
+    @pytest.mark.parametrize("difference", [-200, -1, 1, 200])
+    def test_stale_size(self, checked, monkeypatch, difference):
+        """
+        A status that still has the size of the replaced file harms no read.
+
+        Where mounts keep it for a second, a check would set the record aside.
+        """
+        whole = checked.look().record
+        fstat, stale = os.fstat, [difference]
+
+        def status(fd):
+            fields = list(fstat(fd))
+            fields[stat.ST_SIZE] += stale.pop() if stale else 0
+            return os.stat_result(fields)
+
+        monkeypatch.setattr(os, "fstat", status)
+
+        assert whole == checked.store.environment(checked.path, "uv.lock").look().record
 
     def test_growing(self, checked, monkeypatch):
         """

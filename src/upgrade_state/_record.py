@@ -262,17 +262,32 @@ def read_regular(
                 raise read_error(message, path)
             # One byte more than its size, to notice that it has grown.
             data = os.read(fd, status.st_size + 1)
-            while len(data) < status.st_size:
-                # Network file systems return less than asked for.
-                more = os.read(fd, limit)
-                if not more:
-                    raise OSError(0, "it ends early")
-                data += more
+            if len(data) != status.st_size:
+                data = _read_on(fd, data, status.st_size, limit)
             return data
         finally:
             list(map(os.close, map(opened.pop, opened and (0,))))
     finally:  # if the other one was interrupted
         list(map(os.close, opened))
+
+
+def _read_on(fd: int, data: bytes, size: int, limit: int) -> bytes:
+    """
+    Return *data* and the rest of a file whose status has named another *size*.
+
+    Network file systems return less than asked for, and FUSE keeps the size of the
+    file that was replaced for a second.
+
+    Raises:
+        OSError: The file is smaller: the status is stale.
+    """
+    while len(data) <= limit and (more := os.read(fd, limit)):
+        data += more
+    if len(data) < size:
+        from errno import ESTALE
+
+        raise OSError(ESTALE, "it ends early")
+    return data
 
 
 def unreadable(noun: str, error: OSError, path: str) -> "StateReadError":

@@ -18,7 +18,7 @@ import pytest
 from helpers import NOON, WEEK, place_of, wait_until
 from upgrade_state import StateStore, _doctor
 
-PROGRAM = Path(__file__).with_name("network.py")
+PROGRAM = Path(__file__).with_name("mounts.py")
 
 MOUNTS = r"""
 22 27 0:20 / /sys rw,nosuid shared:7 - sysfs sysfs rw

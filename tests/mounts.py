@@ -1,7 +1,7 @@
 """
 Groups of processes that share a store through mounts whose locks do not exclude.
 
-    python network.py COUNT HOW DIRECTORY CACHE...
+    python mounts.py COUNT HOW DIRECTORY CACHE...
 
 Each cache directory is that of one group, and all lead to one store. The processes
 live through COUNT intervals, each beginning with a notice of the one before. Prints for
