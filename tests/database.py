@@ -14,6 +14,7 @@ import os
 import pwd
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -227,6 +228,29 @@ def running_server(settings: str = "", connections: int = 100) -> Iterator[Serve
         server.start()
         try:
             yield server
+        finally:
+            server.stop()
+
+
+@contextlib.contextmanager
+def running_server_with_tls(name: str) -> Iterator[tuple[Path, int]]:
+    """
+    Run a server with TLS; yield the certificate of *name* that it shows, and its port.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    with directory() as place:
+        settings = f"listen_addresses = '127.0.0.1'\nport = {port}\nssl = on\n"
+        files = f"ssl_cert_file = '{place}/cert'\nssl_key_file = '{place}/key'\n"
+        server = Server(place, settings + files)
+        server.create()
+        kind = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+        names = ("-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}")
+        out = ("-keyout", f"{place}/key", "-out", f"{place}/cert")
+        run("openssl", "req", "-x509", *kind, *names, *out)
+        server.start()
+        try:
+            yield place / "cert", port
         finally:
             server.stop()
 

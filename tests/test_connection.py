@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import threading
@@ -13,7 +14,7 @@ import time
 
 import pytest
 
-from database import running_replica, running_server
+from database import running_replica, running_server, running_server_with_tls
 from helpers import run_python
 
 psycopg = pytest.importorskip("psycopg")
@@ -414,6 +415,20 @@ class TestTrouble:
             with trouble(match, 5) as caught:
                 ask(url)
             assert password not in str(caught.value)
+
+    @pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl here")
+    def test_certificate(self, monkeypatch, tmp_path):
+        """
+        The certificate of a server is verified, and so is the name in it.
+        """
+        with running_server_with_tls("localhost") as (certificate, port):
+            trusted = f"/postgres?sslrootcert={certificate}"
+            with trouble('root certificate file "[^"]*" does not exist', 5):
+                ask(f"postgresql://owner@localhost:{port}/postgres")
+            with trouble('"localhost" .* does not match host name "127.0.0.1"', 5):
+                ask(f"postgresql://owner@127.0.0.1:{port}{trusted}")
+            with trouble("no schema of upgrade-state", 5):
+                ask(f"postgresql://owner@localhost:{port}{trusted}")
 
     def test_statement(self, schema):
         """
