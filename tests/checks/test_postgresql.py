@@ -17,6 +17,7 @@ import psycopg
 import pytest
 
 import database as databases
+import processes
 from upgrade_state._postgresql import _connection
 from upgrade_state.checks import _postgresql
 from upgrade_state.checks._sharing import Question, Reply
@@ -350,6 +351,37 @@ class TestLease:
         assert is_near(reply.busy_until, minutes=15)
         assert checker.ask(question(), DAY).fence
 
+    @pytest.mark.parametrize("event", ["lease", "answer"])
+    def test_a_row_that_changes_meanwhile(self, server, event):
+        """
+        A checker decides again if the row changes after it was read.
+        """
+        team = Team(server)
+        quick, slow = team.checker(), team.checker(team.role(ANSWERING))
+        fence = quick.ask(question(), DAY).fence
+        team.pass_time(minutes=16)
+        team.sql(
+            "CREATE OR REPLACE FUNCTION upgrade_state.seconds_since(moment timestamptz)"
+            " RETURNS double precision LANGUAGE sql AS $$"
+            " SELECT extract(epoch FROM clock_timestamp() - moment)::float8"
+            " FROM pg_sleep(CASE session_user WHEN 'owner' THEN 0 ELSE 0.3 END) $$"
+        )
+        sleeping = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+        with ThreadPoolExecutor(1) as pool:
+            future = pool.submit(slow.ask, question(), DAY)
+            processes.wait_for(lambda: team.sql(sleeping))
+            if event == "lease":
+                assert quick.ask(question(), DAY).fence
+            else:
+                assert quick.answer(question(), fence, NEW)
+            reply = future.result()
+        slow.close()
+        quick.close()
+
+        assert reply.fence is None
+        assert (reply.busy_until is not None) == (event == "lease")
+        assert reply.new_lockfile == (NEW if event == "answer" else None)
+
     def test_an_unfinished_row(self, team):
         """
         A session that keeps a new row open is waited for, but not for long.
@@ -488,10 +520,21 @@ class TestClocks:
             question("b"), checker.ask(question("b"), DAY).fence, failed=True
         )
         checker.ask(question("c"), DAY)
-        team.pass_time(days=-1)
+        team.pass_time(minutes=-6)
 
         assert [False] * 3 == [e.is_busy for e in checker.list()]
         assert all(checker.ask(question(name), DAY).fence for name in "abc")
+
+    def test_a_server_whose_clock_was_corrected(self, team):
+        """
+        A check on purpose accepts no answer from the next minutes.
+        """
+        checker = team.checker()
+        checker.answer(question(), checker.ask(question(), DAY).fence, NEW)
+        team.pass_time(minutes=-4)
+
+        assert NEW == checker.ask(question(), DAY).new_lockfile
+        assert checker.ask(question(), ZERO).fence
 
 
 class TestRights:
@@ -723,6 +766,20 @@ class TestList:
         assert is_near(answered.last_checked, minutes=-10)
         assert answered.failing_since is None
 
+    def test_the_first_failure(self, team):
+        """
+        An entry shows the first failure after an answer, and the latest label.
+        """
+        checker = team.checker()
+        for label in ("old", "new"):
+            asked = question(label=label)
+            checker.give_up(asked, checker.ask(asked, ZERO).fence, failed=True)
+            team.pass_time(minutes=30)
+        (entry,) = checker.list()
+
+        assert is_near(entry.failing_since, minutes=-60)
+        assert (2, "new") == (entry.attempts, entry.label)
+
     @pytest.mark.parametrize(
         ("changes", "counts"),
         [
@@ -876,19 +933,18 @@ class TestTrouble:
 
         assert self.trouble(_postgresql.PostgreSQLResults(url))
 
-    @pytest.mark.parametrize("is_open", [False, True])
-    def test_stopped(self, is_open):
+    def test_stopped(self):
         """
         The server is stopped before or after the connection was opened.
         """
         with databases.running_server() as server:
             team = Team(server)
-            results = team.checker()
-            if is_open:
-                results.ask(question(), DAY)
+            crowd = [team.checker(), team.checker()]
+            crowd[0].ask(question(), DAY)
             with server.paused():
-                assert self.trouble(results)
-            results.close()
+                assert all(at_once(2, lambda number: self.trouble(crowd[number])))
+            for results in crowd:
+                results.close()
 
     def test_dropped(self, team):
         """

@@ -63,7 +63,7 @@ BEGIN
             ON CONFLICT DO NOTHING RETURNING fence INTO lease;
         ELSE
             UPDATE results SET fence = nextval('fences'), leased_at = clock_timestamp(),
-                is_leased = true, lockfile = ask.lockfile, label = ask.label
+                is_leased = true, label = ask.label
             WHERE question IN (
                 SELECT question FROM results WHERE question = ask.question
                 AND fence = known.fence AND is_leased = known.is_leased
