@@ -238,6 +238,7 @@ def bench(session: nox.Session) -> None:
     if _find("pgbench"):
         session.install(*nox.project.dependency_groups(PROJECT, "database"))
         session.run("python", "benchmarks/database.py")
+        session.run("python", "benchmarks/records.py")
 
 
 @nox.session

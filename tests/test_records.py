@@ -11,11 +11,13 @@ import json
 import logging
 import os
 import random
+import re
 import subprocess
 import threading
 import time
 import tracemalloc
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -48,7 +50,7 @@ from upgrade_state.exceptions import (  # noqa: E402
 
 pytestmark = pytest.mark.database
 
-GRANT = "grant select, insert, update, delete on upgrade_state.records to"
+PAGE = Path(__file__).parents[1] / "docs" / "more-than-one-machine.md"
 
 
 @pytest.fixture
@@ -72,6 +74,14 @@ def run(records):
 
 def end_lease(run):
     run("update upgrade_state.records set until = now() - interval '1 s'")
+
+
+def grant(server, name, role):
+    """
+    Execute the statement on the page about more than one machine.
+    """
+    (sql,) = re.findall(r"```sql\n(.*records TO) hub;\n", PAGE.read_text())
+    server.sql(f"{sql} {role}", name)
 
 
 @contextlib.contextmanager
@@ -444,7 +454,7 @@ class TestOwners:
         """
         name = server.database("ana", "ben", "eve")
         create(server.url(name))
-        server.sql(f"{GRANT} ana, ben", name)
+        grant(server, name, "ana, ben")
         ana, ben, eve = (
             StateStore(server.url(name, user)).environment(place, "uv.lock")
             for user in ("ana", "ben", "eve")
@@ -485,7 +495,7 @@ class TestOwners:
         """
         name = server.database("ana")
         create(server.url(name))
-        server.sql(f"{GRANT} ana", name)
+        grant(server, name, "ana")
         ana, owner = (
             StateStore(server.url(name, user)).environment(place, "uv.lock")
             for user in ("ana", "owner")
