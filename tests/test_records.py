@@ -452,12 +452,12 @@ class TestOwners:
         """
         A role sees, claims and deletes its own records, and no other ones.
         """
-        name = server.database("ana", "ben", "eve")
+        name = server.database("ana", "ben", "zoe")
         create(server.url(name))
         grant(server, name, "ana, ben")
-        ana, ben, eve = (
+        ana, ben, zoe = (
             StateStore(server.url(name, user)).environment(place, "uv.lock")
-            for user in ("ana", "ben", "eve")
+            for user in ("ana", "ben", "zoe")
         )
         assert commit(ana, upgrades=ROWS)
         assert commit(ana, upgrades=ROWS)
@@ -472,7 +472,7 @@ class TestOwners:
             ana.kept_lockfile("new"),
             ben.kept_lockfile("new"),
         )
-        verdict = eve.claim_notice(b"old", now=NOON)
+        verdict = zoe.claim_notice(b"old", now=NOON)
         assert "unavailable" == verdict.reason
         assert "permission denied for table records" in verdict.error.message
 
@@ -486,8 +486,8 @@ class TestOwners:
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 server.sql(sql, name, "ben")
         # Nor for the owner of the table.
-        server.sql("alter table upgrade_state.records owner to eve", name)
-        assert [] == server.sql(owners, name, "eve")
+        server.sql("alter table upgrade_state.records owner to zoe", name)
+        assert [] == server.sql(owners, name, "zoe")
 
     def test_superuser(self, server, place):
         """
