@@ -428,7 +428,8 @@ class EnvironmentState:
         Returns:
             The verdict; true if the caller should speak now, and always with
             the reason. Nothing on disk makes it raise: ``unavailable`` carries
-            the error, and nothing has changed then.
+            the error, and nothing has changed then. A database that answers too
+            late may have recorded the notice, which is lost then.
 
         Raises:
             TypeError: *lockfile* is not bytes.
@@ -583,6 +584,9 @@ class EnvironmentState:
         To be used in a `with` statement. An `Exception` that leaves the statement
         is recorded as the check's failure and propagates. `KeyboardInterrupt`, or
         leaving without a commit, changes nothing.
+
+        In a database, the check has a lease of 15 minutes. A slower one is dropped
+        if another check has begun after that.
 
         Args:
             lockfile: The content that the check is about. None: read the file
