@@ -27,7 +27,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from upgrade_state import Consent, StateStore, checks
-from upgrade_state.checks._sharing import Entry
+from upgrade_state.checks import SharedEntry
 from upgrade_state.cli import _output, main
 from upgrade_state.exceptions import ResolverError
 from upgrade_state.lockfiles import Upgrade
@@ -199,10 +199,10 @@ def shared(desk: Desk) -> None:
     now = dt.datetime.fromtimestamp(NOW, dt.UTC)
     hours = dt.timedelta(hours=1)
 
-    def entry(name: str, label: str | None = None, **fields: Any) -> Entry:
+    def entry(name: str, label: str | None = None, **fields: Any) -> SharedEntry:
         none = ("version_changes", "rebuilds", "last_checked", "failing_since")
         fields = dict.fromkeys(none) | fields
-        return Entry(label=label, lockfile_name=name, **fields)
+        return SharedEntry(label=label, lockfile_name=name, **fields)
 
     found = {"version_changes": 12, "rebuilds": 1, "last_checked": now - 2 * hours}
     entries = [
@@ -211,8 +211,9 @@ def shared(desk: Desk) -> None:
         entry("package-lock.json", "front end", **(found | {"version_changes": 0})),
         entry("requirements.txt", is_busy=True),
     ]
-    results = SimpleNamespace(list=lambda: entries, create=tuple, close=int)
-    results.prune = lambda _: 3
+    methods = ("ask", "answer", "give_up", "examine")
+    results = SimpleNamespace(**dict.fromkeys(methods, int), close=int)
+    results.create, results.list, results.prune = tuple, entries.copy, lambda _: 3
 
     def find(url: str) -> Any:
         if url == "team:":

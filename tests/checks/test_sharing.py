@@ -16,7 +16,7 @@ import attrs
 import pytest
 
 import helpers
-from helpers import DAY, HOUR, LIMIT, NOON, run_at_once, wait_until, worker
+from helpers import DAY, HOUR, LIMIT, NOON, SECOND, run_at_once, wait_until, worker
 from shared_file import LEASE, FileResults
 from upgrade_state import Consent, StateStore, checks
 from upgrade_state.checks import _sharing
@@ -825,7 +825,9 @@ class TestClocks:
         one.check()
         other.check_if_due()
 
-        assert (1, one.last_checked) == (one.runs, other.last_checked)
+        # It has answered before its own commit.
+        assert 0 * SECOND <= one.last_checked - other.last_checked <= SECOND
+        assert 1 == one.runs
 
     def test_never_ahead(self, machine):
         """

@@ -17,7 +17,7 @@ import pytest
 from helpers import DAY, HOUR, LONG_AGO, run_python, wait_until
 from upgrade_state import StateStore
 from upgrade_state._messages import moment
-from upgrade_state.checks._sharing import Entry
+from upgrade_state.checks import SharedEntry
 
 # No server answers there.
 URL = "postgresql:///team?host=/nowhere&connect_timeout=1"
@@ -175,7 +175,7 @@ def results(tmp_path, monkeypatch):
 
 def entry(name="uv.lock", *, counts=(0, 0), checked=None, failing=None, **more):
     now = dt.datetime.now(dt.UTC)
-    return Entry(
+    return SharedEntry(
         label=more.pop("label", None),
         lockfile_name=name,
         version_changes=counts and counts[0],

@@ -23,7 +23,7 @@ from ._registry import (
     shared_results,
 )
 from ._scope import Result, check_all
-from ._sharing import Question, Reply, SharedResults
+from ._sharing import ManagedResults, Question, Reply, SharedEntry, SharedResults
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,12 +39,14 @@ __all__ = [
     "Cancelled",
     "Command",
     "Limits",
+    "ManagedResults",
     "Outcome",
     "Question",
     "Recipe",
     "Reply",
     "Resolver",
     "Result",
+    "SharedEntry",
     "SharedResults",
     "broken_recipes",
     "check",

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from upgrade_state import lockfiles
 from upgrade_state._postgresql import _connection
 
-from ._sharing import Entry, Reply
+from ._sharing import Reply, SharedEntry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -103,10 +103,10 @@ class PostgreSQLResults:
     def give_up(self, question: Question, fence: int, *, failed: bool) -> None:
         self._call("give_up", bytes.fromhex(question.digest), fence, failed)
 
-    def list(self) -> Iterator[Entry]:
+    def list(self) -> Iterator[SharedEntry]:
         for row in self._call("list"):
             label, lockfile, versions, rebuilds, checked, failing, attempts, busy = row
-            yield Entry(
+            yield SharedEntry(
                 label=label,
                 lockfile_name=lockfile,
                 version_changes=versions,

@@ -182,7 +182,7 @@ class SharedResults(Protocol):
 
 
 @attrs.frozen(kw_only=True)
-class Entry:
+class SharedEntry:
     """
     The latest result of one question, for the team's list.
 
@@ -216,12 +216,18 @@ class Entry:
 
 
 @runtime_checkable
-class ListedResults(SharedResults, Protocol):
+class ManagedResults(SharedResults, Protocol):
     """
-    Shared results that can be listed and pruned.
+    Shared results that the commands `shared` and `doctor` can work with.
     """
 
-    def list(self) -> Iterable[Entry]:
+    def create(self) -> Iterable[str]:
+        """
+        Prepare the place, which may be repeated; return the statements that come next.
+        """
+        ...
+
+    def list(self) -> Iterable[SharedEntry]:
         """
         Stream all entries, the latest answer first.
         """
@@ -230,6 +236,15 @@ class ListedResults(SharedResults, Protocol):
     def prune(self, older_than: dt.timedelta) -> int:
         """
         Delete what was last asked for before that time; return the number of entries.
+        """
+        ...
+
+    def examine(self) -> tuple[bool, float]:
+        """
+        Return whether this checker may answer, and the server's time since the epoch.
+
+        Raises:
+            Exception: It may not even ask, or the server cannot be used.
         """
         ...
 

@@ -74,9 +74,9 @@ def _of_shared_results() -> Iterator[_doctor.Finding]:
 
     try:
         with contextlib.closing(checks.shared_results(place)) as results:
-            # Those of another distribution may lack the method.
-            examine = getattr(results, "examine", lambda: (True, time.time()))
-            may_answer, now = examine()
+            may_answer, now = True, time.time()
+            if isinstance(results, checks.ManagedResults):
+                may_answer, now = results.examine()
     except ValueError as error:
         words = f"{SHARED_VARIABLE} is ignored: {error}"
         yield _doctor.Finding("variable", words, None, f"unset {SHARED_VARIABLE}")

@@ -39,8 +39,7 @@ a check, and the others use its result.
 URL has no password: PostgreSQL's client reads it from its own files, such as ~/.pgpass.
 """
 
-# Other distributions offer results of other schemes, which may lack a method.
-_METHODS: Final = {"init": "create", "list": "list", "prune": "prune"}
+_ACTIONS: Final = ("init", "list", "prune")
 
 
 def add_options(parser: Parser) -> None:
@@ -49,7 +48,7 @@ def add_options(parser: Parser) -> None:
     """
     words = "what to do"
     parser.add_argument(
-        "action", metavar="|".join(_METHODS), choices=tuple(_METHODS), help=words
+        "action", metavar="|".join(_ACTIONS), choices=_ACTIONS, help=words
     )
     words = f"where the results are (default: {SHARED_VARIABLE})"
     parser.add_argument("url", metavar="URL", nargs="?", help=words)
@@ -77,14 +76,16 @@ def run(
         hint = f"Set {SHARED_VARIABLE}, or name one: postgresql:///checks?service=team"
         raise UsageError(f"shared {action} needs a URL", hint)
     age = dt.timedelta(days=90) if older_than is None else older_than
+    lines: list[Any] | None = None
     try:
         with contextlib.closing(checks.shared_results(place)) as results:
-            method = getattr(results, _METHODS[action], None)
-            if method is not None:
-                lines = [method(age)] if action == "prune" else [*method()]
+            if isinstance(results, checks.ManagedResults):
+                lines = [results.prune(age)] if action == "prune" else []
+                lines += results.create() if action == "init" else []
+                lines += results.list() if action == "list" else []
     except Exception as error:
         raise UsageError(f"shared results: {error}") from error
-    if method is None:
+    if lines is None:  # of another distribution
         raise UsageError(f"shared results of this kind have no {action}")
     if action == "list":
         _print_list(lines, json=json)
