@@ -325,7 +325,7 @@ class EnvironmentState:
     @property
     def record_path(self) -> "str | None":
         """
-        The file of its record, which need not exist; None: it is in a database.
+        The file of its record, which need not exist. None if it is in a database.
 
         Raises:
             StateReadError: No cache directory can be determined.

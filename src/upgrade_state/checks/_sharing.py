@@ -158,8 +158,8 @@ class SharedResults(Protocol):
         Answer *question*, and end the lease.
 
         Returns:
-            False: the lease has ended and was taken by another checker, so the
-            answer is dropped.
+            Whether it is stored. An answer is dropped if the lease has ended and was
+            taken by another checker.
         """
         ...
 
