@@ -30,6 +30,7 @@ class Backend(Protocol):
         Args:
             identity: The fields that identify its record. None: no check begins.
         """
+        ...
 
     def records(self) -> Iterator[tuple[str, Record | None, StateReadError | None]]:
         """
@@ -37,6 +38,7 @@ class Backend(Protocol):
 
         The record is None if it is corrupt, or with the error if it may not be read.
         """
+        ...
 
     def prune(
         self, *, before: int, dry_run: bool
@@ -50,6 +52,7 @@ class Backend(Protocol):
 
             dry_run: Only report; delete nothing.
         """
+        ...
 
 
 class Operations(Protocol):
@@ -65,16 +68,19 @@ class Operations(Protocol):
         """
         The directory of its results, for errors; None: it is in no file system.
         """
+        ...
 
     def read(self) -> Record | None:
         """
         Read the record, without a lock; None if it is missing or corrupt.
         """
+        ...
 
     def begin(self) -> AbstractContextManager[Lease | None]:
         """
         Take the right to make a check; None if another process has it. Never waits.
         """
+        ...
 
     def claim(
         self,
@@ -90,21 +96,25 @@ class Operations(Protocol):
 
         `_store.second_verdict` decides.
         """
+        ...
 
     def change(self, fields: Record) -> bool:
         """
         Replace *fields* of a known environment; False if nothing is known.
         """
+        ...
 
     def read_result(self, field: str, record: Record | None) -> bytes | None:
         """
         Read the content that *record* names in *field* of its result; None: none.
         """
+        ...
 
     def forget(self) -> bool:
         """
         Delete the record and its results; False if a check is running.
         """
+        ...
 
 
 class Lease(Protocol):
@@ -119,12 +129,14 @@ class Lease(Protocol):
 
         After a commit or a failure, the one that is in place.
         """
+        ...
 
     @property
     def is_open(self) -> bool:
         """
         Whether this process has it.
         """
+        ...
 
     def commit(self, fields: Record, contents: set[bytes]) -> bool:
         """
@@ -134,13 +146,16 @@ class Lease(Protocol):
             False if another check was committed since the lease was taken: then
             nothing has changed.
         """
+        ...
 
     def fail(self, failure_after: Callable[[Record | None], Record]) -> None:
         """
         Replace the fields that *failure_after* returns for the current record.
         """
+        ...
 
     def release(self) -> None:
         """
         End it, if it is open. May be called repeatedly, by any thread.
         """
+        ...

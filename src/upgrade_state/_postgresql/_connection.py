@@ -209,7 +209,7 @@ def create(url: str, *, seconds: float = 30) -> None:
     Raises:
         ValueError, Trouble: See `conninfo` and `Database.execute`.
     """
-    package = importlib.resources.files(__package__)
+    package = importlib.resources.files("upgrade_state._postgresql")
     names = ("schema.sql", "results.sql", "records.sql", "privileges.sql")
     files = [package / name for name in names]
     script = "\n".join(path.read_text("utf-8") for path in files if path.is_file())

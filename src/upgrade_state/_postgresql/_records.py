@@ -185,10 +185,9 @@ class Entry:
     Each raises `UpgradeStateError` if the database cannot be used.
     """
 
-    results: Final = None
-
     def __init__(self, backend: Backend, key: str, identity: Record | None) -> None:
         self.key: Final = key
+        self.results: Final = None  # in no file system
         self.execute: Final = backend.execute
         self._identity: Final = identity or {}
 
