@@ -734,16 +734,18 @@ class TestTickets:
         assert all(checked.claim_notice(interval=0 * SECOND, now=NOON) for _ in "abc")
         assert [] == self.names(checked)
 
-    def test_error(self, checked, monkeypatch):
+    @pytest.mark.parametrize("interval", [None, 0 * SECOND])
+    def test_error(self, checked, monkeypatch, interval):
         """
         A notice that cannot be recorded leaves no ticket, so the next claim speaks.
         """
+        ask = functools.partial(checked.claim_notice, interval=interval, now=NOON)
         with monkeypatch.context() as patch:
             patch.setattr(os, "replace", refuse(errno.EIO))
-            assert "unavailable" == checked.claim_notice(now=NOON).reason
+            assert "unavailable" == ask().reason
         assert [] == self.names(checked)
 
-        assert checked.claim_notice(now=NOON)
+        assert ask()
 
     def test_no_exclusive_creation(self, checked, monkeypatch):
         """
