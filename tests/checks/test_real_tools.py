@@ -323,6 +323,23 @@ class TestRealTools:
         assert reported
         assert reported == rows_of(environment, SILENT_ON.get(name, ()))
 
+    @pytest.mark.parametrize("name", REPORTS)
+    def test_version(self, name, use_recipe, dated):
+        """
+        The tool prints its version, so two copies of a project ask one question.
+        """
+        use_recipe(name)
+        recipe, questions = checks.RECIPES[name], set()
+        for place in ("one", "two"):
+            directory = dated(name, place)
+            lockfile = next(n for n in os.listdir(directory) if recipe.fits(n))
+            environment = StateStore().environment(directory, lockfile)
+            command = recipe.resolver(environment)
+            with command.prepared(environment, b"old") as prepared:
+                questions.add(prepared.question(None))
+
+        assert 1 == len(questions)
+
     def test_run_by(self, tool, dated, monkeypatch):
         """
         A manager that is not on the PATH runs its recipe as a module of its Python.
