@@ -447,6 +447,20 @@ class TestBackOff:
 
         assert is_near(checker.ask(question(), DAY).failing_until, minutes=10)
 
+    def test_a_short_max_age(self, team):
+        """
+        The back-off does not depend on the max age of those that ask.
+        """
+        checker = team.checker()
+        for _ in range(8):
+            fence = checker.ask(question(), ZERO).fence
+            checker.give_up(question(), fence, failed=True)
+        team.pass_time(hours=10)
+
+        reply = checker.ask(question(), dt.timedelta(minutes=15))
+
+        assert is_near(reply.failing_until, minutes=40)
+
     def test_waiting_for_a_check_on_purpose(self, team):
         """
         A checker that has waited gets the failure, but not an earlier one.

@@ -24,8 +24,9 @@ RETURNS double precision LANGUAGE sql AS $$
         THEN extract(epoch FROM clock_timestamp() - moment) END
 $$;
 
--- An answer or a failure older than max_age does not count. Only a role that may answer
--- gets a lease. A row that another session is changing is not waited for.
+-- Only a role that may answer gets a lease. A row that another session is changing is
+-- not waited for. A check on purpose asks with a max_age of zero and the time that it
+-- has waited, at most a lease: of the failures, only those since then count for it.
 CREATE OR REPLACE FUNCTION upgrade_state.ask(
     question bytea, max_age double precision, lockfile text, label text,
     OUT answer bytea, OUT answered double precision, OUT lease bigint,
@@ -49,7 +50,8 @@ BEGIN
             RETURN;
         END IF;
         back_off := least(300 * 2 ^ least(known.attempts - 1, 9), 86400);
-        IF seconds_since(known.failed_at) <= least(max_age, back_off) THEN
+        IF seconds_since(known.failed_at) <=
+                least(back_off, CASE WHEN max_age < 900 THEN max_age END) THEN
             failing := back_off - seconds_since(known.failed_at);
             RETURN;
         END IF;
