@@ -115,6 +115,26 @@ class TestFacts:
         assert b"['resolve']" == recipe.resolver(environment)(environment, b"old")
         assert ("pins", "pins upgrade") == (recipe.name, recipe.upgrade)
 
+    @pytest.mark.parametrize(
+        ("version", "by_program"),
+        [
+            (["pins", "-V"], ("python", "-m", "pins", "-V")),
+            (["sh", "-c", "pins -V"], ()),
+            ([], ()),
+        ],
+    )
+    def test_version_run_by(self, store, directory, version, by_program):
+        """
+        The program prints its version; a script that names another one is not run.
+        """
+        recipe = Recipe(**FACTS, version=version, settings=["~/.pins"])
+        environment = store.environment(directory, "a/shop.pins")
+        program = recipe.run_by(["python", "-m", "pins"])
+
+        assert tuple(version) == recipe.resolver(environment).version
+        assert by_program == program.resolver(environment).version
+        assert ("~/.pins",) == program.resolver(environment).settings
+
     @pytest.mark.parametrize("argv", [None, "pins", b"pins", {"pins": 1}, [b"pins"]])
     def test_run_by_no_list(self, argv):
         """
