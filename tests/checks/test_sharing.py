@@ -753,6 +753,7 @@ class TestTrouble:
 
         one.results.ask = fail
         one.check()
+        one.command = attrs.evolve(COMMAND, version=["missing"])  # nor is it run
         second = one.check()
 
         assert [1] == calls

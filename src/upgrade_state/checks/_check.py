@@ -348,7 +348,7 @@ def _attempt(
     """
     Return what `_resolve` returns, after one attempt.
     """
-    if sharing is None or not isinstance(resolver, Command):
+    if sharing is None or sharing.is_off or not isinstance(resolver, Command):
         if sharing is not None:
             sharing.refuse("this resolver does not say everything that goes into it")
         new = resolver(environment, old)

@@ -266,6 +266,8 @@ class Sharing:
 
     Attributes:
         problem: Why shared results were not used, or not altogether; None: they were.
+
+        is_off: Whether there was trouble, now or before, so that none are used.
     """
 
     def __init__(self, results: SharedResults, max_age: dt.timedelta) -> None:
@@ -275,8 +277,8 @@ class Sharing:
         self.problem: str | None = None
         now = time.monotonic()
         _TROUBLED[:] = [(at, end) for at, end in _TROUBLED if end > now]
-        self._is_off = any(at is results for at, _ in _TROUBLED)
-        if self._is_off:
+        self.is_off = any(at is results for at, _ in _TROUBLED)
+        if self.is_off:
             self.problem = "not asked for a minute after trouble"
 
     def __enter__(self) -> Self:
@@ -361,7 +363,7 @@ class Sharing:
         """
         Call a method of the shared results; None: there was trouble, now or before.
         """
-        if self._is_off:
+        if self.is_off:
             return None
         try:
             return method(*values, **more)
@@ -370,6 +372,6 @@ class Sharing:
             if not isinstance(text, str):
                 text = "".join(traceback.format_exception_only(error))
             self.problem = one_line(text)
-            self._is_off = True
+            self.is_off = True
             _TROUBLED.append((self._results, time.monotonic() + _REST))
             return None
