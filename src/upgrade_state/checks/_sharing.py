@@ -218,7 +218,7 @@ class SharedEntry:
 @runtime_checkable
 class ManagedResults(SharedResults, Protocol):
     """
-    Shared results that the commands `shared` and `doctor` can work with.
+    Shared results that the commands ``shared`` and ``doctor`` can work with.
     """
 
     def create(self) -> Iterable[str]:
