@@ -263,14 +263,14 @@ class TestTrouble:
         ("place", "reason"),
         [
             ("refused", "No such file"),
-            ("stopped", "did not answer in time"),
-            ("stalled", "did not answer in time"),
             ("dropped", "closed"),
             ("password", "password"),
             ("no schema", "no schema"),
             ("version", "version 2"),
             ("connections", "too many connections"),
             ("read-only", "read-only"),
+            ("stopped", "did not answer in time"),
+            ("stalled", "did not answer in time"),
         ],
         indirect=["place"],
     )
