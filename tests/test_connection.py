@@ -636,6 +636,24 @@ class TestOtherServers:
             ask(self.url(listener, "disable"), 0.5)
         thread.join()
 
+    def test_endless(self, listener):
+        """
+        Nor does one that never stops to send.
+        """
+
+        def serve():
+            peer, _ = listener.accept()
+            with peer, contextlib.suppress(OSError):
+                peer.sendall(b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I")  # welcome
+                while True:
+                    peer.sendall(b"N\0\0\0\x05\0" * 10_000)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with trouble("did not answer in time", 0.5):
+            ask(self.url(listener, "disable"), 0.5)
+        thread.join()
+
 
 def test_no_psycopg():
     """

@@ -362,4 +362,6 @@ def _wait(conn: PGconn, events: int, deadline: float = 0) -> bool:
     """
     with _Selector() as selector:
         selector.register(conn.socket, events)
-        return bool(selector.select(max(0, deadline - time.monotonic())))
+        seconds = deadline - time.monotonic()
+        # A server that never stops to send keeps the socket ready.
+        return bool(selector.select(max(0, seconds))) and (seconds > 0 or not deadline)
