@@ -406,6 +406,20 @@ class TestSharing:
         assert outcome() == made
         assert ("answers" in first, first["until"], second["answers"]) == (False, 0, 1)
 
+    def test_unknown_between_attempts(self, machine, pins):
+        """
+        An attempt whose question is unknown does not answer that of an earlier one.
+        """
+        one = machine("one")
+        is_second = f"[ $(wc -l < {one.log}) = 2 ]"
+        pins(f"{is_second} || {{ sed -i 's/echo pins/exit 3; &/' $0; exit 1; }}")
+        made = one.check(retries=[0])
+        (row,) = one.results.rows()
+
+        assert ("checked", 2) == (made.state, one.runs)
+        assert "the version of 'pins' is unknown" in made.shared
+        assert ("answers" in row, row["until"]) == (False, 0)
+
 
 class TestFailures:
     def test_all_back_off(self, two, pins):
@@ -587,6 +601,22 @@ class TestWaiting:
         assert question
         assert 0 == row["until"]
         assert (error is OSError) == bool(row.get("failures"))
+
+    def test_interrupted_answer(self, machine):
+        """
+        Ctrl-C while the answer is sent ends the lease, too.
+        """
+        one = machine("one")
+
+        def interrupted(*_):
+            raise KeyboardInterrupt
+
+        one.results.answer = interrupted
+        with pytest.raises(KeyboardInterrupt):
+            one.check()
+        (row,) = one.results.rows()
+
+        assert ("answers" in row, row["until"]) == (False, 0)
 
 
 class TestNotShared:

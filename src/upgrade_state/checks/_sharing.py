@@ -135,7 +135,7 @@ class SharedResults(Protocol):
     """
     A place where machines ask for the results of checks, and answer.
 
-    Several threads call it at once. Each method returns or raises within 4 seconds.
+    Several threads call it at once. Each method returns or raises within 2.5 seconds.
     After any exception the caller makes its check alone.
     """
 
@@ -337,15 +337,17 @@ class Sharing:
         Give the result of this check to the other machines, if it has the lease.
         """
         if self._lease is not None:
-            (question, fence), self._lease = self._lease, None
-            if not self._call(self._results.answer, question, fence, new_lockfile):
+            # After Ctrl-C in the call the lease is ended: it may not have arrived.
+            if not self._call(self._results.answer, *self._lease, new_lockfile):
                 late = "another checker took over, so this result is not added"
                 self.problem = self.problem or late
+            self._lease = None
 
     def refuse(self, problem: object) -> None:
         """
-        Remember why the check is made alone.
+        Remember why the check is made alone, and end the lease of an earlier attempt.
         """
+        self._give_up(failed=False)
         self.problem = self.problem or one_line(str(problem))
 
     def _ask(self, question: Question, max_age: dt.timedelta) -> Reply:
