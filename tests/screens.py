@@ -218,9 +218,7 @@ def shared(desk: Desk) -> None:
     def find(url: str) -> Any:
         if url == "team:":
             return results
-        raise ValueError(
-            "the URL has a password: put it into a file, such as ~/.pgpass"
-        )
+        raise ValueError("the URL has a password: put it into a file such as ~/.pgpass")
 
     checks.shared_results = find
 

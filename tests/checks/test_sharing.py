@@ -102,7 +102,7 @@ class TestPlaces:
         """
         A scheme that is neither built in nor an entry point's is refused.
         """
-        with pytest.raises(ValueError, match="no shared results for URLs with redis:"):
+        with pytest.raises(ValueError, match="redis: is no scheme of shared results"):
             checks.shared_results("redis://db.example/0")
 
     @pytest.mark.parametrize("scheme", ["memory", "postgresql", "unknown"])
@@ -578,7 +578,7 @@ class TestWaiting:
         monkeypatch.setattr(_sharing, "_PATIENCE", 0.05)
         made = other.check()
 
-        assert "there is none of this check, and it may not add one" == made.shared
+        assert "there is no usable answer, and this role may not add one" == made.shared
         assert ("checked", 1) == (made.state, one.runs)
 
     @pytest.mark.parametrize("error", [KeyboardInterrupt, checks.Cancelled, OSError])
@@ -642,7 +642,9 @@ class TestNotShared:
         other.environment.forget()
         shared = other.check_if_due()
 
-        assert "there is none of this check, and it may not add one" == alone.shared
+        assert (
+            "there is no usable answer, and this role may not add one" == alone.shared
+        )
         assert ("checked", False, True) == (
             alone.state,
             alone.is_shared,

@@ -302,7 +302,7 @@ class TestMistakes:
             (("list", ""), "shared list needs a URL"),
             (("lst", "team:"), "shared needs init, list or prune, not 'lst'"),
             (("init", "shop"), "shared results: not a URL such as postgresql:"),
-            (("init", "redis:x"), "no shared results for URLs with redis:"),
+            (("init", "redis:x"), "redis: is no scheme of shared results"),
             (("init", "bare:"), "shared results of this kind have no init"),
             (("list", "bare:"), "shared results of this kind have no list"),
             (("init", "team:", "--older-than=0"), "has no option '--older-than'"),
@@ -439,7 +439,7 @@ class TestCheck:
         ("place", "problem"),
         [
             ("shop", "not a URL such as postgresql:///db?service=team"),
-            ("redis:x", "there are no shared results for URLs with redis:"),
+            ("redis:x", "redis: is no scheme of shared results such as postgresql:"),
             ("postgresql://ana:s3cret@db.example/team", "the URL has a password: put"),
         ],
     )
@@ -675,7 +675,12 @@ TROUBLES = {
         "permission denied for function list",
         "upgrade-state shared init",
     ),
-    "no right": ("stranger", "SELECT", "permission denied for function list", "unset"),
+    "no right": (
+        "stranger",
+        "SELECT",
+        "permission denied for function list",
+        "shared init",
+    ),
     "no password": ("guarded", "SELECT", "password", "unset"),
     "no role": ("nobody2", "SELECT", 'role "nobody2" does not exist', "unset"),
 }

@@ -108,8 +108,7 @@ def conninfo(url: str) -> str:
         reason = "" if "@" in url or "pass" in url else f": {message_of(str(e), 200)}"
         raise ValueError(f"not the URL of a database{reason}") from None
     if any(name.endswith(("password", "secret")) for name in options):
-        message = "a URL must have no password; ~/.pgpass or a service file may have it"
-        raise ValueError(message)
+        raise ValueError("the URL has a password: put it into a file such as ~/.pgpass")
     if not all(str(value).isprintable() for value in options.values()):
         raise ValueError("the URL of a database must have no control characters")
     defaults = {name: DEFAULTS[name] for name in DEFAULTS if name not in options}

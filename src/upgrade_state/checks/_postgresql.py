@@ -139,7 +139,8 @@ class PostgreSQLResults:
         rows = self._database.execute(_EXAMINE, seconds=_SECONDS)
         (may_ask, now), (may_answer, _) = rows
         if not may_ask:
-            raise PermissionError("this role may not ask for shared results")
+            message = "this role may not ask for shared results; the rights to grant:"
+            raise PermissionError(f"{message} 'upgrade-state shared init'")
         return may_answer, now
 
     def close(self) -> None:

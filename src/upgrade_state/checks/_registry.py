@@ -186,15 +186,15 @@ def shared_results(url: str) -> SharedResults:
         raise ValueError("not a URL such as postgresql:///db?service=team")
     scheme, user = found.groups()
     if user is not None and ":" in user:
-        raise ValueError(
-            "the URL has a password: put it into a file, such as ~/.pgpass"
-        )
+        raise ValueError("the URL has a password: put it into a file such as ~/.pgpass")
     if scheme == "postgresql":
         module = importlib.import_module("._postgresql", __package__)  # an extra
         make = module.PostgreSQLResults
     elif (point := _plugins.find(SHARED_GROUP, scheme)) is not None:
         make = _plugins.load(point)
     else:
-        raise ValueError(f"there are no shared results for URLs with {scheme}:")
+        raise ValueError(
+            f"{scheme}: is no scheme of shared results such as postgresql:"
+        )
     results: SharedResults = make(url)
     return results

@@ -325,7 +325,7 @@ class Sharing:
                 begin, waited = time.monotonic(), 0.0  # failed meanwhile: make it here
                 continue
             if reply.busy_until is None or time.monotonic() > last:
-                self.refuse("there is none of this check, and it may not add one")
+                self.refuse("there is no usable answer, and this role may not add one")
                 return None
             cancellation.wait(pause * random.uniform(0.5, 1))  # noqa: S311 - no secret
             cancellation.raise_if_cancelled()

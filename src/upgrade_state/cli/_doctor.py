@@ -1,5 +1,5 @@
 """
-The command `doctor`: problems of the state on disk. It changes nothing.
+The command `doctor`: problems of the store and of shared results.
 """
 
 import contextlib

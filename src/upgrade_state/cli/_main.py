@@ -37,7 +37,7 @@ more:
   shared      Set up, list and prune the results that a team's checks share.
   recipes     List the recipes, and whether their tools are installed.
   prune       Forget environments whose directories were removed.
-  doctor      Look for problems of the state on disk, and change nothing.
+  doctor      Find problems of the store and of shared results; change nothing.
   version     Print the version.
   help        Print this help, or that of a command.
 

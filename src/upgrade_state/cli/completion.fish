@@ -195,7 +195,7 @@ complete -c upgrade-state -n '_shtab_upgrade_state_using prune' -l cache-dir -xk
 complete -c upgrade-state -n '_shtab_upgrade_state_using prune' -l older-than -x -d 'only records that were last written so long ago (default: 90d)'
 complete -c upgrade-state -n '_shtab_upgrade_state_using prune' -l dry-run -d 'print them, and forget none'
 complete -c upgrade-state -n '_shtab_upgrade_state_using prune' -l color -xka "auto always never" -d 'use colours: auto (default), always or never'
-complete -c upgrade-state -n '_shtab_upgrade_state_using; and test $_shtab_upgrade_state_npos -eq 0' -a doctor -d 'Look for problems of the state on disk, and change nothing.'
+complete -c upgrade-state -n '_shtab_upgrade_state_using; and test $_shtab_upgrade_state_npos -eq 0' -a doctor -d 'Find problems of the store and of shared results; change nothing.'
 complete -c upgrade-state -n '_shtab_upgrade_state_using doctor' -s h -l help -d 'show this help message and exit'
 complete -c upgrade-state -n '_shtab_upgrade_state_using doctor' -l json -d 'print one JSON object per environment and line'
 complete -c upgrade-state -n '_shtab_upgrade_state_using doctor' -l cache-dir -xka "(__fish_complete_directories (commandline -ct) directory)" -d 'the absolute path of the cache directory'

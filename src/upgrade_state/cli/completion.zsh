@@ -7,7 +7,7 @@ _shtab_upgrade_state_commands() {
   local _commands=(
     check:'Make a check now: find out which upgrades there are, and remember them.'
     completion:'Print code that completes commands, options and known environments in a shell, for its start-up file: bash eval "$(upgrade-state completion bash)" zsh eval "$(upgrade-state completion zsh)" after compinit fish status is-interactive; and upgrade-state completion fish | source.'
-    doctor:'Look for problems of the state on disk, and change nothing.'
+    doctor:'Find problems of the store and of shared results; change nothing.'
     forget:'Forget an environment, and your consent to automatic checks.'
     help:'Print this help, or that of a command.'
     hook:'Print code that gives notices at a shell'"'"'s prompt, for its start-up file: bash eval "$(upgrade-state hook bash)" zsh eval "$(upgrade-state hook zsh)" fish status is-interactive; and upgrade-state hook fish | source On entering a directory with a lockfile of a known name, or one below it, the hook runs `notify`.'
