@@ -736,7 +736,7 @@ def preload() -> None:
     then works without the files of this library, except `start_check`: the process
     that it starts has to find the library, so it is ``unavailable`` until the files
     are back. Plugins (`Reader`, recipes of other distributions) and the command
-    line are not imported.
+    line are not imported, nor is psycopg: name a database before.
 
     It also serves a process that may run out of descriptors: a module that Python
     cannot read then raises Python's own OSError, except in an activation's calls,

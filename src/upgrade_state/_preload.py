@@ -28,14 +28,14 @@ _ELSEWHERE = (
     "yaml",
 )
 
-_LEFT_OUT = tuple(
-    f"{__package__}.{name}" for name in ("__main__", "_pyinstaller", "cli", "testing")
-)
+# A database loads its modules when it is named.
+_NAMES = "__main__", "_postgresql", "_pyinstaller", "checks._postgresql", "cli", "testing"
+_LEFT_OUT = tuple(f"{__package__}.{name}" for name in _NAMES)
 
 
 def load_all() -> None:
     """
-    Import every module of this library except the command line and `testing`.
+    Import every module except the command line, `testing` and those for a database.
     """
     here = [os.path.dirname(__file__)]
     modules = [module.name for module in pkgutil.walk_packages(here, f"{__package__}.")]

@@ -13,14 +13,15 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-import psycopg
 import pytest
 
-import database as databases
-import processes
-from upgrade_state._postgresql import _connection
-from upgrade_state.checks import _postgresql
-from upgrade_state.checks._sharing import Question, Reply
+psycopg = pytest.importorskip("psycopg")
+
+import database as databases  # noqa: E402
+import processes  # noqa: E402
+from upgrade_state._postgresql import _connection  # noqa: E402
+from upgrade_state.checks import _postgresql  # noqa: E402
+from upgrade_state.checks._sharing import Question, Reply  # noqa: E402
 
 pytestmark = pytest.mark.database
 

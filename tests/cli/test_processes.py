@@ -539,7 +539,7 @@ class TestHelp:
     GROUPS = (
         ("every day:", "check show list snooze forget"),
         ("at the prompt:", "hook notify completion"),
-        ("more:", "record path recipes prune doctor version help"),
+        ("more:", "record path shared recipes prune doctor version help"),
     )
     NAMES = " ".join(names for _, names in GROUPS)
 
