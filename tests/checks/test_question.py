@@ -38,7 +38,7 @@ INDEX = (
 COMMAND = Command(
     ["pins", "lock"],
     version=["pins", "--version"],
-    settings=[SETTINGS, "/nowhere/pins.toml"],
+    settings=[SETTINGS, "/nowhere/pins.toml", "/etc/xdg/pins.toml"],
     passes=["PINS_*"],
     caches=["PINS_CACHE"],
     changes={"PINS_HOME": "x", "PINS_OFFLINE": None},
@@ -284,11 +284,38 @@ CHANGES = {
     "settings": lambda m: m.write(
         m.home / ".config/pins/pins.toml", "strategy = 'all'"
     ),
+    "settings below another root": lambda m: (
+        m.write(m.home / "xdg/pins.toml", "strategy = 'all'"),
+        m.patch.setenv("XDG_CONFIG_DIRS", f"/nowhere:{m.home}/xdg"),
+    ),
     "settings removed": lambda m: (m.home / ".config/pins/pins.toml").unlink(),
     "another name of settings": lambda m: m.evolve(settings=["~/.config/pins/*.toml"]),
     "system": lambda m: m.patch.setattr("os.uname", lambda: UNAME("Darwin", "x86_64")),
     "machine": lambda m: m.patch.setattr("os.uname", lambda: UNAME("Linux", "riscv")),
 }
+
+
+# Lines of settings that differ in something else than a secret.
+LINES = [
+    ("tokenizers==0.21", "tokenizers==0.22"),
+    ("pins = ['authlib == 1.5']", "pins = ['authlib == 1.6']"),
+    ("@auth0:registry=https://a.example", "@auth0:registry=https://b.example"),
+    ('{"auth":"x","index":"a"}', '{"auth":"x","index":"b"}'),
+    ("my-auth = { index = 'a' }", "my-auth = { index = 'b' }"),
+]
+
+# Lines that differ in a secret.
+SECRETS = [
+    ('{"auth":"x","index":"a"}', '{"auth":"y","index":"a"}'),
+    ("//a.example/:_authToken=x", "//a.example/:_authToken=y"),
+    (
+        "my-auth = { index = 'a', token = 'x' }",
+        "my-auth = { index = 'a', token = 'y' }",
+    ),
+    ("api_key: x", "api_key: y"),
+    ("PASSWORD = x y", "PASSWORD = z"),
+    ("a = 'https://ana:x@a.example'", "a = 'https://ben:y@a.example'"),
+]
 
 
 class UNAME:
@@ -307,6 +334,30 @@ class TestDifferent:
         one = machine()
         before = one.question()
         change(one)
+
+        assert before != one.question()
+
+    @pytest.mark.parametrize("lines", [*LINES, *SECRETS])
+    def test_settings(self, machine, monkeypatch, lines):
+        """
+        So does each line of its settings, without the values of secrets.
+        """
+        monkeypatch.setattr(Command, "_printed", lambda *_: b"pins 1.0")
+        one = machine()
+        questions = set()
+        for line in lines:
+            one.write(one.home / ".config/pins/pins.toml", f"a = 1\n{line}\nb = 2\n")
+            questions.add(one.question())
+
+        assert len(questions) == (1 if lines in SECRETS else 2)
+
+    def test_c_library(self, machine, monkeypatch):
+        """
+        So does the C library, for which a wheel may be made.
+        """
+        one = machine()
+        before = one.question()
+        monkeypatch.setattr("platform.libc_ver", lambda: ("musl", "1.2.5"))
 
         assert before != one.question()
 

@@ -13,6 +13,7 @@ import glob
 import hashlib
 import json
 import os
+import platform
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -32,11 +33,16 @@ if TYPE_CHECKING:
 _SECRET_NAME: Final = "token|passw|secret|key|auth|cred|username|email"  # noqa: S105
 _SECRET: Final = re.compile(rf"(?i)^GIT_|{_SECRET_NAME}")
 
-# A line of a settings file with such a name, up to its value.
-_SECRET_LINE: Final = re.compile(
-    rf"(?im)^(.*?(?:{_SECRET_NAME})[\w.-]*[\"']?\s*[=:]).*$".encode()
+# Such a name in a settings file, and its value, which may be one of several in a line.
+# "tokenizers==0.22" pins a version, "@auth0:registry=" is an index, "{" begins a table.
+_SECRET_VALUE: Final = re.compile(
+    rf"(?i)((?:{_SECRET_NAME})[\w.-]{{,99}}[\"']?[ \t]*".encode()
+    + rb"""(?:=(?!=)|:(?=[\s"']))[ \t]*)(?:"[^"\n]*"|'[^'\n]*'|[^\s{\["'].*)"""
 )
 _USER_INFO: Final = re.compile(rb"(?<=://)[^/\s@\"']*@")
+
+# Where tools look for settings instead, if these variables are set.
+_XDG: Final = {"~/.config/": "XDG_CONFIG_HOME", "/etc/xdg/": "XDG_CONFIG_DIRS"}
 
 # A tool may print the path of its own installation along with its version.
 _PATH: Final = re.compile(rb"(?<!\S)[\"'(\[]*/\S*")
@@ -71,6 +77,8 @@ def digest_of(
 
     machine = os.uname()
     add("upgrade-state question 1", machine.sysname, machine.machine, facts)
+    # A wheel may be for one C library, and for no macOS before its own.
+    add(*platform.libc_ver(), platform.mac_ver()[0].partition(".")[0])
     add(*_facts(command, place))
     for kind, path, *more in _entries(os.fsencode(place.project), b""):
         if kind != "file":
@@ -93,7 +101,7 @@ def _facts(command: Command, place: Scratch) -> Iterator[Any]:
         """
         Remove secrets, and replace the paths of the project and of the home directory.
         """
-        content = _SECRET_LINE.sub(rb"\1", _USER_INFO.sub(b"", content))
+        content = _SECRET_VALUE.sub(rb"\1", _USER_INFO.sub(b"", content))
         for path, word in own_paths:
             if path.strip("/"):
                 name = re.escape(os.fsencode(path))
@@ -122,13 +130,14 @@ def _facts(command: Command, place: Scratch) -> Iterator[Any]:
     yield sorted(text.decode("latin-1") for text in command.failures)
     yield {name: value_of(name, passed[name]) for name in own}
     for pattern in command.settings:
-        path = os.path.expandvars(os.path.expanduser(pattern))
-        if (rest := pattern.removeprefix("~/.config/")) != pattern:
-            above = os.environ.get("XDG_CONFIG_HOME") or f"{home}/.config"
-            path = os.path.join(above, rest)
-        for found in sorted(glob.glob(path)):
-            content = read_file(found) or b""
-            yield [pattern, os.path.basename(found), portable(content)]
+        above, path = "", os.path.expandvars(os.path.expanduser(pattern))
+        for usual_place, variable in _XDG.items():
+            if pattern.startswith(usual_place) and os.environ.get(variable):
+                above, path = os.environ[variable], pattern.removeprefix(usual_place)
+        for place_of_settings in above.split(":"):
+            for found in sorted(glob.glob(os.path.join(place_of_settings, path))):
+                content = read_file(found) or b""
+                yield [pattern, os.path.basename(found), portable(content)]
 
 
 def _entries(top: bytes, below: bytes) -> Iterator[tuple[Any, ...]]:
