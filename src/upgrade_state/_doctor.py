@@ -190,7 +190,7 @@ def _local_locks(root: str) -> Iterator[Finding]:
         return
     if mount is not None:
         fact = f"locks on this mount hold on this machine only ({mount})"
-        more = "two checks may run at once, and an update may be lost"
+        more = "two checks may run at once, and a snooze may be lost"
         yield Finding("store", f"{fact}: {more}", root, _ELSEWHERE)
 
 
