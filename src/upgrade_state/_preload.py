@@ -28,9 +28,12 @@ _ELSEWHERE = (
     "yaml",
 )
 
+_LEFT_OUT = tuple(
+    f"{__package__}.{name}" for name in ("__main__", "_pyinstaller", "cli", "testing")
+)
+
 # A database loads its modules when it is named.
-_NAMES = "__main__", "_postgresql", "_pyinstaller", "checks._postgresql", "cli", "testing"
-_LEFT_OUT = tuple(f"{__package__}.{name}" for name in _NAMES)
+_DATABASE = (f"{__package__}._postgresql", f"{__package__}.checks._postgresql")
 
 
 def load_all() -> None:
@@ -40,7 +43,7 @@ def load_all() -> None:
     here = [os.path.dirname(__file__)]
     modules = [module.name for module in pkgutil.walk_packages(here, f"{__package__}.")]
     for name in (*modules, *_ELSEWHERE):
-        if not name.startswith(_LEFT_OUT):
+        if not name.startswith(_LEFT_OUT + _DATABASE):
             with contextlib.suppress(ModuleNotFoundError):  # an extra, another system
                 importlib.import_module(name)
     checks: Any = sys.modules[f"{__package__}.checks"]
