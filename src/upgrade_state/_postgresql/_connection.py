@@ -104,10 +104,13 @@ def conninfo(url: str) -> str:
     try:
         options = conninfo_to_dict(url)
     except (Error, UnicodeError) as e:
-        # libpq may repeat the URL.
-        reason = "" if "@" in url or "pass" in url else f": {message_of(str(e), 200)}"
+        # libpq may repeat the URL, or a value with a wrong percent sign.
+        is_told = not any(mark in url for mark in ("@", "%", "pass"))
+        reason = f": {message_of(str(e), 200)}" if is_told else ""
         raise ValueError(f"not the URL of a database{reason}") from None
-    if any(name.endswith(("password", "secret")) for name in options):
+    # A slash in a password ends the host, so the rest of it is in another parameter.
+    is_cut = "@" in str(options.get("dbname"))
+    if is_cut or any(name.endswith(("password", "secret", "_key")) for name in options):
         raise ValueError("the URL has a password: put it into a file such as ~/.pgpass")
     if not all(str(value).isprintable() for value in options.values()):
         raise ValueError("the URL of a database must have no control characters")
