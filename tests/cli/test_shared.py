@@ -757,6 +757,7 @@ class TestServer:
         assert listed.err.startswith("upgrade-state: shared results: ")
         assert problem in listed.err
         assert listed.err.count("\n") in (1, 2)
+        assert ("prints the grants" in listed.err) == ("function" in problem)
         assert 0 == checked.status
         assert checked.err.startswith("upgrade-state: shared results: ")
         assert checked.err.endswith("; checked alone\n")

@@ -84,7 +84,10 @@ def run(
                 lines += results.create() if action == "init" else []
                 lines += results.list() if action == "list" else []
     except Exception as error:
-        raise UsageError(f"shared results: {error}") from error
+        advice = "The owner's 'upgrade-state shared init' prints the grants."
+        is_refused = "permission denied for function" in str(error)
+        advised = advice if is_refused else None
+        raise UsageError(f"shared results: {error}", advised) from error
     if lines is None:  # of another distribution
         raise UsageError(f"shared results of this kind have no {action}")
     if action == "list":
