@@ -36,10 +36,6 @@ GRANT EXECUTE ON FUNCTION upgrade_state.ask, upgrade_state.answer,
 LISTING = """\
 GRANT EXECUTE ON FUNCTION upgrade_state.list, upgrade_state.prune TO managers;"""
 
-OTHER_VERSION = """\
-CREATE OR REPLACE FUNCTION upgrade_state.version() RETURNS bigint
-LANGUAGE sql IMMUTABLE AS 'SELECT 2::bigint'"""
-
 OLD = b"""
 version = 1
 requires-python = ">=3.11"
@@ -71,8 +67,8 @@ class Team:
         _connection.create(server.url(self.name))
         self.opened = []
 
-    def checker(self, role="owner", server=None):
-        url = (server or self.server).url(self.name, role)
+    def checker(self, role="owner", server=None, **options):
+        url = (server or self.server).url(self.name, role, **options)
         self.opened.append(_postgresql.PostgreSQLResults(url))
         return self.opened[-1]
 
@@ -695,16 +691,16 @@ class TestLimits:
         """
         Any name of a lockfile and any label can be stored, shortened if necessary.
         """
-        checker = team.checker()
+        checker = team.checker(label="\N{SNOWMAN}" * 300)
         names = ["l" * 300, "\udcff.lock", "\x1b[31m.lock", "\N{SNOWMAN}" * 300]
         for number, name in enumerate(names):
-            strange = question(f"{number}", lockfile_name=name, label=name)
+            strange = question(f"{number}", lockfile_name=name)
             assert checker.ask(strange, DAY).fence
         entries = list(checker.list())
 
         wanted = ["\N{SNOWMAN}" * 200, "\x1b[31m.lock", "?.lock", "l" * 200]
         assert wanted == [entry.lockfile_name for entry in entries]
-        assert wanted == [entry.label for entry in entries]
+        assert wanted[:1] * 4 == [entry.label for entry in entries]
 
 
 class TestLabel:
@@ -728,9 +724,8 @@ class TestLabel:
         )
         results = team.opened[-1]
         results.ask(question("a"), DAY)
-        results.ask(question("b", label="own"), DAY)
 
-        assert ["own", label] == [entry.label for entry in results.list()]
+        assert [label] == [entry.label for entry in results.list()]
 
     @pytest.mark.parametrize(
         "url", ["postgresql:///db?label=%00", "postgresql:///db?label=%1b[31m"]
@@ -755,10 +750,10 @@ class TestList:
         """
         An entry says when a question was answered or failed, and with which result.
         """
-        checker = team.checker()
-        for name, label in {"a": "shop", "b": "shop", "c": None}.items():
-            asked = question(name, label=label)
-            fence = checker.ask(asked, DAY).fence
+        plain, checker = team.checker(), team.checker(label="shop")
+        for name in "abc":
+            asked = question(name)
+            fence = (plain if name == "c" else checker).ask(asked, DAY).fence
             if name != "c":
                 checker.answer(asked, fence, NEW)
             if name == "b":
@@ -785,9 +780,8 @@ class TestList:
         """
         An entry shows the first failure after an answer, and the latest label.
         """
-        checker = team.checker()
         for label in ("old", "new"):
-            asked = question(label=label)
+            checker, asked = team.checker(label=label), question()
             checker.give_up(asked, checker.ask(asked, ZERO).fence, failed=True)
             team.pass_time(minutes=30)
         (entry,) = checker.list()
@@ -857,7 +851,7 @@ class TestList:
         checker.give_up(
             question("b"), checker.ask(question("b"), DAY).fence, failed=True
         )
-        checker.ask(question("c", label="shop"), DAY)
+        team.checker(role, label="shop").ask(question("c"), DAY)
 
         place = str(team.server.place)
         argv = ["--data-only", "--inserts", "-n", "upgrade_state"]
@@ -887,15 +881,13 @@ class TestSchema:
 
     def test_examine(self, team):
         """
-        A role learns whether it may answer, and the server's time.
+        A role that may ask learns the server's time.
         """
-        may_answer, now = team.checker(team.role(ANSWERING)).examine()
-        may_not = team.checker(team.role(ASKING)).examine()
+        now = team.checker(team.role(ASKING)).examine()
         with pytest.raises(PermissionError, match="may not ask"):
             team.checker(team.role("")).examine()
 
-        assert (True, False) == (may_answer, may_not[0])
-        assert abs(now - time.time()) < 10
+        assert abs(now.timestamp() - time.time()) < 10
 
     def test_created_by_many_at_once(self, server):
         """
@@ -940,51 +932,10 @@ class TestTrouble:
         assert time.monotonic() - start < 3
         return caught.value.message
 
-    def test_refused(self, tmp_path):
-        """
-        There is no server.
-        """
-        url = databases.Server(tmp_path).url()
-
-        assert self.trouble(_postgresql.PostgreSQLResults(url))
-
-    def test_stopped(self):
-        """
-        The server is stopped before or after the connection was opened.
-        """
-        with databases.running_server() as server:
-            team = Team(server)
-            crowd = [team.checker(), team.checker()]
-            crowd[0].ask(question(), DAY)
-            with server.paused():
-                assert all(at_once(2, lambda number: self.trouble(crowd[number])))
-            for results in crowd:
-                results.close()
-
-    def test_dropped(self, team):
-        """
-        The server ends the connection during the statement.
-        """
-        results = team.checker()
-        end = (
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE wait_event_type = 'Lock'"
-        )
-        with team.locked("LOCK TABLE upgrade_state.results"):
-            timer = threading.Timer(0.5, team.server.sql, [end])
-            timer.start()
-            assert "terminating connection" in self.trouble(results)
-            timer.join()
-
     @pytest.mark.parametrize(
         ("sql", "message"),
         [
-            ("DROP SCHEMA upgrade_state CASCADE", "no schema"),
-            (OTHER_VERSION, "version 2"),
-            ("ALTER ROLE {role} CONNECTION LIMIT 0", "too many connections"),
-            ("ALTER ROLE {role} SET default_transaction_read_only = on", "read-only"),
             ("ALTER ROLE {role} NOLOGIN", "not permitted"),
-            ("REVOKE USAGE ON SCHEMA upgrade_state FROM PUBLIC", "permission denied"),
             ("DROP FUNCTION upgrade_state.ask", "does not exist"),
         ],
     )

@@ -438,20 +438,10 @@ class TestDifferent:
 
 
 class TestNone:
-    def test_no_version(self, machine):
-        """
-        A command whose version is unknown asks no question.
-        """
-        one = machine()
-        one.evolve(version=[])
-
-        with pytest.raises(ResolverError, match="prints the version of 'pins'"):
-            one.question()
-
     @pytest.mark.parametrize("program", ["broken", "missing"])
     def test_broken_version(self, machine, tool, program):
         """
-        Nor does a command whose version cannot be printed.
+        A command whose version cannot be printed asks no question.
         """
         tool("broken", "echo no network; exit 3")
         one = machine()

@@ -579,7 +579,7 @@ class TestWaiting:
         made = other.check()
 
         assert "there is no usable answer, and this role may not add one" == made.shared
-        assert ("checked", 1) == (made.state, one.runs)
+        assert ("checked", True, 1) == (made.state, made.has_trouble, one.runs)
 
     @pytest.mark.parametrize("error", [KeyboardInterrupt, checks.Cancelled, OSError])
     def test_lease_is_ended(self, machine, monkeypatch, error):
@@ -645,8 +645,9 @@ class TestNotShared:
         assert (
             "there is no usable answer, and this role may not add one" == alone.shared
         )
-        assert ("checked", False, True) == (
+        assert ("checked", False, False, True) == (
             alone.state,
+            alone.has_trouble,
             alone.is_shared,
             shared.is_shared,
         )
@@ -658,8 +659,8 @@ class TestNotShared:
         one = machine("one")
         made = one.check(lambda *_: NEW)
 
-        assert "this resolver does not say everything that goes into it" == made.shared
-        assert ("checked", NEW) == (made.state, one.new)
+        assert "this resolver has no command that prints its version" == made.shared
+        assert ("checked", False, NEW) == (made.state, made.has_trouble, one.new)
 
     def test_user_s_command(self, machine):
         """
@@ -668,8 +669,8 @@ class TestNotShared:
         one = machine("one")
         made = one.check(checks.Command(["pins", "lock"]))
 
-        assert "no command is known that prints the version of 'pins'" == made.shared
-        assert "checked" == made.state
+        assert "this resolver has no command that prints its version" == made.shared
+        assert ("checked", False) == (made.state, made.has_trouble)
 
     def test_unreadable_copy(self, machine, monkeypatch):
         """
@@ -730,6 +731,7 @@ class TestTrouble:
         made = one.check()
 
         assert ("checked", NEW, 1) == (made.state, one.new, one.runs)
+        assert made.has_trouble
         assert made.shared.isprintable()
         assert "s3cret" not in made.shared
 

@@ -9,7 +9,6 @@ import os
 import re
 import signal
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -87,7 +86,6 @@ bare = team_results:Bare
 PLUGIN = """\
 import datetime as dt
 import os
-import time
 
 from upgrade_state.checks import Reply
 
@@ -118,6 +116,8 @@ class Results(Bare):
             raise OSError("no route to db.example")
         if self.way == "lease":
             return Reply(fence=7)
+        if self.way == "nothing":
+            return Reply()
         if self.waits:
             self.waits -= 1
             open(os.environ["TEAM"] + ".waits", "w").close()
@@ -133,13 +133,12 @@ class Results(Bare):
     def give_up(self, question, fence, *, failed):
         self.calls.append(failed)
 
-    entries, error, examined = [], None, (True, 0)
+    entries, error, ahead = [], None, 0
 
     def examine(self):
         if self.error:
             raise self.error
-        may_answer, ahead = self.examined
-        return may_answer, time.time() + ahead
+        return dt.datetime.now(dt.UTC) + dt.timedelta(seconds=self.ahead)
 
     def create(self):
         self.calls.append("create")
@@ -474,14 +473,32 @@ class TestCheck:
 
     def test_command(self, team, results, run):
         """
-        A COMMAND is not shared, because it may depend on anything.
+        A COMMAND is not shared; only with the option, a line says so.
         """
-        result = run("check", "--", "true")
+        silent = run("check", "--", "true")
+        result = run("check", "--shared=team:answer", "--", "true")
 
-        problem = "no command is known that prints the version of 'true'"
+        problem = "this resolver has no command that prints its version"
         line = f"upgrade-state: shared results: {problem}; checked alone\n"
+        assert (0, "") == (silent.status, silent.err)
         assert (0, line) == (result.status, result.err)
-        assert ["team:answer", "close"] == results.calls
+        assert ["team:answer", "close"] * 2 == results.calls
+
+    @pytest.mark.parametrize("mode", ["--once", "--if-due", "--all"])
+    def test_may_only_ask(self, team, results, run, monkeypatch, mode):
+        """
+        Nor is a line needed if there is no answer, and the role may only ask.
+        """
+        monkeypatch.setenv("UPGRADE_STATE_SHARED", "team:nothing")
+        silent = run("check", mode)
+        team.environment.expire()
+        result = run("check", mode, "--shared=team:nothing")
+
+        problem = "there is no usable answer, and this role may not add one"
+        line = f"upgrade-state: shared results: {problem}; checked alone\n"
+        assert line not in silent.err
+        assert (0, 0) == (silent.status, result.status)
+        assert result.err.startswith(line)
 
     def test_without_psycopg(self, team, start, monkeypatch, tmp_path):
         """
@@ -631,16 +648,6 @@ class TestDoctor:
         assert ["shared", "shared results are not used: no answer"] == found
         assert command.endswith(mend)
 
-    def test_rights(self, results, findings, monkeypatch):
-        """
-        A role that may only ask is found.
-        """
-        monkeypatch.setenv("UPGRADE_STATE_SHARED", "team:")
-        results.examined = (False, 0)
-
-        fact = "shared results: this role may ask and not answer"
-        assert [("shared", fact, "upgrade-state shared init")] == findings()
-
     @pytest.mark.parametrize(
         ("seconds", "words"),
         [
@@ -655,7 +662,7 @@ class TestDoctor:
         A clock that differs from the server's by more than 5 minutes is found.
         """
         monkeypatch.setenv("UPGRADE_STATE_SHARED", "team:")
-        results.examined = (True, seconds)
+        results.ahead = seconds
 
         assert [words] * bool(words) == [fact for _, fact, _ in findings()]
 
@@ -669,12 +676,6 @@ LANGUAGE sql AS 'SELECT 2::bigint'
 TROUBLES = {
     "no schema": ("owner", "DROP SCHEMA upgrade_state CASCADE", "no schema", "init"),
     "version": ("owner", OTHER_VERSION, "has version 2 in the database", "unset"),
-    "asking": (
-        "asking",
-        "GRANT EXECUTE ON FUNCTION upgrade_state.ask TO asking",
-        "permission denied for function list",
-        "upgrade-state shared init",
-    ),
     "no right": (
         "stranger",
         "SELECT",
@@ -747,7 +748,7 @@ class TestServer:
         """
         role, sql, problem, mend = TROUBLES[case]
         name = shared.partition("@/")[2].partition("?")[0]
-        server.database("asking", "stranger")
+        server.database("stranger")
         server.sql(sql, name)
         monkeypatch.setenv("UPGRADE_STATE_SHARED", shared.replace("owner@", f"{role}@"))
         listed, checked = run("shared", "list"), run("check", "--once")
@@ -766,22 +767,23 @@ class TestServer:
         assert (1, "shared") == (result.status, finding["kind"])
         assert mend in finding["mend"]
 
-    def test_stopped(self, server, team, shared, run):
+    def test_may_only_ask(self, server, shared, team, run, monkeypatch):
         """
-        A server that is stopped delays a check by less than five seconds.
+        A role that may only ask cannot list, and is no trouble.
         """
-        run("check", "--once", "--shared=")
-        begin = time.monotonic()
-        run("check", "--once", "--shared=")
-        alone = time.monotonic() - begin
-        with server.paused():
-            begin = time.monotonic()
-            result = run("check", "--once")
-            seconds = time.monotonic() - begin
-
-        line = "the database server did not answer in time; checked alone\n"
-        assert (0, f"upgrade-state: shared results: {line}") == (
-            result.status,
-            result.err,
+        server.database("asking")
+        grant = "GRANT EXECUTE ON FUNCTION upgrade_state.ask TO asking"
+        server.sql(grant, shared.partition("@/")[2].partition("?")[0])
+        monkeypatch.setenv("UPGRADE_STATE_SHARED", shared.replace("owner@", "asking@"))
+        listed, checked, doctor = (
+            run(*words)
+            for words in (("shared", "list"), ("check", "--once"), ("doctor",))
         )
-        assert 5 > seconds - alone
+
+        assert "permission denied for function list" in listed.err
+        assert (2, (0, ""), 0) == (
+            listed.status,
+            (checked.status, checked.err),
+            doctor.status,
+        )
+        assert ("3.10",) == version_in(team.environment)

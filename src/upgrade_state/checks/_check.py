@@ -97,8 +97,11 @@ class Outcome:
         freshness: Why the check was due, or was not. None: that was not asked, or
             the check ended before.
 
-        shared: Why shared results were not used as they might have been, in one
-            line. None: they were, or there was no question.
+        shared: Why shared results were not used, in one line. None: they were, or
+            the check ended before.
+
+        has_trouble: Whether that is a trouble with them, and not how the resolver or
+            the rights of this machine are.
 
         is_shared: Whether the result is that of another machine's check.
 
@@ -110,6 +113,7 @@ class Outcome:
     error: UpgradeStateError | None = None
     freshness: Freshness | None = None
     shared: str | None = attrs.field(default=None, kw_only=True)
+    has_trouble: bool = attrs.field(default=False, kw_only=True)
     is_shared: bool = attrs.field(default=False, kw_only=True)
     look: Look | None = attrs.field(default=None, eq=False, repr=False)
 
@@ -271,6 +275,7 @@ def check(  # noqa: PLR0912, PLR0913, PLR0915 - the public door
         freshness,
         None if guard is None else guard.look(),
         shared=None if sharing is None else sharing.problem,
+        has_trouble=sharing is not None and sharing.has_trouble,
         is_shared=answered_at is not None,
     )
 
@@ -348,15 +353,17 @@ def _attempt(
     """
     Return what `_resolve` returns, after one attempt.
     """
-    if sharing is None or sharing.is_off or not isinstance(resolver, Command):
-        if sharing is not None:
-            sharing.refuse("this resolver does not say everything that goes into it")
+    command = resolver if isinstance(resolver, Command) and resolver.version else None
+    if sharing is not None and command is None:
+        why = "this resolver has no command that prints its version"
+        sharing.refuse(why, is_trouble=False)
+    if sharing is None or command is None or sharing.is_off:
         new = resolver(environment, old)
         judge(environment, old, new, format=format)
         return new, None
     name = environment.lockfile_name or ""
     read_as = lockfiles.format_of(name) if format is None else format
-    with resolver.prepared(environment, old) as prepared:
+    with command.prepared(environment, old) as prepared:
         reply = None
         try:
             digest = prepared.question(read_as)

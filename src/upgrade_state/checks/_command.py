@@ -384,9 +384,6 @@ class Command(Program):
                     raise ResolverError(message, place.environment)
 
     def _question(self, place: Scratch, name: str, format: str | None) -> str:  # noqa: A002
-        if not self.version:
-            message = f"no command is known that prints the version of {self.tool}"
-            raise ResolverError(message, place.environment)
         by = attrs.evolve(self, argv=self.version, timeout=_VERSION_TIMEOUT)
         facts = {"lockfile": name, "format": format}
         try:

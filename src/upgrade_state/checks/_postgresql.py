@@ -5,6 +5,7 @@ Keep shared results in a PostgreSQL database: the client's side of `results.sql`
 from __future__ import annotations
 
 import datetime as dt
+import re
 import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -28,6 +29,8 @@ _SECONDS: Final = 2.4
 _LENGTH: Final = 200
 _SIZE: Final = 16 << 20
 
+_LABEL: Final = re.compile(r"(?<=[?&])label=([^&]*)&?")
+
 # Reading two lockfiles of 5 MiB took 7 s on a busy machine.
 _COUNTED_SIZE: Final = 1 << 20
 
@@ -43,12 +46,8 @@ GRANT EXECUTE ON FUNCTION upgrade_state.list, upgrade_state.prune TO managers;
 """
 
 _EXAMINE: Final = """
-WITH function (name) AS (VALUES
-    ('upgrade_state.ask(bytea, float8, text, text)'),
-    ('upgrade_state.answer(bytea, bigint, bytea, bigint, bigint)'))
-SELECT has_function_privilege(name, 'EXECUTE'),
-    extract(epoch FROM clock_timestamp())::float8
-FROM function
+SELECT has_function_privilege('upgrade_state.ask(bytea, float8, text, text)',
+    'EXECUTE'), extract(epoch FROM clock_timestamp())::float8
 """
 
 
@@ -65,15 +64,12 @@ class PostgreSQLResults:
     """
 
     def __init__(self, url: str) -> None:
-        place, _, query = url.partition("?")
-        options = query.split("&") if query else []
-        (*_, label) = ("", *(o for o in options if o.startswith("label=")))
-        self._label = unquote(label.removeprefix("label=")) or None
-        if self._label and not self._label.isprintable():
+        (*_, label) = ("", *_LABEL.findall(url))
+        self._label = unquote(label) or None
+        if not unquote(label).isprintable():
             raise ValueError("the label must not contain control characters")
         # libpq refuses parameters that it does not know.
-        kept = "&".join(o for o in options if not o.startswith("label="))
-        self._url = f"{place}?{kept}" if kept else place
+        self._url = _LABEL.sub("", url).rstrip("?&")
         self._database = _connection.Database(self._url)
 
     def ask(self, question: Question, max_age: dt.timedelta) -> Reply:
@@ -82,7 +78,7 @@ class PostgreSQLResults:
             bytes.fromhex(question.digest),
             max_age.total_seconds(),
             _text(question.lockfile_name),
-            _text(question.label or self._label),
+            _text(self._label),
         )
         return Reply(
             new_lockfile=answer,
@@ -132,16 +128,12 @@ class PostgreSQLResults:
         _connection.create(self._url)
         return _GRANTS.splitlines()
 
-    def examine(self) -> tuple[bool, float]:
-        """
-        Return whether the role may answer, and the server's time since the epoch.
-        """
-        rows = self._database.execute(_EXAMINE, seconds=_SECONDS)
-        (may_ask, now), (may_answer, _) = rows
+    def examine(self) -> dt.datetime:
+        ((may_ask, now),) = self._database.execute(_EXAMINE, seconds=_SECONDS)
         if not may_ask:
             message = "this role may not ask for shared results; the rights to grant:"
             raise PermissionError(f"{message} 'upgrade-state shared init'")
-        return may_answer, now
+        return dt.datetime.fromtimestamp(now, dt.UTC)
 
     def close(self) -> None:
         self._database.close()

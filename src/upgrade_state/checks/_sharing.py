@@ -78,14 +78,12 @@ class Question:
 
         old_lockfile: The content that the check is about. None: there is no lockfile.
 
-        label: The team's own name for the environment. None: none was given.
     """
 
     digest: str
     lockfile_name: str
     format: str | None = None
     old_lockfile: bytes | None = attrs.field(default=None, repr=False)
-    label: str | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -239,12 +237,12 @@ class ManagedResults(SharedResults, Protocol):
         """
         ...
 
-    def examine(self) -> tuple[bool, float]:
+    def examine(self) -> dt.datetime:
         """
-        Return whether this checker may answer, and the server's time since the epoch.
+        Return the server's time.
 
         Raises:
-            Exception: It may not even ask, or the server cannot be used.
+            Exception: This checker may not ask, or the server cannot be used.
         """
         ...
 
@@ -267,6 +265,8 @@ class Sharing:
     Attributes:
         problem: Why shared results were not used, or not altogether; None: they were.
 
+        has_trouble: Whether the problem is one of the server or of an answer.
+
         is_off: Whether there was trouble, now or before, so that none are used.
     """
 
@@ -275,11 +275,12 @@ class Sharing:
         self._max_age: Final = min(max_age, _LONGEST_AGE)
         self._lease: tuple[Question, int] | None = None
         self.problem: str | None = None
+        self.has_trouble = False
         now = time.monotonic()
         _TROUBLED[:] = [(at, end) for at, end in _TROUBLED if end > now]
         self.is_off = any(at is results for at, _ in _TROUBLED)
         if self.is_off:
-            self.problem = "not asked for a minute after trouble"
+            self.refuse("not asked for a minute after trouble")
 
     def __enter__(self) -> Self:
         return self
@@ -325,7 +326,8 @@ class Sharing:
                 begin, waited = time.monotonic(), 0.0  # failed meanwhile: make it here
                 continue
             if reply.busy_until is None or time.monotonic() > last:
-                self.refuse("there is no usable answer, and this role may not add one")
+                why = "there is no usable answer, and this role may not add one"
+                self.refuse(why, is_trouble=reply.busy_until is not None)
                 return None
             cancellation.wait(pause * random.uniform(0.5, 1))  # noqa: S311 - no secret
             cancellation.raise_if_cancelled()
@@ -338,17 +340,20 @@ class Sharing:
         """
         if self._lease is not None:
             # After Ctrl-C in the call the lease is ended: it may not have arrived.
-            if not self._call(self._results.answer, *self._lease, new_lockfile):
-                late = "another checker took over, so this result is not added"
-                self.problem = self.problem or late
+            is_stored = self._call(self._results.answer, *self._lease, new_lockfile)
             self._lease = None
+            if not is_stored:
+                self.refuse("another checker took over, so this result is not added")
 
-    def refuse(self, problem: object) -> None:
+    def refuse(self, problem: object, *, is_trouble: bool = True) -> None:
         """
         Remember why the check is made alone, and end the lease of an earlier attempt.
+
+        The first reason counts.
         """
         self._give_up(failed=False)
-        self.problem = self.problem or one_line(str(problem))
+        if self.problem is None:
+            self.problem, self.has_trouble = one_line(str(problem)), is_trouble
 
     def _ask(self, question: Question, max_age: dt.timedelta) -> Reply:
         reply = self._results.ask(question, max_age)
@@ -373,7 +378,7 @@ class Sharing:
             text = vars(error).get("message")  # of a server's trouble
             if not isinstance(text, str):
                 text = "".join(traceback.format_exception_only(error))
-            self.problem = one_line(text)
             self.is_off = True
+            self.refuse(text)
             _TROUBLED.append((self._results, time.monotonic() + _REST))
             return None

@@ -134,7 +134,7 @@ def run(
         outcome = _outcome(
             planned, consent, read_as, question, json=json, shared=used.results
         )
-        used.report(outcome.shared)
+        used.report(outcome)
         view = View(outcome.look or environment.look(), question)
         is_checked = outcome.state == "checked"
         if json:

@@ -132,7 +132,7 @@ def run(
             counts[left or _COUNTED[result.outcome.state]] += 1
             is_failing = is_failing or _failure(result) is not None
             running.pop(environment.key, None)
-            used.report(result.outcome.shared)
+            used.report(result.outcome)
             _report(environment, result, question, json=json)
         # A terminal must not mix JSON with anything.
         if running and not (json and is_terminal(sys.stdout)):

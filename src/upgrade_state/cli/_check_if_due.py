@@ -56,7 +56,7 @@ def run(target: Target, max_age: dt.timedelta | None, shared: str | None) -> int
                 cancellation=cancellation,
                 shared=used.results,
             )
-        used.report(outcome.shared)
+        used.report(outcome)
         line = problem_of(outcome) or origin(outcome) or outcome.state
         if outcome.freshness is not None and not outcome.freshness.due:
             line = str(outcome.freshness)

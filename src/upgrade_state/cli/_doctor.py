@@ -3,6 +3,7 @@ The command `doctor`: problems of the store and of shared results.
 """
 
 import contextlib
+import datetime as dt
 import itertools
 import json as json_
 import os
@@ -74,9 +75,9 @@ def _of_shared_results() -> Iterator[_doctor.Finding]:
 
     try:
         with contextlib.closing(checks.shared_results(place)) as results:
-            may_answer, now = True, time.time()
+            now = server_now = dt.datetime.fromtimestamp(time.time(), dt.UTC)
             if isinstance(results, checks.ManagedResults):
-                may_answer, now = results.examine()
+                server_now = results.examine()
     except ValueError as error:
         words = f"{SHARED_VARIABLE} is ignored: {error}"
         yield _doctor.Finding("variable", words, None, f"unset {SHARED_VARIABLE}")
@@ -90,10 +91,7 @@ def _of_shared_results() -> Iterator[_doctor.Finding]:
         fact = f"shared results are not used: {str(error).partition('; ')[0]}"
         yield _doctor.Finding("shared", fact, None, mend)
         return
-    if not may_answer:
-        fact = "shared results: this role may ask and not answer"
-        yield _doctor.Finding("shared", fact, None, "upgrade-state shared init")
-    ahead = time.time() - now
+    ahead = (now - server_now).total_seconds()
     if abs(ahead) > _CLOCK_LIMIT:
         where = "ahead of" if ahead > 0 else "behind"
         fact = f"the clock is {duration(int(abs(ahead)))} {where} the server's"

@@ -42,15 +42,20 @@ class Sharing:
         results: For the checks; None: there are none.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, url: str | None) -> None:
         self.results: checks.SharedResults | None = None
+        self._is_option: Final = url is not None
         self._reasons: set[str] = set()
 
-    def report(self, why: str | None) -> None:
+    def report(self, outcome: checks.Outcome) -> None:
         """
-        Print why a check was made alone, once for each reason; None: it was not.
+        Print why a check was made alone, once for each reason.
+
+        If the URL is the variable's, which holds for all checks, only for trouble.
         """
-        if why is not None and why not in self._reasons:
+        why = outcome.shared
+        is_said = why in self._reasons or not (outcome.has_trouble or self._is_option)
+        if why is not None and not is_said:
             self._reasons.add(why)
             err(f"shared results: {why}; checked alone")
 
@@ -68,7 +73,7 @@ def sharing(url: str | None, *, is_drawn: bool = False) -> Iterator[Sharing]:
     Raises:
         UsageError: The value of the option is not usable.
     """
-    used, place = Sharing(), os.environ.get(SHARED_VARIABLE) if url is None else url
+    used, place = Sharing(url), os.environ.get(SHARED_VARIABLE) if url is None else url
     with contextlib.ExitStack() as stack:
         try:
             if place:
@@ -78,7 +83,7 @@ def sharing(url: str | None, *, is_drawn: bool = False) -> Iterator[Sharing]:
         except Exception as error:
             if url is not None and isinstance(error, ValueError):
                 raise UsageError(f"--shared: {error}") from error
-            used.report(str(error))
+            err(f"shared results: {error}; checked alone")
         yield used
 
 
