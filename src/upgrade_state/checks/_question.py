@@ -73,7 +73,7 @@ def digest_of(
 
     # Each item is a line, so the encoding has one meaning.
     def add(*item: Any) -> None:
-        total.update(json.dumps(item, sort_keys=True).encode() + b"\n")
+        total.update(json.dumps(item, sort_keys=True, default=_text).encode() + b"\n")
 
     machine = os.uname()
     add("upgrade-state question 1", machine.sysname, machine.machine, facts)
@@ -89,24 +89,28 @@ def digest_of(
             add(kind, path, *more, size)
             while data := file.read(1 << 20):
                 total.update(data)
-    add(_PATH.sub(b"", version()).decode("latin-1"))
+    add(_PATH.sub(b"", version()))
     return total.hexdigest()
+
+
+def _text(content: bytes) -> str:
+    return content.decode("latin-1")  # one character for each byte
 
 
 def _facts(command: Command, place: Scratch) -> Iterator[Any]:
     home = os.path.expanduser("~")
     own_paths = [(place.top, b"\0project"), (home, b"\0home")]
 
-    def portable(content: bytes) -> str:
+    def portable(text: str | bytes) -> bytes:
         """
         Remove secrets, and replace the paths of the project and of the home directory.
         """
-        content = _SECRET_VALUE.sub(rb"\1", _USER_INFO.sub(b"", content))
+        content = _SECRET_VALUE.sub(rb"\1", _USER_INFO.sub(b"", os.fsencode(text)))
         for path, word in own_paths:
             if path.strip("/"):
                 name = re.escape(os.fsencode(path))
                 content = re.sub(rb"%b(?![\w.-])" % name, word, content)
-        return content.decode("latin-1")  # one character for each byte
+        return content
 
     def value_of(name: str, value: str) -> Any:
         if _SECRET.search(name):
@@ -114,20 +118,17 @@ def _facts(command: Command, place: Scratch) -> Iterator[Any]:
         # Such as a file of settings, or of certificates.
         if os.path.isabs(value) and (content := read_file(value)) is not None:
             return [portable(content)]
-        return portable(os.fsencode(value))
+        return portable(value)
 
     passed = selected(os.environ, command.passes)
     usual = selected(os.environ, ())
     own = passed.keys() - usual.keys() - {*command.caches, *command.changes}
     yield os.path.relpath(place.path, place.project)
-    yield [portable(os.fsencode(word)) for word in command.argv]
+    yield [*map(portable, command.argv)]
     yield [command.start, command.sandbox]
-    yield {
-        name: None if value is None else portable(os.fsencode(value))
-        for name, value in command.changes.items()
-    }
-    yield {name: content.decode("latin-1") for name, content in command.fence.items()}
-    yield sorted(text.decode("latin-1") for text in command.failures)
+    yield {name: v and portable(v) for name, v in command.changes.items()}
+    yield dict(command.fence)
+    yield sorted(command.failures)
     yield {name: value_of(name, passed[name]) for name in own}
     for pattern in command.settings:
         above, path = "", os.path.expandvars(os.path.expanduser(pattern))
