@@ -10,34 +10,17 @@ make one silent claim each. It needs psycopg, pytest and PostgreSQL.
 
 from __future__ import annotations
 
-import argparse
 import os
-import re
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import pgbench
 import run
 
 from upgrade_state import StateStore
-from upgrade_state._postgresql import _connection
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-import database
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-_SETTINGS = """
-fsync = on
-full_page_writes = on
-synchronous_commit = on
-shared_buffers = 128MB
-"""
 
 # As long as the record in docs/format.md. Each connection has a row of its own: a row
 # is written by one environment's users only.
@@ -62,7 +45,7 @@ SELECT upgrade_state.replace({_KEY}, :version, '{_TEXT}') AS version \\gset
 """
 
 # With the least that is wanted, as a share of the rate of updates.
-SCRIPTS = {
+_SCRIPTS = {
     "update": (f"UPDATE plain SET value = '{_TEXT}' WHERE key = {_KEY};", 1.0),  # noqa: S608
     "read": (_READ, 1.0),
     "claim": (_CLAIM, 0.9),
@@ -74,24 +57,6 @@ from upgrade_state import StateStore
 
 StateStore({store!r}).environment({path!r}, "uv.lock").claim_notice()
 """
-
-
-def rate(server: database.Server, script: str, options: Sequence[str]) -> float:
-    """
-    Run a script in many connections; return its executions per second.
-    """
-    server.sql("UPDATE upgrade_state.records SET version = 0; CHECKPOINT")
-    with tempfile.NamedTemporaryFile("w", suffix=".sql") as file:
-        file.write(SCRIPTS[script][0])
-        file.flush()
-        argv = [database.find("pgbench"), "-n", "-M", "extended", "-f", file.name]
-        argv += ["-D", "version=0", *options, server.url()]
-        done = subprocess.run(argv, capture_output=True, text=True, check=True)
-    (found,) = re.findall(r"tps = ([0-9.]+)", done.stdout)
-    # A claim that found another version has no new one, and ends its connection.
-    if done.stderr.count("ERROR") or "aborted" in done.stderr:
-        raise RuntimeError(done.stderr)
-    return float(found)
 
 
 def client(url: str, path: Path, count: int = 500) -> list[float]:
@@ -129,39 +94,17 @@ def processes(url: str, place: Path, pairs: int) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n", maxsplit=1)[0])
-    parser.add_argument("--connections", type=int, default=64)
-    parser.add_argument("--seconds", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=9)
+    parser = pgbench.parser(__doc__, seconds=1, rounds=9)
     parser.add_argument("--pairs", type=int, default=31)
-    parser.add_argument(
-        "--check", action="store_true", help="exit with 1 if a limit is missed"
-    )
     args = parser.parse_args()
     for name in run._OFF:  # noqa: SLF001
         os.environ.pop(name, None)
-    options = ("-c", f"{args.connections}", "-j", "2", "-T", f"{args.seconds}")
-    rates: dict[str, list[float]] = {script: [] for script in SCRIPTS}
-    is_met = True
+    before = "UPDATE upgrade_state.records SET version = 0"
     with (
-        database.running_server(_SETTINGS, args.connections + 10) as server,
+        pgbench.running(args, _TABLES) as server,
         tempfile.TemporaryDirectory() as place,
     ):
-        _connection.create(server.url())
-        server.sql(_TABLES)
-        for number in range(args.rounds):
-            for script in sorted(SCRIPTS, reverse=bool(number % 2)):
-                rates[script].append(rate(server, script, options))
-        print(f"per second, {args.connections} connections, every commit is synced")
-        for script, found in rates.items():
-            pairs = zip(found, rates["update"], strict=True)
-            ratio = statistics.median(mine / update for mine, update in pairs)
-            is_missed = ratio < SCRIPTS[script][1]
-            is_met = is_met and not is_missed
-            end = "  MISSED" * is_missed
-            print(
-                f"{script:34} {statistics.median(found):8.0f}  {ratio:5.2f} times{end}"
-            )
+        is_met = pgbench.compare(server, _SCRIPTS, args, before=before)
         server.sql("DELETE FROM upgrade_state.records")
         processes(server.url(), Path(place), args.pairs)
         silent, granted = client(server.url(), Path(place) / "shop-10000-2")

@@ -341,17 +341,14 @@ def _rows(result: PGresult) -> list[tuple[Any, ...]]:
         state = result.error_field(pq.DiagnosticField.SQLSTATE)
         message = _text(text or result.error_message) or "no protocol of PostgreSQL"
         raise Trouble(message, state.decode() if state else None)
+
+    def cell(row: int, column: int) -> Any:
+        value = result.get_value(row, column)
+        read = _READERS.get(result.ftype(column), _text)
+        return None if value is None else read(value)
+
     columns = range(result.nfields)
-    readers = [_READERS.get(result.ftype(column), _text) for column in columns]
-    values = [
-        [result.get_value(row, n) for n in columns] for row in range(result.ntuples)
-    ]
-    return [
-        tuple(
-            None if v is None else read(v) for read, v in zip(readers, row, strict=True)
-        )
-        for row in values
-    ]
+    return [tuple(cell(row, n) for n in columns) for row in range(result.ntuples)]
 
 
 def _text(content: bytes) -> str:
