@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import helpers
-from database import database, pooler, server  # noqa: F401 - fixtures
+from database import database, name_of, own, pooler, schema, server  # noqa: F401
 from upgrade_state import StateStore
 
 if TYPE_CHECKING:
@@ -84,15 +84,12 @@ def store(tmp_path: Path) -> StateStore:
 
 
 @pytest.fixture
-def records(server: Server) -> str:  # noqa: F811
+def records(server: Server, schema: str) -> str:  # noqa: F811
     """
     The URL of a database with the schema, without a record.
     """
-    from upgrade_state._postgresql._connection import create  # noqa: PLC0415
-
-    url = server.url(server.database())
-    create(url)
-    return url
+    server.sql("truncate upgrade_state.records", name_of(schema))
+    return schema
 
 
 @pytest.fixture(params=["files", pytest.param("records", marks=pytest.mark.database)])

@@ -217,6 +217,13 @@ class Server:
         return name
 
 
+def name_of(url: str) -> str:
+    """
+    Return the name of the database in a URL of `Server.url`.
+    """
+    return url.partition("@/")[2].partition("?")[0]
+
+
 @contextlib.contextmanager
 def running_server(settings: str = "", connections: int = 100) -> Iterator[Server]:
     """
@@ -317,6 +324,27 @@ def server() -> Iterator[Server]:
     with running_server() as server:
         server.sql("create role guarded login password 'right'")
         yield server
+
+
+@pytest.fixture(scope="session")
+def own() -> Iterator[Server]:
+    """
+    A server with few connections that tests may stop, kill and fill.
+    """
+    with running_server(connections=8) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def schema(server: Server) -> str:
+    """
+    The URL of a database with the schema: making one takes longer than a test.
+    """
+    from upgrade_state._postgresql._connection import create  # noqa: PLC0415
+
+    url = server.url(server.database())
+    create(url)
+    return url
 
 
 @pytest.fixture

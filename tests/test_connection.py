@@ -14,7 +14,7 @@ import time
 
 import pytest
 
-from database import running_replica, running_server, running_server_with_tls
+from database import name_of, running_replica, running_server_with_tls
 from helpers import run_python
 
 psycopg = pytest.importorskip("psycopg")
@@ -31,25 +31,12 @@ pytestmark = pytest.mark.database
 
 
 @pytest.fixture(scope="module")
-def schema(server):
+def own(own):
     """
-    The URL of a database with the schema, which the tests share.
+    A server that tests may stop, with the schema.
     """
-    url = server.url(server.database())
-    create(url)
-    return url
-
-
-@pytest.fixture(scope="module")
-def own():
-    """
-    A server that tests stop, kill and fill, with the schema.
-    """
-    with running_server(connections=8) as server:
-        server.sql("create role guest login")
-        server.sql("create role guarded login password 'right'")
-        create(server.url())
-        yield server
+    create(own.url())
+    return own
 
 
 @contextlib.contextmanager
@@ -179,7 +166,7 @@ class TestCreate:
         The schema is made once, and making it again changes no right.
         """
         create(database)
-        name = database.partition("@/")[2].partition("?")[0]
+        name = name_of(database)
         function = "upgrade_state.version()"
         server.sql(f"revoke all on function {function} from public", name)
         create(database)
@@ -454,6 +441,7 @@ class TestTrouble:
         """
         A server without a free connection says so, and is used again later.
         """
+        own.database("guest")
         url = own.url(user="guest")
         used = [Database(url) for _ in range(8)]
         with trouble("too many clients|remaining connection slots", 5):

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from database import directory, running_server
+from database import directory, name_of, running_server
 from helpers import run_at_once, wait_until
 from upgrade_state import StateStore, checks
 
@@ -228,7 +228,7 @@ class TestTrouble:
         """
         The URL of shared results that cannot be used.
         """
-        name = results.partition("@/")[2].partition("?")[0]
+        name = name_of(results)
         with contextlib.ExitStack() as stack:
             match request.param:
                 case "refused":
@@ -307,7 +307,7 @@ class TestPage:
         """
         page = Path(__file__).parents[1] / "docs" / "more-than-one-machine.md"
         (sql,) = re.findall(r"<<'SQL'\n(.*?)\nSQL\n", page.read_text(), re.DOTALL)
-        name = results.partition("@/")[2].partition("?")[0]
+        name = name_of(results)
         server.sql(re.sub(r"\b(checkers|managers|ana)\b", r"\1_on_page", sql), name)
         place = server.url(name, "ana_on_page")
         machines.go()
@@ -328,7 +328,7 @@ class TestKilledChecker:
         """
         After a checker was killed, another machine makes its check after the lease.
         """
-        name = results.partition("@/")[2].partition("?")[0]
+        name = name_of(results)
         killed = machines.check("killed", "--shared", results)
         wait_until(lambda: machines.runs == 1)
         killed.send_signal(signal.SIGKILL)

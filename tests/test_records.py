@@ -23,7 +23,6 @@ import pytest
 
 psycopg = pytest.importorskip("psycopg")
 
-from database import running_server  # noqa: E402
 from helpers import (  # noqa: E402
     DAY,
     LIMIT,
@@ -576,15 +575,6 @@ class TestManyProcesses:
         assert 50 <= kills
         assert {0, 1} >= set(notices)
         assert 60 <= sum(notices)
-
-
-@pytest.fixture(scope="module")
-def own():
-    """
-    A server that may be stopped.
-    """
-    with running_server() as server:
-        yield server
 
 
 class TestPooler:

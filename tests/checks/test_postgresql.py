@@ -393,22 +393,20 @@ class TestLease:
 
         assert time.monotonic() - start < 4
 
-    def test_a_server_that_restarts(self):
+    def test_a_server_that_restarts(self, own):
         """
         Leases, answers and fences survive a restart; connections are replaced.
         """
-        with databases.running_server() as server:
-            team = Team(server)
-            checker = team.checker()
-            fence = checker.ask(question(), DAY).fence
-            server.stop("fast")
-            server.start()
-            busy = checker.ask(question(), DAY)
-            stored = checker.answer(question(), fence, NEW)
-            server.stop("fast")
-            server.start()
-            reply = checker.ask(question(), DAY)
-            checker.close()
+        checker = Team(own).checker()
+        fence = checker.ask(question(), DAY).fence
+        own.stop("fast")
+        own.start()
+        busy = checker.ask(question(), DAY)
+        stored = checker.answer(question(), fence, NEW)
+        own.stop("fast")
+        own.start()
+        reply = checker.ask(question(), DAY)
+        checker.close()
 
         assert (True, True) == (busy.busy_until is not None, stored)
         assert NEW == reply.new_lockfile

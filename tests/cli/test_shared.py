@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from database import name_of
 from helpers import DAY, HOUR, LONG_AGO, run_python, wait_until
 from upgrade_state import StateStore
 from upgrade_state._messages import moment
@@ -747,7 +748,7 @@ class TestServer:
         Each trouble is one line of `check` and `shared`, and a finding of `doctor`.
         """
         role, sql, problem, mend = TROUBLES[case]
-        name = shared.partition("@/")[2].partition("?")[0]
+        name = name_of(shared)
         server.database("stranger")
         server.sql(sql, name)
         monkeypatch.setenv("UPGRADE_STATE_SHARED", shared.replace("owner@", f"{role}@"))
@@ -773,7 +774,7 @@ class TestServer:
         """
         server.database("asking")
         grant = "GRANT EXECUTE ON FUNCTION upgrade_state.ask TO asking"
-        server.sql(grant, shared.partition("@/")[2].partition("?")[0])
+        server.sql(grant, name_of(shared))
         monkeypatch.setenv("UPGRADE_STATE_SHARED", shared.replace("owner@", "asking@"))
         listed, checked, doctor = (
             run(*words)
