@@ -204,6 +204,21 @@ class TestCreate:
             create(database)
         assert [(2,)] == server.sql("select upgrade_state.version()", name)
 
+    def test_schema_of_another_role(self, server):
+        """
+        No code of another role's schema is run with the rights of its creator.
+        """
+        name = server.database("guest")
+        server.sql(f"grant create on database {name} to guest")
+        trap = "function upgrade_state.version() returns bigint language sql as $$"
+        trap += " create table upgrade_state.mine(); select 1::bigint $$"
+        server.sql(f"create schema upgrade_state; create {trap}", name, "guest")
+
+        with pytest.raises(Trouble, match="another role has made the schema"):
+            create(server.url(name))
+        (found,) = server.sql("select to_regclass('upgrade_state.mine')::text", name)
+        assert found == (None,)
+
     def test_at_once(self, server, database):
         """
         Several may make the schema at once.

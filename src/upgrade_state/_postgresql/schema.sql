@@ -4,6 +4,14 @@ select pg_advisory_xact_lock(8319104478);
 
 do $$
 begin
+    -- The owner of a schema could have code in it, to be run by the next statements.
+    if exists (
+        select from pg_namespace
+        where nspname = 'upgrade_state' and pg_get_userbyid(nspowner) <> current_user
+    ) then
+        raise insufficient_privilege
+            using message = 'permission denied: another role has made the schema';
+    end if;
     if to_regproc('upgrade_state.version') is not null then
         if upgrade_state.version() <> 1 then
             raise exception 'the database has version % of the schema of upgrade-state',
