@@ -391,6 +391,19 @@ class TestSharing:
         assert outcome() == made
         assert (2, 1, [0.0]) == (one.runs, row["answers"], row["asked"])
 
+    def test_long_attempts(self, machine, pins, monkeypatch):
+        """
+        An attempt that begins late in the lease takes another one.
+        """
+        monkeypatch.setattr(_sharing, "_YOUNG", 0.0)
+        one = machine("one")
+        pins(f"[ $(wc -l < {one.log}) = 2 ] || exit 1")
+        made = one.check(retries=[0])
+        (row,) = one.results.rows()
+
+        assert outcome() == made
+        assert (2, 1, 2) == (one.runs, row["answers"], row["fence"])
+
     def test_changed_between_attempts(self, machine, pins):
         """
         A project that changes between two attempts is another question.

@@ -36,6 +36,9 @@ _LONGEST_PAUSE: Final = 5.0
 # No server keeps a check waiting for longer, whatever it replies. Four leases.
 _PATIENCE: Final = 3600.0
 
+# What is left of a lease of 15 minutes is enough for one attempt of 10 minutes.
+_YOUNG: Final = 240.0
+
 # After trouble, the next checks of this process do not wait for it again.
 _REST: Final = 60.0
 
@@ -274,6 +277,7 @@ class Sharing:
         self._results: Final = results
         self._max_age: Final = min(max_age, _LONGEST_AGE)
         self._lease: tuple[Question, int] | None = None
+        self._last_start = 0.0  # of an attempt, before another lease is taken
         self.problem: str | None = None
         self.has_trouble = False
         now = time.monotonic()
@@ -303,11 +307,12 @@ class Sharing:
             FailsElsewhereError: The check has failed, and is not due again.
             Cancelled: The check was cancelled.
         """
-        if self._lease is not None and self._lease[0] == question:
+        begin, waited, pause = time.monotonic(), 0.0, _FIRST_PAUSE
+        is_same = self._lease is not None and self._lease[0] == question
+        if is_same and begin < self._last_start:
             return None  # the second attempt of the same check
         self._give_up(failed=False)
         cancellation = current_cancellation() or Cancellation()
-        begin, waited, pause = time.monotonic(), 0.0, _FIRST_PAUSE
         last = begin + _PATIENCE
         while True:
             # An answer that was given while this check waits is as good as its own.
@@ -317,6 +322,7 @@ class Sharing:
                 return reply
             if reply.fence is not None:
                 self._lease = question, reply.fence
+                self._last_start = time.monotonic() + _YOUNG
                 return None
             if reply.failing_until is not None and self._max_age:
                 when = f"{reply.failing_until.astimezone():%Y-%m-%d %H:%M}"
