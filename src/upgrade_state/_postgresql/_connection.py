@@ -213,8 +213,7 @@ def create(url: str, *, seconds: float = 30) -> None:
     """
     package = importlib.resources.files("upgrade_state._postgresql")
     names = ("schema.sql", "results.sql", "records.sql", "privileges.sql")
-    files = [package / name for name in names]
-    script = "\n".join(path.read_text("utf-8") for path in files if path.is_file())
+    script = "\n".join((package / name).read_text("utf-8") for name in names)
     deadline = time.monotonic() + seconds
     conn = connect(conninfo(url), deadline)
     # Without parameters libpq sends several statements, and they are one transaction.

@@ -26,12 +26,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from upgrade_state import _record, _store
 from upgrade_state._postgresql._connection import Database, Trouble
-from upgrade_state.exceptions import (
-    StateLockError,
-    StateReadError,
-    StateWriteError,
-    UpgradeStateError,
-)
+from upgrade_state.exceptions import StateLockError, StateReadError, StateWriteError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,6 +34,7 @@ if TYPE_CHECKING:
 
     from upgrade_state._policy import Matches, Question, Verdict
     from upgrade_state._record import Record
+    from upgrade_state.exceptions import UpgradeStateError
 
 # For everything that an activation waits for, and for each other statement.
 CLAIM_SECONDS = 0.2
@@ -88,16 +84,10 @@ class Backend:
 
     Args:
         url: See `_connection.conninfo`, also for errors. Nothing is opened.
-
-    Raises:
-        UpgradeStateError: psycopg is not installed.
     """
 
     def __init__(self, url: str) -> None:
-        try:
-            self._database: Final = Database(url)
-        except Trouble as trouble:
-            raise UpgradeStateError(trouble.message, None) from trouble
+        self._database: Final = Database(url)
 
     def entry(self, key: str, identity: Record | None = None) -> Entry:
         """

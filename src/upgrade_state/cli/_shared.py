@@ -76,29 +76,31 @@ def run(
         hint = f"Set {SHARED_VARIABLE}, or name one: postgresql:///checks?service=team"
         raise UsageError(f"shared {action} needs a URL", hint)
     age = dt.timedelta(days=90) if older_than is None else older_than
-    lines: list[Any] | None = None
     try:
-        with contextlib.closing(checks.shared_results(place)) as results:
-            if isinstance(results, checks.ManagedResults):
-                lines = [results.prune(age)] if action == "prune" else []
-                lines += results.create() if action == "init" else []
-                lines += results.list() if action == "list" else []
+        found = _found(place, action, age)
     except Exception as error:
-        advice = "The owner's 'upgrade-state shared init' prints the grants."
+        hint = "The owner's 'upgrade-state shared init' prints the grants."
         is_refused = "permission denied for function" in str(error)
-        advised = advice if is_refused else None
-        raise UsageError(f"shared results: {error}", advised) from error
-    if lines is None:  # of another distribution
-        raise UsageError(f"shared results of this kind have no {action}")
+        words = f"shared results: {error}"
+        raise UsageError(words, hint if is_refused else None) from error
     if action == "list":
-        _print_list(lines, json=json)
+        _print_list(found, json=json)
     elif action == "prune":
-        out(f"{lines[0]} result{'s' * (lines[0] != 1)} deleted")
+        out(f"{found[0]} result{'s' * (found[0] != 1)} deleted")
     else:
-        err(f"shared results are set up{'; grant these rights next:' if lines else ''}")
-        for line in lines:
+        err(f"shared results are set up{'; grant these rights next:' if found else ''}")
+        for line in found:
             print_raw(line)
     return 0
+
+
+def _found(place: str, action: str, age: dt.timedelta) -> list[Any]:
+    with contextlib.closing(checks.shared_results(place)) as results:
+        if not isinstance(results, checks.ManagedResults):  # of another distribution
+            raise TypeError(f"those of this kind have no {action}")
+        if action == "prune":
+            return [results.prune(age)]
+        return [*(results.list() if action == "list" else results.create())]
 
 
 def _print_list(entries: list[Any], *, json: bool) -> None:
@@ -110,14 +112,15 @@ def _print_list(entries: list[Any], *, json: bool) -> None:
     """
     if not entries:
         raise UsageError("there are no shared results yet", status=1)
+    for entry in entries if json else ():
+        fields = attrs.asdict(entry)
+        fields = {"lockfile": fields.pop("lockfile_name"), **fields}
+        print_raw(json_.dumps(fields, default=_text_of))
+    if json:
+        return
     rows: list[list[Part]] = []
     counts = Counter[str]()
     for entry in entries:
-        if json:
-            fields = attrs.asdict(entry)
-            fields = {"lockfile": fields.pop("lockfile_name"), **fields}
-            print_raw(json_.dumps(fields, default=_text_of))
-            continue
         checked, versions = entry.last_checked, entry.version_changes
         found = summary(versions or 0, entry.rebuilds or 0)
         state, color = ("upgrades", "yellow") if found else ("up to date", "green")
@@ -130,12 +133,11 @@ def _print_list(entries: list[Any], *, json: bool) -> None:
         counts[state] += 1
         name = entry.lockfile_name
         rows.append([entry.label or "", name, Styled(state, color), found, text])
-    if not json:
-        table(rows)
-        words = {"upgrades": "with upgrades", "failing": "failing"}
-        parts = [f"{counts[s]} {text}" for s, text in words.items() if counts[s]]
-        noun = "check" if len(rows) == 1 else "checks"
-        out(f"{len(rows)} {noun}{': ' * bool(parts)}{', '.join(parts)}")
+    table(rows)
+    words = {"upgrades": "with upgrades", "failing": "failing"}
+    parts = [f"{counts[s]} {text}" for s, text in words.items() if counts[s]]
+    noun = "check" if len(rows) == 1 else "checks"
+    out(f"{len(rows)} {noun}{': ' * bool(parts)}{', '.join(parts)}")
 
 
 def _text_of(when: dt.datetime) -> str:
