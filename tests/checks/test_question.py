@@ -397,6 +397,18 @@ class TestDifferent:
 
         assert len({before, named, one.question()}) == 3
 
+    def test_home_in_a_url(self, machine, monkeypatch):
+        """
+        So does the path of an index, even if it is that of the home directory.
+        """
+        questions = set()
+        for name in ("a", "b"):
+            one = machine(name)
+            monkeypatch.setenv("PINS_INDEX", f"https://index.example{one.home}")
+            questions.add(one.question())
+
+        assert len(questions) == 2
+
     def test_history(self, machine):
         """
         So do the commit and the tags that `git describe` finds, and no others.

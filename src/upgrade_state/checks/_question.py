@@ -109,7 +109,7 @@ def _facts(command: Command, place: Scratch) -> Iterator[Any]:
         for path, word in own_paths:
             if path.strip("/"):
                 name = re.escape(os.fsencode(path))
-                content = re.sub(rb"%b(?![\w.-])" % name, word, content)
+                content = re.sub(rb"(?<![\w.-])%b(?![\w.-])" % name, word, content)
         return content
 
     def value_of(name: str, value: str) -> Any:
