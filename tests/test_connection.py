@@ -184,7 +184,7 @@ class TestCreate:
         """
         So does one whose schema of this name is of other origin.
         """
-        server.sql("create schema upgrade_state", database.split("/")[3].split("?")[0])
+        server.sql("create schema upgrade_state", name_of(database))
 
         with pytest.raises(Trouble, match="upgrade-state shared init URL"):
             ask(database)
@@ -194,7 +194,7 @@ class TestCreate:
         The schema of another version is neither used nor changed.
         """
         create(database)
-        name = database.split("/")[3].split("?")[0]
+        name = name_of(database)
         version = "function upgrade_state.version() returns bigint language sql"
         server.sql(f"create or replace {version} as 'select 2::bigint'", name)
 
@@ -219,23 +219,11 @@ class TestCreate:
         (found,) = server.sql("select to_regclass('upgrade_state.mine')::text", name)
         assert found == (None,)
 
-    def test_at_once(self, server, database):
-        """
-        Several may make the schema at once.
-        """
-        threads = [threading.Thread(target=create, args=[database]) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-
-        assert [(1,)] == ask(database)
-
     def test_public_has_no_rights(self, server, schema):
         """
         Nothing acts with the rights of the owner for a role without grants.
         """
-        name = schema.split("/")[3].split("?")[0]
+        name = name_of(schema)
         rights = "has_function_privilege('public', oid, 'execute') and prosecdef"
         place = "namespace = 'upgrade_state'::regnamespace"
         functions = f"select proname from pg_proc where {rights} and pro{place}"
@@ -250,7 +238,7 @@ class TestCreate:
         """
         create(database)
         server.database("guest")
-        name = database.split("/")[3].split("?")[0]
+        name = name_of(database)
         server.sql("revoke usage on schema upgrade_state from public", name)
 
         with pytest.raises(Trouble, match="permission denied for schema"):
@@ -261,7 +249,7 @@ class TestCreate:
         A role that may not make the schema is told so by the server.
         """
         server.database("guest")
-        name = schema.split("/")[3].split("?")[0]
+        name = name_of(schema)
 
         with pytest.raises(Trouble, match=r"permission denied|must be owner") as caught:
             create(server.url(name, "guest"))
@@ -370,7 +358,7 @@ print(os.waitstatus_to_exitcode(status), pid() == first)
         """
         Statements work through a pooler that gives each another connection.
         """
-        database = Database(pooler.url(schema.split("/")[3].split("?")[0]))
+        database = Database(pooler.url(name_of(schema)))
 
         rows = [database.execute("select $1::text", ["a"], seconds=10) for _ in "12"]
         assert [[("a",)]] * 2 == rows
@@ -669,7 +657,8 @@ def test_no_psycopg():
 import sys
 sys.modules["psycopg"] = None
 try:
-    from upgrade_state._postgresql import _connection
+    from upgrade_state import StateStore
+    StateStore("postgresql:///state")
 except Exception as error:
     print(type(error).__name__, error)
 """

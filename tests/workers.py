@@ -279,9 +279,9 @@ def claim(_: int, cache: str, directory: str) -> str:
     return shop_of(cache, directory).claim_notice(now=NOON).reason
 
 
-def claim_until_answered(_: int, url: str, directory: str) -> str:
-    shop = shop_of(url, directory)
-    while (reason := shop.claim_notice(now=NOON).reason) in ("busy", "unavailable"):
+def claim_until_answered(_: int, url: str, directory: str, days: int) -> str:
+    shop, now = shop_of(url, directory), NOON + dt.timedelta(days)
+    while (reason := shop.claim_notice(now=now).reason) in ("busy", "unavailable"):
         pass
     return reason
 
