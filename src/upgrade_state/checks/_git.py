@@ -16,7 +16,7 @@ import stat
 import subprocess
 from typing import TYPE_CHECKING
 
-from ._cancellation import POLL_SECONDS, Cancellation, current_cancellation
+from ._cancellation import POLL_SECONDS
 from ._diagnosis import one_line
 from ._environ import selected
 
@@ -93,23 +93,20 @@ def files_of(
     return list(dict.fromkeys(name.rstrip("/") for name in names))
 
 
-def commit_and_tags(top: str) -> list[str]:
+def commit_and_tags(top: str, pause: Callable[[int], None]) -> list[str]:
     """
     Return the commit of a work tree, and the tags that ``git describe`` finds.
 
     Each is a line; of a repository without a commit there are none.
+
+    Args:
+        pause: See `_run`.
     """
-    cancellation = current_cancellation() or Cancellation()
-
-    def pause(_: int) -> None:
-        cancellation.raise_if_cancelled()
-
-    lines = ""
+    lines = b""
     with contextlib.suppress(GitError):
-        lines += os.fsdecode(_run(top, ["rev-parse", "--verify", "HEAD"], pause))
-        tags = ["for-each-ref", "--merged=HEAD", "refs/tags"]
-        lines += os.fsdecode(_run(top, tags, pause))
-    return lines.splitlines()
+        lines += _run(top, ["rev-parse", "--verify", "HEAD"], pause)
+        lines += _run(top, ["for-each-ref", "--merged=HEAD", "refs/tags"], pause)
+    return os.fsdecode(lines).splitlines()
 
 
 def _run(top: str, arguments: Iterable[str], pause: Callable[[int], None]) -> bytes:

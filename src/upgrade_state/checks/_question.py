@@ -80,11 +80,12 @@ def digest_of(
     # A wheel may be for one C library, and for no macOS before its own.
     add(*platform.libc_ver(), platform.mac_ver()[0].partition(".")[0])
     add(*_facts(command, place))
-    for kind, path, *more in _entries(os.fsencode(place.project), b""):
+    top = os.fsencode(place.project)
+    for kind, path, *more in _entries(top, b""):
         if kind != "file":
             add(kind, path, *more)
             continue
-        with open(os.path.join(place.project, path), "rb") as file:
+        with open(os.path.join(top, path), "rb") as file:
             size = os.fstat(file.fileno()).st_size
             add(kind, path, *more, size)
             while data := file.read(1 << 20):
@@ -151,15 +152,15 @@ def _entries(top: bytes, below: bytes) -> Iterator[tuple[Any, ...]]:
     for entry in entries:
         cancellation.raise_if_cancelled()
         path = os.path.join(below, entry.name)
-        name = os.fsdecode(path)
         if entry.is_symlink():
-            yield "link", name, os.fsdecode(os.readlink(entry.path))
+            yield "link", path, os.readlink(entry.path)
         elif not entry.is_dir():
             mode = entry.stat(follow_symlinks=False).st_mode
-            yield "file", name, bool(mode & 0o100)
+            yield "file", path, bool(mode & 0o100)
         elif entry.name == b".git":
-            work_tree = os.fsdecode(os.path.join(top, below))
-            yield "repository", name, _git.commit_and_tags(work_tree)
+            work_tree = os.fsdecode(os.path.dirname(entry.path))
+            pause = lambda _: cancellation.raise_if_cancelled()  # noqa: E731
+            yield "repository", path, _git.commit_and_tags(work_tree, pause)
         else:
-            yield "directory", name
+            yield "directory", path
             yield from _entries(top, path)
