@@ -182,6 +182,19 @@ def put_record(environment: EnvironmentState, text: str) -> None:
     entry.execute(StateWriteError, f"{sql} where key = $1", environment.key, text)
 
 
+def install_points(site: Path, name: str, points: dict[str, dict[str, str]]) -> None:
+    """
+    Write the metadata of a distribution with entry points, as an installer does.
+    """
+    info = site / f"{name}-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
+    lines = []
+    for group, values in points.items():
+        lines += [f"[{group}]", *(f"{key} = {value}" for key, value in values.items())]
+    (info / "entry_points.txt").write_text("\n".join(lines))
+
+
 # Processes
 
 

@@ -1,7 +1,7 @@
 """
 Shared results in a JSON file, for tests without a server.
 
-Processes take turns with flock(2). The scheme ``file`` leads here: see `install`.
+Processes take turns with flock(2).
 """
 
 from __future__ import annotations
@@ -26,23 +26,6 @@ if TYPE_CHECKING:
 # Seconds; a test that waits for the end of a lease sets the variable.
 LEASE = float(os.environ.get("SHARED_FILE_LEASE", "900"))
 BACK_OFF = 300.0
-
-POINTS = """\
-[upgrade_state.shared]
-file = shared_file:FileResults
-"""
-
-
-def install(site: Path) -> None:
-    """
-    Write the entry point into a directory, which has to be on the path of modules.
-    """
-    info = site / "shared_file-1.dist-info"
-    info.mkdir(parents=True)
-    text = "Metadata-Version: 2.1\nName: shared-file\nVersion: 1\n"
-    (info / "METADATA").write_text(text)
-    (info / "entry_points.txt").write_text(POINTS)
-    (site / "shared_file.py").symlink_to(__file__)
 
 
 class FileResults:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import upgrade_state
+from helpers import install_points
 from upgrade_state import Consent, StateStore, checks
 from upgrade_state.exceptions import ResolverError
 
@@ -35,19 +36,6 @@ recipe = Recipe(
 NOT_LOADED = "Could not load the entry point 'odd'"
 
 
-def install(folder, distribution, groups):
-    """
-    Write the entry points of a distribution, as an installer does.
-    """
-    info = folder / f"{distribution}-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\n")
-    lines = []
-    for group, points in groups.items():
-        lines += [f"[{group}]", *(f"{k} = {v}" for k, v in points.items())]
-    (info / "entry_points.txt").write_text("\n".join(lines))
-
-
 @pytest.fixture
 def offer(tmp_path, monkeypatch):
     """
@@ -56,7 +44,7 @@ def offer(tmp_path, monkeypatch):
 
     def run(name, code=None):
         folder = tmp_path / "site" / name
-        install(folder, f"dist_{name}", {GROUP: {name: f"{name}_recipe:recipe"}})
+        install_points(folder, f"dist_{name}", {GROUP: {name: f"{name}_recipe:recipe"}})
         code = RECIPE.format(name=name) if code is None else code
         (folder / f"{name}_recipe.py").write_text(code)
         monkeypatch.delitem(sys.modules, f"{name}_recipe", raising=False)
@@ -71,7 +59,7 @@ class TestExample:
         The command line uses the recipe of the example after its installation.
         """
         project = tomllib.loads((EXAMPLE / "pyproject.toml").read_text())["project"]
-        install(tmp_path / "site", "upgrade_state_pins", project["entry-points"])
+        install_points(tmp_path / "site", "upgrade_state_pins", project["entry-points"])
         fill(directory, {"shop.wishes": "curl", "shop.pins": "pins 1\ncurl 8.0\n"})
         tool("pins", PINS)
         paths = [tmp_path / "site", EXAMPLE, Path(upgrade_state.__file__).parents[1]]

@@ -38,11 +38,12 @@ def lock_of(**versions):
 # A time without its zone.
 NAIVE = NOON.replace(tzinfo=None)
 
-POINTS = """\
-[upgrade_state.shared]
-memory = memory_results:Results
-broken = memory_results:missing
-"""
+POINTS = {
+    "upgrade_state.shared": {
+        "memory": "memory_results:Results",
+        "broken": "memory_results:missing",
+    }
+}
 
 PLUGIN = """\
 class Results:
@@ -56,12 +57,10 @@ def plugin(tmp_path, monkeypatch):
     """
     Install a distribution that offers shared results.
     """
-    info = tmp_path / "site" / "memory-1.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: memory\nVersion: 1\n")
-    (info / "entry_points.txt").write_text(POINTS)
-    (info.parent / "memory_results.py").write_text(PLUGIN)
-    monkeypatch.syspath_prepend(info.parent)
+    site = tmp_path / "site"
+    helpers.install_points(site, "memory", POINTS)
+    (site / "memory_results.py").write_text(PLUGIN)
+    monkeypatch.syspath_prepend(site)
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from flox import Flox
-from helpers import refuse
+from helpers import install_points, refuse
 from upgrade_state import CheckGuard, Consent, StateStore
 
 CONSENT = (
@@ -521,11 +521,8 @@ class TestCheck:
         """
         A missing recipe is reported with the installed ones that are broken.
         """
-        info = tmp_path / "site" / "odd-1.0.dist-info"
-        info.mkdir(parents=True)
-        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: odd\n")
-        points = "[upgrade_state.recipes]\nodd = no_such_module:recipe\n"
-        (info / "entry_points.txt").write_text(points)
+        points = {"upgrade_state.recipes": {"odd": "no_such_module:recipe"}}
+        install_points(tmp_path / "site", "odd", points)
         monkeypatch.syspath_prepend(tmp_path / "site")
 
         result = run("check", "--lockfile", "x.lock")

@@ -8,14 +8,16 @@ import sys
 
 import pytest
 
+from helpers import install_points
 from upgrade_state import checks
 
 # A recipe of another distribution, and one that cannot be loaded.
-POINTS = """\
-[upgrade_state.recipes]
-odd = no_such_module:recipe
-pins = pins_recipe:recipe
-"""
+POINTS = {
+    "upgrade_state.recipes": {
+        "odd": "no_such_module:recipe",
+        "pins": "pins_recipe:recipe",
+    }
+}
 
 PINS = """\
 from upgrade_state.checks import Recipe
@@ -48,10 +50,7 @@ def installed(tmp_path, monkeypatch):
     Another distribution with two recipes.
     """
     site = tmp_path / "site"
-    info = site / "pins-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: pins\n")
-    (info / "entry_points.txt").write_text(POINTS)
+    install_points(site, "pins", POINTS)
     (site / "pins_recipe.py").write_text(PINS)
     # Another test may have imported a module of this name.
     monkeypatch.delitem(sys.modules, "pins_recipe", raising=False)

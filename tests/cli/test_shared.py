@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from database import name_of
-from helpers import DAY, HOUR, LONG_AGO, run_python, wait_until
+from helpers import DAY, HOUR, LONG_AGO, install_points, run_python, wait_until
 from upgrade_state import StateStore
 from upgrade_state._messages import moment
 from upgrade_state.checks import SharedEntry
@@ -78,11 +78,12 @@ class TestActivations:
         assert alone == shared
 
 
-POINTS = """\
-[upgrade_state.shared]
-team = team_results:Results
-bare = team_results:Bare
-"""
+POINTS = {
+    "upgrade_state.shared": {
+        "team": "team_results:Results",
+        "bare": "team_results:Bare",
+    }
+}
 
 PLUGIN = """\
 import datetime as dt
@@ -161,13 +162,11 @@ def results(tmp_path, monkeypatch):
     """
     The class of the shared results that another distribution offers.
     """
-    info = tmp_path / "plugins" / "team-1.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: team\nVersion: 1\n")
-    (info / "entry_points.txt").write_text(POINTS)
-    (info.parent / "team_results.py").write_text(PLUGIN)
-    monkeypatch.syspath_prepend(info.parent)
-    modules = (str(info.parent), os.environ["PYTHONPATH"])
+    site = tmp_path / "plugins"
+    install_points(site, "team", POINTS)
+    (site / "team_results.py").write_text(PLUGIN)
+    monkeypatch.syspath_prepend(site)
+    modules = (str(site), os.environ["PYTHONPATH"])
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(modules))
     monkeypatch.delitem(sys.modules, "team_results", raising=False)
     return importlib.import_module("team_results").Results

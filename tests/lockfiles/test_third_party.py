@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import upgrade_state
+from helpers import install_points
 from lockfiles.helpers import cases
 from upgrade_state import lockfiles
 from upgrade_state.lockfiles import Package
@@ -49,22 +50,11 @@ def _offer(tmp_path, monkeypatch):
         folder = tmp_path / str(number)
         # Another test may have imported its own.
         monkeypatch.delitem(sys.modules, f"pins_{number}", raising=False)
-        install(folder, f"dist{number}", {name: value})
+        install_points(folder, f"dist{number}", {GROUP: {name: value}})
         (folder / f"pins_{number}.py").write_text(code)
         monkeypatch.syspath_prepend(folder)
 
     return offer
-
-
-def install(folder, name, points):
-    """
-    Write the metadata that an installer writes for the entry points *points*.
-    """
-    info = folder / f"{name}-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\n")
-    lines = [f"[{GROUP}]", *(f"{k} = {v}" for k, v in points.items())]
-    (info / "entry_points.txt").write_text("\n".join(lines))
 
 
 def problem(content=b"x"):
@@ -83,7 +73,7 @@ class TestExample:
         (site,) = (tmp_path / "v").glob("lib/python*/site-packages")
         project = tomllib.loads((EXAMPLE / "pyproject.toml").read_text())
         points = project["project"]["entry-points"][GROUP]
-        install(site, "upgrade_state_pins", points)
+        install_points(site, "upgrade_state_pins", {GROUP: points})
         for module in EXAMPLE.glob("*.py"):
             shutil.copy(module, site)
         ours = str(Path(upgrade_state.__file__).parents[1])
