@@ -188,8 +188,8 @@ def shared_results(url: str) -> SharedResults:
     if user is not None and ":" in user:
         raise ValueError("the URL has a password: put it into a file such as ~/.pgpass")
     if scheme == "postgresql":
-        module = importlib.import_module("._postgresql", __package__)  # an extra
-        make = module.PostgreSQLResults
+        name = "._postgresql"  # needs an extra
+        make = importlib.import_module(name, __package__).PostgreSQLResults
     elif (point := _plugins.find(SHARED_GROUP, scheme)) is not None:
         make = _plugins.load(point)
     else:
