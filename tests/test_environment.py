@@ -63,13 +63,17 @@ class TestStateStore:
         assert [] == list(shop.store)
         assert not root_of(shop).parent.exists()
 
-    @pytest.mark.parametrize("cache_dir", ["cache", "", "~/cache", "./a", "/a\0b"])
+    @pytest.mark.parametrize(
+        "cache_dir", ["cache", "", "~/cache", "./a", "/a\0b", "x://u:secret@h"]
+    )
     def test_relative(self, cache_dir):
         """
         A cache directory that is no absolute path is the caller's mistake.
         """
-        with pytest.raises(ValueError, match="must be an absolute path"):
+        with pytest.raises(ValueError, match="must be an absolute path") as info:
             StateStore(cache_dir)
+
+        assert "secret" not in str(info.value)
 
     @pytest.mark.parametrize("variable", [None, "postgresql:///db"])
     def test_no_database(self, variable, monkeypatch, tmp_path):

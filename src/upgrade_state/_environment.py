@@ -63,14 +63,15 @@ class StateStore:
         if cache_dir is not None:
             cache_dir = os.fspath(cache_dir)
             if not os.path.isabs(cache_dir) or "\0" in cache_dir:
-                # A wrong scheme, too: the URL may have a password.
+                # No message repeats a URL, which may have a password.
                 if str(cache_dir).startswith(("postgresql:", "postgres:")):
                     from upgrade_state._postgresql import _records
 
                     self._backend, self._root = _records.Backend(cache_dir), cache_dir
                     self._problem = _record.read_error(_NO_FILES, None)
                     return
-                raise ValueError(f"cache_dir must be an absolute path: {cache_dir!r}")
+                shown = cache_dir.partition("://")[0]
+                raise ValueError(f"cache_dir must be an absolute path: {shown!r}")
         else:
             cache_dir = os.environ.get(CACHE_DIR_VARIABLE) or _user_cache_dir()
             if not cache_dir:
