@@ -275,7 +275,10 @@ class TestSharing:
             shared.shared,
             shared.is_shared,
         )
-        assert (1, NEW, before) == (one.runs, other.new, other.last_checked)
+        assert (1, NEW) == (one.runs, other.new)
+        # The answer is given before it is stored here, perhaps in another second.
+        assert before - other.last_checked <= SECOND
+        assert before >= other.last_checked
         assert one.environment.upgrades() == other.environment.upgrades()
 
     def test_recipe_by_consent(self, two, monkeypatch):
