@@ -195,6 +195,18 @@ def install_points(site: Path, name: str, points: dict[str, dict[str, str]]) -> 
     (info / "entry_points.txt").write_text("\n".join(lines))
 
 
+def uv_lock(**versions: str) -> bytes:
+    """
+    Write a small uv.lock.
+    """
+    packages = "".join(
+        f'\n[[package]]\nname = "{name}"\nversion = "{version}"\n'
+        'source = { registry = "https://index.example/simple" }\n'
+        for name, version in versions.items()
+    )
+    return f'version = 1\nrequires-python = ">=3.11"\n{packages}'.encode()
+
+
 # Processes
 
 

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
+from helpers import uv_lock
 from upgrade_state import _messages, exceptions
 from upgrade_state.cli import main
 
@@ -37,15 +38,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
-LOCKFILE = """\
-version = 1
-requires-python = ">=3.11"
-
-[[package]]
-name = "idna"
-version = "1.0"
-source = { registry = "https://index.example/simple" }
-"""
+LOCKFILE = uv_lock(idna="1.0").decode()
 
 # A stand-in for uv that needs no network.
 UV = """\

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from database import directory, name_of, running_server
-from helpers import run_at_once, wait_until
+from helpers import run_at_once, uv_lock, wait_until
 from upgrade_state import StateStore, checks
 
 if TYPE_CHECKING:
@@ -70,15 +70,7 @@ class TestSimulation:
         assert [each.requests for each in few] == [each.requests for each in again]
 
 
-LOCKFILE = """\
-version = 1
-requires-python = ">=3.11"
-
-[[package]]
-name = "idna"
-version = "1.0"
-source = { registry = "https://index.example/simple" }
-"""
+LOCKFILE = uv_lock(idna="1.0").decode()
 
 # It counts its runs, and waits for a file.
 TOOL = """\

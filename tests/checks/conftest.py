@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import by_hand
+from helpers import uv_lock
 from processes import LIMIT
 from upgrade_state import StateStore
 from upgrade_state.checks import _supervisor
@@ -24,18 +25,6 @@ supervisor.main()
 
 # A fixture replaces it by a stand-in.
 PYTHON = sys.executable
-
-
-def lock_of(**versions):
-    """
-    Write a small uv.lock.
-    """
-    packages = "".join(
-        f'\n[[package]]\nname = "{name}"\nversion = "{version}"\n'
-        'source = { registry = "https://index.example/simple" }\n'
-        for name, version in versions.items()
-    )
-    return f'version = 1\nrequires-python = ">=3.11"\n{packages}'.encode()
 
 
 @pytest.fixture(autouse=True)
@@ -94,7 +83,10 @@ def late(monkeypatch):
 
 @pytest.fixture(name="lock_of")
 def _lock_of():
-    return lock_of
+    """
+    Write a small uv.lock.
+    """
+    return uv_lock
 
 
 @pytest.fixture
@@ -112,7 +104,7 @@ def scratches(monkeypatch, tmp_path):
 def directory(tmp_path):
     path = tmp_path / "shop"
     path.mkdir()
-    (path / "uv.lock").write_bytes(lock_of(attrs="24.2.0"))
+    (path / "uv.lock").write_bytes(uv_lock(attrs="24.2.0"))
     return path
 
 

@@ -17,6 +17,7 @@ psycopg = pytest.importorskip("psycopg")
 
 import database as databases  # noqa: E402
 import processes  # noqa: E402
+from helpers import uv_lock  # noqa: E402
 from upgrade_state._postgresql import _connection  # noqa: E402
 from upgrade_state.checks import _postgresql  # noqa: E402
 from upgrade_state.checks._sharing import Question, Reply  # noqa: E402
@@ -34,18 +35,7 @@ GRANT EXECUTE ON FUNCTION upgrade_state.ask, upgrade_state.answer,
 LISTING = """\
 GRANT EXECUTE ON FUNCTION upgrade_state.list, upgrade_state.prune TO managers;"""
 
-OLD = b"""
-version = 1
-requires-python = ">=3.11"
-[[package]]
-name = "idna"
-version = "3.9"
-source = { registry = "https://index.example/simple" }
-[[package]]
-name = "pip"
-version = "25.1"
-source = { registry = "https://index.example/simple" }
-"""
+OLD = uv_lock(idna="3.9", pip="25.1")
 NEW = OLD.replace(b"3.9", b"3.10")
 
 

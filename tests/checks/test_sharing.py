@@ -16,24 +16,21 @@ import attrs
 import pytest
 
 import helpers
-from helpers import DAY, HOUR, LIMIT, NOON, SECOND, run_at_once, wait_until, worker
+from helpers import (
+    DAY,
+    HOUR,
+    LIMIT,
+    NOON,
+    SECOND,
+    run_at_once,
+    uv_lock,
+    wait_until,
+    worker,
+)
 from shared_file import LEASE, FileResults
 from upgrade_state import Consent, StateStore, checks
 from upgrade_state.checks import _sharing
 from upgrade_state.checks._sharing import Sharing
-
-
-def lock_of(**versions):
-    """
-    Write a small uv.lock.
-    """
-    packages = "".join(
-        f'\n[[package]]\nname = "{name}"\nversion = "{version}"\n'
-        'source = { registry = "https://index.example/simple" }\n'
-        for name, version in versions.items()
-    )
-    return f'version = 1\nrequires-python = ">=3.11"\n{packages}'.encode()
-
 
 # A time without its zone.
 NAIVE = NOON.replace(tzinfo=None)
@@ -156,7 +153,7 @@ class Machine:
         self.directory = place / "src" / "shop"
         self.directory.mkdir(parents=True)
         self.home.mkdir()
-        (self.directory / "pins.lock").write_bytes(lock_of(attrs="24.2.0"))
+        (self.directory / "pins.lock").write_bytes(uv_lock(attrs="24.2.0"))
         (self.directory / "wishes").write_text("attrs\n")
         store = StateStore(place / "cache")
         self.environment = store.environment(self.directory, "pins.lock")
@@ -207,7 +204,7 @@ class Machine:
 
 COMMAND = checks.Command(["pins", "lock"], version=["pins", "--version"])
 
-NEW = lock_of(attrs="24.3.0")
+NEW = uv_lock(attrs="24.3.0")
 
 PINS = """\
 case $1 in
@@ -853,7 +850,7 @@ class TestTrouble:
         Names in an answer reach no terminal as they are.
         """
         one = machine("one")
-        evil = lock_of(attrs="24.2.0") + lock_of(**{"\\u001b[2Jevil": "1"})[39:]
+        evil = uv_lock(attrs="24.2.0") + uv_lock(**{"\\u001b[2Jevil": "1"})[39:]
         reply = checks.Reply(new_lockfile=evil, answered_at=NOON)
         one.results.ask = lambda *_: reply
         made = one.check()

@@ -14,7 +14,7 @@ import pytest
 import fuse
 import helpers
 import upgrade_state
-from helpers import DAY, LONG_AGO, fail, log_after_end, refuse_path
+from helpers import DAY, LONG_AGO, fail, log_after_end, refuse_path, uv_lock
 from upgrade_state import StateStore
 from upgrade_state.cli import main
 
@@ -111,16 +111,7 @@ def lock_of():
     """
     Write a small uv.lock.
     """
-
-    def write(**versions):
-        packages = "".join(
-            f'\n[[package]]\nname = "{name}"\nversion = "{version}"\n'
-            'source = { registry = "https://index.example/simple" }\n'
-            for name, version in versions.items()
-        )
-        return f'version = 1\nrequires-python = ">=3.11"\n{packages}'.encode()
-
-    return write
+    return uv_lock
 
 
 @pytest.fixture
