@@ -101,18 +101,10 @@ class PostgreSQLResults:
         self._call("give_up", bytes.fromhex(question.digest), fence, failed)
 
     def list(self) -> Iterator[SharedEntry]:
-        for row in self._call("list"):
-            label, lockfile, versions, rebuilds, checked, failing, attempts, busy = row
-            yield SharedEntry(
-                label=label,
-                lockfile_name=lockfile,
-                version_changes=versions,
-                rebuilds=rebuilds,
-                last_checked=_moment(checked),
-                failing_since=_moment(failing),
-                attempts=attempts,
-                is_busy=busy,
-            )
+        # The columns have the order of the attributes.
+        for *facts, checked, failing, attempts, is_busy in self._call("list"):
+            row = (*facts, _moment(checked), _moment(failing), attempts, is_busy)
+            yield SharedEntry(*row)
 
     def prune(self, older_than: dt.timedelta) -> int:
         ((count,),) = self._call("prune", older_than.total_seconds())

@@ -182,7 +182,7 @@ class SharedResults(Protocol):
         ...
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class SharedEntry:
     """
     The latest result of one question, for the team's list.
