@@ -112,6 +112,8 @@ def write(shop: EnvironmentState, record: dict[str, Any]) -> None:
 
 def _cut_off(shop: EnvironmentState) -> None:
     os.truncate(shop.record_path, 100)
+    # The ticket of a notice of three weeks ago does not count.
+    os.unlink(f"{root_of(shop)}/results/{shop.key}/ticket.0.0.0")
 
 
 def _resolve(shop: EnvironmentState) -> None:
