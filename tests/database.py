@@ -174,9 +174,10 @@ class Server:
         Stop every process of the server, and let them go on in the end.
         """
         pids = self.processes()
-        for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
         try:
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):  # a back end has ended
+                    os.kill(pid, signal.SIGSTOP)
             yield
         finally:
             for pid in reversed(pids):
