@@ -101,10 +101,12 @@ class PostgreSQLResults:
         self._call("give_up", bytes.fromhex(question.digest), fence, failed)
 
     def list(self) -> Iterator[SharedEntry]:
-        # The columns have the order of the attributes.
-        for *facts, checked, failing, attempts, is_busy in self._call("list"):
-            row = (*facts, _moment(checked), _moment(failing), attempts, is_busy)
-            yield SharedEntry(*row)
+        rows = self._call("list")
+        for label, name, versions, rebuilds, *times, attempts, is_busy in rows:
+            checked, failing = map(_moment, times)
+            yield SharedEntry(
+                label, name, versions, rebuilds, checked, failing, attempts, is_busy
+            )
 
     def prune(self, older_than: dt.timedelta) -> int:
         ((count,),) = self._call("prune", older_than.total_seconds())
