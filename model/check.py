@@ -69,7 +69,7 @@ VARIANTS = {
     "SWEEP_NEW_TICKETS": (f"ACTIVATIONS=2 EXPIRERS=1 CHECKERS=1 {NO_LOCKS}", TWICE),
     "NO_COMPARISON": (f"{NOTICES} STEPS_BACK=1", "two notices after one look"),
     "CLOCK_BEFORE_LOCK": (NOTICES, TWICE),
-    "SPEAK_BEFORE_RECORDING": (NOTICES, "a notice is repeated"),
+    "SPEAK_BEFORE_RECORDING": (NOTICES, "a notice is given before it is recorded"),
     "SPEAK_BEFORE_SYNC": (NOTICES, "a notice is given before it is on disk"),
     "FORGET_WITHOUT_CHECK_LOCK": (FORGET, "forget leaves files"),
     "FORGET_IN_WRONG_ORDER": (FORGET, "processes wait forever"),

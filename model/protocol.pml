@@ -459,12 +459,10 @@ inline speak() {
         may_die;
         if
         :: life == lives ->
-#ifndef SPEAK_BEFORE_RECORDING
             /* a notice is given before it is recorded */
             assert(claim != 0);
             /* a notice is given before it is on disk */
             assert(durable_claims >= claim);
-#endif
             /* a notice is repeated */
             assert(STEPS_BACK || (spoken & bit_of(time)) == 0);
             spoken = spoken | bit_of(time)
@@ -722,7 +720,7 @@ proctype Activation(byte me; bit asks_failures) {
     decide_again();
 #endif
 #ifdef SPEAK_BEFORE_RECORDING
-    d_step { claim = claims + 1; life = lives };
+    d_step { claim = 0; life = lives };
     speak();
 #endif
     d_step {
