@@ -26,6 +26,7 @@ from helpers import (
     ROWS,
     SECOND,
     WEEK,
+    before_lock,
     commit,
     lock_of,
     path_named,
@@ -704,6 +705,20 @@ class TestTickets:
         assert "busy" == checked.claim_notice(now=NOON).reason
         assert before == read_record(checked)
         assert ["ticket.0.0.0"] == self.names(checked)
+
+    def test_second_look(self, checked, monkeypatch):
+        """
+        A claim looks at the record under the lock, before it creates a ticket.
+
+        So a silent one creates none, and an overtaken one is not merely busy.
+        """
+        before_lock(monkeypatch, lambda: checked.snooze(NOON + WEEK))
+        assert "snoozed" == checked.claim_notice(now=NOON).reason
+        assert [] == self.names(checked)
+
+        checked.snooze(None)
+        before_lock(monkeypatch, lambda: checked.claim_notice(now=NOON))
+        assert "told-recently" == checked.claim_notice(now=NOON).reason
 
     def test_lost_update(self, checked):
         """
