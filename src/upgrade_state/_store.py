@@ -266,7 +266,7 @@ class Entry:
             StateReadError: The file cannot be read, is damaged, or is missing.
         """
         while True:
-            file = ((record or {}).get("result") or {}).get(field)
+            file = result_file(record, field)
             if file is None:
                 return None
             content = _files.read_result(self.files, file)
@@ -378,8 +378,7 @@ def named_files(record: Record | None) -> list[str]:
     """
     Return the digests of the files that *record* names.
     """
-    result = (record and record["result"]) or {}
-    files = (result.get(field) for field in RESULT_FILES)
+    files = (result_file(record, field) for field in RESULT_FILES)
     return [file["digest"] for file in files if file is not None]
 
 
@@ -396,6 +395,16 @@ def ticket_name(record: Record | None) -> str:
 
 
 # For every back end
+
+
+def result_file(record: Record | None, field: str) -> Record | None:
+    """
+    Return the digest and size that *record* names in *field* of its result.
+
+    None if it names none.
+    """
+    file: Record | None = ((record or {}).get("result") or {}).get(field)
+    return file
 
 
 def dump(record: Record, path: str | None = None) -> str:

@@ -409,6 +409,5 @@ def _digest(record: Record | None, field: str) -> str | None:
     """
     Return the digest of a content that *record* names; None: it names none.
     """
-    file = ((record or {}).get("result") or {}).get(field)
-    digest: str | None = file and file["digest"]
-    return digest
+    file = _store.result_file(record, field)
+    return None if file is None else file["digest"]
