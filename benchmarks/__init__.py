@@ -1,0 +1,3 @@
+"""
+The benchmarks: `python -m benchmarks`, or `nox -s bench`.
+"""

@@ -1,0 +1,111 @@
+"""
+Measure what the library costs, as ratios of things that take turns.
+
+    python -m benchmarks [GROUP ...] [--rounds 31] [--check] [--json FILE] [--page]
+
+Run it with the interpreter of a virtual environment in which the library is installed
+from a wheel. Each figure is the median of the ratios within the rounds of one run. The
+CPU time decides, since other programs on the machine change it least.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks import machine
+from benchmarks.report import Report, read
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+# In the order of the page. Each is a module with `TITLE` and `measure`.
+GROUPS = (
+    "activation",
+    "operations",
+    "claims",
+    "checks",
+    "many",
+    "growth",
+    "lockfiles",
+    "hook",
+    "copies",
+    "crowds",
+    "machines",
+    "database",
+)
+
+# Variables that silence notices, disable bytecode files or load more modules.
+_OFF = (
+    "CI",
+    "NO_UPDATE_NOTIFIER",
+    "UPGRADE_STATE_CACHE_DIR",
+    "UPGRADE_STATE_DISABLE",
+    "UPGRADE_STATE_SHARED",
+    "PYTHONDONTWRITEBYTECODE",
+    "PYTHONPATH",
+    "PYTHONUNBUFFERED",
+)
+
+
+def main() -> int:
+    """
+    Measure, print, and write what was asked for.
+    """
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0].strip())
+    parser.add_argument("groups", nargs="*", metavar="GROUP", help=", ".join(GROUPS))
+    parser.add_argument("--rounds", type=int, default=31, help="of each; 31")
+    parser.add_argument(
+        "--check", action="store_true", help="exit with 1 if a limit is missed"
+    )
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument("--page", action="store_true", help="write docs/benchmarks.md")
+    parser.add_argument(
+        "--from", type=Path, dest="earlier", help="the figures of an earlier run"
+    )
+    args = parser.parse_args()
+    if unknown := {*args.groups} - {*GROUPS}:
+        parser.error(f"no such group: {', '.join(sorted(unknown))}")
+    if args.earlier:
+        report = read(args.earlier)
+    else:
+        report = Report(args.rounds)
+        for name in _OFF:
+            os.environ.pop(name, None)
+        machine.describe(report)
+        for name in args.groups or GROUPS:
+            _measure(report, importlib.import_module(f"benchmarks.{name}"))
+    if args.json:
+        report.write(args.json)
+    if args.page:
+        from benchmarks import page  # noqa: PLC0415 - it loads a library for plots
+
+        page.write(report)
+    return int(args.check and not report.all_met)
+
+
+def _measure(report: Report, group: ModuleType) -> None:
+    """
+    Measure one group in a directory of its own, which is the home of its processes.
+    """
+    report.begin(group.__name__.rpartition(".")[2], group.TITLE)
+    home = os.environ.get("HOME")
+    with tempfile.TemporaryDirectory() as temporary:
+        os.environ["HOME"] = temporary
+        try:
+            group.measure(report, Path(temporary).resolve())
+        finally:
+            os.environ.pop("UPGRADE_STATE_CACHE_DIR", None)
+            if home is None:
+                del os.environ["HOME"]
+            else:
+                os.environ["HOME"] = home
+
+
+if __name__ == "__main__":
+    sys.exit(main())

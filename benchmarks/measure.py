@@ -1,0 +1,141 @@
+"""
+Take samples in turns, so that the speed of the machine at the moment cancels out.
+
+`interleave` runs several measures A B C A B C …; the quotient of two of them is a
+`Ratio`: the median and the quartiles of the ratios within a round.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import statistics
+import time
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+
+class Cost(NamedTuple):
+    """
+    What one sample took, in seconds.
+    """
+
+    cpu: float
+    wall: float
+
+
+Measure: TypeAlias = "Callable[[], Cost]"
+
+
+class Quartiles(NamedTuple):
+    """
+    The median of the ratios, and the two quartiles around it.
+    """
+
+    low: float
+    median: float
+    high: float
+
+
+class Ratio(NamedTuple):
+    """
+    How often the cost of one thing another takes, and the medians of both.
+    """
+
+    cpu: Quartiles
+    wall: Quartiles
+    this: Cost
+    against: Cost
+
+
+class Samples(list[Cost]):
+    """
+    The costs of one measure, one from each round.
+    """
+
+    @property
+    def median(self) -> Cost:
+        """
+        The median of each cost.
+        """
+        return Cost(*map(statistics.median, zip(*self, strict=True)))
+
+    def __truediv__(self, other: Samples) -> Ratio:
+        """
+        Compare with another measure of the same rounds.
+        """
+        rounds = list(zip(self, other, strict=True))
+        return Ratio(
+            cpu=_quartiles([this.cpu / against.cpu for this, against in rounds]),
+            wall=_quartiles([this.wall / against.wall for this, against in rounds]),
+            this=self.median,
+            against=other.median,
+        )
+
+
+def _quartiles(values: list[float]) -> Quartiles:
+    if len(values) == 1:
+        return Quartiles(*values * 3)
+    return Quartiles(*statistics.quantiles(values, n=4, method="inclusive"))
+
+
+def interleave(measures: Mapping[str, Measure], rounds: int) -> dict[str, Samples]:
+    """
+    Take so many samples of each measure, in turns. One more, the first, fills caches.
+    """
+    samples = {name: Samples() for name in measures}
+    for measure in measures.values():
+        measure()
+    for _ in range(rounds):
+        for name, measure in measures.items():
+            samples[name].append(measure())
+    return samples
+
+
+def process(*argv: str | os.PathLike[str], status: int = 0) -> Measure:
+    """
+    Measure a whole process, without input and output, until it has been waited for.
+
+    Args:
+        argv: The command; its first part is an absolute path.
+
+        status: The exit status that it must have.
+    """
+    command: Sequence[str] = [os.fspath(part) for part in argv]
+
+    def measure() -> Cost:
+        start = time.perf_counter()
+        pid = os.posix_spawn(command[0], command, os.environ, file_actions=_NOTHING)
+        _, ended, usage = os.wait4(pid, 0)
+        wall = time.perf_counter() - start
+        if os.waitstatus_to_exitcode(ended) != status:
+            raise RuntimeError(f"failed: {command}")
+        return Cost(usage.ru_utime + usage.ru_stime, wall)
+
+    return measure
+
+
+_NOTHING = [
+    (os.POSIX_SPAWN_OPEN, stream, os.devnull, os.O_RDWR, 0) for stream in (0, 1, 2)
+]
+
+
+def call(function: Callable[[], object], times: int = 1) -> Measure:
+    """
+    Measure one call of *function* in this process, averaged over *times* in a row.
+    """
+
+    def measure() -> Cost:
+        gc.disable()  # it comes when it comes, and not to both sides alike
+        try:
+            wall, cpu = time.perf_counter(), time.process_time()
+            for _ in range(times):
+                function()
+            cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+        finally:
+            gc.enable()
+        return Cost(cpu / times, wall / times)
+
+    return measure

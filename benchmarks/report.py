@@ -1,0 +1,224 @@
+"""
+Collect figures: print each one when it is known, and keep all for the page.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Literal
+
+from attrs import asdict, define, field, frozen
+
+from benchmarks.measure import interleave
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from benchmarks.measure import Cost, Measure, Ratio, Samples
+
+
+@frozen
+class Figure:
+    """
+    One figure of a group.
+
+    Attributes:
+        name: What was measured, and against what: "silent activation / empty script".
+
+        value: The median of the ratios, or a plain number.
+
+        low, high: The quartiles; equal to *value* for a plain number.
+
+        by: The cost that was compared, or the unit of a plain number.
+
+        other: The median ratio of the other cost (wall for cpu); None for a number.
+
+        this, against: The medians of both in seconds; None for a number.
+
+        limit: What was wanted; None: nothing in particular.
+
+        at_least: Whether the limit is the least, not the most.
+
+        series, x: Where it belongs in a plot; None: nowhere.
+    """
+
+    group: str
+    name: str
+    value: float
+    low: float
+    high: float
+    by: str
+    other: float | None = None
+    this: float | None = None
+    against: float | None = None
+    limit: float | None = None
+    at_least: bool = False
+    series: str | None = None
+    x: float | None = None
+
+    @property
+    def is_met(self) -> bool:
+        """
+        Whether the figure is within its limit.
+        """
+        if self.limit is None:
+            return True
+        return self.value >= self.limit if self.at_least else self.value <= self.limit
+
+
+@define
+class Report:
+    """
+    The figures of one run.
+
+    Attributes:
+        rounds: How many samples of each thing are compared.
+
+        group: The group that is being measured.
+    """
+
+    rounds: int
+    group: str = ""
+    figures: list[Figure] = field(factory=list)
+    facts: dict[str, str] = field(factory=dict)
+
+    def begin(self, group: str, title: str) -> None:
+        """
+        Begin a group, and print its title.
+        """
+        self.group = group
+        print(f"\n{title}")
+        print(f"{'':57}{'ratio':>8}  {'quartiles':19}{'limit':>8}")
+
+    def interleave(
+        self, measures: Mapping[str, Measure], rounds: int | None = None
+    ) -> dict[str, Samples]:
+        """
+        Take samples in turns: see `measure.interleave`.
+        """
+        return interleave(measures, self.rounds if rounds is None else rounds)
+
+    def compare(  # noqa: PLR0913 - all but three by keyword
+        self,
+        name: str,
+        this: Measure,
+        against: Measure,
+        *,
+        rounds: int | None = None,
+        limit: float | None = None,
+        by: Literal["cpu", "wall"] = "cpu",
+        series: str | None = None,
+        x: float | None = None,
+    ) -> None:
+        """
+        Compare two measures, and add their ratio.
+        """
+        pair = self.interleave({"this": this, "against": against}, rounds)
+        ratio = pair["this"] / pair["against"]
+        self.add(name, ratio, limit=limit, by=by, series=series, x=x)
+
+    def add(
+        self,
+        name: str,
+        ratio: Ratio,
+        *,
+        limit: float | None = None,
+        by: Literal["cpu", "wall"] = "cpu",
+        series: str | None = None,
+        x: float | None = None,
+    ) -> None:
+        """
+        Add a ratio.
+        """
+        quartiles, other = ratio.cpu, ratio.wall
+        if by == "wall":
+            quartiles, other = other, quartiles
+        self._add(
+            Figure(
+                group=self.group,
+                name=name,
+                value=quartiles.median,
+                low=quartiles.low,
+                high=quartiles.high,
+                by=by,
+                other=other.median,
+                this=_of(ratio.this, by),
+                against=_of(ratio.against, by),
+                limit=limit,
+                series=series,
+                x=x,
+            )
+        )
+
+    def number(
+        self,
+        name: str,
+        value: float,
+        *,
+        unit: str = "",
+        limit: float | None = None,
+        at_least: bool = False,
+        series: str | None = None,
+        x: float | None = None,
+    ) -> None:
+        """
+        Add a plain number, such as a count or a ratio of two peaks of memory.
+        """
+        self._add(
+            Figure(
+                group=self.group,
+                name=name,
+                value=value,
+                low=value,
+                high=value,
+                by=unit,
+                limit=limit,
+                at_least=at_least,
+                series=series,
+                x=x,
+            )
+        )
+
+    def fact(self, name: str, text: str) -> None:
+        """
+        Add a fact about the machine or a version.
+        """
+        self.facts[name] = text
+        print(f"{name:24}{text}")
+
+    def _add(self, figure: Figure) -> None:
+        self.figures.append(figure)
+        spread, limit = "", "" if figure.limit is None else f"{figure.limit:g}"
+        if figure.other is not None:
+            spread = f"{figure.low:.4g} to {figure.high:.4g}"
+        missed = "" if figure.is_met else "  MISSED"
+        value = f"{figure.value:>8.4g}  {spread:19}{limit:>8}{missed}"
+        print(f"{figure.name:57}{value}", flush=True)
+
+    @property
+    def all_met(self) -> bool:
+        """
+        Whether every figure is within its limit.
+        """
+        return all(figure.is_met for figure in self.figures)
+
+    def write(self, path: Path) -> None:
+        """
+        Write the facts and figures as JSON.
+        """
+        found = {"facts": self.facts, "figures": [asdict(f) for f in self.figures]}
+        path.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+
+
+def read(path: Path) -> Report:
+    """
+    Read what `Report.write` has written.
+    """
+    found = json.loads(path.read_text())
+    figures = [Figure(**figure) for figure in found["figures"]]
+    return Report(rounds=0, figures=figures, facts=found["facts"])
+
+
+def _of(cost: Cost, by: str) -> float:
+    return cost.cpu if by == "cpu" else cost.wall
