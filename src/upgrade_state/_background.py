@@ -43,9 +43,11 @@ _OPEN = _record.READ | _record.NO_LINKS | os.O_RDWR | os.O_CREAT
 _DIRECTORY = _record.READ | _record.NO_LINKS | getattr(os, "O_DIRECTORY", 0)
 
 # Run with -I: nothing is imported from the current directory. This library is
-# appended to the path, so it cannot hide a module of the standard library.
-_WRAPPER = "import sys; sys.path.append(sys.argv.pop(1)); "
-_WRAPPER += "from upgrade_state import _log_runner; _log_runner.main(sys.argv[1:])"
+# appended to the path, so it cannot hide a module of the standard library. At the end
+# no module is taken apart, which takes a twentieth of the time.
+_WRAPPER = "import os, sys; sys.path.append(sys.argv.pop(1)); "
+_WRAPPER += "from upgrade_state import _log_runner; _log_runner.main(sys.argv[1:]); "
+_WRAPPER += "os._exit(0)"
 
 # The directory that contains this package.
 _HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))

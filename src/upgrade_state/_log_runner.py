@@ -7,32 +7,30 @@ pipe to this process; it inherits nothing else. Its working directory is `/`, so
 it blocks no unmount and imports nothing from the directory the user entered.
 """
 
-from __future__ import annotations
-
 import codecs
-import contextlib
 import os
 import select
-import signal
 import time
-from typing import TYPE_CHECKING
 
 from upgrade_state import _programs
 from upgrade_state._redact import clean
 
+TYPE_CHECKING = False  # typing takes longer to load than this whole module
 if TYPE_CHECKING:
-    from typing import Final
+    import signal
+else:
+    import _signal as signal  # without its enums, which take as long as the rest
 
 # Maximum size of the log in bytes, without its first and its last line.
-LIMIT: Final = 1 << 16
+LIMIT = 1 << 16
 
-_CUT: Final = b"[...]\n"
+_CUT = b"[...]\n"
 
 # Search paths whose relative entries would start at `/`.
-_LISTS: Final = ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH")
+_LISTS = ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH")
 
 # `_background` closes the descriptors that it can list; this closes the others.
-_MAX_DESCRIPTORS: Final = 4096
+_MAX_DESCRIPTORS = 4096
 
 
 class Log:
@@ -85,8 +83,10 @@ def main(argv: list[str]) -> None:
     """
     log = Log(2)
     try:
-        with contextlib.suppress(PermissionError):  # posix_spawn has done it
+        try:  # noqa: SIM105 - loading contextlib takes longer
             os.setsid()
+        except PermissionError:  # posix_spawn has done it
+            pass
         os.closerange(3, _MAX_DESCRIPTORS)
         os.chdir("/")
         status = _run(argv, log)

@@ -2,8 +2,6 @@
 Make foreign text safe for a terminal, a log and a record.
 """
 
-from __future__ import annotations
-
 # Maximum length of an error message in a record.
 MESSAGE_LENGTH = 500
 
