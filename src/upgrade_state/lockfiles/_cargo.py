@@ -5,7 +5,7 @@ Lockfiles of Cargo.
 from collections.abc import Iterator
 from typing import Any
 
-from ._model import Package
+from ._model import Package, make_package
 from ._parse import commit_of, demand_version, items, optional_text, table, tables, text
 
 
@@ -38,7 +38,7 @@ def cargo(document: Any) -> Iterator[Package]:
     for entry in entries:
         name, version = text(entry["name"]), text(entry["version"])
         source = optional_text(entry.get("source"))
-        yield Package(
+        yield make_package(
             name,
             version,
             ecosystem="cargo",

@@ -5,7 +5,7 @@ Lockfiles of Conan.
 from collections.abc import Iterator
 from typing import Any
 
-from ._model import Package
+from ._model import Package, make_package
 from ._parse import demand_version, items, text
 
 _LISTS = ("requires", "build_requires", "python_requires", "config_requires")
@@ -28,6 +28,6 @@ def conan(document: Any) -> Iterator[Package]:
             reference = text(item[0] if isinstance(item, list) else item)
             pinned, _, revision = reference.partition("%")[0].partition("#")
             name, _, version = pinned.partition("@")[0].partition("/")
-            yield Package(
+            yield make_package(
                 text(name), text(version), ecosystem="conan", build=revision or None
             )

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote
 
-from ._model import Package
+from ._model import Package, make_package
 from ._parse import commit_of, demand_version, optional_text, table, tables, text
 from ._requirements import name_and_version
 
@@ -43,7 +43,7 @@ def conda_list(document: Any) -> Iterator[Package]:
         channel = text(entry["channel"])
         build = optional_text(entry["build_string"])
         is_conda = channel not in {"pypi", "<develop>"}
-        yield Package(
+        yield make_package(
             text(entry["name"]),
             text(entry["version"]),
             ecosystem="conda" if is_conda else "pypi",
@@ -69,11 +69,13 @@ def conda_explicit(document: str) -> Iterator[Package]:
         if archive is None or not _HASH.fullmatch(checksum):
             raise ValueError("no URL of a package")
         name, version, build = archive
-        yield Package(name, version, ecosystem="conda", platform=platform, build=build)
+        yield make_package(
+            name, version, ecosystem="conda", platform=platform, build=build
+        )
     for line in lines:
         name, at, url = line.removeprefix("# pip").partition(" @ ")
         if at and line.startswith("# pip "):
-            yield Package(
+            yield make_package(
                 text(name.strip()),
                 name_and_version(url.partition("#")[0])[1],
                 ecosystem="pypi",
@@ -99,7 +101,7 @@ def conda_lock(document: Any) -> Iterator[Package]:
             build = archive[2]
         else:  # conda-lock leaves the field out, or writes null
             build = optional_text(entry.get("build")) or None
-        yield Package(
+        yield make_package(
             text(entry["name"]),
             text(entry["version"]),
             ecosystem=ecosystem,

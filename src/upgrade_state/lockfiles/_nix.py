@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from ._model import Package
+from ._model import Package, make_package
 from ._parse import UnreadableError, demand_version, optional_text, table, tables, text
 
 # Characters in the path to an input. Real ones have up to about 100.
@@ -51,9 +51,11 @@ def devbox(document: Any) -> Iterator[Package]:
             # The nixpkgs that Devbox itself takes its shell from.
             match = _BASE.fullmatch(resolved)
             version, build = (match[1], match[0]) if match else (None, None)
-            yield Package(key, version, ecosystem="nix", build=build, internal=True)
+            yield make_package(
+                key, version, ecosystem="nix", build=build, internal=True
+            )
             continue
-        yield Package(
+        yield make_package(
             text(_devbox_name(key)),
             # Flakes have no version.
             optional_text(entry.get("version")) or None,
@@ -132,7 +134,7 @@ def _flake_input(path: str, node: dict[str, Any]) -> Package:
         raise UnreadableError("nested too deeply")
     locked = table(node["locked"])
     revision = optional_text(locked.get("rev"))
-    return Package(
+    return make_package(
         path,
         revision or optional_text(locked.get("narHash")),
         ecosystem="flake",
@@ -161,7 +163,7 @@ def flox(document: Any) -> Iterator[Package]:
         # path never changes, so Flox never reports an upgrade of it.
         if "derivation" not in entry:
             text(entry["store_path"])
-        package = Package(
+        package = make_package(
             text(entry["install_id"]),
             optional_text(entry.get("version")),
             platform=text(entry["system"]),
@@ -212,7 +214,7 @@ def _pin(name: str, pin: dict[str, Any], ecosystem: str) -> Package:
         version = release[1] if release else None
     # npins moved to another spelling of the same hashes.
     spelling = "SRI" if "-" in (hash_ or "") else "base 32"
-    return Package(
+    return make_package(
         text(name),
         version or revision,
         ecosystem=ecosystem,

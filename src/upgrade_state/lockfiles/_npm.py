@@ -5,7 +5,7 @@ Lockfiles of npm.
 from collections.abc import Iterator
 from typing import Any
 
-from ._model import Package
+from ._model import Package, make_package
 from ._parse import Table, commit_of, demand_version, optional_text, table, text
 
 _REQUIREMENTS = (
@@ -51,7 +51,7 @@ def _npm_paths(packages: Table) -> Iterator[Package]:
         parent, _, name = path.rpartition("node_modules/")
         is_direct = name in direct and parent[:-1] in projects
         resolved = optional_text(entry.get("resolved") or None)
-        yield Package(
+        yield make_package(
             # The directory of an alias has another name than the package.
             text(entry.get("name", name)),
             optional_text(entry.get("version")),
@@ -69,14 +69,14 @@ def _npm_tree(dependencies: Table) -> Iterator[Package]:
             version = text(entry["version"])
             if version.startswith("npm:"):
                 real, _, version = version[4:].rpartition("@")
-                yield Package(text(real), text(version), ecosystem="npm")
+                yield make_package(text(real), text(version), ecosystem="npm")
             elif ":" not in version:
                 # npm before version 5 wrote a commit beside the version. For a
                 # package inside the archive of another one, npm wrote false.
                 resolved = optional_text(entry.get("resolved") or None) or ""
                 commit = commit_of(resolved) if resolved.startswith("git") else None
-                yield Package(text(name), version, ecosystem="npm", build=commit)
+                yield make_package(text(name), version, ecosystem="npm", build=commit)
             elif not version.startswith("file:") or version.endswith(_ARCHIVES):
                 # The version is a location. Other ``file:`` ones are links.
                 commit = commit_of(version)
-                yield Package(text(name), None, ecosystem="npm", build=commit)
+                yield make_package(text(name), None, ecosystem="npm", build=commit)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ._conda import archive_of, git_commit
-from ._model import Package
+from ._model import Package, make_package
 from ._parse import Table, demand_version, optional_text, table, tables, text
 
 _ECOSYSTEMS = {"conda": "conda", "conda_source": "conda", "pypi": "pypi"}
@@ -70,7 +70,7 @@ def _package(key: _Key, entry: Table) -> Package:
         stated = zip((name, version, build), archive, strict=True)
         name, version, build = (field or default for field, default in stated)
     is_path = location.startswith("file:") or "://" not in location
-    return Package(
+    return make_package(
         text(name),
         version or None,
         ecosystem=_ECOSYSTEMS[kind],

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from ._model import Package
+from ._model import Package, make_package
 from ._parse import commit_of, demand_version, items, optional_text, table, tables, text
 
 _SEPARATORS = re.compile("[-_.]+")
@@ -42,7 +42,7 @@ def is_directory(location: str) -> bool:
 def _package(
     entry: dict[str, Any], build: str | None, *, local: bool, direct: bool | None = None
 ) -> Package:
-    return Package(
+    return make_package(
         normalize_name(entry["name"]),
         optional_text(entry.get("version")),
         ecosystem="pypi",
@@ -86,7 +86,7 @@ def pipfile(document: Any) -> Iterator[Package]:
                 build = commit_of(text(entry["ref"]))
             elif location is not None:
                 build = min(map(text, items(entry.get("hashes", []))), default=None)
-            yield Package(
+            yield make_package(
                 normalize_name(name),
                 _pipfile_version(entry),
                 ecosystem="pypi",

@@ -5,7 +5,7 @@ Lockfiles of R.
 from collections.abc import Iterator
 from typing import Any
 
-from ._model import Package
+from ._model import Package, make_package
 from ._parse import commit_of, optional_text, table, text
 
 
@@ -23,7 +23,7 @@ def renv(document: Any) -> Iterator[Package]:
     for entry in table(document["Packages"] or {}).values():
         source = optional_text(table(entry).get("Source")) or ""
         commit = optional_text(entry.get("RemoteSha"))
-        yield Package(
+        yield make_package(
             text(entry["Package"]),
             # renv takes the latest one if the user has removed it.
             optional_text(entry.get("Version")),

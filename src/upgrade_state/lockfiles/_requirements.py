@@ -5,7 +5,7 @@ Requirements files, if they are lockfiles.
 import re
 from collections.abc import Iterator
 
-from ._model import Package
+from ._model import Package, make_package
 from ._parse import UnreadableError, commit_of
 from ._python import ARCHIVES, is_directory, normalize_name
 
@@ -76,7 +76,7 @@ def _package(line: str) -> Package | None:
     pinned = _PINNED.fullmatch(requirement)
     name, version, location = pinned.groups() if pinned else (None, None, requirement)
     if version:
-        return Package(normalize_name(name), version, ecosystem="pypi")
+        return make_package(normalize_name(name), version, ecosystem="pypi")
     location = location.partition(" ")[0]
     if not (editable or "/" in location or location.startswith(".")):
         raise UnreadableError("not pinned")
@@ -114,7 +114,7 @@ def _package_at(name: str | None, location: str, line: str) -> Package | None:
         build = min(hashes, default=None)
     if name is None:
         raise UnreadableError("has a requirement without a name")
-    return Package(
+    return make_package(
         normalize_name(name), version, ecosystem="pypi", build=build, local=is_local
     )
 

@@ -5,7 +5,7 @@ Lockfiles of managers that install tools of any language.
 from collections.abc import Iterator
 from typing import Any
 
-from ._model import Package
+from ._model import Package, make_package
 from ._parse import Table, demand_version, optional_text, table, tables, text
 
 
@@ -22,7 +22,7 @@ def mise(document: Any) -> Iterator[Package]:
     for name, entries in table(document["tools"]).items():
         # In the first files a tool of one version was a table, not a list.
         for entry in tables(entries if isinstance(entries, list) else [entries]):
-            yield Package(
+            yield make_package(
                 text(name),
                 text(entry["version"]),
                 ecosystem="mise",
@@ -66,7 +66,7 @@ def spack(document: Any) -> Iterator[Package]:
         environment = pending.pop()
         roots = {text(root["hash"]) for root in tables(environment["roots"])}
         for key, spec in table(environment["concrete_specs"]).items():
-            yield Package(
+            yield make_package(
                 text(table(spec)["name"]),
                 text(spec["version"]),
                 ecosystem="spack",
