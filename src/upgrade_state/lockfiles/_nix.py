@@ -24,13 +24,8 @@ _BASE = re.compile(
 # The release in the URL of a Nix channel, after the host.
 _RELEASE = re.compile(r"(?<!/)/(?:nixos|nixpkgs)-(?:[a-z]+-)*(\d[\w.]*)/", re.ASCII)
 
-# Where npins and niv have version, revision and hash of a pin.
-_PINNED = (
-    # Version 0 of npins had names of releases.
-    ("version", "release_name"),
-    ("revision", "rev", "image_digest"),
-    ("hash", "sha256"),
-)
+# Where a pin of niv comes from.
+_SOURCES = frozenset(("repo", "path", "url", "url_template"))
 
 # The parameters of a flake's URL that identify its content.
 _LOCKED = re.compile("[?&](?:narHash|rev)=([A-Za-z0-9%+/=-]{40,80})")
@@ -93,11 +88,12 @@ def _devbox_build(resolved: str) -> str | None:
 
 def _devbox_builds(systems: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for system, info in systems.items():
-        outputs = tables(table(info).get("outputs", []))
-        paths = [output["path"] for output in outputs if output.get("default")]
         # Older lockfiles have only the path of the package.
-        path = optional_text([*paths, info.get("store_path")][0])
-        if path:
+        path = table(info).get("store_path")
+        for output in reversed(tables(info.get("outputs", []))):
+            if output.get("default"):
+                path = output["path"]
+        if path := optional_text(path):
             yield system, path
 
 
@@ -125,8 +121,10 @@ def flake(document: Any) -> Iterator[Package]:
         for name, target in sorted(inputs.items(), reverse=True):
             if not isinstance(target, list):
                 path = f"{parent}/{text(name)}" if parent else text(name)
-                yield _flake_input(path, table(nodes[text(target)]))
-                pending.append((path, target))
+                node = table(nodes[text(target)])
+                yield _flake_input(path, node)
+                if "inputs" in node:
+                    pending.append((path, target))
 
 
 def _flake_input(path: str, node: dict[str, Any]) -> Package:
@@ -182,7 +180,7 @@ def niv(document: Any) -> Iterator[Package]:
     if not document:
         raise LookupError("no pin")
     for name, pin in table(document).items():
-        if not table(pin).keys() & {"repo", "path", "url", "url_template"}:
+        if _SOURCES.isdisjoint(table(pin)):
             raise LookupError("no source")
         yield _pin(name, pin, "niv")
 
@@ -205,10 +203,10 @@ def _pin(name: str, pin: dict[str, Any], ecosystem: str) -> Package:
     build. The version of any other one is its revision. The file at a URL has
     neither, so its hash is its build.
     """
-    version, revision, hash_ = (
-        next(filter(None, (optional_text(pin.get(key)) for key in keys)), None)
-        for keys in _PINNED
-    )
+    # Version 0 of npins had names of releases.
+    version = _first_text(pin, "version", "release_name")
+    revision = _first_text(pin, "revision", "rev", "image_digest")
+    hash_ = _first_text(pin, "hash", "sha256")
     if pin.get("type") == "Channel":
         release = _RELEASE.search(optional_text(pin.get("url")) or "")
         version = release[1] if release else None
@@ -223,3 +221,10 @@ def _pin(name: str, pin: dict[str, Any], ecosystem: str) -> Package:
         direct=True,
         local=pin.get("type") == "local",
     )
+
+
+def _first_text(pin: dict[str, Any], *keys: str) -> str | None:
+    for key in keys:
+        if value := optional_text(pin.get(key)):
+            return value
+    return None

@@ -65,17 +65,18 @@ def _npm_tree(dependencies: Table) -> Iterator[Package]:
     pending = [dependencies]
     while pending:
         for name, entry in pending.pop().items():
-            pending.append(table(table(entry).get("dependencies", {})))
+            if "dependencies" in table(entry):
+                pending.append(table(entry["dependencies"]))
             version = text(entry["version"])
-            if version.startswith("npm:"):
-                real, _, version = version[4:].rpartition("@")
-                yield make_package(text(real), text(version), ecosystem="npm")
-            elif ":" not in version:
+            if ":" not in version:
                 # npm before version 5 wrote a commit beside the version. For a
                 # package inside the archive of another one, npm wrote false.
                 resolved = optional_text(entry.get("resolved") or None) or ""
                 commit = commit_of(resolved) if resolved.startswith("git") else None
                 yield make_package(text(name), version, ecosystem="npm", build=commit)
+            elif version.startswith("npm:"):
+                real, _, version = version[4:].rpartition("@")
+                yield make_package(text(real), text(version), ecosystem="npm")
             elif not version.startswith("file:") or version.endswith(_ARCHIVES):
                 # The version is a location. Other ``file:`` ones are links.
                 commit = commit_of(version)

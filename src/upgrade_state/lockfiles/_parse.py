@@ -7,8 +7,7 @@ Limits, encodings and errors of parsers are handled here for all formats.
 
 import re
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
-from io import StringIO
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 Table = dict[str, Any]
 
@@ -90,7 +89,7 @@ def load_toml(content: bytes) -> Table:
     import tomllib  # noqa: PLC0415 -- not every format needs it
 
     document = load_text(content)
-    for line in StringIO(document):
+    for line in document.split("\n"):
         dots = line.count(".")
         # A string of several lines has no end that this line would show.
         if dots > _MAX_DOTS and '"""' not in line and "'''" not in line:
@@ -173,7 +172,10 @@ def tables(value: object) -> list[Table]:
     """
     Return *value*, which has to be a list of tables.
     """
-    return [table(item) for item in items(value)]
+    for item in items(value):
+        if not isinstance(item, dict):
+            raise TypeError("no list of tables")
+    return cast("list[Table]", value)
 
 
 def text(value: object) -> str:

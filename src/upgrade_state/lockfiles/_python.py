@@ -2,14 +2,11 @@
 Lockfiles of Python package managers.
 """
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
 from ._model import Package, make_package
 from ._parse import commit_of, demand_version, items, optional_text, table, tables, text
-
-_SEPARATORS = re.compile("[-_.]+")
 
 # The archives that pip installs.
 _PACKED = (".tar.bz2", ".tar.gz", ".tar.lz", ".tar.lzma", ".tar.xz")
@@ -23,8 +20,11 @@ def normalize_name(name: object) -> str:
     Poetry and Pipenv write the package's own spelling, or the user's; another
     spelling means no other package.
     """
-    lower = text(name).lower()
-    return lower if lower.isalnum() else _SEPARATORS.sub("-", lower)
+    # A regular expression takes four times as long.
+    normalized = text(name).lower().replace("_", "-").replace(".", "-")
+    while "--" in normalized:
+        normalized = normalized.replace("--", "-")
+    return normalized
 
 
 def is_directory(location: str) -> bool:
@@ -99,11 +99,11 @@ def _pipfile_version(entry: dict[str, Any]) -> str | None:
     # Entries from a URL, path or repository have none. "*": the markers
     # exclude the machine that ran Pipenv.
     version = text(entry.get("version", "*"))
-    if version == "*":
-        return None
-    if not version.startswith("=="):
+    if version.startswith("=="):
+        return text(version.lstrip("="))
+    if version != "*":
         raise ValueError("not pinned")
-    return text(version.lstrip("="))
+    return None
 
 
 def poetry(document: Any) -> Iterator[Package]:

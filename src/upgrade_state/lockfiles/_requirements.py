@@ -49,7 +49,7 @@ def requirements(document: str) -> list[Package]:
 
 def _lines(content: str) -> Iterator[str]:
     """
-    Yield lines as pip joins them, without comments.
+    Yield lines as pip joins them, without comments and empty lines.
     """
     pending = []
     for line in content.splitlines():
@@ -58,7 +58,11 @@ def _lines(content: str) -> Iterator[str]:
             pending.append(line.strip("\\"))
             continue
         separator = " " if line.startswith("#") else ""
-        yield _COMMENT.sub("", "".join([*pending, separator, line])).strip()
+        joined = "".join([*pending, separator, line])
+        if "#" in joined:  # otherwise the search takes half of the time of a reader
+            joined = _COMMENT.sub("", joined)
+        if joined := joined.strip():
+            yield joined
         pending = []
 
 
@@ -69,7 +73,7 @@ def _package(line: str) -> Package | None:
     if line.startswith(("-r", "--requirement")):
         raise UnreadableError("includes other files")
     editable = _EDITABLE.match(line)
-    if not line or (line.startswith("-") and not editable):
+    if line.startswith("-") and not editable:
         return None
     requirement = line[editable.end() :] if editable else line
     requirement = _OPTIONS.split(requirement, maxsplit=1)[0].strip()
