@@ -124,6 +124,7 @@ class Report:
         ratio: Ratio,
         *,
         limit: float | None = None,
+        at_least: bool = False,
         by: Literal["cpu", "wall"] = "cpu",
         series: str | None = None,
         x: float | None = None,
@@ -146,6 +147,7 @@ class Report:
                 this=_of(ratio.this, by),
                 against=_of(ratio.against, by),
                 limit=limit,
+                at_least=at_least,
                 series=series,
                 x=x,
             )
@@ -179,6 +181,12 @@ class Report:
                 x=x,
             )
         )
+
+    def skip(self, reason: str) -> None:
+        """
+        Say which figures are missing on this machine, and why.
+        """
+        print(f"skipped: {reason}")
 
     def fact(self, name: str, text: str) -> None:
         """
