@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import gc
 import os
+import resource
 import statistics
 import time
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
 
 class Cost(NamedTuple):
@@ -94,7 +95,9 @@ def interleave(measures: Mapping[str, Measure], rounds: int) -> dict[str, Sample
     return samples
 
 
-def process(*argv: str | os.PathLike[str], status: int = 0) -> Measure:
+def process(
+    *argv: str | os.PathLike[str], status: int = 0, stderr: int | None = None
+) -> Measure:
     """
     Measure a whole process, without input and output, until it has been waited for.
 
@@ -102,12 +105,17 @@ def process(*argv: str | os.PathLike[str], status: int = 0) -> Measure:
         argv: The command; its first part is an absolute path.
 
         status: The exit status that it must have.
+
+        stderr: A descriptor, such as one of a terminal; None: it is discarded.
     """
-    command: Sequence[str] = [os.fspath(part) for part in argv]
+    command = [os.fspath(part) for part in argv]
+    actions = [*_NOTHING]
+    if stderr is not None:
+        actions.append((os.POSIX_SPAWN_DUP2, stderr, 2))
 
     def measure() -> Cost:
         start = time.perf_counter()
-        pid = os.posix_spawn(command[0], command, os.environ, file_actions=_NOTHING)
+        pid = os.posix_spawn(command[0], command, os.environ, file_actions=actions)
         _, ended, usage = os.wait4(pid, 0)
         wall = time.perf_counter() - start
         if os.waitstatus_to_exitcode(ended) != status:
@@ -117,7 +125,7 @@ def process(*argv: str | os.PathLike[str], status: int = 0) -> Measure:
     return measure
 
 
-_NOTHING = [
+_NOTHING: list[tuple[int, ...] | tuple[int, int, str, int, int]] = [
     (os.POSIX_SPAWN_OPEN, stream, os.devnull, os.O_RDWR, 0) for stream in (0, 1, 2)
 ]
 
@@ -139,3 +147,17 @@ def call(function: Callable[[], object], times: int = 1) -> Measure:
         return Cost(cpu / times, wall / times)
 
     return measure
+
+
+def timed(function: Callable[[], object]) -> Cost:
+    """
+    Return the cost of one call, with the CPU time of children that it waits for.
+    """
+    wall, cpu = time.perf_counter(), _cpu_with_children()
+    function()
+    return Cost(_cpu_with_children() - cpu, time.perf_counter() - wall)
+
+
+def _cpu_with_children() -> float:
+    usages = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
