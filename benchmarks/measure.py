@@ -1,14 +1,15 @@
 """
 Take samples in turns, so that the speed of the machine at the moment cancels out.
 
-`interleave` runs several measures A B C A B C …; the quotient of two of them is a
-`Ratio`: the median and the quartiles of the ratios within a round.
+`interleave` runs several measures in rounds, each round in another order; the quotient
+of two of them is a `Ratio`: the median and the quartiles of the ratios within a round.
 """
 
 from __future__ import annotations
 
 import gc
 import os
+import random
 import resource
 import statistics
 import time
@@ -63,6 +64,13 @@ class Samples(list[Cost]):
         """
         return Cost(*map(statistics.median, zip(*self, strict=True)))
 
+    def __sub__(self, other: Samples) -> Samples:
+        """
+        Return what this one takes beyond another measure of the same rounds.
+        """
+        rounds = zip(self, other, strict=True)
+        return Samples(Cost(a.cpu - b.cpu, a.wall - b.wall) for a, b in rounds)
+
     def __truediv__(self, other: Samples) -> Ratio:
         """
         Compare with another measure of the same rounds.
@@ -85,13 +93,17 @@ def _quartiles(values: list[float]) -> Quartiles:
 def interleave(measures: Mapping[str, Measure], rounds: int) -> dict[str, Samples]:
     """
     Take so many samples of each measure, in turns. One more, the first, fills caches.
+
+    The order changes, because a large process leaves the next one with cold caches.
     """
     samples = {name: Samples() for name in measures}
     for measure in measures.values():
         measure()
+    order, shuffle = [*measures], random.Random(0).shuffle  # noqa: S311 - no secret
     for _ in range(rounds):
-        for name, measure in measures.items():
-            samples[name].append(measure())
+        shuffle(order)
+        for name in order:
+            samples[name].append(measures[name]())
     return samples
 
 
@@ -161,3 +173,15 @@ def timed(function: Callable[[], object]) -> Cost:
 def _cpu_with_children() -> float:
     usages = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
+def prepared(prepare: Callable[[], object], measure: Measure) -> Measure:
+    """
+    Call *prepare* before each sample, outside of it.
+    """
+
+    def measure_prepared() -> Cost:
+        prepare()
+        return measure()
+
+    return measure_prepared
