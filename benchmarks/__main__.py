@@ -92,19 +92,18 @@ def main() -> int:
 def _measure(report: Report, group: ModuleType) -> None:
     """
     Measure one group in a directory of its own, which is the home of its processes.
+
+    It may change the environment variables, which are restored.
     """
     report.begin(group.__name__.rpartition(".")[2], group.TITLE)
-    home = os.environ.get("HOME")
+    before = dict(os.environ)
     with tempfile.TemporaryDirectory() as temporary:
         os.environ["HOME"] = temporary
         try:
             group.measure(report, Path(temporary).resolve())
         finally:
-            os.environ.pop("UPGRADE_STATE_CACHE_DIR", None)
-            if home is None:
-                del os.environ["HOME"]
-            else:
-                os.environ["HOME"] = home
+            os.environ.clear()
+            os.environ.update(before)
 
 
 if __name__ == "__main__":

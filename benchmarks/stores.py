@@ -9,18 +9,20 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from upgrade_state import StateStore, _record
+from upgrade_state import StateStore, _identity, _record
 from upgrade_state.lockfiles import Upgrade
 
 if TYPE_CHECKING:
-    from upgrade_state import EnvironmentState
+    from collections.abc import Callable
+
+    from upgrade_state import EnvironmentState, Verdict
 
 ALWAYS = dt.timedelta()
 
 
-def notified(place: Path, *, size: int = 10_000, upgrades: int = 2) -> EnvironmentState:
+def checked(place: Path, *, size: int = 10_000, upgrades: int = 2) -> EnvironmentState:
     """
-    Make an environment below *place* whose user was notified today.
+    Make an environment below *place* whose user has not been notified yet.
 
     Its lockfile has so many bytes, and its list so many upgrades.
     """
@@ -29,11 +31,27 @@ def notified(place: Path, *, size: int = 10_000, upgrades: int = 2) -> Environme
     (directory / "uv.lock").write_bytes(b"#" * size)
     shop = StateStore(place / "cache").environment(directory, "uv.lock")
     commit(shop, b"+" * size, upgrades)
+    return shop
+
+
+def notified(place: Path, *, size: int = 10_000, upgrades: int = 2) -> EnvironmentState:
+    """
+    Make such an environment, and notify its user.
+    """
+    shop = checked(place, size=size, upgrades=upgrades)
     if not shop.claim_notice():
         raise RuntimeError(str(shop.look().verdict()))
     if shop.look().verdict().reason != "told-recently":
         raise RuntimeError(str(shop.look().verdict()))
     return shop
+
+
+def activation(shop: EnvironmentState) -> Callable[[], Verdict]:
+    """
+    Return a function that claims by a new handle, as a new process does.
+    """
+    cache, path = cache_of(shop), str(shop.path)
+    return lambda: StateStore(cache).environment(path, "uv.lock").claim_notice()
 
 
 def commit(shop: EnvironmentState, new: bytes, upgrades: int = 2) -> None:
@@ -48,11 +66,23 @@ def commit(shop: EnvironmentState, new: bytes, upgrades: int = 2) -> None:
             raise RuntimeError("no commit")
 
 
+def consent(shop: EnvironmentState) -> None:
+    """
+    Record the user's consent to repeat a recipe, as `check` does.
+    """
+    record = Path(shop.record_path or "")
+    consent = {"recipe": "uv"} | (_identity.identity(shop.path or "") or {})
+    found = json.loads(record.read_bytes()) | {"consent": consent}
+    record.write_text(json.dumps(found))
+    if not shop.look().consent:
+        raise RuntimeError("no consent")
+
+
 def cache_of(shop: EnvironmentState) -> str:
     """
     Return the cache directory that an environment is in.
     """
-    return str(Path(shop.record_path).parents[1])
+    return str(Path(shop.record_path or "").parents[1])
 
 
 def many(cache: Path, count: int) -> StateStore:
