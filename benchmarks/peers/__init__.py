@@ -1,0 +1,155 @@
+"""
+Peers: small programs that do the work of an activation in another way.
+
+Each remembers, for each environment, when the user was notified and which lockfile was
+checked. They use only the documented interfaces of the libraries.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from upgrade_state import EnvironmentState
+
+HERE = Path(__file__).parent
+
+# A directory in which `npm install` was run with package.json.
+NPM_VARIABLE = "UPGRADE_STATE_NPM"
+
+STORES = {
+    "sqlite3": "with_sqlite",
+    "diskcache": "with_diskcache",
+    "shelve": "with_shelve",
+    "naive": "naive",
+}
+
+_WRITE = """\
+import time
+from decide import digest
+from {module} import write
+write({place!r}, {directory!r}, time.time(), digest({lockfile!r}))
+"""
+
+_READ = """\
+from decide import is_check_due, is_notice_due
+from {module} import read
+notified, checked = read({place!r}, {directory!r})
+if is_notice_due(notified):
+    print("upgrades")
+"""
+
+_CHECK = """\
+if is_check_due(checked, {lockfile!r}):
+    print("a check is due")
+"""
+
+# Nothing answers there, so a peer learns no newer version, and no network is used.
+_NO_NETWORK = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
+
+
+class MissingError(Exception):
+    """
+    A peer cannot be measured on this machine.
+    """
+
+
+def notice(module: str, place: Path, shop: EnvironmentState) -> list[str]:
+    """
+    Make the program of one peer that only asks whether a notice is due.
+    """
+    return _program(module, _READ, f"{module}-notice", place, shop)
+
+
+def activation(module: str, place: Path, shop: EnvironmentState) -> list[str]:
+    """
+    Make the program of one peer that also asks whether a check is due.
+    """
+    return _program(module, _READ + _CHECK, f"{module}-activation", place, shop)
+
+
+def _program(
+    module: str, text: str, name: str, place: Path, shop: EnvironmentState
+) -> list[str]:
+    """
+    Make a script beside a copy of the modules, which an interpreter compiles once.
+    """
+    scripts = place / "peers"
+    shutil.copytree(HERE, scripts, dirs_exist_ok=True)
+    facts = {"module": module, "place": str(place), "directory": shop.path}
+    facts["lockfile"] = f"{shop.path}/{shop.lockfile_name}"
+    for path, template in (f"{name}-write", _WRITE), (name, text):
+        (scripts / f"{path}.py").write_text(template.format(**facts))
+    _run([sys.executable, str(scripts / f"{name}-write.py")])
+    command = [sys.executable, str(scripts / f"{name}.py")]
+    _run(command)
+    return command
+
+
+def update_checker() -> list[str]:
+    """
+    Return the command that asks update_checker, whose answer is fresh.
+    """
+    command = [sys.executable, str(HERE / "with_update_checker.py")]
+    _run(command, _NO_NETWORK)
+    return command
+
+
+def node(name: str, *arguments: str) -> list[str]:
+    """
+    Return the command that runs a peer for Node, which has remembered the state.
+    """
+    program, npm = shutil.which("node"), os.environ.get(NPM_VARIABLE)
+    if program is None or npm is None:
+        raise MissingError(f"no Node, or no {NPM_VARIABLE}")
+    shutil.copy(HERE / f"{name}.mjs", npm)
+    command = [program, os.path.join(npm, f"{name}.mjs"), *arguments]
+    _run(command, _NO_NETWORK)
+    _run(command)
+    return command
+
+
+def pip(place: Path) -> tuple[list[str], list[str]]:
+    """
+    Return an installation of nothing with and without pip's check of itself.
+
+    Its answer is a week old at most, so none asks an index.
+    """
+    index = place / "index"
+    page = '<a href="pip-1.0-py3-none-any.whl">pip-1.0-py3-none-any.whl</a>'
+    (index / "pip").mkdir(parents=True)
+    (index / "pip" / "index.html").write_text(f"<!doctype html>\n{page}\n")
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        del os.environ[name]
+    os.environ["PIP_CONFIG_FILE"] = os.devnull
+    command = [sys.executable, "-m", "pip", "install", "-qqq", "attrs"]
+    command += ["--index-url", index.as_uri()]
+    _run(command)
+    if not [*place.rglob("selfcheck/*")]:
+        raise MissingError("pip has not checked itself")
+    return command, [*command, "--disable-pip-version-check"]
+
+
+def _run(command: Sequence[str], environ: Mapping[str, str] | None = None) -> None:
+    """
+    Run a peer, which has to be silent.
+    """
+    done = subprocess.run(
+        command,
+        check=False,
+        env=os.environ | (environ or {}),
+        capture_output=True,
+        text=True,
+    )
+    said = done.stdout + done.stderr
+    if done.returncode or said:
+        raise MissingError(
+            said.strip().rpartition("\n")[2] or f"status {done.returncode}"
+        )
