@@ -7,16 +7,16 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from benchmarks import stores
-from benchmarks.measure import call
-from upgrade_state import StateStore
+from benchmarks import floors, stores
+from benchmarks.floors import calls
+from benchmarks.measure import Cost, call, process
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from benchmarks.measure import Measure
     from benchmarks.report import Report
-    from upgrade_state import EnvironmentState
 
 TITLE = "One operation in a process"
 
@@ -25,36 +25,64 @@ _TIMES = 1000
 
 def measure(report: Report, place: Path) -> None:
     """
-    Compare a silent claim with the three calls without which no file is read.
+    Compare silent claims with the calls without which no file is read.
     """
     shop = stores.notified(place)
-    pair = report.interleave(
-        {
-            "claim": call(shop.claim_notice, _TIMES),
-            "new handle": call(_fresh(shop), _TIMES),
-            "read": call(_read(shop.record_path), _TIMES),
-        }
-    )
-    limit = 4 if pair["read"].median.cpu < 4e-6 else None
-    ratio = pair["claim"] / pair["read"]
-    report.add("silent claim, kept handle / open, read, close", ratio, limit=limit)
-    more = (ratio.this.cpu - ratio.against.cpu) * 1e6
+    record = shop.record_path or ""
+    store = os.path.dirname(record)
+    large = stores.notified(place, size=5_000_000)
+    long = stores.notified(place, upgrades=5000)
+    functions: dict[str, Callable[[], object]] = {
+        "claim": shop.claim_notice,
+        "new handle": stores.activation(shop),
+        "look": shop.look,
+        "information": lambda: shop.look().information,
+        "large": stores.activation(large),
+        "long": stores.activation(long),
+        "read": _read(record),
+        "floor": lambda: calls.silent(store, record),
+    }
+    measures = {name: call(function, _TIMES) for name, function in functions.items()}
+    program = floors.build("silent", place)
+    if program is not None:
+        measures["C"] = _in_c(program, store, record)
+    samples = report.interleave(measures)
+
+    def add(name: str, this: str, against: str, limit: float | None = None) -> None:
+        report.add(name, samples[this] / samples[against], limit=limit)
+
+    # Where a call costs more, the limit is the number below.
+    limit = 4 if samples["read"].median.cpu < 4e-6 else None
+    add("silent claim, kept handle / open, read, close", "claim", "read", limit)
+    more = (samples["claim"] - samples["read"]).median.cpu * 1e6
     report.number("the same, above the three calls (µs)", more, unit="µs", limit=10)
-    report.add(
-        "silent claim, new handle / open, read, close",
-        pair["new handle"] / pair["read"],
-    )
-
-
-def _fresh(shop: EnvironmentState) -> Callable[[], object]:
-    cache, path = stores.cache_of(shop), str(shop.path)
-    return lambda: StateStore(cache).environment(path, "uv.lock").claim_notice()
+    add("the same / lstat, open, fstat, read, close", "claim", "floor")
+    if "C" in samples:
+        add("the same / these calls in C", "claim", "C")
+    add("silent claim, new handle / open, read, close", "new handle", "read")
+    add("silent claim, lockfile of 5 MB / 10 KB", "large", "new handle", 1.1)
+    add("silent claim, 5000 upgrades / 2", "long", "new handle", 1.1)
+    add("look / open, read, close", "look", "read")
+    add("look().information / look", "information", "look")
 
 
 def _read(path: str) -> Callable[[], None]:
+    """
+    Return the three calls.
+    """
+
     def read() -> None:
         descriptor = os.open(path, os.O_RDONLY)
         os.read(descriptor, 4096)
         os.close(descriptor)
 
     return read
+
+
+def _in_c(program: str, store: str, record: str) -> Measure:
+    """
+    Measure the floor in C, in a process that repeats it.
+    """
+    times = 20 * _TIMES
+    repeated = process(program, str(times), store, record)
+    return lambda: Cost(*(seconds / times for seconds in repeated()))
