@@ -486,6 +486,16 @@ class TestShow:
         assert f"  log           {desk.log}\n" in run("show").out
         assert str(desk.log) == json.loads(run("show", "--json").out)["log_path"]
 
+    def test_empty_log(self, desk, run):
+        """
+        The path of an empty log, of a start that was refused, is not shown.
+        """
+        fail(desk.environment)
+        desk.log.touch()
+
+        assert "  log  " not in run("show").out
+        assert json.loads(run("show", "--json").out)["log_path"] is None
+
     def test_switched_off(self, desk, run, monkeypatch):
         """
         A variable that prevents automatic checks is shown.

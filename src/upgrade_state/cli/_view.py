@@ -185,9 +185,12 @@ class View:
     def log_path(self) -> str | None:
         """
         The log of the last check in the background; None: there was none.
+
+        An empty one is left by a start that was refused.
         """
         path = self.look.environment.log_path
-        return path if path and os.path.isfile(path) else None
+        is_log = path and os.path.isfile(path) and os.path.getsize(path)
+        return path if is_log else None
 
 
 def manager_of(look: Look) -> str | None:
