@@ -8,12 +8,14 @@ import datetime as dt
 import errno
 import fcntl
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
 
 import pytest
 
+import upgrade_state
 from helpers import (
     DAY,
     HOUR,
@@ -319,6 +321,17 @@ class TestOne:
 
         run()
 
+    def test_refused(self, shop, command, runs):
+        """
+        A start that is refused leaves the log of the last one as it was.
+        """
+        shop.start_check(command())
+        text = log_after_end(shop)
+        later = shop.start_check(["/no/such/program"], now=NOON + 301 * SECOND)
+
+        assert "There is no such program: '/no/such/program'" == str(later.error)
+        assert text == log_of(shop).read_text()
+
     def test_of_itself(self, shop, run):
         """
         A check that starts a check of its own environment starts none.
@@ -517,7 +530,7 @@ class TestProgram:
 
         assert (False, "unavailable") == (freshness.due, freshness.reason)
         assert "There is no such program: 'checker'" == str(freshness.error)
-        assert not log_of(shop).exists()
+        assert "" == log_of(shop).read_text()
 
     def test_relative(self, run, tmp_path, monkeypatch):
         """
@@ -559,7 +572,7 @@ class TestProgram:
 
         assert "unavailable" == freshness.reason
         assert "this is no Python" in str(freshness)
-        assert not log_of(shop).exists()
+        assert "" == log_of(shop).read_text()
 
     def test_frozen(self, run, monkeypatch):
         """
@@ -571,17 +584,41 @@ class TestProgram:
 
         assert "it ended with exit status 0" in run(argv=["true"])[0]
 
-    def test_removed(self, shop, monkeypatch, tmp_path):
+    @pytest.mark.parametrize(
+        ("place", "reason"), [("", "No such file"), ("archive", "Not a directory")]
+    )
+    def test_removed(self, shop, monkeypatch, tmp_path, place, reason):
         """
         Nothing starts if the library was removed: the process would not find it.
         """
-        monkeypatch.setattr(_background, "__file__", str(tmp_path / "_background.py"))
+        (tmp_path / "archive").write_text("which is none")
+        file = tmp_path / place / "_background.py"
+        monkeypatch.setattr(_background, "__file__", str(file))
 
         freshness = shop.start_check(["true"])
 
         assert "unavailable" == freshness.reason
-        assert "Could not start a check (No such file" in str(freshness)
-        assert not log_of(shop).exists()
+        assert f"Could not start a check ({reason}" in str(freshness)
+        assert "" == log_of(shop).read_text()
+
+    def test_archive(self, shop, tmp_path):
+        """
+        The process finds the library in a zip archive.
+        """
+        root = Path(upgrade_state.__file__).parents[1]
+        base = str(tmp_path / "library")
+        archive = shutil.make_archive(base, "zip", root, "upgrade_state")
+        code = (
+            "import sys; sys.path.insert(0, sys.argv[3])\n"
+            "from upgrade_state import StateStore, _background\n"
+            "shop = StateStore(sys.argv[1]).environment(sys.argv[2], 'uv.lock')\n"
+            "print(_background.__file__, shop.start_check(['true']).reason)"
+        )
+        printed = run_python(code, *place_of(shop), archive, measured=False)
+
+        assert printed.startswith(archive)
+        assert printed.endswith(" never-checked\n")
+        assert log_after_end(shop).endswith(" it ended with exit status 0\n")
 
     @pytest.mark.parametrize("name", ["python", "python3.13t", "PyPy3", "graalpy"])
     def test_pythons(self, run, monkeypatch, tmp_path, name):

@@ -57,7 +57,7 @@ _children: "set[int]" = set()
 
 def start(
     argv: "list[bytes]",
-    environ: "dict[str, str]",
+    variables: "dict[str, str]",
     root: str,
     key: str,
     decide: "Decide",
@@ -66,20 +66,21 @@ def start(
     Start *argv*, unless a check runs or *decide* finds that none is due.
 
     Args:
-        environ: The environment variables of the process.
+        variables: The environment variables that the process gets besides those of
+            this one, which they override.
 
         decide: Called under the lock; reads the record again.
 
     Raises:
         UpgradeStateError: It cannot be started; no process runs.
     """
+    if os.name == "nt":
+        raise _error("No check starts automatically on Windows", None)
     path = _record.log_path(root, key)
     try:
-        program = _program(argv[0], environ.get("PATH", os.defpath))
-        command = [*_wrapper(), program, *argv[1:]]
         log = _open(root, path)
         try:
-            return _start(command, _programs.variables(environ), log, decide)
+            return _start(argv, variables, log, decide)
         finally:
             os.close(log)  # releases the lock, unless a process inherited it
     except OSError as error:
@@ -94,16 +95,17 @@ def _wrapper() -> "list[str | bytes]":
     """
     Return the command that runs a program with a bounded log.
     """
-    if os.name == "nt":
-        raise _error("No check starts automatically on Windows", None)
     command = _programs.running(_WRAPPER)
     if command is None:
         message = "No check starts automatically: this is no Python that can run one"
         raise _error(message, sys.executable or None)
     if not _programs.is_frozen():
-        loader: Any = __spec__.loader
         # The new process imports this library: fail if it was removed (`preload`).
-        loader.get_data(__file__)
+        try:
+            os.stat(__file__)
+        except NotADirectoryError:
+            loader: Any = __spec__.loader
+            loader.get_data(__file__)  # from an archive
     return [*command, _HERE]
 
 
@@ -111,13 +113,13 @@ def _program(name: bytes, path: str) -> bytes:
     """
     Return the absolute path of a program; relative entries of *path* are skipped.
     """
-    directories = [b""]
+    programs = [name]
     if b"/" not in name:
-        directories = [d for d in os.fsencode(path).split(b":") if d.startswith(b"/")]
-    for directory in directories:
-        program = os.path.join(directory, name)
+        directories = os.fsencode(path).split(b":")
+        programs = [d + b"/" + name for d in directories if d.startswith(b"/")]
+    for program in programs:
         if os.path.isfile(program) and os.access(program, os.X_OK):
-            return os.path.abspath(program)
+            return program if program.startswith(b"/") else os.path.abspath(program)
     raise _error("There is no such program", os.fsdecode(name))
 
 
@@ -163,7 +165,7 @@ def _open_below(root: str, path: str) -> int:
         problem = _record.distrust(os.fstat(logs))
         if problem is not None:
             raise _error(problem, os.path.dirname(path))
-        return os.open(os.path.basename(path), _OPEN, 0o600, dir_fd=logs)
+        return os.open(path.rpartition("/")[2], _OPEN, 0o600, dir_fd=logs)
     finally:
         os.close(logs)
 
@@ -172,8 +174,6 @@ def _checked(log: int, path: str) -> int:
     """
     Return *log* as a descriptor above 2; raise an error if it is no file of the user.
     """
-    import fcntl
-
     status = os.fstat(log)
     if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
         raise _error("The log is no regular file of this user", path)
@@ -183,6 +183,8 @@ def _checked(log: int, path: str) -> int:
         os.fchmod(log, 0o600)
     if log > 2:
         return log
+    import fcntl
+
     # The caller has closed a standard stream, whose number the log now has.
     higher = fcntl.fcntl(log, fcntl.F_DUPFD_CLOEXEC, 3)
     os.close(log)
@@ -190,7 +192,7 @@ def _checked(log: int, path: str) -> int:
 
 
 def _start(
-    command: "list[str | bytes]", environ: "dict[str, str]", log: int, decide: "Decide"
+    argv: "list[bytes]", variables: "dict[str, str]", log: int, decide: "Decide"
 ) -> "Freshness":
     import fcntl
 
@@ -205,9 +207,13 @@ def _start(
     since = os.pread(log, 20, 0).decode("ascii", "replace")
     if _is_under_way(since, record, now):
         return _policy.Freshness("busy", since=since, after=_PATIENCE)
-    os.ftruncate(log, 0)
+    environ = _programs.variables({**os.environ, **variables})
+    program = _program(argv[0], environ["PATH"])
+    command = [*_wrapper(), program, *argv[1:]]
     # Before the start: a start without a record of it would be repeated.
-    os.write(log, f"{_record.text_of(now)} a check was started\n".encode())
+    size = os.write(log, f"{_record.text_of(now)} a check was started\n".encode())
+    if since:  # there is more: ext4 frees no block, which would take 20 us
+        os.ftruncate(log, size)
     try:
         freshness.pid = _spawn(command, environ, log)
     except BaseException:
@@ -274,15 +280,15 @@ def _inheritable() -> "list[int]":
 
     An empty list if they cannot be listed: the log runner closes them as well.
     """
+    found: list[int] = []
     try:
         names = os.listdir("/dev/fd")
     except OSError:
-        return []
-    return [fd for fd in map(int, names) if fd > 2 and _is_inheritable(fd)]
-
-
-def _is_inheritable(fd: int) -> bool:
-    try:
-        return os.get_inheritable(fd)
-    except OSError:  # the descriptor of the listing itself
-        return False
+        return found
+    for fd in map(int, names):  # a function for each would take half as long again
+        try:
+            if fd > 2 and os.get_inheritable(fd):
+                found.append(fd)
+        except OSError:  # the descriptor of the listing itself
+            continue
+    return found

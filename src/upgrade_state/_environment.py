@@ -562,11 +562,11 @@ class EnvironmentState:
                 root = self.store._place()
                 self._refuse_relative()
                 # The process opens the same store, wherever that is.
-                environ = os.environ | (variables or {})
-                environ[CACHE_DIR_VARIABLE] = os.path.dirname(root)
+                place = {CACHE_DIR_VARIABLE: os.path.dirname(root)}
+                more = {**(variables or {}), **place}
                 from upgrade_state import _background
 
-                freshness = _background.start(command, environ, root, self.key, decide)
+                freshness = _background.start(command, more, root, self.key, decide)
             except Exception as error:
                 freshness = _policy.Freshness("unavailable", error=_look.carried(error))
         _record.debug(
