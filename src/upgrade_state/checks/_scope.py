@@ -263,7 +263,8 @@ class _Scope:
             if self._is_over():
                 break
             try:
-                if self._obstacle(copy.copy(environment).look()) is None:
+                look = copy.copy(environment).look()
+                if not self._is_gone(look) and self._is_allowed(look):
                     environment.expire()
             except UpgradeStateError as error:
                 self._refused[environment.key] = error
@@ -317,29 +318,34 @@ class _Scope:
             return Outcome("failed", error)
         # A handle keeps the record that it has read, and the caller may keep many.
         look = copy.copy(environment).look()
-        obstacle = self._obstacle(look)
-        if obstacle == "gone":
+        if self._is_gone(look):
             return Outcome("gone", look=look)
         freshness = look.freshness(max_age=self.max_age)
         reason, is_file = freshness.reason, self.lockfile is None
-        # Other content than that of a file is known only to the check.
-        if (is_file and reason in ("fresh", "just-checked")) or (
-            reason == "backing-off" and obstacle is None
-        ):
+        # Before the consent, which takes longer than the rest. Other content than that
+        # of a file is known only to the check.
+        if is_file and reason in ("fresh", "just-checked"):
             return Outcome(reason, None, freshness, look)
-        return None if obstacle is None else Outcome(obstacle, None, freshness, look)
+        state = reason if self._is_allowed(look) else "no-consent"
+        if state in ("backing-off", "no-consent"):
+            return Outcome(state, None, freshness, look)
+        return None
 
-    def _obstacle(self, look: Look) -> Literal["gone", "no-consent"] | None:
+    def _is_gone(self, look: Look) -> bool:
         """
-        Return why an environment cannot be checked, even if a check is due.
+        Return whether the part of an environment that would be checked was removed.
         """
+        missing = look.missing
         # Content that is no file may be checked.
         is_file = self.resolver is None and self.lockfile is None
-        if (missing := look.missing) and (is_file or missing == "directory"):
-            return "gone"
+        return missing == "directory" or (missing is not None and is_file)
+
+    def _is_allowed(self, look: Look) -> bool:
+        """
+        Return whether an environment may be checked: by consent, or by the caller.
+        """
         # If the record cannot be read, the check fails with the reason.
-        is_allowed = self.resolver is not None or look.error or look.consent
-        return None if is_allowed else "no-consent"
+        return bool(self.resolver is not None or look.error or look.consent)
 
     def _check(self, environment: EnvironmentState) -> tuple[Outcome, float]:
         """
@@ -386,7 +392,7 @@ class _Scope:
         Take note of the checks that have ended; wait while too many are running.
         """
         has_room = False
-        while not has_room:
+        while self._running and not has_room:
             has_room = len(self._running) < fewer_than
             self._is_over()
             seconds = 0 if has_room else POLL_SECONDS
@@ -401,9 +407,9 @@ class _Scope:
         Keep the result of a check, and call the observer with it.
         """
         e = environment
-        result = Result(e.path, e.lockfile_name, e.name, e.key, outcome, took)
+        place = e.path, e.lockfile_name, e.name, e.key
         kept = attrs.evolve(outcome, look=None)
-        self._results[number] = attrs.evolve(result, outcome=kept)
+        self._results[number] = Result(*place, kept, took)
         if self.on_error == "stop" and outcome.state == "failed":
             self.own.cancel()
-        self.observe(environment, result)
+        self.observe(environment, Result(*place, outcome, took))

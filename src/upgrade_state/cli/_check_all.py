@@ -196,7 +196,10 @@ def _report(
     """
     Print a result as JSON; for people only if a check was made, or failed before.
     """
-    outcome, name = result.outcome, name_of(environment)
+    outcome = result.outcome
+    if outcome.state == "fresh" and not json:  # as most are
+        return
+    name = name_of(environment)
     if json:
         fields: dict[str, Any] = {"outcome": outcome.state}
         fields["shared"] = outcome.is_shared
