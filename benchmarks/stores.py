@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.floors import calls
 from upgrade_state import StateStore, _identity, _record
 from upgrade_state.lockfiles import Upgrade
 
@@ -78,6 +79,22 @@ def consent(shop: EnvironmentState) -> None:
         raise RuntimeError("no consent")
 
 
+def putting_back(shop: EnvironmentState) -> Callable[[], None]:
+    """
+    Return a function that undoes every claim of an environment since now.
+    """
+    record = Path(shop.record_path or "")
+    content, results = record.read_bytes(), record.parent / "results" / shop.key
+
+    def put_back() -> None:
+        record.write_bytes(content)
+        for ticket in results.glob("ticket.*"):
+            ticket.unlink()
+        calls.sync(str(results))  # nothing is left for the next sync
+
+    return put_back
+
+
 def cache_of(shop: EnvironmentState) -> str:
     """
     Return the cache directory that an environment is in.
@@ -97,3 +114,19 @@ def many(cache: Path, count: int) -> StateStore:
         record = _record.DEFAULTS | {"environment": environment, "lockfile": "uv.lock"}
         (root / f"{key}.json").write_bytes(json.dumps(record).encode())
     return StateStore(cache)
+
+
+def fresh(place: Path, count: int) -> Path:
+    """
+    Make so many environments that have just been checked; return their store's place.
+    """
+    shop = notified(place)
+    pattern = json.loads(Path(shop.record_path or "").read_bytes())
+    lockfile = Path(shop.path or "", "uv.lock").read_bytes()
+    for number in range(1, count):
+        directory = place / f"{number}"
+        directory.mkdir()
+        (directory / "uv.lock").write_bytes(lockfile)
+        record = Path(shop.store.environment(directory, "uv.lock").record_path or "")
+        record.write_text(json.dumps(pattern | {"environment": str(directory)}))
+    return place / "cache"
