@@ -223,22 +223,19 @@ def oracles(session: nox.Session, tool: str) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """
-    Measure activations, prompts, crowds, checks, machines, copies and lockfiles.
+    Ratios of what takes turns: activations, claims, checks, and peers; 20 minutes.
     """
-    session.install("pip>=25.2")
+    groups = ["bench", "database"] if _find("pgbench") else ["bench"]
+    session.install(*nox.project.dependency_groups(PROJECT, *groups))
     session.install(".", "--force-reinstall", env={"PYTHONDONTWRITEBYTECODE": ""})
-    session.run("python", "benchmarks/run.py", *session.posargs)
-    session.run("python", "benchmarks/crowds.py")
-    session.run("python", "benchmarks/many.py")
-    session.run("python", "benchmarks/machines.py")
-    session.run("python", "benchmarks/project.py")
-    session.run("python", "benchmarks/hook.py", *session.posargs)
-    session.install("PyYAML>=6.0.1")
-    session.run("python", "benchmarks/lockfiles.py", *session.posargs)
-    if _find("pgbench"):
-        session.install(*nox.project.dependency_groups(PROJECT, "database"))
-        session.run("python", "benchmarks/database.py")
-        session.run("python", "benchmarks/records.py")
+    env = {}
+    if shutil.which("npm"):
+        place = os.path.join(os.path.abspath(session.create_tmp()), "npm")
+        os.makedirs(place, exist_ok=True)
+        shutil.copy("benchmarks/peers/package.json", place)
+        session.run("npm", "install", "--silent", "--prefix", place, external=True)
+        env["UPGRADE_STATE_NPM"] = place
+    session.run("python", "-m", "benchmarks", *session.posargs, env=env)
 
 
 @nox.session
