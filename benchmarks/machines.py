@@ -1,8 +1,6 @@
 """
 Simulate the checks of a company, alone and with shared results.
 
-    python benchmarks/machines.py [--machines 10000] [--days 5] [--seed 1] [--check]
-
 Machines have environments of popular and of rare lockfiles, which change now and
 then, and activate them on working days. A check is made in the background if the
 policy of the library says that it is due. The time is simulated: no server, process
@@ -11,27 +9,29 @@ or file is used, and a seed always gives the same figures.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import heapq
 import itertools
 import math
 import random
 import statistics
-import sys
 from bisect import bisect
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, TypeAlias
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from upgrade_state import _policy, _record
 from upgrade_state.checks import _sharing
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Generator, Iterator
+    from pathlib import Path
 
+    from benchmarks.report import Report
     from upgrade_state._record import Record
+
+TITLE = "Checks of a company, alone and with shared results (a simulation)"
 
 HOUR = 3600
 DAY = _policy.DAY
@@ -44,10 +44,29 @@ LEASE = 900
 # The share of checks that are killed; of those that are killed or fail.
 _KILLED, _FAILED = 0.001, 0.005
 
-# Times as many checks alone; checks at once with shared results.
-_FEWER, _AT_ONCE = 40, 25
-
 Asked: TypeAlias = tuple[int, str, str]  # project, version, operating system
+
+
+@frozen
+class Terms:
+    """
+    The size and the habits of a company.
+
+    Attributes:
+        changes: Changes of a lockfile, a day.
+
+        branches: Lockfiles of a machine's own, a day.
+
+        activations: Of a machine, a day.
+    """
+
+    machines: int = 10_000
+    days: int = 5
+    projects: int = 250
+    changes: float = 0.2
+    branches: float = 0.005
+    activations: int = 10
+    seed: int = 1
 
 
 @define
@@ -86,24 +105,24 @@ class Company:
     activations: list[tuple[float, int]] = field(factory=list)
 
 
-def drawn(args: argparse.Namespace) -> Company:
+def drawn(terms: Terms) -> Company:
     """
     Draw a company.
     """
-    draw, made = random.Random(args.seed), Company()  # noqa: S311
+    draw, made = random.Random(terms.seed), Company()  # noqa: S311
     changes: list[list[float]] = []
-    for project in range(args.projects):
+    for project in range(terms.projects):
         made.seconds.append(min(max(draw.lognormvariate(math.log(75), 0.5), 30), 300))
-        days = [day for day in range(args.days) if draw.random() < args.changes]
+        days = [day for day in range(terms.days) if draw.random() < terms.changes]
         changes.append([day * DAY + draw.uniform(9, 18) * HOUR for day in days])
         versions = [(project, f"{number}") for number in range(len(days) + 1)]
         made.unsolvable |= {each for each in versions if draw.random() < 0.01}
-    popularity = list(itertools.accumulate(1 / (n + 1) for n in range(args.projects)))
-    for machine in range(args.machines):
+    popularity = list(itertools.accumulate(1 / (n + 1) for n in range(terms.projects)))
+    for machine in range(terms.machines):
         system = "Linux" if draw.random() < 0.8 else "macOS"
         first = len(made.environments)
         for project in {
-            draw.choices(range(args.projects), cum_weights=popularity)[0]
+            draw.choices(range(terms.projects), cum_weights=popularity)[0]
             for _ in range(4)
         }:
             key = _record.environment_key(b"%d" % machine, b"%d" % project)
@@ -117,9 +136,9 @@ def drawn(args: argparse.Namespace) -> Company:
             )
         mine = range(first, len(made.environments))
         usual = draw.gauss(9, 0.75)
-        for day in range(args.days):
+        for day in range(terms.days):
             start = day * DAY + (usual + draw.gauss(0, 0.25)) * HOUR
-            if draw.random() < args.branches:
+            if draw.random() < terms.branches:
                 branch = made.environments[first]
                 before = branch.version(start + 2 * HOUR)
                 branch.versions += [
@@ -127,7 +146,7 @@ def drawn(args: argparse.Namespace) -> Company:
                     (start + 10 * HOUR, before),
                 ]
                 branch.versions.sort()
-            for _ in range(args.activations):
+            for _ in range(terms.activations):
                 which = draw.choices(mine, (4, 3, 2, 1)[: len(mine)])[0]
                 made.activations.append((start + draw.uniform(0, 8.5) * HOUR, which))
     made.activations.sort()
@@ -286,13 +305,13 @@ def after(record: Record, answered: int | None, now: float, version: str) -> Rec
     return {**record, "failure": {"at": at, "attempts": attempts}}
 
 
-def simulated(args: argparse.Namespace) -> tuple[Simulation, Simulation]:
+def simulated(terms: Terms) -> tuple[Simulation, Simulation]:
     """
     Return the checks of one company alone, and those with shared results.
     """
-    made = drawn(args)
+    made = drawn(terms)
     alone, shared = (
-        Simulation(made, is_shared, random.Random(args.seed))  # noqa: S311
+        Simulation(made, is_shared, random.Random(terms.seed))  # noqa: S311
         for is_shared in (False, True)
     )
     alone.run()
@@ -300,82 +319,35 @@ def simulated(args: argparse.Namespace) -> tuple[Simulation, Simulation]:
     return alone, shared
 
 
-def show(name: str, *figures: float, target: str = "", is_met: bool = True) -> bool:
+def measure(report: Report, place: Path) -> None:  # noqa: ARG001
     """
-    Print figures; return whether they meet their target.
+    Simulate one company, which takes ten seconds.
     """
-    texts = "".join(
-        f"{figure:10,.4g}" if figure < 100 else f"{figure:10,.0f}" for figure in figures
-    )
-    print(f"{name:44}{texts:>20}  {target}{'' if is_met else '  MISSED'}".rstrip())
-    return is_met
-
-
-def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n", maxsplit=1)[0])
-    add = parser.add_argument
-    add("--machines", type=int, default=10_000)
-    add("--days", type=int, default=5)
-    add("--projects", type=int, default=250)
-    add("--changes", type=float, default=0.2, help="of a lockfile, a day")
-    add(
-        "--branches", type=float, default=0.005, help="own lockfiles, a machine and day"
-    )
-    add("--activations", type=int, default=10, help="a machine and day")
-    add("--seed", type=int, default=1)
-    add("--check", action="store_true", help="exit with 1 if a target is missed")
-    return parser.parse_args(argv)
-
-
-def main() -> int:
-    args = arguments()
-    both = simulated(args)
-    alone, shared = both
+    terms = Terms()
+    alone, shared = simulated(terms)
+    report.number("machines", terms.machines)
+    report.number("environments", len(alone.company.environments))
+    report.number("activations", len(alone.company.activations))
+    report.number("different questions", len(shared.questions))
+    report.number("checks, alone", alone.checks)
+    report.number("checks, shared", shared.checks)
     fewer = alone.checks / shared.checks
-    ages = [sorted(seconds / HOUR for seconds in each.ages) for each in both]
-    mean, median = (
-        list(map(each, ages)) for each in (statistics.fmean, statistics.median)
-    )
-    show("machines", args.machines)
-    show("environments", len(alone.company.environments))
-    show("activations", len(alone.company.activations))
-    show("different questions", len(shared.questions))
-    print(f"{'':44}{'alone':>10}{'shared':>10}")
-    met = [
-        show(
-            "checks",
-            alone.checks,
-            shared.checks,
-            target=f"{fewer:.1f} times as many, wanted {_FEWER}",
-            is_met=fewer >= _FEWER,
-        ),
-        show(
-            "checks at once",
-            alone.most_at_once,
-            shared.most_at_once,
-            target=f"wanted {_AT_ONCE}",
-            is_met=shared.most_at_once <= _AT_ONCE,
-        ),
-        show(
-            "the same check at once",
-            alone.most_of_one,
-            shared.most_of_one,
-            target="wanted 1",
-            is_met=shared.most_of_one == 1,
-        ),
-        show(
-            "hours since the last check, mean",
-            *mean,
-            target="wanted: not older",
-            is_met=mean[1] <= mean[0],
-        ),
-    ]
-    show("the same, median", *median)
-    show("the same, p95", *(each[len(each) * 95 // 100] for each in ages))
-    show("requests", 0, shared.requests.total())
-    show("requests in the busiest second", 0, max(shared.requests.values()))
-    return int(args.check and not all(met))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    report.number("the same, alone / shared", fewer, limit=40, at_least=True)
+    report.number("checks at once, alone", alone.most_at_once)
+    report.number("checks at once, shared", shared.most_at_once, limit=25)
+    report.number("the same check at once, alone", alone.most_of_one)
+    report.number("the same check at once, shared", shared.most_of_one, limit=1)
+    ages = [sorted(age / HOUR for age in each.ages) for each in (alone, shared)]
+    for name, figure in (
+        ("mean", statistics.fmean),
+        ("median", statistics.median),
+        ("95 %", lambda hours: hours[len(hours) * 95 // 100]),
+    ):
+        theirs, ours = map(figure, ages)
+        limit = theirs if name == "mean" else None
+        report.number(f"age of the last check, {name}, alone (h)", theirs, unit="h")
+        report.number(
+            f"age of the last check, {name}, shared (h)", ours, unit="h", limit=limit
+        )
+    report.number("requests", shared.requests.total())
+    report.number("requests in the busiest second", max(shared.requests.values()))

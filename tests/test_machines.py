@@ -39,8 +39,8 @@ def simulated(machines):
     """
     Simulate two days of some machines with ten projects, alone and shared.
     """
-    options = ["--machines", str(machines), "--days", "2", "--projects", "10"]
-    return SIMULATION["simulated"](SIMULATION["arguments"](options))
+    terms = SIMULATION["Terms"](machines=machines, days=2, projects=10)
+    return SIMULATION["simulated"](terms)
 
 
 class TestSimulation:
