@@ -1,137 +1,218 @@
 """
-Measure the cost of reading and comparing lockfiles against a lower bound.
+Compare the readers of lockfiles with the bare parsers of their syntaxes.
 
-    python benchmarks/lockfiles.py [--pairs 31] [--check]
-
-A lockfile is read by its reader and by the bare parser of its syntax, in turns;
-two snapshots are compared, and put into two dictionaries. Formats of which there
-is no sample beside the checkout (or in UPGRADE_STATE_SAMPLES) are made up.
+The samples are beside the checkout, or in UPGRADE_STATE_SAMPLES. A small one of JSON
+is read once more when it is repeated, with other names, up to 100 KB. A few formats
+without a sample are made up.
 """
 
 from __future__ import annotations
 
-import argparse
-import gc
+import importlib.util
 import json
 import os
-import sys
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import yaml
-from run import Table, call
-
+from benchmarks.measure import call
 from upgrade_state import lockfiles
 from upgrade_state.lockfiles import Package, Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from benchmarks.report import Report
+
+TITLE = "Read and compare lockfiles"
+
 _BESIDE = Path(__file__).parents[2] / "shared" / "lockfiles"
 _SAMPLES = Path(os.environ.get("UPGRADE_STATE_SAMPLES", _BESIDE))
 
-_YAML = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
-_JSON = ("{", "[")
-_YAML_FORMATS = ("conda-lock", "pixi")
-_TEXT_FORMATS = ("conda-explicit", "requirements")
+_LARGE = 100_000
 
-# So many bytes are read in one measurement, at least.
+# So many bytes are read in one sample, at least.
 _AMOUNT = 300_000
 
+# Against the bare parser. For small JSON files there is no limit.
+_LIMITS = {"json.loads": 2, "tomllib": 1.5, "PyYAML": 1.2}
 
-def samples() -> Iterator[tuple[str, bytes]]:
+_YAML = ("conda-lock", "pixi")
+_TEXT = ("conda-explicit", "requirements")
+
+# Where the JSON of these formats has its packages.
+_PACKAGES = {
+    "devbox": "packages",
+    "devenv": "nodes",
+    "flake": "nodes",
+    "flox": "packages",
+    "pipfile": "develop",
+}
+
+_HASH = "0" * 32
+_CONDA = {
+    "base_url": "https://conda.example/main",
+    "build_number": 0,
+    "build_string": "h0_0",
+    "channel": "main",
+    "dist_name": "NAME-1.0-h0_0",
+    "name": "NAME",
+    "platform": "linux-64",
+    "version": "1.0",
+}
+_RENV = {
+    "Package": "NAME",
+    "Version": "1.0",
+    "Source": "Repository",
+    "Repository": "CRAN",
+    "Requirements": ["R", "cli", "glue", "rlang"],
+    "Hash": _HASH,
+}
+_META = {"file-type": "spack-lockfile", "lockfile-version": 6}
+_TARGET = {"name": "zen3", "vendor": "AuthenticAMD", "features": ["aes", "avx"]}
+_SPACK = {
+    "name": "NAME",
+    "version": "1.0",
+    "arch": {"platform": "linux", "platform_os": "debian13", "target": _TARGET},
+    "compiler": {"name": "gcc", "version": "14.2.0"},
+    "namespace": "builtin",
+    "parameters": {"build_system": "autotools", "cflags": [], "shared": True},
+    "package_hash": "0" * 52,
+    "dependencies": [
+        {"name": "zlib", "hash": _HASH, "parameters": {"deptypes": ["link"]}}
+    ]
+    * 4,
+}
+
+# The start of a lockfile, one package, the end.
+_MADE_UP = {
+    "conan": (
+        '{"version": "0.5", "requires": [',
+        f'"NAME/1.0#{_HASH}%1733936244.862"',
+        "]}",
+    ),
+    "conda-explicit": (
+        "@EXPLICIT",
+        f"https://conda.example/main/linux-64/NAME-1.0-h0_0.conda#{_HASH}",
+        "",
+    ),
+    "conda-list": ("[", json.dumps(_CONDA), "]"),
+    "renv": ('{"R": {}, "Packages": {', f'"NAME": {json.dumps(_RENV)}', "}}"),
+    "requirements": ("", f"NAME==1.0 \\\n    --hash=sha256:{_HASH * 2}", ""),
+    "spack": (
+        f'{{"_meta": {json.dumps(_META)}, "roots": [], "concrete_specs": {{',
+        f'"NAME-{_HASH}": {json.dumps(_SPACK)}',
+        "}}",
+    ),
+}
+
+
+def measure(report: Report, place: Path) -> None:  # noqa: ARG001
     """
-    Yield the name of each format, and a lockfile; the largest that is there.
+    Read a lockfile of each format, and compare two lists of packages.
     """
-    found = dict(_made_up())
-    folders = _SAMPLES.iterdir() if _SAMPLES.is_dir() else []
-    for folder in filter(Path.is_dir, folders):
-        contents = [path.read_bytes() for path in folder.glob("*/old.*")]
-        name = lockfiles.format_of(folder.name) or folder.name
-        found[name] = max(contents, key=len)
-    yield from sorted(found.items())
+    if not _SAMPLES.is_dir():
+        report.skip(f"most formats: there are no samples in {_SAMPLES}")
+    if not (has_yaml := importlib.util.find_spec("yaml") is not None):
+        report.skip(f"{' and '.join(_YAML)}: PyYAML is not installed")
+    for name, content in sorted(_contents()):
+        if has_yaml or name not in _YAML:
+            _reading(report, name, content)
+    _comparing(report)
 
 
-def _made_up() -> Iterator[tuple[str, bytes]]:
-    names = [f"package-{number}" for number in range(500)]
-    url = "https://conda.example/main/linux-64"
-    urls = [f"{url}/{name}-1.0-h0_0.conda#{'0' * 32}" for name in names]
-    yield "conda-explicit", "\n".join(["@EXPLICIT", *urls, ""]).encode()
-    fields = {
-        "base_url": "https://conda.example/main",
-        "build_number": 0,
-        "build_string": "h0_0",
-        "channel": "main",
-        "platform": "linux-64",
-        "version": "1.0",
-    }
-    listed = [fields | {"dist_name": f"{n}-1.0-h0_0", "name": n} for n in names]
-    yield "conda-list", json.dumps(listed, indent=2).encode()
-    pins = [f"{name}/1.0#{'0' * 32}%1733936244.862" for name in names]
-    conan = {"version": "0.5", "requires": pins, "build_requires": []}
-    yield "conan", json.dumps(conan, indent=4).encode()
-    hashes = "".join(f" \\\n    --hash=sha256:{digit * 64}" for digit in "0123")
-    yield "requirements", "".join(f"{n}==1.0{hashes}\n" for n in names).encode()
-    specs = {f"{number:032}": _spec(name) for number, name in enumerate(names)}
-    spack = {
-        "_meta": {"file-type": "spack-lockfile", "lockfile-version": 6},
-        "roots": [{"hash": key, "spec": "x"} for key in list(specs)[:20]],
-        "concrete_specs": specs,
-    }
-    yield "spack", json.dumps(spack).encode()
-
-
-def _spec(name: str) -> dict[str, object]:
-    target = {"name": "zen3", "vendor": "AuthenticAMD", "features": ["aes", "avx"]}
-    depends = [{"name": "zlib", "hash": "0" * 32, "parameters": {"deptypes": ["link"]}}]
-    return {
-        "name": name,
-        "version": "1.0",
-        "arch": {"platform": "linux", "platform_os": "debian13", "target": target},
-        "compiler": {"name": "gcc", "version": "14.2.0"},
-        "namespace": "builtin",
-        "parameters": {"build_system": "autotools", "cflags": [], "shared": True},
-        "package_hash": "0" * 52,
-        "dependencies": depends * 4,
-    }
-
-
-def parser(name: str, content: bytes) -> Callable[[], object]:
+def _contents() -> Iterator[tuple[str, bytes]]:
     """
-    Return a function that only parses *content*.
+    Yield the largest sample of each format, repeated ones, and those made up.
     """
-    if name in _TEXT_FORMATS:
-        return lambda: content.decode().splitlines()
-    if name in _YAML_FORMATS:
-        return lambda: yaml.load(content, _YAML)  # noqa: S506 - BaseLoader is safe
-    if content.startswith(tuple(start.encode() for start in _JSON)):
-        return lambda: json.loads(content)
-    return lambda: tomllib.loads(content.decode())
+    for folder in _SAMPLES.iterdir() if _SAMPLES.is_dir() else ():
+        if contents := [path.read_bytes() for path in folder.glob("*/old.*")]:
+            name = lockfiles.format_of(folder.name) or folder.name
+            content = max(contents, key=len)
+            yield name, content
+            if name in _PACKAGES and len(content) < _LARGE:
+                yield name, _repeated(content, _PACKAGES[name])
+    for name, (start, package, end) in _MADE_UP.items():
+        separator = "\n" if name in _TEXT else ",\n"
+        packages = (
+            package.replace("NAME", f"package-{number}")
+            for number in range(_LARGE // len(package) + 1)
+        )
+        lines = start, separator.join(packages), end
+        yield name, "\n".join(lines).encode()
 
 
-def reading(table: Table) -> None:
-    for name, content in samples():
-        times = max(1, _AMOUNT // len(content))
-        ours, theirs = _reader(name, content), parser(name, content)
-        label = f"{name}, {len(content) / 1000:.0f} KB"
-        if name in _TEXT_FORMATS:
-            table.report(label, call(ours, times))
-            continue
-        limit = 1.2 if name in _YAML_FORMATS else 1.5
-        table.compare(label, call(ours, times), call(theirs, times), cpu=limit)
+def _repeated(content: bytes, key: str) -> bytes:
+    document = json.loads(content)
+    packages = document[key]
+    if isinstance(packages, list):
+        names = {package["install_id"] for package in packages}
+    else:
+        root = document.get("root")
+        names = packages.keys() | packages.get(root, {}).get("inputs", {}).keys()
+        names -= {root}
+    repeated, number = document, 0
+    while len(content := json.dumps(repeated, indent=2).encode()) < _LARGE:
+        number += 1
+        repeated = _merged(repeated, _renamed(document, names, f"-{number}"))
+    return content
 
 
-def _reader(name: str, content: bytes) -> Callable[[], object]:
-    if lockfiles.read(content, format=name).problem:
-        raise RuntimeError(name)
-    return lambda: lockfiles.read(content, format=name)
+def _renamed(value: Any, names: set[str], end: str) -> Any:
+    """
+    Append *end* to those of *names* that are in a document.
+    """
+    if isinstance(value, dict):
+        return {
+            _renamed(key, names, end): _renamed(each, names, end)
+            for key, each in value.items()
+        }
+    if isinstance(value, list):
+        return [_renamed(each, names, end) for each in value]
+    return f"{value}{end}" if value in names else value
 
 
-def comparing(table: Table) -> None:
+def _merged(one: Any, other: Any) -> Any:
+    if isinstance(one, dict):
+        common = {key: _merged(one[key], other[key]) for key in one.keys() & other}
+        return one | other | common
+    return one + other if isinstance(one, list) else one
+
+
+def _reading(report: Report, name: str, content: bytes) -> None:
+    if problem := lockfiles.read(content, format=name).problem:
+        raise RuntimeError(f"{name}: {problem}")
+    times = max(1, _AMOUNT // len(content))
+    parser, parse = _parser(name, content)
+    is_small = parser == "json.loads" and len(content) < _LARGE
+    report.compare(
+        f"{name}, {len(content) / 1000:.0f} KB / {parser}",
+        call(lambda: lockfiles.read(content, format=name), times),
+        call(parse, times),
+        limit=None if is_small else _LIMITS.get(parser),
+    )
+
+
+def _parser(name: str, content: bytes) -> tuple[str, Callable[[], object]]:
+    """
+    Return the name of a parser, and a function that only parses *content*.
+    """
+    if name in _TEXT:
+        return "splitlines", lambda: content.decode().splitlines()
+    if name in _YAML:
+        import yaml  # noqa: PLC0415 - it may not be installed
+
+        loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+        return "PyYAML", lambda: yaml.load(content, loader)  # noqa: S506 - no objects
+    if content.startswith((b"{", b"[")):
+        return "json.loads", lambda: json.loads(content)
+    return "tomllib", lambda: tomllib.loads(content.decode())
+
+
+def _comparing(report: Report) -> None:
     old, new = (
-        Snapshot(format="uv", digest=digest, packages=tuple(_thousand(version)))
-        for digest, version in (("old", "1.0"), ("new", "1.1"))
+        Snapshot(format="uv", digest=version, packages=tuple(_thousand(version)))
+        for version in ("1.0", "1.1")
     )
 
     def two_dictionaries() -> object:
@@ -140,37 +221,15 @@ def comparing(table: Table) -> None:
             for packages in (old.packages or (), new.packages or ())
         ]
 
-    table.compare(
-        "diff of 1000 packages, 20 changed",
+    report.compare(
+        "diff of 1000 packages, 20 changed / two dictionaries",
         call(lambda: lockfiles.diff(old, new), 10),
         call(two_dictionaries, 10),
-        cpu=2,
+        limit=2,
     )
 
 
 def _thousand(version: str) -> Iterator[Package]:
     for number in range(1000):
-        changed = number % 50 == 0
-        yield Package(
-            f"package-{number}", version if changed else "2.0", ecosystem="pypi"
-        )
-
-
-def main() -> int:
-    arguments = argparse.ArgumentParser(
-        description=__doc__.split("\n\n", maxsplit=1)[0]
-    )
-    arguments.add_argument("--pairs", type=int, default=31, help="of each, at least 15")
-    arguments.add_argument(
-        "--check", action="store_true", help="exit 1 where a limit is missed"
-    )
-    args = arguments.parse_args()
-    table = Table(max(args.pairs, 15))
-    gc.disable()  # it comes when it comes, and not to both sides alike
-    reading(table)
-    comparing(table)
-    return int(args.check and not table.all_kept)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        current = "2.0" if number % 50 else version
+        yield Package(f"package-{number}", current, ecosystem="pypi")
