@@ -1,81 +1,140 @@
 """
-Measure how much faster many environments are checked at once.
-
-    python benchmarks/many.py [--environments 200] [--pairs 3] [--check]
-
-`upgrade-state check --all` runs with `-j 8` and `-j 1` in turns, and with a stand-in
-command that waits, as resolvers do most of the time. The wall time counts.
+Measure what many environments in one store cost.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
-import statistics
 import subprocess
 import sys
-import tempfile
-import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
+from benchmarks import stores
+from benchmarks.measure import call, process
 from upgrade_state import StateStore
 
-_SECONDS = 0.25
-_WANTED = 6
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from benchmarks.report import Report
+
+TITLE = "Many environments"
+
+_MANY = 100_000
+
+# The highest memory of a process that has listed a store, in KB. Not `ru_maxrss`, which
+# begins with the memory of the process that has started it.
+_PEAK = """\
+import sys
+from upgrade_state import StateStore
+
+print(sum(1 for _ in StateStore(sys.argv[1])))
+with open("/proc/self/status") as file:
+    print(*(line.split()[1] for line in file if line.startswith("VmHWM")))
+"""
+
+_COMPLETE = "from upgrade_state.cli import main; main(['completion', '--environments'])"
 
 
-def make(place: Path, count: int) -> None:
+def measure(report: Report, place: Path) -> None:
     """
-    Make a store of environments that have been checked once.
+    List, prune, complete and check many environments, and claim among them.
     """
-    store = StateStore()
+    few = stores.notified(place / "few")
+    stores.many(place / "many" / "cache", _MANY)
+    many = stores.notified(place / "many")
+    _listing(report, stores.cache_of(many), stores.cache_of(few))
+    report.compare(
+        f"silent claim among {_MANY} / alone",
+        call(many.claim_notice, 1000),
+        call(few.claim_notice, 1000),
+        limit=1.1,
+    )
+    _completing(report, place)
+    _checking(report, place)
+
+
+def _listing(report: Report, many: str, few: str) -> None:
+    store, root = StateStore(many), f"{many}/v1"
+    samples = report.interleave(
+        {
+            "list": call(lambda: sum(1 for _ in store)),
+            "prune": call(store.prune),
+            "scandir": call(lambda: sum(1 for _ in os.scandir(root))),
+            "stat": call(lambda: _stat(root)),
+            "read": call(lambda: _read(root)),
+        },
+        rounds=5,
+    )
+    listed, pruned = samples["list"], samples["prune"]
+    report.add(f"list of {_MANY} / scandir", listed / samples["scandir"], limit=10)
+    report.add("the same / scandir, open, read, close", listed / samples["read"])
+    peak = _peak(many) / _peak(few)
+    report.number("peak memory of the same / that of one", peak, limit=1.2)
+    report.add(
+        f"prune of {_MANY}, nothing to do / scandir, stat",
+        pruned / samples["stat"],
+        limit=1.5,
+    )
+
+
+def _stat(root: str) -> None:
+    for entry in os.scandir(root):
+        os.lstat(entry.path)
+
+
+def _read(root: str) -> None:
+    for entry in os.scandir(root):
+        if entry.name.endswith(".json"):
+            descriptor = os.open(entry.path, os.O_RDONLY)
+            os.read(descriptor, 4096)
+            os.close(descriptor)
+
+
+def _peak(cache: str) -> int:
+    command = [sys.executable, "-c", _PEAK, cache]
+    return int(subprocess.check_output(command).split()[1])
+
+
+def _completing(report: Report, place: Path) -> None:
+    for count, limit in ((100, 1.5), (5000, 10)):
+        cache = place / f"{count} to complete"
+        stores.many(cache, count)
+        os.environ["UPGRADE_STATE_CACHE_DIR"] = str(cache)
+        report.compare(
+            f"completion of {count} environments / bare interpreter",
+            process(sys.executable, "-c", _COMPLETE),
+            process(sys.executable, "-c", "pass"),
+            limit=limit,
+        )
+
+
+def _checking(report: Report, place: Path) -> None:
+    """
+    Check environments with a command that waits, as resolvers do most of the time.
+    """
+    cache = place / "to check"
+    os.environ["UPGRADE_STATE_CACHE_DIR"] = str(cache)
+    count, rounds = 40, 3
+    shops = []
     for number in range(count):
-        directory = place / f"{number}"
+        directory = place / f"check {number}"
         directory.mkdir()
         (directory / "pins.lock").write_bytes(b"old\n")
-        with store.environment(directory, "pins.lock").try_check() as check:
-            if check is None or not check.commit(b"old\n"):
-                raise RuntimeError("no commit")
-
-
-def run(jobs: int, count: int) -> float:
-    """
-    Check all of them; return the seconds that took.
-    """
-    stand_in = f"sleep {_SECONDS}; echo new >> pins.lock"
-    command = [sys.executable, "-m", "upgrade_state", "check", "--all"]
-    command += ["-j", str(jobs), "--max-age", "0", "--", "sh", "-c", stand_in]
-    start = time.perf_counter()
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    seconds = time.perf_counter() - start
-    if f"{count} checked\n" not in done.stderr:
-        raise RuntimeError(done.stderr)
-    return seconds
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n", maxsplit=1)[0])
-    parser.add_argument("--environments", type=int, default=200)
-    parser.add_argument("--pairs", type=int, default=3)
-    parser.add_argument(
-        "--check", action="store_true", help="exit with 1 if the limit is missed"
+        shops.append(StateStore().environment(directory, "pins.lock"))
+        stores.commit(shops[-1], b"old\n")
+    command = [sys.executable, "-m", "upgrade_state", "check", "--all", "--max-age=0"]
+    wait = ["--", "sh", "-c", "sleep 0.25; echo new >> pins.lock"]
+    samples = report.interleave(
+        {jobs: process(*command, "-j", jobs, *wait) for jobs in ("1", "8")}, rounds
     )
-    args = parser.parse_args()
-    with tempfile.TemporaryDirectory() as temporary:
-        os.environ["UPGRADE_STATE_CACHE_DIR"] = f"{temporary}/cache"
-        make(Path(temporary).resolve(), args.environments)
-        pairs = [
-            (run(8, args.environments), run(1, args.environments))
-            for _ in range(args.pairs)
-        ]
-    many, one = (statistics.median(seconds) for seconds in zip(*pairs, strict=True))
-    ratio = one / many
-    missed = "" if ratio >= _WANTED else "  MISSED"
-    print(f"check --all of {args.environments} that wait {_SECONDS} s, on the wall")
-    print(f"-j 8: {many:.2f} s  -j 1: {one:.2f} s  ", end="")
-    print(f"{ratio:.2f} times as fast, wanted {_WANTED}{missed}")
-    return int(args.check and ratio < _WANTED)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    report.add(
+        f"check --all of {count} that wait 0.25 s, -j 1 / -j 8",
+        samples["1"] / samples["8"],
+        limit=6,
+        at_least=True,
+        by="wall",
+    )
+    records = [shop.look().record or {} for shop in shops]
+    if {record["generation"] for record in records} != {1 + 2 * (rounds + 1)}:
+        raise RuntimeError("not every check was made")
