@@ -76,7 +76,7 @@ def system_calls(code: str, *args: str, setup: str = "pass") -> list[str]:
     """
     begin, end = (f"os.access({mark!r}, os.F_OK)" for mark in (_BEGIN, _END))
     whole = f"import os, sys\n{setup}\n{begin}\n{code}\n{end}"
-    options = ("-f", "-qq", "-s", "4096", "-e", f"trace=!{_NOT_OURS}")
+    options = ("-f", "-qq", "-s", "256", "-e", f"trace=!{_NOT_OURS}")
     with tempfile.NamedTemporaryFile("r") as log:
         command = [_usable("strace"), *options, "-o", log.name, *python(whole, *args)]
         subprocess.run(command, check=True, env=environ(), capture_output=True)

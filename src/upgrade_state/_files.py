@@ -66,7 +66,7 @@ def is_key(text: str) -> bool:
     """
     Return whether *text* can be the key of an environment.
     """
-    return len(text) == 32 and _record.HEX.issuperset(text)
+    return len(text) == 32 and not text.strip(_record.HEX)
 
 
 class Files:

@@ -61,10 +61,8 @@ _REGULAR = stat.S_IFREG
 _KIND = 0o170000  # the mask of stat.S_IFMT, which costs a call
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
-_NO_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
-
 _DIGEST_PREFIX = "blake2b:"
-HEX = frozenset("0123456789abcdef")
+HEX = "0123456789abcdef"
 
 
 def environment_key(
@@ -408,9 +406,9 @@ def _is_count(value: object) -> bool:
 def _is_digest(value: object) -> bool:
     return (
         type(value) is str
-        and len(value) == len(_DIGEST_PREFIX) + 64
+        and len(value) == 72
         and value.startswith(_DIGEST_PREFIX)
-        and HEX.issuperset(digits(value))
+        and not digits(value).strip(HEX)
     )
 
 
@@ -439,9 +437,9 @@ def _is_counts(value: object) -> bool:
 # The value of a missing field; JSON has no such value.
 _MISSING: "Any" = ...
 
-# A shape is a test, a type, a dictionary of fields with their shapes, (None, shape)
-# for a field that may be null, or (_MISSING, shape) for one that may be missing or
-# null. These are plain data because closures take longer to create.
+# A shape is a dictionary of fields. The kind of a field is a test, a type or a shape;
+# (None, kind) if it may be null, or (_MISSING, kind) if it may be missing or null.
+# These are plain data because closures take longer to create.
 _COUNT = {"version": _is_count, "rebuild": _is_count}
 _FILE = {"digest": _is_digest, "size": _is_count}
 _RESULT = {
@@ -486,23 +484,23 @@ DEFAULTS: "Record" = {**dict.fromkeys(_RECORD), "generation": 0}
 _RECORD["failure_notified"] = (_MISSING, is_time)
 
 
-def _fits(value: object, shape: "Any") -> bool:
+def _fits(value: object, shape: "dict[str, Any]") -> bool:
     """
-    Return whether *value* has a *shape*; further fields are ignored.
+    Return whether *value* has the fields of a *shape*; further ones are ignored.
     """
-    kind = type(shape)
-    if kind is tuple:
-        return value is None or value is shape[0] or _fits(value, shape[1])
-    if kind is type:
-        return type(value) is shape
-    if kind is not dict:
-        fits: bool = shape(value)
-        return fits
     if type(value) is not dict:
         return False
     for name, field in shape.items():
-        part = value.get(name, _MISSING)
-        if not _fits(part, field):
+        part, kind = value.get(name, _MISSING), field
+        if type(field) is tuple:
+            if part is None or part is field[0]:
+                continue
+            kind = field[1]
+        if type(kind) is dict:
+            fits = _fits(part, kind)
+        else:
+            fits = type(part) is kind if type(kind) is type else kind(part)
+        if not fits:
             return False
     return True
 
@@ -609,8 +607,9 @@ def _nesting(data: bytes) -> int:
     """
     # Drop escaped backslashes, then escaped quotes, then everything in quotes.
     parts = data.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')
+    others = bytes(range(256)).translate(None, b"{}[]")
     depth = deepest = 0
-    for bracket in b"".join(parts[::2]).translate(None, _NO_BRACKETS):
+    for bracket in b"".join(parts[::2]).translate(None, others):
         depth += 1 if bracket in b"{[" else -1
         deepest = max(deepest, depth)
         if deepest > MAX_DEPTH:
