@@ -4,7 +4,7 @@ The command line, for `python -m upgrade_state`.
 
 import sys
 
-from upgrade_state.cli import main
+from upgrade_state.cli import script
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(script())

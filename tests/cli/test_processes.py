@@ -221,6 +221,32 @@ class TestOutput:
             assert result.returncode in {0, 2}
 
 
+class TestScript:
+    CODE = (
+        "import atexit, sys; from upgrade_state.cli import script;"
+        "atexit.register(print, 'taken apart'); sys.exit(script())"
+    )
+
+    @pytest.mark.parametrize(
+        ("words", "status", "out"),
+        [
+            (("notify", "--peek"), 0, "1\n"),
+            (("notify", "--nonsense"), 0, ""),
+            (("nonsense",), 2, "taken apart\n"),
+        ],
+    )
+    def test_end(self, checked, words, status, out):
+        """
+        `notify` ends its process with everything written; no module is taken apart.
+        """
+        command = [sys.executable, "-c", self.CODE, *words]
+        done = subprocess.run(
+            command, check=False, stdout=subprocess.PIPE, stderr=-3, text=True
+        )
+
+        assert (status, out) == (done.returncode, done.stdout)
+
+
 class TestPlaces:
     GONE = 'mkdir gone; cd gone; rmdir ../gone; exec "$0" -m upgrade_state "$@"'
 

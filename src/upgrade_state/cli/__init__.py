@@ -5,6 +5,7 @@ A shell runs `notify` when a directory is entered, `hook` and `completion` when 
 starts, so these three are tried before a parser is loaded.
 """
 
+import os
 import sys
 
 TYPE_CHECKING = False  # typing takes longer to load than this whole module
@@ -45,3 +46,19 @@ def main(arguments: "Sequence[str] | None" = None) -> int:
         return _main.run(argv)
     except KeyboardInterrupt:
         return 130
+
+
+def script() -> int:
+    """
+    Run the command line as a program, for the script that an installer writes.
+
+    `notify` ends the process here: taking apart the modules of an interpreter takes
+    longer than all our imports, and everything is written by then.
+
+    Returns:
+        The exit status: see `main`.
+    """
+    status = main()
+    if sys.argv[1:2] == ["notify"]:
+        os._exit(status)
+    return status
