@@ -4,6 +4,7 @@ Which bytes are a record, and of which environment.
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
 import os
@@ -146,6 +147,18 @@ class TestTimes:
         Any other value makes the record corrupt.
         """
         assert read(record(last_checked=value)) is None
+
+    @pytest.mark.parametrize("year", [1000, 1900, 2000, 2023, 2024, 9999])
+    def test_days(self, read, year):
+        """
+        A year has the days of the calendar, and no other.
+        """
+        texts = [f"{year}-{m:02}-{d:02}" for m in range(14) for d in range(33)]
+        found = [t for t in texts if read(record(last_checked=f"{t}T00:00:00Z"))]
+        first = dt.date(year, 1, 1).toordinal()
+        days = range(first, dt.date(year, 12, 31).toordinal() + 1)
+
+        assert found == [str(dt.date.fromordinal(day)) for day in days]
 
 
 class TestValid:

@@ -64,6 +64,15 @@ _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _DIGEST_PREFIX = "blake2b:"
 HEX = "0123456789abcdef"
 
+# A time with zeros for digits, and the last day of each month in a leap year.
+_FORM = b"0000-00-00T00:00:00Z"
+_ZEROS = bytes.maketrans(b"123456789", b"000000000")
+_LAST_DAYS = {
+    "02": "29",
+    **dict.fromkeys(("04", "06", "09", "11"), "30"),
+    **dict.fromkeys(("01", "03", "05", "07", "08", "10", "12"), "31"),
+}
+
 
 def environment_key(
     directory: bytes, lockfile: "bytes | None", name: "bytes | None" = None
@@ -126,11 +135,18 @@ def is_time(value: object) -> bool:
     """
     Return whether *value* is a time of a record, and a day of the calendar.
     """
-    try:
-        # Any other text of digits, such as that of 30 February, has another time.
-        return type(value) is str and text_of(epoch_of(value)) == value
-    except ValueError:
-        return False
+    return (
+        type(value) is str
+        and value.isascii()
+        and value.encode().translate(_ZEROS) == _FORM
+        and value >= "1000"
+        and "01" <= value[8:10] <= _LAST_DAYS.get(value[5:7], "")
+        and value[11:13] < "24"
+        and value[14:16] < "60"
+        and value[17:19] < "60"
+        # In another year than a leap year, 29 February has the time of 1 March.
+        and (value[5:10] != "02-29" or text_of(epoch_of(value)) == value)
+    )
 
 
 # Reading
@@ -408,7 +424,8 @@ def _is_digest(value: object) -> bool:
         type(value) is str
         and len(value) == 72
         and value.startswith(_DIGEST_PREFIX)
-        and not digits(value).strip(HEX)
+        and value.isascii()
+        and not digits(value).encode().translate(None, b"0123456789abcdef")
     )
 
 
@@ -416,6 +433,8 @@ def _is_consent(value: object) -> bool:
     if type(value) is not dict or not _fits(value, _CONSENT):
         return False
     copy, env = value.get("copy") or (), value.get("env") or ()
+    if not (copy or env):
+        return True
     return are_options([*copy, *env]) and not any("=" in name for name in env)
 
 
