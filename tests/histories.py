@@ -824,7 +824,7 @@ def _stale(*names: str) -> Callable[[], None]:
 
 
 def _in_place() -> None:
-    def rewrite(files: Any, data: bytes) -> None:
+    def rewrite(_: Any, files: Any, data: bytes) -> None:
         with open(files.record, "wb") as file:
             file.write(data)
 
@@ -834,10 +834,10 @@ def _in_place() -> None:
 def _without_others() -> None:
     replace = _store.Entry._replace
 
-    def replace_all(entry: Any, record: Any, fields: Any) -> None:
+    def replace_all(entry: Any, store: Any, record: Any, fields: Any) -> None:
         if "generation" in fields:
             record = {**entry._identity, "snoozed_until": None, **fields}
-        replace(entry, record, fields)
+        replace(entry, store, record, fields)
 
     _store.Entry._replace = replace_all
 

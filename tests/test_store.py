@@ -1111,9 +1111,12 @@ class TestForget:
         with shop.try_check():
             assert not shop.forget()
 
-    def test_under_both_locks(self, checked, monkeypatch):
+    @pytest.mark.parametrize("waits", [False, True])
+    def test_under_both_locks(self, checked, monkeypatch, waits):
         """
         Both locks are held while files are deleted, the check lock to the end.
+
+        It is held while the write lock is waited for, too.
         """
         held_locks = []
 
@@ -1129,7 +1132,11 @@ class TestForget:
 
         watch("unlink")
         watch("rmdir")
-        assert checked.forget()
+        with contextlib.ExitStack() as stack:
+            if waits:
+                stack.enter_context(held(lock_of(checked, "write")))
+                threading.Timer(0.05, stack.close).start()
+            assert checked.forget()
 
         assert (f"{checked.key}.json", set()) == held_locks[0]
         assert 5 == len(held_locks)

@@ -156,49 +156,89 @@ class Descriptors:
         if os.name == "nt" or path == self._root:
             return path, None
         directory, _, name = path.rpartition("/")
-        if directory not in self.by_path:
-            try:
-                status = os.fstat(self.open(directory, _DIRECTORY))
-            except OSError:  # of a symlink, ENOTDIR or ELOOP
-                _demand_trust(os.lstat(directory), directory)
-                raise
-            _demand_trust(status, directory)
+        self._enter(directory)
         return name, self.by_path[directory]
 
-    def make(self, path: str) -> None:
+    def _enter(self, directory: str) -> None:
+        if directory in self.by_path:
+            return
+        try:
+            if os.name == "nt":
+                status = os.lstat(directory)
+            else:
+                status = os.fstat(self.open(directory, _DIRECTORY))
+        except OSError:  # of a symlink, ENOTDIR or ELOOP
+            _demand_trust(os.lstat(directory), directory)
+            raise
+        _demand_trust(status, directory)
+
+    def enter(self, path: str) -> None:
         """
-        Create a directory, unless it exists.
+        Open a directory and those above it; create the missing ones.
 
         Raises:
-            StateWriteError: It cannot be created, or is not trusted.
+            StateWriteError: One cannot be created or opened, or is not trusted.
+                Those that were created stay.
         """
+        if path in self.by_path:
+            return
+        if path == self._root:
+            refuse_for_root(path)
+        else:
+            self.enter(path.rpartition("/")[0])
         try:
-            status = os.lstat(path)
-        except OSError:
+            self._enter(path)
+        except FileNotFoundError:
             with _writing("make the directory", path):
                 _make(path, *self.at(path))
-                status = os.lstat(path)
-        _demand_trust(status, path)
+                self._enter(path)
+        except OSError as error:
+            raise _write_error("open the directory", path, error) from error
 
-    def remove(self, path: str) -> None:
+    def ensure(self) -> None:
         """
-        Delete a file, or a directory and its content; do nothing if it is missing.
+        Open the subdirectories of the root: see `enter`.
+        """
+        for name in SUBDIRECTORIES:
+            self.enter(f"{self._root}/{name}")
+
+    def sync(self, path: str) -> None:
+        """
+        Sync the directory *path*, so that renames in it survive a power cut.
+
+        A failure is only logged: every process sees the renames already.
+        """
+        if os.name == "nt":  # os.open cannot open a directory
+            return
+        try:
+            descriptor = self.by_path.get(path)
+            if descriptor is None:
+                descriptor = self.open(path, _record.READ)
+            os.fsync(descriptor)
+        except OSError as error:
+            _record.debug("could not sync the directory %r: %s", path, error)
+
+    def remove(self, *paths: str) -> None:
+        """
+        Delete files, or directories and their content, in this order.
+
+        Those that are missing are skipped.
 
         Raises:
-            StateWriteError: It could not be deleted, or only in part.
+            StateWriteError: One could not be deleted, or only in part.
         """
-        with _writing("remove", path), contextlib.suppress(FileNotFoundError):
-            place, directory = self.at(path)
-            # Not by `shutil.rmtree`, which closes a directory twice if an interrupt
-            # follows the first time, and raises EBADF instead of the interrupt.
-            if stat.S_ISDIR(os.lstat(place, dir_fd=directory).st_mode):
-                inside = path if os.name == "nt" else self.open(path, _DIRECTORY)
-                for name in os.listdir(inside):
-                    self.remove(f"{path}/{name}")
-                self.close(*{path} & self.by_path.keys())
-                os.rmdir(place, dir_fd=directory)
-            else:
-                os.unlink(place, dir_fd=directory)
+        for path in paths:
+            with _writing("remove", path), contextlib.suppress(FileNotFoundError):
+                place, directory = self.at(path)
+                # Not by `shutil.rmtree`, which closes a directory twice if an
+                # interrupt follows the first time, and raises EBADF instead of it.
+                if stat.S_ISDIR(os.lstat(place, dir_fd=directory).st_mode):
+                    inside = path if os.name == "nt" else self.open(path, _DIRECTORY)
+                    self.remove(*(f"{path}/{name}" for name in os.listdir(inside)))
+                    self.close(*{path} & self.by_path.keys())
+                    os.rmdir(place, dir_fd=directory)
+                else:
+                    os.unlink(place, dir_fd=directory)
 
 
 _all: Final[set[Descriptors]] = set()
@@ -248,14 +288,10 @@ def ensure(root: str) -> None:
     Create the directory *root* and its subdirectories, unless they exist.
 
     Raises:
-        StateWriteError: They cannot be created, or are not trusted. Those that
-            were created stay.
+        StateWriteError: See `Descriptors.ensure`.
     """
-    refuse_for_root(root)
     with opened(root) as store:
-        store.make(root)
-        for name in SUBDIRECTORIES:
-            store.make(f"{root}/{name}")
+        store.ensure()
 
 
 def _set_mode(place: str | int, mode: int, directory: int | None = None) -> None:
@@ -282,13 +318,13 @@ def refuse_for_root(root: str) -> None:
     if os.name == "nt" or os.geteuid() != 0:
         return
     with _writing("make the directory", root):
-        places, home = [nearest(root)], os.path.expanduser("~")
+        owner, home = os.stat(nearest(root)).st_uid, os.path.expanduser("~")
         # A `sudo` that keeps HOME may have left a `.cache` of root there.
-        for resolve in (str, os.path.realpath):  # either may be a symlink
-            above = os.path.join(resolve(home), "")
-            if resolve(root).startswith(above) and os.path.exists(home):
-                places.append(home)
-        owner = max(os.stat(place).st_uid for place in places)
+        if os.path.exists(home) and os.stat(home).st_uid != 0:
+            for resolve in (str, os.path.realpath):  # either may be a symlink
+                above = os.path.join(resolve(home), "")
+                if resolve(root).startswith(above):
+                    owner = os.stat(home).st_uid
     if owner != 0:
         verb = "used" if os.path.lexists(root) else "made"
         message = f"Not {verb} by root in a directory of user {owner}"
@@ -331,28 +367,18 @@ def _make(path: str, place: str, directory: int | None) -> None:
     else:
         # The process that made the parent may have died before it synced its name.
         # So a directory that is not empty survives a power cut.
-        sync_directory(os.path.dirname(parent))
+        _sync(os.path.dirname(parent))
     with contextlib.suppress(FileExistsError):  # another process was faster
         os.mkdir(place, 0o700, dir_fd=directory)
         # chmod follows symlinks, so it is called only if the umask removed bits.
         if os.lstat(place, dir_fd=directory).st_mode & 0o700 != 0o700:
             _set_mode(place, 0o700, directory)
-    sync_directory(parent)
+    _sync(parent)
 
 
-def sync_directory(path: str) -> None:
-    """
-    Sync the directory *path*, so that renames in it survive a power cut.
-
-    A failure is only logged: every process sees the renames already.
-    """
-    if os.name == "nt":  # os.open cannot open a directory
-        return
-    try:
-        with opened(path) as directory:
-            os.fsync(directory.open(path, _record.READ))
-    except OSError as error:
-        _record.debug("could not sync the directory %r: %s", path, error)
+def _sync(path: str) -> None:
+    with opened(path) as directory:
+        directory.sync(path)
 
 
 def names_in(path: str) -> Iterator[str]:
@@ -375,7 +401,7 @@ def names_in(path: str) -> Iterator[str]:
 # Replacing
 
 
-def replace_record(files: Files, data: bytes) -> None:
+def replace_record(store: Descriptors, files: Files, data: bytes) -> None:
     """
     Replace the record. After the return, every reader sees the new one.
 
@@ -384,8 +410,7 @@ def replace_record(files: Files, data: bytes) -> None:
     Raises:
         StateWriteError: The old record is in place, the temporary file is gone.
     """
-    with opened(files.root) as store:
-        _replace(store, files.record, f"{files.root}/tmp/{files.key}", data)
+    _replace(store, files.record, f"{files.root}/tmp/{files.key}", data)
 
 
 def _replace(store: Descriptors, path: str, prefix: str, data: bytes) -> None:
@@ -438,7 +463,7 @@ def _rename(store: Descriptors, source: str, target: str) -> None:
     os.replace(old, new, src_dir_fd=above, dst_dir_fd=below)
 
 
-def set_aside(files: Files) -> None:
+def set_aside(store: Descriptors, files: Files) -> None:
     """
     Rename an invalid record to ``<key>.json.corrupt``, overwriting an earlier one.
 
@@ -450,25 +475,12 @@ def set_aside(files: Files) -> None:
     with (
         _writing("set aside the corrupt record", files.record),
         contextlib.suppress(FileNotFoundError),
-        opened(files.root) as store,
     ):
         place, directory = store.at(files.record)
         os.lstat(place, dir_fd=directory)
         _record.debug("the record is corrupt and set aside: %r", files.record)
         store.remove(files.corrupt)  # os.replace fails on a directory
         _rename(store, files.record, files.corrupt)
-
-
-def remove(root: str, *paths: str) -> None:
-    """
-    Delete files, or directories and their content, in this order.
-
-    Raises:
-        StateWriteError: One could not be deleted, or only in part.
-    """
-    with opened(root) as store:
-        for path in paths:
-            store.remove(path)
 
 
 @contextlib.contextmanager
@@ -479,16 +491,19 @@ def _writing(action: str, path: str) -> Iterator[None]:
     try:
         yield
     except (OSError, RecursionError) as error:  # of 1 000 nested directories
-        problem = getattr(error, "strerror", "nested too deeply")
-        message = f"Could not {action} ({problem})"
-        raise StateWriteError(message, path) from error
+        raise _write_error(action, path, error) from error
+
+
+def _write_error(action: str, path: str, error: Exception) -> StateWriteError:
+    problem = getattr(error, "strerror", "nested too deeply")
+    return StateWriteError(f"Could not {action} ({problem})", path)
 
 
 # Tickets
 
 
 @contextlib.contextmanager
-def ticket(files: Files, name: str, pause: int) -> Iterator[bool]:
+def ticket(store: Descriptors, files: Files, name: str, pause: int) -> Iterator[bool]:
     """
     Keep the ticket of a notice after a `with` statement; delete it after an error.
 
@@ -506,29 +521,28 @@ def ticket(files: Files, name: str, pause: int) -> Iterator[bool]:
         StateWriteError: On entering: it cannot be created.
     """
     ours = None
-    with opened(files.root) as store:
-        with _writing("create a ticket", files.results):
-            if pause:
-                store.make(files.results)
-            for number in itertools.count() if pause else ():
-                path = f"{files.results}/{name}.{number}"
-                try:
-                    _set_mode(store.open(path, _NEW_FILE), 0o600)
-                except FileExistsError:
-                    os.utime(store.by_path.get(files.results, files.results))
-                    if -_MINUTES <= _age(store, path) < pause:
-                        break
-                else:
-                    ours = path
+    with _writing("create a ticket", files.results):
+        if pause:
+            store.enter(files.results)
+        for number in itertools.count() if pause else ():
+            path = f"{files.results}/{name}.{number}"
+            try:
+                _set_mode(store.open(path, _NEW_FILE), 0o600)
+            except FileExistsError:
+                os.utime(store.by_path.get(files.results, files.results))
+                if -_MINUTES <= _age(store, path) < pause:
                     break
-        try:
-            yield not pause or ours is not None
-        except BaseException:
-            if ours is not None:
-                with contextlib.suppress(OSError):
-                    place, directory = store.at(ours)
-                    os.unlink(place, dir_fd=directory)
-            raise
+            else:
+                ours = path
+                break
+    try:
+        yield not pause or ours is not None
+    except BaseException:
+        if ours is not None:
+            with contextlib.suppress(OSError):
+                place, directory = store.at(ours)
+                os.unlink(place, dir_fd=directory)
+        raise
 
 
 def _age(store: Descriptors, path: str) -> float:
@@ -547,7 +561,9 @@ def _age(store: Descriptors, path: str) -> float:
 # Results
 
 
-def store_results(files: Files, contents: Collection[bytes]) -> None:
+def store_results(
+    store: Descriptors, files: Files, contents: Collection[bytes]
+) -> None:
     """
     Write *contents* to ``results/<key>/``, synced, named by their digests.
 
@@ -556,19 +572,16 @@ def store_results(files: Files, contents: Collection[bytes]) -> None:
     Raises:
         StateWriteError: The files that the record names are unchanged.
     """
-    # Once more: the cache may have been deleted or changed during a long check.
-    ensure(files.root)
-    with opened(files.root) as store:
-        store.make(files.results)
-        for content in contents:
-            path = f"{files.results}/{_record.digits(_record.digest(content))}"
-            if os.path.isdir(path):
-                store.remove(path)  # os.replace fails on a directory
-            # Even if the file exists: a killed check may not have synced it.
-            _replace(store, path, path, content)
-    sync_directory(files.results)
+    store.enter(files.results)
+    for content in contents:
+        path = f"{files.results}/{_record.digits(_record.digest(content))}"
+        if os.path.isdir(path):
+            store.remove(path)  # os.replace fails on a directory
+        # Even if the file exists: a killed check may not have synced it.
+        _replace(store, path, path, content)
+    store.sync(files.results)
     # The process that made the directory may have died before it synced its name.
-    sync_directory(os.path.dirname(files.results))
+    store.sync(os.path.dirname(files.results))
 
 
 def read_result(files: Files, file: Mapping[str, Any]) -> bytes | None:
@@ -590,7 +603,9 @@ def read_result(files: Files, file: Mapping[str, Any]) -> bytes | None:
     return content
 
 
-def sweep(files: Files, digests: Collection[str], ticket: str) -> None:
+def sweep(
+    store: Descriptors, files: Files, digests: Collection[str], ticket: str
+) -> None:
     """
     Delete the other files in ``results/<key>/``, but no ticket of the last minutes.
 
@@ -603,7 +618,7 @@ def sweep(files: Files, digests: Collection[str], ticket: str) -> None:
         ticket: The name, without the number, of the tickets to keep.
     """
     names = {_record.digits(digest) for digest in digests}
-    with opened(files.root) as store, _writing("remove", files.results):
+    with _writing("remove", files.results):
         for name in sorted(names_in(files.results)):
             path = f"{files.results}/{name}"
             if (

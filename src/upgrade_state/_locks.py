@@ -8,6 +8,9 @@ A lock opens its file, and filelock locks the descriptor: closing it releases th
 lock whatever the system answers to the unlocking. The descriptor is one of those
 that `_files.opened` closes, so an interrupt at any bytecode keeps a lock at most as
 long as its traceback.
+
+Once a lock is held, the directories of the store are open, and each was checked after
+it was opened. A writer that has to wait opens them again: they may have changed.
 """
 
 from __future__ import annotations
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
     from typing import Final
+
+    from upgrade_state._files import Descriptors
 
 # O_RDWR: NFS makes an exclusive lock only on a file that is open for writing.
 _FLAGS: Final = _record.READ | _record.NO_LINKS | os.O_RDWR | os.O_CREAT
@@ -43,9 +48,9 @@ class Lock:
     The lock on one file. Any thread may release it.
     """
 
-    def __init__(self, descriptors: _files.Descriptors, path: str) -> None:
+    def __init__(self, store: Descriptors, path: str) -> None:
         self.path: Final = path
-        self._descriptors: Final = descriptors
+        self._store: Final = store
         with _floors.loading():
             import filelock  # readers do without it: it takes longer than the rest
         self._filelock: Final = filelock
@@ -55,15 +60,17 @@ class Lock:
         """
         Whether its file is open: from the first attempt to take it until the release.
         """
-        return self.path in self._descriptors.by_path
+        return self.path in self._store.by_path
 
     def try_once(self) -> bool:
         """
         Take the lock without waiting; return whether that succeeded.
 
+        Then all directories are open.
+
         Raises:
             StateLockError: The system refuses it for another reason.
-            StateWriteError: The directory of locks is not trusted.
+            StateWriteError: A directory cannot be made, or is not trusted.
             UpgradeStateError: filelock is too old.
         """
         # 3.30 is the first with this function.
@@ -71,10 +78,10 @@ class Lock:
             raise _floors.refusal("filelock", self._filelock.__version__)
         try:
             if not self.is_open:
-                self._descriptors.open(self.path, _FLAGS)
-                self._descriptors.close_all(but=self.path)
-            descriptor = self._descriptors.by_path[self.path]
+                self._store.open(self.path, _FLAGS)
+            descriptor = self._store.by_path[self.path]
             if not self._filelock.lock_descriptor(descriptor, blocking=False):
+                self._store.close_all(but=self.path)
                 return False
             status = os.fstat(descriptor)
             if status.st_mode & 0o777 != 0o600:  # the umask has removed bits
@@ -84,7 +91,9 @@ class Lock:
             message = f"Could not lock ({error.strerror})"
             raise StateLockError(message, self.path) from error
         if status.st_nlink == 0:  # the store was deleted since the file was opened
-            self._descriptors.close_all()
+            self._store.close_all()
+        else:
+            self._store.ensure()
         return self.is_open
 
     def release(self) -> None:
@@ -92,13 +101,15 @@ class Lock:
         Unlock and close the file, if it is open. Never raises an OSError.
         """
         try:
+            descriptor = self._store.by_path.get(self.path)
             # A child that is being forked may have a copy of the descriptor.
-            for descriptor in tuple(self._descriptors.by_path.values()):
+            if descriptor is not None:
                 self._filelock.unlock_descriptor(descriptor)
         except OSError as error:  # the server of a network file system is gone
             _record.debug("could not unlock %r: %s", self.path, error)
         finally:
-            self._descriptors.close_all()
+            with contextlib.suppress(OSError, KeyError):  # KeyError: another thread
+                self._store.close(self.path)
 
     def queue(self, seconds: float) -> None:
         """
@@ -116,7 +127,7 @@ class Lock:
             # A descriptor of its own: on macOS, `close` waits for calls that use one.
             try:
                 with _files.opened(self.path) as copy:
-                    descriptor = os.dup(self._descriptors.by_path[self.path])
+                    descriptor = os.dup(self._store.by_path[self.path])
                     copy.by_path[self.path] = descriptor
                     if threading.get_native_id() == caller:
                         raise BlockingIOError  # gevent: every thread would wait
@@ -137,37 +148,46 @@ class Lock:
 
 
 @contextlib.contextmanager
-def _held(path: str, take: Callable[[Lock], bool]) -> Iterator[Lock | None]:
-    root = path.rpartition("/locks/")[0]
-    with _files.opened(root) as descriptors:
-        lock = Lock(descriptors, path)
-        try:
-            yield lock if take(lock) else None
-        finally:
-            lock.release()
+def _held(
+    store: Descriptors, path: str, take: Callable[[Lock], bool]
+) -> Iterator[Lock | None]:
+    store.enter(path.rpartition("/")[0])
+    lock = Lock(store, path)
+    try:
+        yield lock if take(lock) else None
+    finally:
+        lock.release()
 
 
-def try_lock(path: str) -> AbstractContextManager[Lock | None]:
+def try_lock(store: Descriptors, path: str) -> AbstractContextManager[Lock | None]:
     """
     Hold a lock for a `with` statement, without waiting; None if it is busy.
 
+    Args:
+        store: Has no other lock. Its directories are open then, unless it is busy.
+
     Raises:
         StateLockError: On entering: the system refuses it for another reason.
+        StateWriteError: On entering: a directory cannot be made, or is not trusted.
         UpgradeStateError: On entering: filelock is too old, or cannot be imported.
     """
-    return _held(path, Lock.try_once)
+    return _held(store, path, Lock.try_once)
 
 
-def wait_for_lock(path: str) -> AbstractContextManager[Lock | None]:
+def wait_for_lock(store: Descriptors, path: str) -> AbstractContextManager[Lock | None]:
     """
     Hold a lock for a `with` statement, after waiting for it up to 10 seconds.
+
+    Args:
+        store: See `try_lock`.
 
     Raises:
         StateLockError: On entering: another process held it for longer, or the
             system refuses it.
+        StateWriteError: See `try_lock`.
         UpgradeStateError: On entering: filelock is too old, or cannot be imported.
     """
-    return _held(path, _wait)
+    return _held(store, path, _wait)
 
 
 def _wait(lock: Lock) -> bool:

@@ -63,6 +63,7 @@ Forget. Try the check lock, take the write lock, delete everything.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import time
@@ -79,6 +80,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any, Final
 
+    from upgrade_state._files import Descriptors
     from upgrade_state._policy import Matches, Question, Verdict, VerdictReason
     from upgrade_state._record import Record
 
@@ -103,6 +105,7 @@ class Entry:
         self.files: Final = _files.Files(root, key)
         self.results: Final = self.files.results
         self._identity: Final = identity or {}
+        self._parsed: tuple[bytes, Record | None] | None = None
 
     # Reading and merging
 
@@ -110,14 +113,20 @@ class Entry:
         """
         Read the record, without a lock; None if it is missing or corrupt.
 
+        Equal bytes are the same record, so an operation parses them once.
+
         Raises:
             StateReadError: It exists but cannot be read.
         """
         files = self.files
         data = _record.read_file(files.root, files.record, _record.MAX_SIZE)
-        return None if data is None else _record.valid(data, files.key)
+        if data is None:
+            return None
+        if self._parsed is None or self._parsed[0] != data:
+            self._parsed = data, _record.valid(data, files.key)
+        return self._parsed[1]
 
-    def _replace(self, record: Record, fields: Record) -> None:
+    def _replace(self, store: Descriptors, record: Record, fields: Record) -> None:
         """
         Replace *fields* in *record*. The caller holds the write lock.
 
@@ -125,10 +134,10 @@ class Entry:
             StateWriteError: The old record is in place.
         """
         text = dump(record | fields, self.files.record)
-        _files.replace_record(self.files, text.encode("ascii"))
+        _files.replace_record(store, self.files, text.encode("ascii"))
 
     def merge_or_make(
-        self, make_fields: Callable[[Record | None], Record | None]
+        self, store: Descriptors, make_fields: Callable[[Record | None], Record | None]
     ) -> Record | None:
         """
         Merge the fields of a check into the record; create it if there is no valid one.
@@ -142,21 +151,19 @@ class Entry:
         Returns:
             The record that is in place now; None if nothing was replaced.
         """
-        # The store may have been deleted since the check began.
-        _files.ensure(self.files.root)
-        with _locks.wait_for_lock(self.files.write_lock):
+        with _locks.wait_for_lock(store, self.files.write_lock):
             current = self.read()
             fields = make_fields(current)
             if fields is None:
                 return None
             if current is None:
                 # Until the replace there is no record: readers see the same as before.
-                _files.set_aside(self.files)
+                _files.set_aside(store, self.files)
                 current = _record.DEFAULTS | self._identity
             # No other writer is at work, unless locks do not exclude.
-            _files.remove(self.files.root, *self.files.leftovers())
-            self._replace(current, fields)
-        _files.sync_directory(self.files.root)
+            store.remove(*self.files.leftovers())
+            self._replace(store, current, fields)
+        store.sync(self.files.root)
         return current | fields
 
     # Check
@@ -169,8 +176,13 @@ class Entry:
         Raises:
             UpgradeStateError: On entering: the store cannot be made, locked or read.
         """
-        _files.ensure(self.files.root)
-        with _locks.try_lock(self.files.check_lock) as lock:
+        path = self.files.check_lock
+        with (
+            _files.opened(self.files.root) as store,
+            _locks.try_lock(store, path) as lock,
+        ):
+            # The check may take hours: its directories are opened again.
+            store.close_all(but=path)
             yield None if lock is None else Lease(self, lock, self.read())
 
     # Claim, snooze, expire and withdraw
@@ -200,33 +212,35 @@ class Entry:
         Raises:
             UpgradeStateError: It could not be recorded; nothing has changed.
         """
-        _files.ensure(self.files.root)
-        with _locks.try_lock(self.files.write_lock) as lock:
-            if lock is None:
-                return silent("busy", first_verdict)
-            record = self.read()
-            if now is None:
-                now = int(time.time())
-            verdict, fields = second_verdict(
-                record_seen, record, question, first_verdict, matches=matches, now=now
-            )
-            if record is None or not fields:
-                return verdict
-            of_failures = "notified" not in fields
-            pause = _policy.pause(record, question, of_failures=of_failures)
-            with _files.ticket(self.files, ticket_name(record), pause) as is_ours:
-                if not is_ours:
-                    return silent("busy", verdict)
-                # If locks do not exclude, another process may have recorded its notice
-                # meanwhile, and a check may have deleted the ticket of that one.
-                seen, record = record, self.read()
-                verdict, fields = second_verdict(
-                    seen, record, question, verdict, matches=matches, now=now
+        decide = functools.partial(second_verdict, matches=matches)
+        with _files.opened(self.files.root) as store:
+            with _locks.try_lock(store, self.files.write_lock) as lock:
+                if lock is None:
+                    return silent("busy", first_verdict)
+                record = self.read()
+                now = int(time.time()) if now is None else now
+                verdict, fields = decide(
+                    record_seen, record, question, first_verdict, now=now
                 )
                 if record is None or not fields:
                     return verdict
-                self._replace(record, fields)
-        _files.sync_directory(self.files.root)
+                of_failures = "notified" not in fields
+                pause = _policy.pause(record, question, of_failures=of_failures)
+                name = ticket_name(record)
+                with _files.ticket(store, self.files, name, pause) as is_ours:
+                    if not is_ours:
+                        return silent("busy", verdict)
+                    # If locks do not exclude, another process may have recorded its
+                    # notice meanwhile, and a check may have deleted its ticket.
+                    seen, record = record, self.read()
+                    if record != seen:
+                        verdict, fields = decide(
+                            seen, record, question, verdict, now=now
+                        )
+                    if record is None or not fields:
+                        return verdict
+                    self._replace(store, record, fields)
+            store.sync(self.files.root)
         return verdict
 
     def change(self, fields: Record) -> bool:
@@ -244,13 +258,13 @@ class Entry:
             return False
         except OSError as error:
             raise _record.unreadable("the file", error, self.files.record) from error
-        _files.ensure(self.files.root)
-        with _locks.wait_for_lock(self.files.write_lock):
-            record = self.read()
-            if record is None:
-                return False
-            self._replace(record, fields)
-        _files.sync_directory(self.files.root)
+        with _files.opened(self.files.root) as store:
+            with _locks.wait_for_lock(store, self.files.write_lock):
+                record = self.read()
+                if record is None:
+                    return False
+                self._replace(store, record, fields)
+            store.sync(self.files.root)
         return True
 
     # Files of a result
@@ -295,16 +309,19 @@ class Entry:
         files = self.files
         if not _record.trusted(files.root) or not files.has_files():
             return True
-        _files.ensure(files.root)
-        with _locks.try_lock(files.check_lock) as lock:
+        with (
+            _files.opened(files.root) as outer,
+            _locks.try_lock(outer, files.check_lock) as lock,
+        ):
             if lock is None or not is_gone(self):
                 return False
-            with _locks.wait_for_lock(files.write_lock):
-                # The record first: no reader looks for the other files without it.
-                paths = files.record, files.corrupt, files.log, *files.leftovers()
-                _files.remove(files.root, *paths)
-            _files.sync_directory(files.root)
-            _files.remove(files.root, files.results)
+            with _files.opened(files.root) as store:
+                with _locks.wait_for_lock(store, files.write_lock):
+                    # The record first: no reader looks for the others without it.
+                    paths = files.record, files.corrupt, files.log
+                    store.remove(*paths, *files.leftovers())
+                store.sync(files.root)
+                store.remove(files.results)
         return True
 
 
@@ -348,14 +365,15 @@ class Lease:
                 return None
             return fields
 
-        _files.store_results(entry.files, contents)
-        record = entry.merge_or_make(unless_overtaken)
-        self.record = record or entry.read()
-        try:
-            name = ticket_name(self.record)
-            _files.sweep(entry.files, named_files(self.record), name)
-        except UpgradeStateError as error:  # the next check deletes it
-            _record.debug("could not delete old results: %s", error)
+        with _files.opened(entry.files.root) as store:
+            _files.store_results(store, entry.files, contents)
+            record = entry.merge_or_make(store, unless_overtaken)
+            self.record = record or entry.read()
+            try:
+                name = ticket_name(self.record)
+                _files.sweep(store, entry.files, named_files(self.record), name)
+            except UpgradeStateError as error:  # the next check deletes it
+                _record.debug("could not delete old results: %s", error)
         return record is not None
 
     def fail(self, failure_after: Callable[[Record | None], Record]) -> None:
@@ -365,7 +383,8 @@ class Lease:
         Raises:
             UpgradeStateError: Nothing has changed.
         """
-        self.record = self._entry.merge_or_make(failure_after)
+        with _files.opened(self._entry.files.root) as store:
+            self.record = self._entry.merge_or_make(store, failure_after)
 
     def release(self) -> None:
         """
