@@ -88,6 +88,26 @@ class TestStart:
         assert look + LOCK + look + prepared + listed == found
 
 
+def test_notify_while_one_runs(fresh):
+    """
+    While a check runs, `notify --check` loads no library and no typed record.
+    """
+    commit(fresh, now=None, by="uv")
+    code = (
+        "import sys\nbefore = set(sys.modules)\n"
+        "from upgrade_state.cli import main\n"
+        "cache, directory = sys.argv[1:]\n"
+        "main(['notify', '--check', '--max-age=0s', '--cache-dir', cache, directory])\n"
+        "print(*sorted(set(sys.modules) - before))"
+    )
+    with open(write_log(fresh, "")) as log:
+        fcntl.flock(log, fcntl.LOCK_EX)
+        loaded = set(run_python(code, *place_of(fresh), measured=False).split())
+
+    assert "upgrade_state._background" in loaded
+    assert set() == loaded & {"attr", "cattrs", "datetime", "json", "re", "typing"}
+
+
 class TestLogRunner:
     def wrapper(self, *program: str) -> list[str]:
         return [str(word) for word in (*_background._wrapper(), *program)]

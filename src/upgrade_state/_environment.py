@@ -14,7 +14,7 @@ from upgrade_state import _look, _policy, _record
 TYPE_CHECKING = False  # typing takes longer to load than this whole module
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from typing import Final, Literal
 
@@ -533,29 +533,33 @@ class EnvironmentState:
         if self.path is None:
             raise ValueError("an environment without a path cannot be checked")
         variables = None if env is None else _variables(env)
+
+        def ask(look: "Look") -> "Freshness":
+            return look.freshness(max_age=max_age)
+
         look = self.look(lockfile, now=now)
-        return self._start(look, command, variables, max_age=max_age, now=now)
+        return self._start(look, ask, command, variables, now=now)
 
     def _start(
         self,
         look: "Look",
+        ask: "Callable[[Look], Freshness]",
         command: "list[bytes]",
         variables: "Mapping[str, str] | None" = None,
         *,
-        max_age: "dt.timedelta | None" = None,
         now: "dt.datetime | None" = None,
     ) -> "Freshness":
         """
-        Start *command* if *look*, and another look under a lock, find a check due.
+        Start *command* if *ask* finds a check due, and again under a lock.
         """
-        freshness = look.freshness(max_age=max_age)
+        freshness = ask(look)
         off = _look.switch()
         if off is not None:
             freshness = _policy.Freshness("switched-off", switch=off)
 
         def decide() -> "tuple[Freshness, Look]":
             again = self.look(look._content, now=now)
-            return again.freshness(max_age=max_age), again
+            return ask(again), again
 
         if freshness.due:
             try:

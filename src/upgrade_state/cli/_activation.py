@@ -232,11 +232,10 @@ def start_checks(looks: "list[Look]", *, max_age: "int | None" = None) -> None:
         # Entering a directory is no consent: resolving can run code of the project.
         if not look.record or not look.record["consent"] or not path or name is None:
             continue
+        is_due = look._freshness(seconds).due
         # Examining the directory takes longer than the rest: once a check is due.
-        if not look._freshness(seconds).due or not look.consent or look.missing:
+        if not is_due or not look._consent_holds() or look.missing:
             continue
-        import datetime as dt
-
         from upgrade_state.cli import _program
 
         argv = _program.command(_MAIN)
@@ -245,5 +244,4 @@ def start_checks(looks: "list[Look]", *, max_age: "int | None" = None) -> None:
             argv.append(f"--name={look.environment.name}")
         argv.append(f"--max-age={seconds}s")
         command = [os.fsencode(argument) for argument in (*argv, path)]
-        age = dt.timedelta(seconds=seconds)
-        look.environment._start(look, command, max_age=age)
+        look.environment._start(look, lambda look: look._freshness(seconds), command)
