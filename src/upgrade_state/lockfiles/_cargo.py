@@ -2,14 +2,11 @@
 Lockfiles of Cargo.
 """
 
-from collections.abc import Iterator
-from typing import Any
-
-from ._model import Package, make_package
+from ._model import Document, Packages, make_package
 from ._parse import commit_of, demand_version, items, optional_text, table, tables, text
 
 
-def cargo(document: Any) -> Iterator[Package]:
+def cargo(document: Document) -> Packages:
     """
     Read ``Cargo.lock``.
 

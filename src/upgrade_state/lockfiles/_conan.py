@@ -2,16 +2,13 @@
 Lockfiles of Conan.
 """
 
-from collections.abc import Iterator
-from typing import Any
-
-from ._model import Package, make_package
+from ._model import Document, Packages, make_package
 from ._parse import demand_version, items, text
 
 _LISTS = ("requires", "build_requires", "python_requires", "config_requires")
 
 
-def conan(document: Any) -> Iterator[Package]:
+def conan(document: Document) -> Packages:
     """
     Read ``conan.lock`` of Conan 2.
 

@@ -6,11 +6,9 @@ one build, another channel or a mirror is no rebuild.
 """
 
 import re
-from collections.abc import Iterator
-from typing import Any
 from urllib.parse import unquote
 
-from ._model import Package, make_package
+from ._model import Document, Packages, make_package
 from ._parse import commit_of, demand_version, optional_text, table, tables, text
 from ._requirements import name_and_version
 
@@ -26,7 +24,7 @@ _HASH = re.compile(r"(?:[0-9a-f]{32}|(?:sha256:)?[0-9a-f]{64})?")
 _ECOSYSTEMS = {"conda": "conda", "pip": "pypi", "pypi": "pypi"}
 
 
-def conda_list(document: Any) -> Iterator[Package]:
+def conda_list(document: Document) -> Packages:
     """
     Read the output of ``conda list --json``.
 
@@ -52,7 +50,7 @@ def conda_list(document: Any) -> Iterator[Package]:
         )
 
 
-def conda_explicit(document: str) -> Iterator[Package]:
+def conda_explicit(document: str) -> Packages:
     """
     Read a list of URLs, as ``conda list --explicit`` prints it.
 
@@ -84,7 +82,7 @@ def conda_explicit(document: str) -> Iterator[Package]:
             )
 
 
-def conda_lock(document: Any) -> Iterator[Package]:
+def conda_lock(document: Document) -> Packages:
     """
     Read ``conda-lock.yml``.
 

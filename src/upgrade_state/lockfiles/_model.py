@@ -4,9 +4,9 @@ Packages, snapshots of lockfiles, and the difference of two snapshots.
 These classes know neither formats nor JSON.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from types import MethodType
-from typing import Literal, NamedTuple, Protocol, cast, get_args
+from typing import Any, Literal, NamedTuple, Protocol, cast, get_args
 
 from upgrade_state import _floors
 
@@ -72,6 +72,11 @@ class Package(NamedTuple):
     local: bool = False
     internal: bool = False
 
+
+# A parsed lockfile: any value, until a reader has checked its shape.
+Document = Any
+
+Packages = Iterator[Package]
 
 # Package(…) takes twice as long: the call of a class copies its keywords.
 make_package = cast("type[Package]", MethodType(Package.__new__, Package))

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from ._model import Package, make_package
+from ._model import Document, Package, Packages, make_package
 from ._parse import UnreadableError, demand_version, optional_text, table, tables, text
 
 # Characters in the path to an input. Real ones have up to about 100.
@@ -31,7 +31,7 @@ _SOURCES = frozenset(("repo", "path", "url", "url_template"))
 _LOCKED = re.compile("[?&](?:narHash|rev)=([A-Za-z0-9%+/=-]{40,80})")
 
 
-def devbox(document: Any) -> Iterator[Package]:
+def devbox(document: Document) -> Packages:
     """
     Read ``devbox.lock``.
 
@@ -97,7 +97,7 @@ def _devbox_builds(systems: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield system, path
 
 
-def flake(document: Any) -> Iterator[Package]:
+def flake(document: Document) -> Packages:
     """
     Read ``flake.lock`` or ``devenv.lock``.
 
@@ -145,7 +145,7 @@ def _flake_input(path: str, node: dict[str, Any]) -> Package:
 devenv = flake
 
 
-def flox(document: Any) -> Iterator[Package]:
+def flox(document: Document) -> Packages:
     """
     Read a Flox lockfile (``.flox/env/manifest.lock``).
 
@@ -172,7 +172,7 @@ def flox(document: Any) -> Iterator[Package]:
     yield from first.values()
 
 
-def niv(document: Any) -> Iterator[Package]:
+def niv(document: Document) -> Packages:
     """
     Read ``nix/sources.json`` of niv.
     """
@@ -185,7 +185,7 @@ def niv(document: Any) -> Iterator[Package]:
         yield _pin(name, pin, "niv")
 
 
-def npins(document: Any) -> Iterator[Package]:
+def npins(document: Document) -> Packages:
     """
     Read ``npins/sources.json``.
     """

@@ -2,10 +2,7 @@
 Lockfiles of npm.
 """
 
-from collections.abc import Iterator
-from typing import Any
-
-from ._model import Package, make_package
+from ._model import Document, Packages, make_package
 from ._parse import Table, commit_of, demand_version, optional_text, table, text
 
 _REQUIREMENTS = (
@@ -17,7 +14,7 @@ _REQUIREMENTS = (
 _ARCHIVES = (".tgz", ".tar.gz", ".tar")
 
 
-def npm(document: Any) -> Iterator[Package]:
+def npm(document: Document) -> Packages:
     """
     Read ``package-lock.json`` or ``npm-shrinkwrap.json``.
 
@@ -36,7 +33,7 @@ def npm(document: Any) -> Iterator[Package]:
     return _npm_paths(table(document["packages"]))
 
 
-def _npm_paths(packages: Table) -> Iterator[Package]:
+def _npm_paths(packages: Table) -> Packages:
     # The root, workspaces, and directories that are the target of a link.
     projects = {path for path in packages if "/node_modules/" not in f"/{path}"}
     direct = {
@@ -61,7 +58,7 @@ def _npm_paths(packages: Table) -> Iterator[Package]:
         )
 
 
-def _npm_tree(dependencies: Table) -> Iterator[Package]:
+def _npm_tree(dependencies: Table) -> Packages:
     pending = [dependencies]
     while pending:
         for name, entry in pending.pop().items():

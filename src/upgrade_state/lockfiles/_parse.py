@@ -7,7 +7,7 @@ Limits, encodings and errors of parsers are handled here for all formats.
 
 import re
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn
 
 Table = dict[str, Any]
 
@@ -172,10 +172,11 @@ def tables(value: object) -> list[Table]:
     """
     Return *value*, which has to be a list of tables.
     """
-    for item in items(value):
+    found = items(value)
+    for item in found:
         if not isinstance(item, dict):
             raise TypeError("no list of tables")
-    return cast("list[Table]", value)
+    return found
 
 
 def text(value: object) -> str:

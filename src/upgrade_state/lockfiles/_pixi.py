@@ -2,11 +2,8 @@
 Lockfiles of pixi.
 """
 
-from collections.abc import Iterator
-from typing import Any
-
 from ._conda import archive_of, git_commit
-from ._model import Package, make_package
+from ._model import Document, Package, Packages, make_package
 from ._parse import Table, demand_version, optional_text, table, tables, text
 
 _ECOSYSTEMS = {"conda": "conda", "conda_source": "conda", "pypi": "pypi"}
@@ -23,7 +20,7 @@ _MAX_CANDIDATES = 100
 _Key = tuple[str, str]
 
 
-def pixi(document: Any) -> Iterator[Package]:
+def pixi(document: Document) -> Packages:
     """
     Read ``pixi.lock`` of version 4 to 7.
 

@@ -2,10 +2,9 @@
 Lockfiles of Python package managers.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
-from ._model import Package, make_package
+from ._model import Document, Package, Packages, make_package
 from ._parse import commit_of, demand_version, items, optional_text, table, tables, text
 
 # The archives that pip installs.
@@ -52,7 +51,7 @@ def _package(
     )
 
 
-def pdm(document: Any) -> Iterator[Package]:
+def pdm(document: Document) -> Packages:
     """
     Read ``pdm.lock``.
 
@@ -68,7 +67,7 @@ def pdm(document: Any) -> Iterator[Package]:
         yield _package(entry, build, local=path is not None and is_directory(path))
 
 
-def pipfile(document: Any) -> Iterator[Package]:
+def pipfile(document: Document) -> Packages:
     """
     Read ``Pipfile.lock``.
 
@@ -106,7 +105,7 @@ def _pipfile_version(entry: dict[str, Any]) -> str | None:
     return None
 
 
-def poetry(document: Any) -> Iterator[Package]:
+def poetry(document: Document) -> Packages:
     """
     Read ``poetry.lock``.
 
@@ -125,7 +124,7 @@ def poetry(document: Any) -> Iterator[Package]:
         yield _package(entry, build, local=source.get("type") == "directory")
 
 
-def pylock(document: Any) -> Iterator[Package]:
+def pylock(document: Document) -> Packages:
     """
     Read ``pylock.toml`` (PEP 751), of any tool.
 
@@ -145,7 +144,7 @@ def pylock(document: Any) -> Iterator[Package]:
         yield _package(entry, build, local=bool(table(entry.get("directory", {}))))
 
 
-def uv(document: Any) -> Iterator[Package]:
+def uv(document: Document) -> Packages:
     """
     Read ``uv.lock``.
 

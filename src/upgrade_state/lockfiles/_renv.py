@@ -2,14 +2,11 @@
 Lockfiles of R.
 """
 
-from collections.abc import Iterator
-from typing import Any
-
-from ._model import Package, make_package
+from ._model import Document, Packages, make_package
 from ._parse import commit_of, optional_text, table, text
 
 
-def renv(document: Any) -> Iterator[Package]:
+def renv(document: Document) -> Packages:
     """
     Read ``renv.lock``.
 

@@ -3,13 +3,12 @@ Lockfiles of managers that install tools of any language.
 """
 
 from collections.abc import Iterator
-from typing import Any
 
-from ._model import Package, make_package
+from ._model import Document, Packages, make_package
 from ._parse import Table, demand_version, optional_text, table, tables, text
 
 
-def mise(document: Any) -> Iterator[Package]:
+def mise(document: Document) -> Packages:
     """
     Read ``mise.lock``.
 
@@ -48,7 +47,7 @@ def _mise_builds(entry: Table) -> Iterator[tuple[str, str]]:
                 yield f"{platform} {checksum.partition(':')[0]} {options}", checksum
 
 
-def spack(document: Any) -> Iterator[Package]:
+def spack(document: Document) -> Packages:
     """
     Read ``spack.lock``.
 
