@@ -292,7 +292,7 @@ def _compare(
             raise TypeError("upgrades must be rows of the class Upgrade")
     elif old is not None and new is not None:  # else nothing locked can be upgraded
         before = lockfiles.read(old, format=format)
-        after = lockfiles.read(new, format=format)
+        after = before if new == old else lockfiles.read(new, format=format)
         diff = lockfiles.diff(before, after, direct=direct)
         rows, platforms = diff.upgrades if diff.comparable else None, diff.platforms
     if rows is not None:
