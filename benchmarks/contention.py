@@ -13,8 +13,7 @@ import time
 from typing import TYPE_CHECKING
 
 from benchmarks import stores
-from benchmarks.crowds import at_once
-from benchmarks.measure import Cost, Samples, call
+from benchmarks.measure import Cost, Samples, at_once, call
 from upgrade_state import preload
 
 if TYPE_CHECKING:
@@ -130,12 +129,12 @@ def _in_a_crowd(report: Report, place: Path) -> None:
     preload()
     refused, loops = Samples(), Samples()
 
-    def claim(_: int) -> tuple[bool, Cost]:
+    def claim() -> tuple[bool, Cost]:
         verdicts: list[Verdict] = []
         cost = call(lambda: verdicts.append(shop.claim_notice()))()
         return bool(verdicts[0]), cost
 
-    def loop(_: int) -> Cost:
+    def loop() -> Cost:
         return call(lambda: _use_processor(refused.median.cpu))()
 
     for _ in range(report.rounds):

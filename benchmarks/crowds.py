@@ -10,22 +10,20 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import fcntl
-import json
 import os
 import statistics
-import tempfile
 import time
 from typing import TYPE_CHECKING
 
 from attrs import define, field
 
 from benchmarks import stores
-from benchmarks.measure import Cost, timed
+from benchmarks.measure import Cost, at_once, timed
 from upgrade_state import _locks, preload
 from upgrade_state.exceptions import StateLockError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from benchmarks.report import Report
@@ -114,7 +112,7 @@ class Crowd:
         Return the mean cost of a turn.
         """
         _locks.wait_for_lock = _WAYS[self.way]
-        cost = timed(lambda: self.took.append(_at_once(self.count, self._snooze)))
+        cost = timed(lambda: self.took.append(at_once(self.count, self._snooze)))
         turns = sum(map(len, self.took[-1]))
         return Cost(cost.cpu / turns, self.seconds / turns)
 
@@ -141,33 +139,6 @@ class Crowd:
         """
         writers = [writer for writers in self.took for writer in writers]
         return sum(seconds >= _LIMIT for writer in writers for seconds in writer)
-
-
-def _at_once(count: int, function: Callable[[], list[float]]) -> list[list[float]]:
-    """
-    Call a function in so many processes at the same time; return its answers.
-    """
-    waiting, begin = os.pipe()
-    with contextlib.ExitStack() as stack:
-        files = [
-            stack.enter_context(tempfile.TemporaryFile("w+")) for _ in range(count)
-        ]
-        for file in files:
-            if os.fork() == 0:
-                try:
-                    os.close(begin)
-                    os.read(waiting, 1)  # the end, when the last process has begun
-                    json.dump(function(), file)
-                    file.flush()
-                finally:
-                    os._exit(0)
-        os.close(begin)
-        os.close(waiting)
-        for _ in files:
-            os.wait()
-        for file in files:
-            file.seek(0)
-        return [json.load(file) for file in files]
 
 
 def _in_vain(shop: EnvironmentState) -> Cost:
