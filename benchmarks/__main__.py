@@ -40,16 +40,19 @@ GROUPS = (
     "database",
 )
 
-# Variables that silence notices, disable bytecode files or load more modules.
+# Beginnings of variables that silence notices, disable bytecode files, load more
+# modules, or lead to the user's own files.
 _OFF = (
     "CI",
+    "CONTINUOUS_INTEGRATION",
+    "NODE_",
     "NO_UPDATE_NOTIFIER",
+    "PIP_",
+    "PYTHON",
     "UPGRADE_STATE_CACHE_DIR",
     "UPGRADE_STATE_DISABLE",
     "UPGRADE_STATE_SHARED",
-    "PYTHONDONTWRITEBYTECODE",
-    "PYTHONPATH",
-    "PYTHONUNBUFFERED",
+    "XDG_",
 )
 
 
@@ -75,8 +78,8 @@ def main() -> int:
         report = read(args.earlier)
     else:
         report = Report(args.rounds)
-        for name in _OFF:
-            os.environ.pop(name, None)
+        for name in filter(lambda name: name.startswith(_OFF), [*os.environ]):
+            del os.environ[name]
         machine.describe(report)
         for name in args.groups or GROUPS:
             _measure(report, importlib.import_module(f"benchmarks.{name}"))

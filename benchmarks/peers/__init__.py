@@ -107,12 +107,13 @@ def node(name: str, *arguments: str) -> list[str]:
     Return the command that runs a peer for Node, which has remembered the state.
     """
     program, npm = shutil.which("node"), os.environ.get(NPM_VARIABLE)
-    if program is None or npm is None:
+    if program is None or not npm:
         raise MissingError(f"no Node, or no {NPM_VARIABLE}")
     shutil.copy(HERE / f"{name}.mjs", npm)
     command = [program, os.path.join(npm, f"{name}.mjs"), *arguments]
     _run(command, _NO_NETWORK)
-    _run(command)
+    if not [*Path(os.environ["HOME"]).glob(f".config/configstore/*{name}*")]:
+        raise MissingError("it has remembered nothing")
     return command
 
 
@@ -126,8 +127,6 @@ def pip(place: Path) -> tuple[list[str], list[str]]:
     page = '<a href="pip-1.0-py3-none-any.whl">pip-1.0-py3-none-any.whl</a>'
     (index / "pip").mkdir(parents=True)
     (index / "pip" / "index.html").write_text(f"<!doctype html>\n{page}\n")
-    for name in [name for name in os.environ if name.startswith("PIP_")]:
-        del os.environ[name]
     os.environ["PIP_CONFIG_FILE"] = os.devnull
     command = [sys.executable, "-m", "pip", "install", "-qqq", "attrs"]
     command += ["--index-url", index.as_uri()]
@@ -148,8 +147,6 @@ def _run(command: Sequence[str], environ: Mapping[str, str] | None = None) -> No
         capture_output=True,
         text=True,
     )
-    said = done.stdout + done.stderr
+    said = (done.stdout + done.stderr).strip()
     if done.returncode or said:
-        raise MissingError(
-            said.strip().rpartition("\n")[2] or f"status {done.returncode}"
-        )
+        raise MissingError(said.rpartition("\n")[2] or f"status {done.returncode}")

@@ -12,7 +12,7 @@ const DAY = 86_400_000;
 const [directory, lockfile] = process.argv.slice(2);
 const digest = createHash("sha256").update(readFileSync(lockfile)).digest("hex");
 
-const store = new Configstore("peers");
+const store = new Configstore("configstore-peer");
 const known = store.all[directory];
 if (known === undefined) {
     store.all = { ...store.all, [directory]: { notified: Date.now(), checked: digest } };

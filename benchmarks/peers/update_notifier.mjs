@@ -4,4 +4,4 @@
 
 import updateNotifier from "update-notifier";
 
-updateNotifier({ pkg: { name: "peers", version: "1.0.0" } }).notify();
+updateNotifier({ pkg: { name: "update_notifier-peer", version: "1.0.0" } }).notify();
