@@ -51,7 +51,7 @@ if is_check_due(checked, {lockfile!r}):
     print("a check is due")
 """
 
-# Nothing answers there, so a peer learns no newer version, and no network is used.
+# Nothing answers there, so update_checker learns no newer version without a network.
 _NO_NETWORK = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
 
 
@@ -111,7 +111,7 @@ def node(name: str, *arguments: str) -> list[str]:
         raise MissingError(f"no Node, or no {NPM_VARIABLE}")
     shutil.copy(HERE / f"{name}.mjs", npm)
     command = [program, os.path.join(npm, f"{name}.mjs"), *arguments]
-    _run(command, _NO_NETWORK)
+    _run(command)
     if not [*Path(os.environ["HOME"]).glob(f".config/configstore/*{name}*")]:
         raise MissingError("it has remembered nothing")
     return command
