@@ -40,7 +40,8 @@ class Figure:
 
         at_least: Whether the limit is the least, not the most.
 
-        series, x: Where it belongs in a plot; None: nowhere.
+        series, x: Its curve, as "unit of x: name of the curve", and its place there.
+            None: it is in no plot.
     """
 
     group: str
@@ -76,10 +77,16 @@ class Report:
         rounds: How many samples of each thing are compared.
 
         group: The group that is being measured.
+
+        titles: Of the groups, in the order of the run.
+
+        skipped: Which figures are missing on this machine, and why, by group.
     """
 
     rounds: int
     group: str = ""
+    titles: dict[str, str] = field(factory=dict)
+    skipped: dict[str, list[str]] = field(factory=dict)
     figures: list[Figure] = field(factory=list)
     facts: dict[str, str] = field(factory=dict)
 
@@ -88,6 +95,7 @@ class Report:
         Begin a group, and print its title.
         """
         self.group = group
+        self.titles[group] = title
         print(f"\n{title}")
         print(f"{'':57}{'ratio':>8}  {'quartiles':19}{'limit':>8}")
 
@@ -186,6 +194,7 @@ class Report:
         """
         Say which figures are missing on this machine, and why.
         """
+        self.skipped.setdefault(self.group, []).append(reason)
         print(f"skipped: {reason}")
 
     def fact(self, name: str, text: str) -> None:
@@ -215,7 +224,8 @@ class Report:
         """
         Write the facts and figures as JSON.
         """
-        found = {"facts": self.facts, "figures": [asdict(f) for f in self.figures]}
+        found = asdict(self)
+        del found["group"]
         path.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
 
 
@@ -224,8 +234,8 @@ def read(path: Path) -> Report:
     Read what `Report.write` has written.
     """
     found = json.loads(path.read_text())
-    figures = [Figure(**figure) for figure in found["figures"]]
-    return Report(rounds=0, figures=figures, facts=found["facts"])
+    figures = [Figure(**figure) for figure in found.pop("figures")]
+    return Report(**found, figures=figures)
 
 
 def _of(cost: Cost, by: str) -> float:
