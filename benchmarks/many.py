@@ -5,7 +5,6 @@ Measure what many environments in one store cost.
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -21,17 +20,6 @@ if TYPE_CHECKING:
 TITLE = "Many environments"
 
 _MANY = 100_000
-
-# The highest memory of a process that has listed a store, in KB. Not `ru_maxrss`, which
-# begins with the memory of the process that has started it.
-_PEAK = """\
-import sys
-from upgrade_state import StateStore
-
-print(sum(1 for _ in StateStore(sys.argv[1])))
-with open("/proc/self/status") as file:
-    print(*(line.split()[1] for line in file if line.startswith("VmHWM")))
-"""
 
 _COMPLETE = "from upgrade_state.cli import main; main(['completion', '--environments'])"
 
@@ -69,7 +57,7 @@ def _listing(report: Report, many: str, few: str) -> None:
     listed, pruned = samples["list"], samples["prune"]
     report.add(f"list of {_MANY} / scandir", listed / samples["scandir"], limit=10)
     report.add("the same / scandir, open, read, close", listed / samples["read"])
-    peak = _peak(many) / _peak(few)
+    peak = stores.peak_memory(many) / stores.peak_memory(few)
     report.number("peak memory of the same / that of one", peak, limit=1.2)
     report.add(
         f"prune of {_MANY}, nothing to do / scandir, stat",
@@ -89,11 +77,6 @@ def _read(root: str) -> None:
             descriptor = os.open(entry.path, os.O_RDONLY)
             os.read(descriptor, 4096)
             os.close(descriptor)
-
-
-def _peak(cache: str) -> int:
-    command = [sys.executable, "-c", _PEAK, cache]
-    return int(subprocess.check_output(command).split()[1])
 
 
 def _completing(report: Report, place: Path) -> None:
