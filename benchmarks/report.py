@@ -97,7 +97,7 @@ class Report:
         self.group = group
         self.titles[group] = title
         print(f"\n{title}")
-        print(f"{'':57}{'ratio':>8}  {'quartiles':19}{'limit':>8}")
+        print(f"{'':56}{'figure':>8}  {'quartiles':17}{'limit':>8}")
 
     def interleave(
         self, measures: Mapping[str, Measure], rounds: int | None = None
@@ -202,16 +202,19 @@ class Report:
         Add a fact about the machine or a version.
         """
         self.facts[name] = text
-        print(f"{name:24}{text}")
+        print(f"{name:16}{text}")
 
     def _add(self, figure: Figure) -> None:
         self.figures.append(figure)
-        spread, limit = "", "" if figure.limit is None else f"{figure.limit:g}"
+        spread, limit = "", ""
         if figure.other is not None:
-            spread = f"{figure.low:.4g} to {figure.high:.4g}"
+            spread = f"{_shown(figure.low)} to {_shown(figure.high)}"
+        if figure.limit is not None:
+            limit = f"{'≥ ' * figure.at_least}{_shown(figure.limit)}"
         missed = "" if figure.is_met else "  MISSED"
-        value = f"{figure.value:>8.4g}  {spread:19}{limit:>8}{missed}"
-        print(f"{figure.name:57}{value}", flush=True)
+        value = _shown(figure.value, digits=4)
+        line = f"{figure.name:56}{value:>8}  {spread:17}{limit:>8}"
+        print(f"{line}{missed}".rstrip(), flush=True)
 
     @property
     def all_met(self) -> bool:
@@ -236,6 +239,13 @@ def read(path: Path) -> Report:
     found = json.loads(path.read_text())
     figures = [Figure(**figure) for figure in found.pop("figures")]
     return Report(**found, figures=figures)
+
+
+def _shown(value: float, digits: int = 3) -> str:
+    """
+    Return a figure with so many digits, or as a whole number of thousands.
+    """
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.{digits}g}"
 
 
 def _of(cost: Cost, by: str) -> float:
