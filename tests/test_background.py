@@ -321,7 +321,7 @@ class TestOne:
 
         run()
 
-    def test_refused(self, shop, command, runs):
+    def test_refused(self, shop, command):
         """
         A start that is refused leaves the log of the last one as it was.
         """
@@ -331,6 +331,26 @@ class TestOne:
 
         assert "There is no such program: '/no/such/program'" == str(later.error)
         assert text == log_of(shop).read_text()
+
+    def test_not_shortened(self, shop, command, monkeypatch):
+        """
+        A log that cannot be shortened once is no trace of a start.
+        """
+        shop.start_check(command())
+        log_after_end(shop)
+        real, refusals = os.ftruncate, [refuse(errno.EIO)]
+
+        def once(*args):
+            (refusals.pop() if refusals else real)(*args)
+
+        monkeypatch.setattr(os, "ftruncate", once)
+        reasons = [
+            shop.start_check(command(), now=NOON + seconds * SECOND).reason
+            for seconds in (301, 302)
+        ]
+        log_after_end(shop)
+
+        assert ["unavailable", "never-checked"] == reasons
 
     def test_of_itself(self, shop, run):
         """

@@ -212,9 +212,9 @@ def _start(
     command = [*_wrapper(), program, *argv[1:]]
     # Before the start: a start without a record of it would be repeated.
     size = os.write(log, f"{_record.text_of(now)} a check was started\n".encode())
-    if since:  # there is more: ext4 frees no block, which would take 20 us
-        os.ftruncate(log, size)
     try:
+        if since:  # there is more; ext4 frees no block, which would take 20 us
+            os.ftruncate(log, size)
         freshness.pid = _spawn(command, environ, log)
     except BaseException:
         os.ftruncate(log, 0)
