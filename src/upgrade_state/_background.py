@@ -99,13 +99,10 @@ def _wrapper() -> "list[str | bytes]":
     if command is None:
         message = "No check starts automatically: this is no Python that can run one"
         raise _error(message, sys.executable or None)
-    if not _programs.is_frozen():
-        # The new process imports this library: fail if it was removed (`preload`).
-        try:
-            os.stat(__file__)
-        except NotADirectoryError:
-            loader: Any = __spec__.loader
-            loader.get_data(__file__)  # from an archive
+    # The new process imports this library: fail if it was removed (`preload`).
+    if not (_programs.is_frozen() or os.path.exists(__file__)):
+        loader: Any = __spec__.loader
+        loader.get_data(__file__)  # from an archive
     return [*command, _HERE]
 
 

@@ -133,7 +133,8 @@ def run(
             is_failing = is_failing or _failure(result) is not None
             running.pop(environment.key, None)
             used.report(result.outcome)
-            _report(environment, result, question, json=json)
+            if json or result.outcome.state != "fresh":  # as most are
+                _report(environment, result, question, json=json)
         # A terminal must not mix JSON with anything.
         if running and not (json and is_terminal(sys.stdout)):
             ended = f"[{counts.total()}/{len(environments)}]"
@@ -196,10 +197,7 @@ def _report(
     """
     Print a result as JSON; for people only if a check was made, or failed before.
     """
-    outcome = result.outcome
-    if outcome.state == "fresh" and not json:  # as most are
-        return
-    name = name_of(environment)
+    outcome, name = result.outcome, name_of(environment)
     if json:
         fields: dict[str, Any] = {"outcome": outcome.state}
         fields["shared"] = outcome.is_shared
