@@ -249,13 +249,19 @@ def read_file(
 
 
 def read_regular(
-    path: str, flags: int, limit: int, owner: "int | None" = None
+    path: str,
+    flags: int,
+    limit: int,
+    owner: "int | None" = None,
+    opener: "Callable[[str, int], int] | None" = None,
 ) -> "bytes | None":
     """
     Return the content of a regular file; None for another kind or a larger file.
 
     Args:
         owner: The user to whom it must belong. None: any.
+
+        opener: A function of C that opens it. None: `os.open`.
 
     Raises:
         StateReadError: It belongs to another user.
@@ -266,7 +272,7 @@ def read_regular(
     opened: list[int] = []
     try:
         try:
-            opened += map(os.open, (path,), (flags,))
+            opened += map(opener or os.open, (path,), (flags,))
             fd = opened[0]
             status = os.fstat(fd)
             if status.st_mode & _KIND != _REGULAR or status.st_size > limit:
