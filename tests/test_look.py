@@ -322,7 +322,8 @@ opened = []
 sys.addaudithook(lambda name, args: name == "open" and opened.append(args[0]))
 answer = {question}
 print(answer)
-sys.stdout.write(str(sum(str(path) == shop.record_path for path in opened)))
+name = os.path.basename(shop.record_path)
+sys.stdout.write(str(sum(os.path.basename(str(path)) == name for path in opened)))
 """
 
 

@@ -1,21 +1,23 @@
 """
 All environments of a store of files: iterate, prune.
 
-Both stream: memory does not grow with the number of records.
+Both stream: memory does not grow with the number of records. The directory is opened
+and checked once, and its files are opened relative to it.
 """
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from upgrade_state import _files, _record, _store
 from upgrade_state.exceptions import StateReadError, UpgradeStateError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from typing import Final
+    from collections.abc import Callable, Iterator
+    from typing import Any, Final
 
     from upgrade_state._record import Record
 
@@ -46,13 +48,20 @@ class FileStore:
         Raises:
             StateReadError: The store cannot be read or is not trusted.
         """
-        for key in _keys(self._root):
-            entry, record, error = self.entry(key), None, None
-            try:
-                record = entry.read()
-            except StateReadError as refused:
-                error = refused
-            if record is not None or not _has_no_record(entry):
+        with _opened(self._root) as root:
+            for file in root.files():
+                key = file.name[:32]
+                if file.name[32:] != ".json" or not _files.is_key(key):
+                    continue
+                record, error = root.read(file.name, key), None
+                if record is None:  # corrupt, not readable, or just deleted
+                    entry = self.entry(key)
+                    try:
+                        record = entry.read()
+                    except StateReadError as refused:
+                        error = refused
+                    if record is None and _has_no_record(entry):
+                        continue
                 yield key, record, error
 
     def prune(
@@ -74,12 +83,12 @@ class FileStore:
         """
         first: UpgradeStateError | None = None
         more = 0
-        for keys in (_keys, _orphans):
-            for key in keys(self._root):
+        with _opened(self._root) as root:
+            for key, is_orphan in root.candidates(before):
                 entry, record = self.entry(key), None
                 is_gone: Callable[[_store.Entry], bool] = _has_no_record
                 try:
-                    if keys is _keys:
+                    if not is_orphan:
                         record = entry.read()
                         is_gone = _is_gone(record, before)
                     # Decided again under the lock.
@@ -93,22 +102,124 @@ class FileStore:
             raise type(first)(f"{first.message}{words}", first.path) from first
 
 
-def _keys(root: str) -> Iterator[str]:
-    if _record.trusted(root):
-        yield from _keys_in(root, ".json")
-
-
-def _keys_in(directory: str, ending: str | None = None) -> Iterator[str]:
+class _Root:
     """
-    Stream the keys with which names in *directory* begin.
+    The directory ``v1``, trusted and open. Names in it are relative to it.
 
     Args:
-        ending: The rest of the name; None: anything.
+        path: Its path, for errors.
+
+        owner: The user to whom its files must belong.
+
+        directory: Its descriptor. None: there is no such directory, or this system
+            has no descriptors of directories.
     """
-    for name in _files.names_in(directory):
-        key, rest = name[:32], name[32:]
-        if _files.is_key(key) and ending in (None, rest):
-            yield key
+
+    def __init__(self, path: str, owner: int, directory: int | None = None) -> None:
+        self._path: Final = path
+        self._owner: Final = owner
+        self._directory: Final = directory
+        self._prefix: Final = f"{path}/" if directory is None else ""
+        # Of C: see `_record.read_regular`.
+        self._open: Final = functools.partial(os.open, dir_fd=directory)
+
+    def files(self, below: str = "") -> Iterator[os.DirEntry[str]]:
+        """
+        Stream what is in the directory, or in one *below* it; nothing if it is missing.
+
+        Raises:
+            StateReadError: It cannot be read.
+        """
+        path = f"{self._path}{below}"
+        place: Any = path if below or self._directory is None else self._directory
+        try:
+            with os.scandir(place) as files:
+                yield from files
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise _record.unreadable("the directory", error, path) from error
+
+    def read(self, name: str, key: str) -> Record | None:
+        """
+        Return the record in a file; None if there is no valid one for any reason.
+        """
+        flags, limit = _record.READ | _record.NO_LINKS, _record.MAX_SIZE
+        path, owner = self._prefix + name, self._owner
+        try:
+            data = _record.read_regular(path, flags, limit, owner, self._open)
+        except (OSError, StateReadError):
+            return None
+        return _record.valid(data or b"", key)
+
+    def candidates(self, before: int) -> Iterator[tuple[str, bool]]:
+        """
+        Stream the keys of old records, and of files without a record.
+
+        Args:
+            before: See `FileStore.prune`.
+
+        Returns:
+            The key, and whether there is no record. No key comes twice as one without
+            a record; these are remembered, but no others.
+        """
+        found = set[str]()
+        for below in ("", "/results", "/logs", "/tmp"):
+            for file in self.files(below):
+                key, ending = file.name[:32], file.name[32:]
+                if ending == ".json" and not below:
+                    if _is_older(file, before) and _files.is_key(key):
+                        yield key, False
+                elif (
+                    (below or ending == ".json.corrupt")
+                    and _files.is_key(key)
+                    and not self._has_record(key)
+                    and key not in found
+                ):
+                    found.add(key)
+                    yield key, True
+
+    def _has_record(self, key: str) -> bool:
+        path = f"{self._prefix}{key}.json"
+        try:
+            os.stat(path, dir_fd=self._directory, follow_symlinks=False)
+        except OSError:  # decided again, by the whole path
+            return False
+        return True
+
+
+@contextlib.contextmanager
+def _opened(path: str) -> Iterator[_Root]:
+    """
+    Open the directory *path* for a `with` statement, unless it does not exist.
+
+    It is checked once more after it was opened. A directory that takes its place is
+    not read.
+
+    Raises:
+        StateReadError: On entering: it is not trusted, or cannot be opened.
+    """
+    status = _record.trusted(path)
+    if status is None or os.name == "nt":
+        yield _Root(path, 0 if status is None else status.st_uid)
+        return
+    with _files.opened(path) as store:
+        try:
+            directory = store.open(path, _record.READ | _record.NO_LINKS)
+        except OSError as error:
+            raise _record.unreadable("the directory", error, path) from error
+        status = os.fstat(directory)
+        problem = _record.distrust(status)
+        if problem is not None:
+            raise StateReadError(problem, path)
+        yield _Root(path, status.st_uid, directory)
+
+
+def _is_older(file: os.DirEntry[str], before: int) -> bool:
+    try:
+        return file.stat(follow_symlinks=False).st_mtime < before
+    except OSError:  # decided again, by the whole path
+        return True
 
 
 def _has_no_record(entry: _store.Entry) -> bool:
@@ -133,13 +244,3 @@ def _is_gone(record: Record | None, before: int) -> Callable[[_store.Entry], boo
         return record is None
 
     return is_gone
-
-
-def _orphans(root: str) -> Iterable[str]:
-    """
-    Return the keys of files that may have no record.
-    """
-    if not _record.trusted(root):
-        return ()
-    below = (_keys_in(f"{root}/{name}") for name in ("results", "logs", "tmp"))
-    return dict.fromkeys(chain(*below, _keys_in(root, ".json.corrupt")))

@@ -11,13 +11,13 @@ import pytest
 # Counts how often a file is opened while this process holds no lock.
 COUNT = """
 import fcntl, os, sys
-path, count, held = sys.argv.pop(1), 0, 0
+name, count, held = os.path.basename(sys.argv.pop(1)), 0, 0
 def hook(event, arguments):
     global count, held
     if event == "fcntl.flock":
         held += -1 if arguments[1] & fcntl.LOCK_UN else 1
     elif event == "open" and not held and isinstance(arguments[0], (str, bytes)):
-        count += os.fsdecode(arguments[0]) == path
+        count += os.path.basename(os.fsdecode(arguments[0])) == name
 sys.addaudithook(hook)
 from upgrade_state.cli import main
 main()

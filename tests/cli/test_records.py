@@ -179,8 +179,9 @@ class TestPrune:
 
     def test_left_out(self, checked, cache, run, monkeypatch):
         """
-        A record that cannot be read is an error, after the others were forgotten.
+        An old record that cannot be read is an error, after others were forgotten.
         """
+        os.utime(checked.record_path, (1, 1))
         key = "0" * 32
         (cache / "v1/results" / key).mkdir()
         refuse_path(monkeypatch, "open", checked.record_path, errno.EIO)
