@@ -35,12 +35,12 @@ def findings(run, root):
         result = run("doctor")
         as_json = run("doctor", "--json").out.splitlines()
         mends = [f"  {json.loads(line)['mend']}" for line in as_json]
-        first, *lines = result.out.splitlines()
+        *lines, last = result.out.splitlines()
         assert bool(mends) == result.status
         if not mends:
-            return [first]
+            return [last]
         count = f"{len(mends)} problem{'s' * (len(mends) > 1)}"
-        assert f"{count} in {root}" == first
+        assert f"{count} in {root}" == last
         assert lines[1::2] == mends
         return lines[::2]
 

@@ -35,24 +35,24 @@ def run(store: StateStore, *, json: bool) -> int:
     """
     Print every finding, and the command that mends it; 1 if there is one.
     """
-    findings = itertools.chain(_doctor.findings(store), _of_shared_results())
-    if json:
-        finding = None
-        for finding in findings:
+    number = 0
+    for finding in itertools.chain(_doctor.findings(store), _of_shared_results()):
+        number += 1
+        if json:
             print_raw(json_.dumps(finding._asdict()))
-        return 0 if finding is None else 1
-    found = list(findings)
-    if not found:
+        else:
+            out(text_of(finding))
+            mend = " ".join(map(shell_path, shlex.split(finding.mend)))
+            out(f"  {mend}", hang=None)
+    if json:
+        return min(number, 1)
+    if not number:
         out("all is well")
         return 0
     where = ""
     with contextlib.suppress(UpgradeStateError):  # a finding
         where = f" in {tilde(store._place())}"  # noqa: SLF001
-    out(f"{len(found)} problem{'s'[: len(found) > 1]}{where}")
-    for finding in found:
-        out(text_of(finding))
-        mend = " ".join(map(shell_path, shlex.split(finding.mend)))
-        out(f"  {mend}", hang=None)
+    out(f"{number} problem{'s'[: number > 1]}{where}")
     return 1
 
 
