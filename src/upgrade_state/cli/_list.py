@@ -4,6 +4,7 @@ The command `list`: every environment that has been checked.
 
 import sys
 from collections import Counter
+from typing import TypeAlias
 
 from upgrade_state import Look, StateStore
 from upgrade_state.cli import _json
@@ -22,8 +23,14 @@ from upgrade_state.cli._view import PRIVATE, View, ago, manager_of
 
 EXAMPLE = "list --outdated"
 
+# So many rows are sorted and aligned together, so that memory does not grow further.
+_ROWS = 1000
+
 # At a narrower terminal, the only lockfile of a directory is not named.
 _SHORT = 100
+
+# Its place among others, and its cells.
+_Row: TypeAlias = tuple[tuple[str, ...], list[Part]]
 
 _COUNTED = {
     "outdated": "with upgrades",
@@ -51,9 +58,11 @@ def run(
 ) -> int:
     """
     Print a table, sorted by path, or JSON as the records are read; 1 if it is empty.
+
+    A store with more environments than a table has rows gets several tables.
     """
     counts = Counter[str]()
-    rows: list[tuple[tuple[str, ...], list[Part]]] = []
+    rows: list[_Row] = []
     for look in store.looks():
         view = None if look.error else View(look, question)
         is_outdated = view is not None and view.is_outdated
@@ -64,6 +73,9 @@ def run(
         counts[state] += 1
         counts["outdated"] += is_outdated and not is_failing
         if not json:
+            if len(rows) == _ROWS:
+                _print(rows)
+                rows.clear()
             rows.append((place_of(look.environment), _row(look, view, state)))
         elif view is None or look.is_corrupt:
             err(f"{state}: '{look.environment.record_path}'")
@@ -73,16 +85,22 @@ def run(
         raise _nothing(store)
     if json:
         return 0
-    rows.sort(key=lambda row: row[0])
-    known = Counter(path for (path, *_), _ in rows)
-    for (path, *_), cells in rows if width_of(sys.stdout) < _SHORT else ():
-        if path and known[path] == 1:
-            cells[0] = tilde(path)
-    table((cells for _, cells in rows), path=0)
-    noun = "environment" if len(rows) == 1 else "environments"
+    number = counts.total() - counts["outdated"]
+    if number == len(rows) and width_of(sys.stdout) < _SHORT:
+        known = Counter(path for (path, *_), _ in rows)
+        for (path, *_), cells in rows:
+            if path and known[path] == 1:
+                cells[0] = tilde(path)
+    _print(rows)
+    noun = "environment" if number == 1 else "environments"
     parts = [f"{counts[s]} {text}" for s, text in _COUNTED.items() if counts[s]]
-    out(f"{len(rows)} {noun}{': ' * bool(parts)}{', '.join(parts)}")
+    out(f"{number} {noun}{': ' * bool(parts)}{', '.join(parts)}")
     return 0
+
+
+def _print(rows: list[_Row]) -> None:
+    rows.sort(key=lambda row: row[0])
+    table((cells for _, cells in rows), path=0)
 
 
 def _row(look: Look, view: View | None, state: str) -> list[Part]:

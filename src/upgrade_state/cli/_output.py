@@ -39,6 +39,7 @@ _CODES: Final = {"": 0, "bold": 1, "dim": 2, "red": 31, "green": 32, "yellow": 3
 # leaves none in a text.
 _MARK: Final = 0xE000
 _END: Final = chr(_MARK)
+_MARKS: Final = re.compile(f"[{_END}-{chr(_MARK + 99)}]")
 
 # Written in place of a character that the stream's encoding lacks.
 _PLAIN: Final = str.maketrans({"→": "->", "…": "...", "✓": "ok", "✗": "x"})
@@ -338,7 +339,8 @@ def _written(line: str, stream: Any) -> str:
 
 
 def _width(line: str) -> int:
-    return len(line) if line.isascii() else sum(map(_columns, line))
+    text = _MARKS.sub("", line)
+    return len(text) if text.isascii() else sum(map(_columns, text))
 
 
 def _columns(char: str) -> int:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 # Lockfiles that lie below their environment's directory.
 _BELOW = tuple(name for name in lockfiles.names() if "/" in name)
 
+# By the value of HOME: `list` asks thrice for each environment.
+_homes: "dict[str, str]" = {}
+
 SEE_LIST = "Run 'upgrade-state list' to see the environments that are known."
 
 
@@ -242,7 +245,8 @@ def tilde(path: str) -> str:
     """
     Return *path* with ``~`` in place of the home directory.
     """
-    home = os.path.realpath(os.environ.get("HOME") or "/")
+    name = os.environ.get("HOME") or "/"
+    home = _homes.get(name) or _homes.setdefault(name, os.path.realpath(name))
     is_below = home != "/" and f"{path}/".startswith(f"{home}/")
     return f"~{path[len(home) :]}" if is_below else path
 

@@ -79,7 +79,7 @@ class View:
             since = self.failure.get("since") or self.failure["at"]
             self.failure = self.failure | {"since": since}
 
-    @property
+    @functools.cached_property
     def summary(self) -> str | None:
         """
         The result of the last check; None: there are no upgrades, or none are known.
@@ -108,7 +108,7 @@ class View:
         more = (f"{kinds[kind]} {kind}" for kind in ("added", "removed") if kinds[kind])
         return ", ".join(filter(None, (self.summary, *more)))
 
-    @property
+    @functools.cached_property
     def state(self) -> str:
         """
         The state of the environment, in one to three words.
