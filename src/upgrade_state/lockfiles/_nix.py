@@ -225,6 +225,6 @@ def _pin(name: str, pin: dict[str, Any], ecosystem: str) -> Package:
 
 def _first_text(pin: dict[str, Any], *keys: str) -> str | None:
     for key in keys:
-        if value := optional_text(pin.get(key)):
+        if key in pin and (value := optional_text(pin[key])):
             return value
     return None
