@@ -111,7 +111,10 @@ def interleave(measures: Mapping[str, Measure], rounds: int) -> dict[str, Sample
 
 
 def process(
-    *argv: str | os.PathLike[str], status: int = 0, stderr: int | None = None
+    *argv: str | os.PathLike[str],
+    status: int = 0,
+    stderr: int | None = None,
+    count: int = 1,
 ) -> Measure:
     """
     Measure a whole process, without input and output, until it has been waited for.
@@ -122,6 +125,8 @@ def process(
         status: The exit status that it must have.
 
         stderr: A descriptor, such as one of a terminal; None: it is discarded.
+
+        count: How many start at the same time; the cost is divided by it.
     """
     command = [os.fspath(part) for part in argv]
     actions = [*_NOTHING]
@@ -129,13 +134,17 @@ def process(
         actions.append((os.POSIX_SPAWN_DUP2, stderr, 2))
 
     def measure() -> Cost:
-        start = time.perf_counter()
-        pid = os.posix_spawn(command[0], command, os.environ, file_actions=actions)
-        _, ended, usage = os.wait4(pid, 0)
-        wall = time.perf_counter() - start
-        if os.waitstatus_to_exitcode(ended) != status:
-            raise RuntimeError(f"failed: {command}")
-        return Cost(usage.ru_utime + usage.ru_stime, wall)
+        cpu, start = 0.0, time.perf_counter()
+        pids = [
+            os.posix_spawn(command[0], command, os.environ, file_actions=actions)
+            for _ in range(count)
+        ]
+        for pid in pids:
+            _, ended, usage = os.wait4(pid, 0)
+            cpu += usage.ru_utime + usage.ru_stime
+            if os.waitstatus_to_exitcode(ended) != status:
+                raise RuntimeError(f"failed: {command}")
+        return Cost(cpu / count, (time.perf_counter() - start) / count)
 
     return measure
 
