@@ -740,6 +740,16 @@ class TestClaimNotice:
             assert ("switched-off", name) == (answer.reason, answer.switch)
         assert not os.path.exists(checked.log_path)
 
+    def test_plain_variables(self, checked, monkeypatch):
+        """
+        The switches are also found in a plain dictionary in place of `os.environ`.
+        """
+        monkeypatch.setattr(os, "environ", {"HOME": "/nowhere"})
+        before = checked.look().verdict(interval=0 * DAY).reason
+        monkeypatch.setitem(os.environ, "CI", "1")
+
+        assert "switched-off" == checked.claim_notice(now=NOON).reason != before
+
     @pytest.mark.parametrize("value", ["", "0", "false", "FALSE"])
     def test_not_switched_off(self, checked, monkeypatch, value):
         """

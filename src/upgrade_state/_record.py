@@ -122,13 +122,14 @@ def epoch_of(text: str) -> int:
     """
     Return seconds since the epoch for a time of a record; reverses `text_of`.
     """
-    year, month, day = int(text[:4]), int(text[5:7]), int(text[8:10])
+    year, month = int(text[:4]), int(text[5:7])
     # Count years from March, so that a leap day is the last day of its year.
-    year, month = (year - 1, month + 9) if month < 3 else (year, month - 3)
+    if month < 3:
+        year, month = year - 1, month + 12
     leap_days = year // 4 - year // 100 + year // 400
-    days = 365 * year + leap_days + (153 * month + 2) // 5 + day - 719_469
-    hours = 24 * days + int(text[11:13])
-    return 3600 * hours + 60 * int(text[14:16]) + int(text[17:19])
+    days = 365 * year + leap_days + (153 * month - 457) // 5 + int(text[8:10])
+    seconds = 3600 * int(text[11:13]) + 60 * int(text[14:16]) + int(text[17:19])
+    return 86_400 * (days - 719_469) + seconds
 
 
 def is_time(value: object) -> bool:
