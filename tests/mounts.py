@@ -5,7 +5,7 @@ Groups of processes that share a store through mounts whose locks do not exclude
 
 Each cache directory is that of one group, and all lead to one store. The processes
 live through COUNT intervals, each beginning with a notice of the one before. Prints for
-each interval how many notices were given.
+each interval how many notices were given. Checks find a new lockfile in each interval.
 
 HOW is a text of letters. ``n``: no lock excludes. ``c``: in each group a process makes
 checks, and one changes the record. ``t``: no claim takes a ticket.
@@ -62,7 +62,7 @@ def live(
             elif work == "check":
                 with shop.try_check(b"old") as guard:
                     if guard is not None:
-                        guard.commit(b"new", upgrades=ROWS, now=now)
+                        guard.commit(b"new %d" % number, upgrades=ROWS, now=now)
             else:
                 shop.expire()
     barrier.wait(LIMIT)

@@ -28,6 +28,7 @@ from helpers import (
     WEEK,
     before_lock,
     commit,
+    digest_of,
     lock_of,
     path_named,
     read_record,
@@ -855,20 +856,58 @@ class TestResults:
 
         assert checked.forget()
 
-    @pytest.mark.parametrize("in_the_way", ["directory", "half a file"])
-    def test_replaced(self, checked, in_the_way):
+    @pytest.mark.parametrize("content", [b"new", b""])
+    @pytest.mark.parametrize(
+        "in_the_way", ["directory", "half a file", "other bytes", "symlink", "nothing"]
+    )
+    def test_replaced(self, checked, tmp_path, content, in_the_way):
         """
-        A directory or a damaged file under the name of a result is replaced.
+        A damaged file of a result, or something else in its place, is replaced.
         """
-        (path,) = (p for p in results_of(checked).iterdir() if p.read_bytes() == b"new")
+        commit(checked, content)
+        (path,) = (
+            p for p in results_of(checked).iterdir() if p.read_bytes() == content
+        )
         path.unlink()
         if in_the_way == "directory":
             (path / "more").mkdir(parents=True)
-        else:
-            path.write_bytes(b"n")
+        elif in_the_way == "symlink":
+            (tmp_path / "elsewhere").write_bytes(content)
+            path.symlink_to(tmp_path / "elsewhere")
+        elif in_the_way != "nothing":
+            path.write_bytes(b"n" if in_the_way == "half a file" else b"odd")
+        commit(checked, content)
+
+        assert stat.S_ISREG(path.lstat().st_mode)
+        assert content == path.read_bytes() == checked.kept_lockfile("new")
+
+    def test_kept(self, checked):
+        """
+        A whole file that the record names is not written again; others are.
+        """
+        (results_of(checked) / digest_of(b"newer")[8:]).write_bytes(b"newer")
+
+        def inodes():
+            paths = results_of(checked).iterdir()
+            return {path.read_bytes(): path.stat().st_ino for path in paths}
+
+        before = inodes()
+        commit(checked, b"newer")
+        after = inodes()
+
+        assert before[b"old"] == after[b"old"]
+        assert before[b"newer"] != after[b"newer"]
+
+    def test_synced(self, checked, monkeypatch):
+        """
+        A commit of the same lockfiles syncs the record and its directory only.
+        """
+        synced = []
+        monkeypatch.setattr(os, "fsync", lambda fd: synced.append(os.fstat(fd).st_ino))
         commit(checked)
 
-        assert b"new" == path.read_bytes() == checked.kept_lockfile("new")
+        paths = Path(checked.record_path), root_of(checked)
+        assert [path.stat().st_ino for path in paths] == synced
 
 
 # Stores that are not to be trusted

@@ -84,6 +84,12 @@ class Files:
         self.results: Final = f"{root}/results/{key}"
         self.log: Final = _record.log_path(root, key)
 
+    def result(self, digest: str) -> str:
+        """
+        Return the path of the file with this *digest*.
+        """
+        return f"{self.results}/{_record.digits(digest)}"
+
     def has_files(self) -> bool:
         """
         Return whether a file of this environment exists.
@@ -562,26 +568,51 @@ def _age(store: Descriptors, path: str) -> float:
 
 
 def store_results(
-    store: Descriptors, files: Files, contents: Collection[bytes]
+    store: Descriptors,
+    files: Files,
+    contents: Mapping[str, bytes],
+    named: Collection[str],
 ) -> None:
     """
     Write *contents* to ``results/<key>/``, synced, named by their digests.
 
-    The caller holds the check lock, and no record names them yet.
+    The caller holds the check lock.
+
+    Args:
+        named: The digests of the files that the record names. These were synced
+            before the record was written; those that are whole are kept.
 
     Raises:
         StateWriteError: The files that the record names are unchanged.
     """
     store.enter(files.results)
-    for content in contents:
-        path = f"{files.results}/{_record.digits(_record.digest(content))}"
+    rest = {
+        digest: content
+        for digest, content in contents.items()
+        if digest not in named or not _is_whole(files, digest, content)
+    }
+    for digest, content in rest.items():
+        path = files.result(digest)
         if os.path.isdir(path):
             store.remove(path)  # os.replace fails on a directory
         # Even if the file exists: a killed check may not have synced it.
         _replace(store, path, path, content)
-    store.sync(files.results)
+    if rest:
+        store.sync(files.results)
     # The process that made the directory may have died before it synced its name.
-    store.sync(os.path.dirname(files.results))
+    if len(rest) == len(contents):
+        store.sync(os.path.dirname(files.results))
+
+
+def _is_whole(files: Files, digest: str, content: bytes) -> bool:
+    """
+    Return whether a file has its *content*, which is not empty.
+    """
+    try:
+        data = _record.read_file(files.root, files.result(digest), len(content))
+    except StateReadError:
+        return False
+    return data == content != b""  # of anything but a regular file: b""
 
 
 def read_result(files: Files, file: Mapping[str, Any]) -> bytes | None:
@@ -594,7 +625,7 @@ def read_result(files: Files, file: Mapping[str, Any]) -> bytes | None:
     Raises:
         StateReadError: It cannot be read, or does not have that digest.
     """
-    path = f"{files.results}/{_record.digits(file['digest'])}"
+    path = files.result(file["digest"])
     content = _record.read_file(files.root, path, file["size"])
     if content is not None and _record.digest(content) != file["digest"]:
         raise StateReadError(

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from upgrade_state._operations import Lease
     from upgrade_state._policy import Freshness
     from upgrade_state._record import Record
+    from upgrade_state.lockfiles import Snapshot
 
 # A record stays under 4 KiB whatever a lockfile contains; this much is for counts.
 _COUNTS_LENGTH: Final = 1500
@@ -278,7 +279,7 @@ def _compare(
     upgrades: Iterable[Upgrade] | None,
     direct: Collection[str] | None,
     name: str | None,
-) -> tuple[Record, set[bytes]]:
+) -> tuple[Record, dict[str, bytes]]:
     """
     Return the `result` field, and the contents of the files that it names.
 
@@ -286,6 +287,7 @@ def _compare(
     """
     rows: tuple[Upgrade, ...] | None = ()
     platforms: tuple[str, ...] = ()
+    before = after = None
     if upgrades is not None:
         rows = tuple(upgrades)
         if not all(isinstance(row, Upgrade) for row in rows):
@@ -303,20 +305,23 @@ def _compare(
             if name is None or row.environment in names
         )
     listing = None if rows is None else _codec.dump_upgrades(rows)
+    contents: dict[str, bytes] = {}
+
+    def file(content: bytes | None, snapshot: Snapshot | None = None) -> Record | None:
+        if content is None:
+            return None
+        digest = snapshot.digest if snapshot else _record.digest(content)
+        contents[digest] = content
+        return {"digest": digest, "size": len(content)}
+
     result = {
         "format": format,
-        "old_lockfile": _file(old),
-        "new_lockfile": _file(new),
-        "upgrades": _file(listing),
+        "old_lockfile": file(old, before),
+        "new_lockfile": file(new, after),
+        "upgrades": file(listing),
         "counts": None if rows is None else _counts(rows, platforms),
     }
-    return result, {content for content in (old, new, listing) if content is not None}
-
-
-def _file(content: bytes | None) -> Record | None:
-    if content is None:
-        return None
-    return {"digest": _record.digest(content), "size": len(content)}
+    return result, contents
 
 
 def _format_of(format: str | None, lockfile_name: str | None) -> str | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from upgrade_state._policy import Matches, Question, Verdict
@@ -138,9 +138,12 @@ class Lease(Protocol):
         """
         ...
 
-    def commit(self, fields: Record, contents: set[bytes]) -> bool:
+    def commit(self, fields: Record, contents: Mapping[str, bytes]) -> bool:
         """
         Replace *fields* and the next generation, and store the *contents* of a result.
+
+        Args:
+            contents: By their digests.
 
         Returns:
             False if another check was committed since the lease was taken: then

@@ -77,7 +77,7 @@ from upgrade_state.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Any, Final
 
     from upgrade_state._files import Descriptors
@@ -290,8 +290,7 @@ class Entry:
             if record == record_seen:
                 todo = "the next check replaces it"
                 message = f"The file of the {field} is missing; {todo}"
-                path = f"{self.results}/{_record.digits(file['digest'])}"
-                raise StateReadError(message, path)
+                raise StateReadError(message, self.files.result(file["digest"]))
 
     # Forget
 
@@ -347,9 +346,12 @@ class Lease:
         """
         return self._lock.is_open
 
-    def commit(self, fields: Record, contents: set[bytes]) -> bool:
+    def commit(self, fields: Record, contents: Mapping[str, bytes]) -> bool:
         """
         Store the *contents* of a result, merge its *fields*, delete older files.
+
+        Args:
+            contents: By their digests.
 
         Returns:
             False if another check was committed since the lock was taken.
@@ -366,7 +368,7 @@ class Lease:
             return fields
 
         with _files.opened(entry.files.root) as store:
-            _files.store_results(store, entry.files, contents)
+            _files.store_results(store, entry.files, contents, named_files(self.record))
             record = entry.merge_or_make(store, unless_overtaken)
             self.record = record or entry.read()
             try:

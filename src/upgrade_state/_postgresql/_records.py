@@ -29,7 +29,7 @@ from upgrade_state._postgresql._connection import Database, Trouble
 from upgrade_state.exceptions import StateLockError, StateReadError, StateWriteError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Final
 
     from upgrade_state._policy import Matches, Question, Verdict
@@ -337,7 +337,7 @@ class Lease:
         """
         return self._holder == os.getpid()
 
-    def commit(self, fields: Record, contents: set[bytes]) -> bool:
+    def commit(self, fields: Record, contents: Mapping[str, bytes]) -> bool:
         """
         Store the *contents* of a result, and merge its *fields*, in one statement.
 
@@ -347,9 +347,8 @@ class Lease:
         """
         generation = (self.record or _record.DEFAULTS)["generation"]
         fields = fields | {"generation": (generation + 1) & _record.MAX_INTEGER}
-        known = {_record.digest(content): content for content in contents}
         columns = [
-            known.get(_digest(fields, name) or "") for name in _store.RESULT_FILES
+            contents.get(_digest(fields, name) or "") for name in _store.RESULT_FILES
         ]
         return self._merge(lambda _: fields, self._fence, *columns, sql=_COMMIT)
 
