@@ -25,11 +25,11 @@ import itertools
 import os
 import stat
 import time
-from typing import TYPE_CHECKING
 
 from upgrade_state import _record
 from upgrade_state.exceptions import StateReadError, StateWriteError
 
+TYPE_CHECKING = False  # typing takes longer to load than this whole module
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
     from typing import Any, Final

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import re
-import shlex
 import sys
-from typing import TYPE_CHECKING
 
 from upgrade_state.exceptions import UpgradeStateError
 
+TYPE_CHECKING = False  # typing takes longer to load than this whole module
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -62,7 +60,8 @@ def too_old() -> tuple[tuple[str, str], ...]:
     One without metadata, as in a frozen program, or without a version of two
     numbers, is not examined.
     """
-    # Loading it takes 20 ms; most processes do without.
+    # Loading them takes 20 ms; most processes do without.
+    import re  # noqa: PLC0415
     from importlib import metadata  # noqa: PLC0415
 
     found = []
@@ -89,6 +88,8 @@ def remedy(library: str) -> str:
     """
     Return the command of a shell that replaces a *library* in this environment.
     """
+    import shlex  # noqa: PLC0415
+
     python = shlex.quote(sys.executable or "python")
     return f"{python} -m pip install --upgrade {library}"
 

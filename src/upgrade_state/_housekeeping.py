@@ -10,11 +10,11 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-from typing import TYPE_CHECKING
 
 from upgrade_state import _files, _record, _store
 from upgrade_state.exceptions import StateReadError, UpgradeStateError
 
+TYPE_CHECKING = False  # typing takes longer to load than this whole module
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any, Final

@@ -18,11 +18,11 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from typing import TYPE_CHECKING
 
 from upgrade_state import _files, _floors, _record
 from upgrade_state.exceptions import StateLockError
 
+TYPE_CHECKING = False  # typing takes longer to load than this whole module
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager

@@ -64,10 +64,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 import os
 import time
-from typing import TYPE_CHECKING
 
 from upgrade_state import _files, _locks, _policy, _record
 from upgrade_state.exceptions import (
@@ -76,6 +74,7 @@ from upgrade_state.exceptions import (
     UpgradeStateError,
 )
 
+TYPE_CHECKING = False  # typing takes longer to load than this whole module
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from typing import Any, Final
@@ -435,6 +434,8 @@ def dump(record: Record, path: str | None = None) -> str:
     Raises:
         StateWriteError: It would be too large; the error names *path*.
     """
+    import json  # loads re; readers do without it
+
     text = json.dumps(record, separators=(",", ":"))
     if len(text) > _record.MAX_SIZE:  # by unknown fields that take more as ASCII
         message = "The record would be too large to be read again"
