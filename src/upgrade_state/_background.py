@@ -277,15 +277,15 @@ def _inheritable() -> "list[int]":
 
     An empty list if they cannot be listed: the log runner closes them as well.
     """
-    found: list[int] = []
     try:
         names = os.listdir("/dev/fd")
     except OSError:
-        return found
-    for fd in map(int, names):  # a function for each would take half as long again
-        try:
-            if fd > 2 and os.get_inheritable(fd):
-                found.append(fd)
-        except OSError:  # the descriptor of the listing itself
-            continue
-    return found
+        return []
+    return [fd for fd in map(int, names) if fd > 2 and _is_inheritable(fd)]
+
+
+def _is_inheritable(fd: int) -> bool:
+    try:
+        return os.get_inheritable(fd)
+    except OSError:  # the descriptor of the listing itself
+        return False
