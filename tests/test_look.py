@@ -4,6 +4,7 @@ One read of a record, and the answers to all questions about it.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -277,6 +278,64 @@ class TestLooks:
         assert checked.key == next(looks).environment.key
         assert [] == list(looks)
         assert [] == list(StateStore("/nowhere").looks())
+
+    def test_other_names(self, checked, store):
+        """
+        A file with another name than a record's is none.
+        """
+        for name in ("notes.json", checked.key, f"{checked.key}.json.old"):
+            (root_of(checked) / name).write_bytes(
+                Path(checked.record_path).read_bytes()
+            )
+
+        assert [checked.key] == [environment.key for environment in store]
+
+    @pytest.mark.parametrize("call", ["open", "scandir"])
+    def test_unreadable_store(self, checked, store, monkeypatch, call):
+        """
+        A directory that cannot be opened or listed is an error, not an empty store.
+        """
+
+        def refused(*_, **__):
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr(os, call, refused)
+
+        for ask in (store.looks, store.prune):
+            with pytest.raises(StateReadError, match="Could not read the directory"):
+                list(ask())
+
+    def test_replaced_store(self, checked, store, monkeypatch):
+        """
+        A directory that is not trusted any more once it is open is not listed.
+        """
+        open_as_before = os.open
+
+        def open_changed(path, *args, **options):
+            root_of(checked).chmod(0o777)
+            return open_as_before(path, *args, **options)
+
+        monkeypatch.setattr(os, "open", open_changed)
+
+        for ask in (store.looks, store.prune):
+            root_of(checked).chmod(0o700)
+            with pytest.raises(StateReadError, match="may be written to by others"):
+                list(ask())
+
+    def test_swapped_store(self, checked, store, tmp_path):
+        """
+        A listing goes on in the directory that it has opened, whatever takes its place.
+        """
+        other = store.environment(tmp_path / "other")
+        commit(other)
+        looks = store.looks()
+        first = next(looks).environment
+        (rest,) = {checked.key, other.key} - {first.key}
+        root = root_of(checked)
+        root.rename(f"{root}.old")
+        root.symlink_to("/")
+
+        assert [rest] == [look.environment.key for look in looks if not look.error]
 
 
 class TestGuardLook:

@@ -1169,6 +1169,22 @@ class TestPrune:
         assert (gone.key, gone.path) == (pruned.key, pruned.path)
         assert {checked.key} == self.keys(store)
 
+    def test_deleted_meanwhile(self, store, gone, tmp_path):
+        """
+        The rest of an environment goes if its record is deleted after it was listed.
+        """
+        other = store.environment(tmp_path / "other")
+        commit(other)
+        os.utime(other.record_path, (10**9, 10**9))
+        both = {gone.key: gone, other.key: other}
+        pruned = store._pruned(None, dry_run=False)
+        del both[next(pruned).key]
+        ((key, rest),) = both.items()
+        os.unlink(rest.record_path)
+
+        assert [(key, None)] == [(e.key, e.path) for e in pruned]
+        assert [] == os.listdir(root_of(gone) / "results")
+
     @pytest.mark.parametrize(
         ("age", "older_than", "goes"),
         [

@@ -10,6 +10,7 @@ import pytest
 
 from helpers import LONG_AGO, fail
 from upgrade_state import Consent, StateStore
+from upgrade_state.cli import _list
 from upgrade_state.lockfiles import Upgrade
 
 ROWS = [Upgrade("attrs", "version", old=("24.2.0",), new=("24.3.0",))]
@@ -136,6 +137,18 @@ class TestFound:
             row.split("  ")[0] for row in rows[:2]
         ]
         assert {"docs", "tests"} == {f["name"] for f in fields}
+
+    def test_long_list(self, docs, tests, shop, run, monkeypatch):
+        """
+        A list with more rows than a table has several, as the records are read.
+        """
+        monkeypatch.setattr(_list, "_ROWS", 1)
+        *rows, total = run("list").out.splitlines()
+
+        assert {f"{shop} (uv.lock, docs)", f"{shop} (uv.lock, tests)"} == {
+            row.split("  ")[0] for row in rows
+        }
+        assert "2 environments: 2 with upgrades" == total
 
     def test_json(self, docs, environment, commit, run):
         """
