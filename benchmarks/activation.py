@@ -164,22 +164,56 @@ def _peers(
         yield "pip without", process(*plain)
 
 
+# The bars of the page: a name, the sample, and its limit against a bare interpreter.
+_BARS = {
+    "ours": (
+        ("import", "import", 1.03),
+        ("silent claim", "silent", None),
+        ("silent claim, no check due", "activation", None),
+        ("notify DIR", "notify", 1.25),
+        ("the command of the hook", "hook", 1.25),
+    ),
+    "floors": (
+        ("the calls in C", "C", None),
+        ("the calls in Python", "floor", None),
+        ("an empty script", "empty", None),
+        ("Node", "node", None),
+    ),
+    "peers": (
+        ("with sqlite3", "sqlite3", None),
+        ("with diskcache", "diskcache", None),
+        ("with shelve", "shelve", None),
+        ("a naive version", "naive", None),
+        ("with update_checker", "update_checker", None),
+        ("with configstore", "configstore", None),
+        ("with update-notifier", "update-notifier", None),
+    ),
+}
+
+
 def _compare(report: Report, samples: dict[str, Samples]) -> None:
-    def add(name: str, this: str, against: str, limit: float | None = None) -> None:
-        if against in samples:
-            report.add(name, samples[this] / samples[against], limit=limit)
+    def add(
+        name: str,
+        this: str,
+        against: str,
+        limit: float | None = None,
+        series: str | None = None,
+    ) -> None:
+        if this in samples and against in samples:
+            ratio = samples[this] / samples[against]
+            report.add(name, ratio, limit=limit, series=series)
 
     def add_excess(name: str, this: str, against: str) -> None:
         if this in samples:
             ours = samples["activation"] - samples["empty"]
             report.add(name, ours / (samples[this] - samples[against]))
 
-    add("import / bare interpreter", "import", "bare", 1.03)
+    for kind, bars in _BARS.items():
+        for name, this, limit in bars:
+            add(f"{name} / bare interpreter", this, "bare", limit, kind)
     add("silent claim / empty script", "silent", "empty", 1.12)
     add("silent claim, no check due / empty script", "activation", "empty")
-    add("notify DIR / bare interpreter", "notify", "bare", 1.25)
     add("notify DIR --lockfile NAME / bare interpreter", "notify file", "bare", 1.25)
-    add("the command of the hook / bare interpreter", "hook", "bare", 1.25)
     add("notify DIR --check, none due / notify DIR", "notify check", "notify", 1.1)
     add("notify DIR --peek / bare interpreter", "notify peek", "bare", 1.25)
     add("python -m upgrade_state notify / python -m this", "notify -m", "this", 1.35)
