@@ -188,10 +188,11 @@ def docs(session: nox.Session) -> None:
     """
     The documentation: no broken link, no unknown name, nothing from elsewhere.
     """
-    _install(session, "docs")
+    _install(session, "docs", "plots")
     site = os.path.join(os.path.abspath(session.create_tmp()), "site")
     session.run("sphinx-build", "-WEqn", "--keep-going", "docs", site)
-    session.run("pytest", "tests/test_site.py", env={"UPGRADE_STATE_SITE": site})
+    tests = ("tests/test_site.py", "tests/test_benchmarks.py")
+    session.run("pytest", *tests, env={"UPGRADE_STATE_SITE": site})
 
 
 @nox.session

@@ -24,7 +24,8 @@ from benchmarks.report import Report, read
 if TYPE_CHECKING:
     from types import ModuleType
 
-# In the order of the page. Each is a module with `TITLE` and `measure`.
+# In the order of the page. Each is a module with `TITLE` and `measure`; `REASONS` has
+# words for the figures that miss their limits.
 GROUPS = (
     "activation",
     "operations",
@@ -86,7 +87,7 @@ def main() -> int:
     if args.json:
         report.write(args.json)
     if args.page:
-        from benchmarks import page  # noqa: PLC0415 - it loads a library for plots
+        from benchmarks import page  # noqa: PLC0415 - it needs the groups
 
         page.write(report)
     return int(args.check and not report.all_met)

@@ -41,7 +41,8 @@ class Figure:
         at_least: Whether the limit is the least, not the most.
 
         series, x: Its curve, as "unit of x: name of the curve", and its place there.
-            None: it is in no plot.
+            None: it is in no plot. Without *x*, "ours", "peers" or "floors": it is a
+            bar.
     """
 
     group: str
@@ -208,11 +209,11 @@ class Report:
         self.figures.append(figure)
         spread, limit = "", ""
         if figure.other is not None:
-            spread = f"{_shown(figure.low)} to {_shown(figure.high)}"
+            spread = f"{shown(figure.low)} to {shown(figure.high)}"
         if figure.limit is not None:
-            limit = f"{'≥ ' * figure.at_least}{_shown(figure.limit)}"
+            limit = f"{'≥ ' * figure.at_least}{shown(figure.limit)}"
         missed = "" if figure.is_met else "  MISSED"
-        value = _shown(figure.value, digits=4)
+        value = shown(figure.value, digits=4)
         line = f"{figure.name:56}{value:>8}  {spread:17}{limit:>8}"
         print(f"{line}{missed}".rstrip(), flush=True)
 
@@ -241,11 +242,18 @@ def read(path: Path) -> Report:
     return Report(**found, figures=figures)
 
 
-def _shown(value: float, digits: int = 3) -> str:
+def shown(value: float, digits: int = 3) -> str:
     """
     Return a figure with so many digits, or as a whole number of thousands.
     """
     return f"{value:,.0f}" if value >= 1000 else f"{value:.{digits}g}"
+
+
+def as_ratio(value: float) -> str:
+    """
+    Return a figure with two decimals, or with three digits from ten on.
+    """
+    return f"{value:.2f}" if value < 10 else shown(value)
 
 
 def _of(cost: Cost, by: str) -> float:
