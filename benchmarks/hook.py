@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks import stores
-from benchmarks.measure import Cost, Samples, process
+from benchmarks.measure import process
 
 if TYPE_CHECKING:
     from benchmarks.measure import Measure
@@ -85,8 +85,8 @@ def measure(report: Report, place: Path) -> None:
                 for each in ("entered", "bare", "nothing")
             }
         )
-        entered, bare = (_less(trio[each], trio["nothing"]) for each in list(trio)[:2])
-        report.add(f"{name}, a lockfile / bare interpreter", entered / bare, limit=1.25)
+        prompt, bare = (trio[each] - trio["nothing"] for each in ("entered", "bare"))
+        report.add(f"{name}, a lockfile / bare interpreter", prompt / bare, limit=1.25)
     try:
         raise RuntimeError(os.read(ours, 4096).decode())
     except BlockingIOError:
@@ -105,10 +105,3 @@ def _repeated(
     run = f"cd {shlex.quote(str(directory))}; entered; repeat_ {function} {calls}"
     script = f"{hook}\n{_SHELLS[shell]}\n{run}"
     return process(shutil.which(shell) or shell, "-c", script, stderr=stderr)
-
-
-def _less(these: Samples, others: Samples) -> Samples:
-    return Samples(
-        Cost(this.cpu - other.cpu, this.wall - other.wall)
-        for this, other in zip(these, others, strict=True)
-    )

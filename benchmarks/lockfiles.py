@@ -2,8 +2,8 @@
 Compare the readers of lockfiles with the bare parsers of their syntaxes.
 
 The samples are beside the checkout, or in UPGRADE_STATE_SAMPLES. A small one of JSON
-is read once more when it is repeated, with other names, up to 100 KB. A few formats
-without a sample are made up.
+is read once more when it is repeated, with other names, up to 100 KB. Some that have no
+sample are made up.
 """
 
 from __future__ import annotations
@@ -38,7 +38,6 @@ _AMOUNT = 300_000
 _LIMITS = {"json.loads": 2, "tomllib": 1.5, "PyYAML": 1.2}
 
 _YAML = ("conda-lock", "pixi")
-_TEXT = ("conda-explicit", "requirements")
 
 # Where the JSON of these formats has its packages.
 _PACKAGES = {
@@ -47,63 +46,6 @@ _PACKAGES = {
     "flake": "nodes",
     "flox": "packages",
     "pipfile": "develop",
-}
-
-_HASH = "0" * 32
-_CONDA = {
-    "base_url": "https://conda.example/main",
-    "build_number": 0,
-    "build_string": "h0_0",
-    "channel": "main",
-    "dist_name": "NAME-1.0-h0_0",
-    "name": "NAME",
-    "platform": "linux-64",
-    "version": "1.0",
-}
-_RENV = {
-    "Package": "NAME",
-    "Version": "1.0",
-    "Source": "Repository",
-    "Repository": "CRAN",
-    "Requirements": ["R", "cli", "glue", "rlang"],
-    "Hash": _HASH,
-}
-_META = {"file-type": "spack-lockfile", "lockfile-version": 6}
-_TARGET = {"name": "zen3", "vendor": "AuthenticAMD", "features": ["aes", "avx"]}
-_SPACK = {
-    "name": "NAME",
-    "version": "1.0",
-    "arch": {"platform": "linux", "platform_os": "debian13", "target": _TARGET},
-    "compiler": {"name": "gcc", "version": "14.2.0"},
-    "namespace": "builtin",
-    "parameters": {"build_system": "autotools", "cflags": [], "shared": True},
-    "package_hash": "0" * 52,
-    "dependencies": [
-        {"name": "zlib", "hash": _HASH, "parameters": {"deptypes": ["link"]}}
-    ]
-    * 4,
-}
-
-# The start of a lockfile, one package, the end.
-_MADE_UP = {
-    "conan": (
-        '{"version": "0.5", "requires": [',
-        f'"NAME/1.0#{_HASH}%1733936244.862"',
-        "]}",
-    ),
-    "conda-explicit": (
-        "@EXPLICIT",
-        f"https://conda.example/main/linux-64/NAME-1.0-h0_0.conda#{_HASH}",
-        "",
-    ),
-    "conda-list": ("[", json.dumps(_CONDA), "]"),
-    "renv": ('{"R": {}, "Packages": {', f'"NAME": {json.dumps(_RENV)}', "}}"),
-    "requirements": ("", f"NAME==1.0 \\\n    --hash=sha256:{_HASH * 2}", ""),
-    "spack": (
-        f'{{"_meta": {json.dumps(_META)}, "roots": [], "concrete_specs": {{',
-        f'"NAME-{_HASH}": {json.dumps(_SPACK)}',
-        "}}",
-    ),
 }
 
 
@@ -132,14 +74,48 @@ def _contents() -> Iterator[tuple[str, bytes]]:
             yield name, content
             if name in _PACKAGES and len(content) < _LARGE:
                 yield name, _repeated(content, _PACKAGES[name])
-    for name, (start, package, end) in _MADE_UP.items():
-        separator = "\n" if name in _TEXT else ",\n"
-        packages = (
-            package.replace("NAME", f"package-{number}")
-            for number in range(_LARGE // len(package) + 1)
-        )
-        lines = start, separator.join(packages), end
-        yield name, "\n".join(lines).encode()
+    for name, document in _made_up().items():
+        yield name, json.dumps(document, indent=2).encode()
+
+
+def _made_up() -> dict[str, object]:
+    """
+    Return documents of formats that are JSON and have no sample.
+    """
+    names = [f"package-{number}" for number in range(500)]
+    digest, target = "0" * 32, {"name": "zen3", "features": ["aes", "avx"]}
+    conda = {"build_string": "h0_0", "channel": "main", "platform": "linux-64"}
+    renv = {"Source": "Repository", "Repository": "CRAN", "Requirements": ["R", "cli"]}
+    spack = {
+        "version": "1.0",
+        "arch": {"platform": "linux", "platform_os": "debian13", "target": target},
+        "parameters": {"build_system": "autotools", "cflags": [], "shared": True},
+        "dependencies": [{"name": "zlib", "hash": digest}] * 4,
+    }
+    return {
+        "conan": {
+            "version": "0.5",
+            "requires": [f"{name}/1.0#{digest}%1733936244.862" for name in names * 4],
+        },
+        "conda-list": [
+            {"name": name, "version": "1.0", "dist_name": f"{name}-1.0-h0_0", **conda}
+            for name in names * 2
+        ],
+        "renv": {
+            "R": {},
+            "Packages": {
+                name: {"Package": name, "Version": "1.0", "Hash": digest, **renv}
+                for name in names
+            },
+        },
+        "spack": {
+            "_meta": {"file-type": "spack-lockfile", "lockfile-version": 6},
+            "roots": [],
+            "concrete_specs": {
+                f"{digest}{name}": {"name": name, **spack} for name in names
+            },
+        },
+    }
 
 
 def _repeated(content: bytes, key: str) -> bytes:
@@ -197,8 +173,6 @@ def _parser(name: str, content: bytes) -> tuple[str, Callable[[], object]]:
     """
     Return the name of a parser, and a function that only parses *content*.
     """
-    if name in _TEXT:
-        return "splitlines", lambda: content.decode().splitlines()
     if name in _YAML:
         import yaml  # noqa: PLC0415 - it may not be installed
 
