@@ -332,22 +332,21 @@ def measure(report: Report, place: Path) -> None:  # noqa: ARG001
     report.number("checks, alone", alone.checks)
     report.number("checks, shared", shared.checks)
     fewer = alone.checks / shared.checks
-    report.number("the same, alone / shared", fewer, limit=40, at_least=True)
+    report.number("checks, alone / shared", fewer, limit=40, at_least=True)
     report.number("checks at once, alone", alone.most_at_once)
     report.number("checks at once, shared", shared.most_at_once, limit=25)
-    report.number("the same check at once, alone", alone.most_of_one)
-    report.number("the same check at once, shared", shared.most_of_one, limit=1)
-    ages = [sorted(age / HOUR for age in each.ages) for each in (alone, shared)]
-    for name, figure in (
+    report.number("checks of one question at once, alone", alone.most_of_one)
+    report.number("checks of one question at once, shared", shared.most_of_one, limit=1)
+    hours = [sorted(age / HOUR for age in each.ages) for each in (alone, shared)]
+    for average, of in (
         ("mean", statistics.fmean),
         ("median", statistics.median),
-        ("95 %", lambda hours: hours[len(hours) * 95 // 100]),
+        ("95 %", lambda ages: ages[len(ages) * 95 // 100]),
     ):
-        theirs, ours = map(figure, ages)
-        limit = theirs if name == "mean" else None
-        report.number(f"age of the last check, {name}, alone (h)", theirs, unit="h")
-        report.number(
-            f"age of the last check, {name}, shared (h)", ours, unit="h", limit=limit
-        )
+        one, other = map(of, hours)
+        name = f"hours since the last check, {average}"
+        report.number(f"{name}, alone", one, unit="h")
+        limit = one if average == "mean" else None
+        report.number(f"{name}, shared", other, unit="h", limit=limit)
     report.number("requests", shared.requests.total())
     report.number("requests in the busiest second", max(shared.requests.values()))

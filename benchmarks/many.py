@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 TITLE = "Many environments"
 
-_MANY = 100_000
+_MANY, _FEW = 100_000, 10
 
 _COMPLETE = "from upgrade_state.cli import main; main(['completion', '--environments'])"
 
@@ -28,12 +28,12 @@ def measure(report: Report, place: Path) -> None:
     """
     List, prune, complete and check many environments, and claim among them.
     """
-    few = stores.notified(place / "few")
-    stores.many(place / "many" / "cache", _MANY)
-    many = stores.notified(place / "many")
+    for count in (_FEW, _MANY):
+        stores.many(place / f"{count}" / "cache", count)
+    few, many = (stores.notified(place / f"{count}") for count in (_FEW, _MANY))
     _listing(report, stores.cache_of(many), stores.cache_of(few))
     report.compare(
-        f"silent claim among {_MANY} / alone",
+        f"silent claim among {_MANY} / among {_FEW}",
         call(many.claim_notice, 1000),
         call(few.claim_notice, 1000),
         limit=1.1,
@@ -56,9 +56,10 @@ def _listing(report: Report, many: str, few: str) -> None:
     )
     listed, pruned = samples["list"], samples["prune"]
     report.add(f"list of {_MANY} / scandir", listed / samples["scandir"], limit=10)
-    report.add("the same / scandir, open, read, close", listed / samples["read"])
+    floor = "scandir, open, read, close"
+    report.add(f"list of {_MANY} / {floor}", listed / samples["read"])
     peak = stores.peak_memory(many) / stores.peak_memory(few)
-    report.number("peak memory of the same / that of one", peak, limit=1.2)
+    report.number(f"list of {_MANY} / of {_FEW}, peak memory", peak, limit=1.2)
     report.add(
         f"prune of {_MANY}, nothing to do / scandir, stat",
         pruned / samples["stat"],
@@ -98,7 +99,7 @@ def _checking(report: Report, place: Path) -> None:
     """
     cache = place / "to check"
     os.environ["UPGRADE_STATE_CACHE_DIR"] = str(cache)
-    count, rounds = 40, 3
+    count, rounds = 48, 2
     shops = []
     for number in range(count):
         directory = place / f"check {number}"
