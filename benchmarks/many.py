@@ -68,16 +68,20 @@ def _listing(report: Report, many: str, few: str) -> None:
 
 
 def _stat(root: str) -> None:
-    for entry in os.scandir(root):
-        os.lstat(entry.path)
+    directory = os.open(root, os.O_RDONLY)
+    for entry in os.scandir(directory):
+        entry.stat(follow_symlinks=False)
+    os.close(directory)
 
 
 def _read(root: str) -> None:
-    for entry in os.scandir(root):
+    directory = os.open(root, os.O_RDONLY)
+    for entry in os.scandir(directory):
         if entry.name.endswith(".json"):
-            descriptor = os.open(entry.path, os.O_RDONLY)
+            descriptor = os.open(entry.name, os.O_RDONLY, dir_fd=directory)
             os.read(descriptor, 4096)
             os.close(descriptor)
+    os.close(directory)
 
 
 def _completing(report: Report, place: Path) -> None:
