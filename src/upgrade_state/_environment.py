@@ -258,13 +258,14 @@ class StateStore:
             OSError: The store cannot be listed.
         """
         root, found = self._place(), set()
-        for name in os.listdir(root):
-            if name.endswith(".json"):
-                data = _record.read_file(root, f"{root}/{name}", _record.MAX_SIZE)
-                # Not `valid`, which takes four times as long.
-                path = (_record.parse(data or b"") or {}).get("environment")
-                if type(path) is str and path.startswith("/"):
-                    found.add(path)
+        with os.scandir(root) as files:  # a list of names would delay an interrupt
+            for file in files:
+                if file.name.endswith(".json"):
+                    data = _record.read_file(root, file.path, _record.MAX_SIZE)
+                    # Not `valid`, which takes twice as long.
+                    path = (_record.parse(data or b"") or {}).get("environment")
+                    if type(path) is str and path.startswith("/"):
+                        found.add(path)
         return found
 
     def __repr__(self) -> str:
