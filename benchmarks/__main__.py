@@ -2,6 +2,10 @@
 Measure what the library costs, as ratios of things that take turns.
 
     python -m benchmarks [GROUP ...] [--rounds 31] [--check] [--json FILE] [--page]
+    python -m benchmarks [GROUP ...] --from FILE [--json FILE] [--page]
+
+The second form takes the figures of an earlier run, and measures only the named groups
+again.
 
 Run it with the interpreter of a virtual environment in which the library is installed
 from a wheel. Each figure is the median of the ratios within the rounds of one run. The
@@ -75,14 +79,15 @@ def main() -> int:
     args = parser.parse_args()
     if unknown := {*args.groups} - {*GROUPS}:
         parser.error(f"no such group: {', '.join(sorted(unknown))}")
-    if args.earlier:
-        report = read(args.earlier)
-    else:
-        report = Report(args.rounds)
+    if args.page and args.groups and not args.earlier:
+        parser.error("a page has all groups: name none, or use --from")
+    report = read(args.earlier) if args.earlier else Report(args.rounds)
+    groups = args.groups or (() if args.earlier else GROUPS)
+    if groups:
         for name in filter(lambda name: name.startswith(_OFF), [*os.environ]):
             del os.environ[name]
         machine.describe(report)
-        for name in args.groups or GROUPS:
+        for name in groups:
             _measure(report, importlib.import_module(f"benchmarks.{name}"))
     if args.json:
         report.write(args.json)

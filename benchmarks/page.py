@@ -3,7 +3,7 @@ Write docs/benchmarks.md and its plots from the figures of one run.
 
 `page.md` has the text. A field in braces is a figure, by its name; `|this` and
 `|against` are the two times behind it. A line with a figure that the run does not have
-is left out.
+is left out. The reasons for missed limits may have such fields, too.
 """
 
 from __future__ import annotations
@@ -145,8 +145,9 @@ def _rows_and_reasons(report: Report, group: str) -> Iterator[str]:
     if missed:
         module = importlib.import_module(f"benchmarks.{group}")
         reasons: Mapping[str, str] = getattr(module, "REASONS", {})
+        fields = _fields(report)
         yield "Missed limits:\n\n" + "\n".join(
-            f"- {figure.name}: {reasons.get(figure.name, _UNKNOWN)}"
+            f"- {figure.name}: {_filled(reasons.get(figure.name, _UNKNOWN), fields)}"
             for figure in missed
         )
     for words in report.skipped.get(group, ()):

@@ -93,8 +93,10 @@ class Report:
 
     def begin(self, group: str, title: str) -> None:
         """
-        Begin a group, and print its title.
+        Begin a group, without its earlier figures, and print its title.
         """
+        self.figures = [f for f in self.figures if f.group != group]
+        self.skipped.pop(group, None)
         self.group = group
         self.titles[group] = title
         print(f"\n{title}")

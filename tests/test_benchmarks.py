@@ -78,13 +78,14 @@ class TestPage:
     @PROVISIONAL
     def test_missed_limits_have_reasons(self, load, report):
         """
-        Every figure that misses its limit has a reason, and no other figure has one.
+        Every figure that misses its limit has a reason, and every reason a figure.
         """
         missed = {f.name for f in report.figures if not f.is_met}
+        names = {f.name for f in report.figures}
         modules = [load(group) for group in report.titles]
         reasons = {name for m in modules for name in getattr(m, "REASONS", {})}
 
-        assert missed == reasons
+        assert missed <= reasons <= names
 
     def test_no_activation_becomes_a_limit(self, load, report):
         """
@@ -135,7 +136,7 @@ class TestText:
         A group has its title, its rows, the missed limits and the omissions.
         """
         monkeypatch.setattr(
-            load("operations"), "REASONS", {"c / d": "d is fast."}, raising=False
+            load("operations"), "REASONS", {"c / d": "{c / d|this}."}, raising=False
         )
         made = text(
             "{groups}",
@@ -153,7 +154,7 @@ class TestText:
             "| c / d | 1.50 | 1.40 to 1.60 | 12.3 ms | 8.2 ms | ≥ 2, **missed** |",
             "| e | 3.00 µs |  |  |  |  |",
             "Missed limits:",
-            "- c / d: d is fast.",
+            "- c / d: 12.3 ms.",
             "Not measured: f: there is no compiler.",
         ] == lines[-6:]
 
