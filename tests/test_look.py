@@ -279,6 +279,20 @@ class TestLooks:
         assert [] == list(looks)
         assert [] == list(StateStore("/nowhere").looks())
 
+    def test_deleted_meanwhile(self, checked, store, tmp_path):
+        """
+        A record that is deleted after it was listed is left out.
+        """
+        other = store.environment(tmp_path / "other")
+        commit(other)
+        looks = store.looks()
+        first = next(looks).environment
+        for environment in (checked, other):
+            if environment.key != first.key:
+                Path(environment.record_path).unlink()
+
+        assert [] == list(looks)
+
     def test_other_names(self, checked, store):
         """
         A file with another name than a record's is none.
