@@ -342,7 +342,8 @@ def _environments(report: Report, place: Path) -> None:
     silent = {n: _repeated(stores.activation(shop)) for n, shop in told.items()}
     _curve(report, f"{unit}: {SILENT}", silent, limit=_FLAT)
     _curve(report, f"{unit}: {WHOLE}", _ends(told, place), limit=_FLAT)
-    count = max(made)
+    # Above it one call is a sample, and there are fewer rounds.
+    count, most = max(made), 10_000
     root = Path(stores.cache_of(told[count]), "v1")
     for name, function, floor, raw in (
         ("`list`", _list, "os.scandir", lambda: sum(1 for _ in os.scandir(root))),
@@ -353,12 +354,15 @@ def _environments(report: Report, place: Path) -> None:
             lambda: sum(1 for entry in os.scandir(root) if entry.stat()),
         ),
     ):
-        measures = {n: _each(_repeated(function(s)), n) for n, s in made.items()}
+        measures = {
+            n: _each((_repeated if n < most else call)(function(store)), n)
+            for n, store in made.items()
+        }
         _curve(
             report,
             f"{unit}: {name}, per environment",
             measures,
-            most=10_000,
+            most=most,
             floor=(floor, _each(call(raw), count)),
         )
     smallest = stores.peak_memory(stores.cache_of(told[min(told)]))
