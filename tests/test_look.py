@@ -5,6 +5,7 @@ One read of a record, and the answers to all questions about it.
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ from helpers import (
     run_python,
     write_record,
 )
-from upgrade_state import Consent, StateStore
+from upgrade_state import Consent, StateStore, _record
 from upgrade_state.exceptions import StateReadError
 from upgrade_state.lockfiles import Upgrade
 
@@ -304,7 +305,7 @@ class TestLooks:
 
         assert [checked.key] == [environment.key for environment in store]
 
-    @pytest.mark.parametrize("call", ["open", "scandir"])
+    @pytest.mark.parametrize("call", ["open", "fstat", "scandir"])
     def test_unreadable_store(self, checked, store, monkeypatch, call):
         """
         A directory that cannot be opened or listed is an error, not an empty store.
@@ -313,11 +314,28 @@ class TestLooks:
         def refused(*_, **__):
             raise PermissionError(13, "Permission denied")
 
-        monkeypatch.setattr(os, call, refused)
+        for ask in (store.looks, store.prune):
+            with monkeypatch.context() as patched:
+                patched.setattr(os, call, refused)
+                with pytest.raises(StateReadError, match="Could not read the dir"):
+                    list(ask())
+
+    def test_deleted_store(self, checked, store, monkeypatch):
+        """
+        A directory that is deleted before it is opened is an empty store.
+        """
+        trusted = _record.trusted
+
+        def trusted_and_deleted(root):
+            status = trusted(root)
+            shutil.rmtree(root, ignore_errors=True)
+            return status
+
+        monkeypatch.setattr(_record, "trusted", trusted_and_deleted)
 
         for ask in (store.looks, store.prune):
-            with pytest.raises(StateReadError, match="Could not read the directory"):
-                list(ask())
+            os.makedirs(root_of(checked), 0o700, exist_ok=True)
+            assert [] == list(ask())
 
     def test_replaced_store(self, checked, store, monkeypatch):
         """

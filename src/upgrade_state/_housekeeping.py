@@ -199,20 +199,20 @@ def _opened(path: str) -> Iterator[_Root]:
     Raises:
         StateReadError: On entering: it is not trusted, or cannot be opened.
     """
-    status = _record.trusted(path)
-    if status is None or os.name == "nt":
-        yield _Root(path, 0 if status is None else status.st_uid)
-        return
+    status, directory = _record.trusted(path), None
     with _files.opened(path) as store:
         try:
-            directory = store.open(path, _record.READ | _record.NO_LINKS)
+            if status is not None and os.name != "nt":
+                directory = store.open(path, _record.READ | _record.NO_LINKS)
+                status = os.fstat(directory)
+        except FileNotFoundError:  # just deleted
+            pass
         except OSError as error:
             raise _record.unreadable("the directory", error, path) from error
-        status = os.fstat(directory)
-        problem = _record.distrust(status)
+        problem = None if status is None else _record.distrust(status)
         if problem is not None:
             raise StateReadError(problem, path)
-        yield _Root(path, status.st_uid, directory)
+        yield _Root(path, 0 if status is None else status.st_uid, directory)
 
 
 def _is_older(file: os.DirEntry[str], before: int) -> bool:
