@@ -5,6 +5,7 @@ The handles of a store and an environment, and what an activation asks of them.
 from __future__ import annotations
 
 import builtins
+import collections
 import contextlib
 import datetime as dt
 import errno
@@ -749,6 +750,31 @@ class TestClaimNotice:
         monkeypatch.setitem(os.environ, "CI", "1")
 
         assert "switched-off" == checked.claim_notice(now=NOON).reason != before
+
+    def test_other_variables(self, checked, monkeypatch):
+        """
+        What takes the place of `os.environ` needs only the methods of a mapping.
+        """
+
+        class Variables(collections.UserDict):
+            _data = None
+
+        monkeypatch.setattr(os, "environ", Variables(CI="1"))
+
+        assert "switched-off" == checked.claim_notice(now=NOON).reason
+
+    def test_switch_removed(self, checked, monkeypatch):
+        """
+        A switch that another thread removes while it is looked up is not set.
+        """
+
+        class Names(dict):
+            def __contains__(self, name):
+                return True  # a moment ago
+
+        monkeypatch.setattr(os.environ, "_data", Names(os.environ._data))
+
+        assert checked.claim_notice(now=NOON)
 
     @pytest.mark.parametrize("value", ["", "0", "false", "FALSE"])
     def test_not_switched_off(self, checked, monkeypatch, value):

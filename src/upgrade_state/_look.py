@@ -402,11 +402,14 @@ def switches() -> "Iterator[str]":
     """
     environ: Any = os.environ
     # A missing name costs os.environ two exceptions and a microsecond. The dictionary
-    # in it, with encoded names, is private; a test may put a plain one in its place.
-    inner = getattr(environ, "_data", environ)
+    # in it, with encoded names, is private; a test may put another one in its place.
+    is_usual = hasattr(environ, "encodekey")
+    inner = getattr(environ, "_data", environ) if is_usual else environ
     key = str if inner is environ else environ.encodekey
     for name in SWITCHES:
-        if key(name) in inner and environ[name].lower() not in ("", "0", "false"):
+        # Another thread may remove it before its value is read.
+        value = environ.get(name, "") if key(name) in inner else ""
+        if value.lower() not in ("", "0", "false"):
             yield name
 
 
