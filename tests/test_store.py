@@ -730,6 +730,24 @@ class TestHealing:
         assert not os.path.lexists(corrupt.record_path)
 
 
+@contextlib.contextmanager
+def deleted_soon(shop):
+    """
+    Hold the write lock, and release it after the store was deleted.
+    """
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(held(lock_of(shop, "write")))
+
+        def delete_and_release():
+            shutil.rmtree(root_of(shop))
+            stack.close()
+
+        release = threading.Timer(0.05, delete_and_release)
+        release.start()
+        yield
+        release.join()
+
+
 class TestLocks:
     def test_waited_for_once(self, shop, monkeypatch):
         """
@@ -763,6 +781,29 @@ class TestLocks:
             release.join()
 
         assert time.monotonic() - started < 5
+
+    def test_store_deleted(self, checked):
+        """
+        A writer that waits in a store that is deleted goes on in a new one.
+        """
+        with checked.try_check() as check:
+            with deleted_soon(checked):
+                assert not checked.snooze(NOON)
+            assert check.commit(b"newer")
+        assert b"newer" == checked.kept_lockfile("new")
+
+    def test_deleted_during_a_commit(self, checked):
+        """
+        A commit whose files are deleted before a record names them is an error.
+        """
+        with (
+            checked.try_check() as check,
+            deleted_soon(checked),
+            pytest.raises(StateWriteError, match="deleted during the commit"),
+        ):
+            check.commit(b"newer")
+
+        assert checked.look().record is None
 
     def test_copied_descriptor(self, checked):
         """

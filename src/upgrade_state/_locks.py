@@ -78,6 +78,7 @@ class Lock:
             raise _floors.refusal("filelock", self._filelock.__version__)
         try:
             if not self.is_open:
+                self._store.enter(self.path.rpartition("/")[0])
                 self._store.open(self.path, _FLAGS)
             descriptor = self._store.by_path[self.path]
             if not self._filelock.lock_descriptor(descriptor, blocking=False):
@@ -151,7 +152,6 @@ class Lock:
 def _held(
     store: Descriptors, path: str, take: Callable[[Lock], bool]
 ) -> Iterator[Lock | None]:
-    store.enter(path.rpartition("/")[0])
     lock = Lock(store, path)
     try:
         yield lock if take(lock) else None

@@ -362,7 +362,12 @@ class Lease:
         fields = fields | {"generation": (generation + 1) & _record.MAX_INTEGER}
 
         def unless_overtaken(current: Record | None) -> Record | None:
-            if current is not None and current["generation"] != generation:
+            if current is None:
+                paths = map(entry.files.result, contents)
+                if not all(map(os.path.lexists, paths)):
+                    message = "The store was deleted during the commit"
+                    raise StateWriteError(message, entry.files.root)
+            elif current["generation"] != generation:
                 return None
             return fields
 
