@@ -858,7 +858,15 @@ class TestResults:
 
     @pytest.mark.parametrize("content", [b"new", b""])
     @pytest.mark.parametrize(
-        "in_the_way", ["directory", "half a file", "other bytes", "symlink", "nothing"]
+        "in_the_way",
+        [
+            "directory",
+            "half a file",
+            "other bytes",
+            "symlink",
+            "nothing",
+            "another mode",
+        ],
     )
     def test_replaced(self, checked, tmp_path, content, in_the_way):
         """
@@ -874,11 +882,14 @@ class TestResults:
         elif in_the_way == "symlink":
             (tmp_path / "elsewhere").write_bytes(content)
             path.symlink_to(tmp_path / "elsewhere")
+        elif in_the_way == "another mode":  # by a `chmod -R`
+            path.write_bytes(content)
+            path.chmod(0o644)
         elif in_the_way != "nothing":
             path.write_bytes(b"n" if in_the_way == "half a file" else b"odd")
         commit(checked, content)
 
-        assert stat.S_ISREG(path.lstat().st_mode)
+        assert stat.S_IFREG | 0o600 == path.lstat().st_mode
         assert content == path.read_bytes() == checked.kept_lockfile("new")
 
     def test_kept(self, checked):

@@ -606,11 +606,14 @@ def store_results(
 
 def _is_whole(files: Files, digest: str, content: bytes) -> bool:
     """
-    Return whether a file has its *content*, which is not empty.
+    Return whether a file has its *content*, which is not empty, and its mode.
     """
+    path = files.result(digest)
     try:
-        data = _record.read_file(files.root, files.result(digest), len(content))
-    except StateReadError:
+        if os.lstat(path).st_mode & 0o777 != 0o600:
+            return False
+        data = _record.read_file(files.root, path, len(content))
+    except (OSError, StateReadError):
         return False
     return data == content != b""  # of anything but a regular file: b""
 
