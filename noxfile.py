@@ -241,7 +241,9 @@ def bench(session: nox.Session) -> None:
         npm = ["npm", "install", "--silent", "--prefix", place]
         session.run(*npm, external=True, success_codes=codes)
         env["UPGRADE_STATE_NPM"] = place
-    session.run("python", "-m", "benchmarks", *session.posargs, env=env)
+    argv = ["python", "-m", "benchmarks", *session.posargs]
+    # After Ctrl-C, it deletes up to a million files.
+    session.run(*argv, env=env, interrupt_timeout=120)
 
 
 @nox.session
