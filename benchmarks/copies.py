@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 TITLE = "Copy a project for a check"
 
-# Files of a project, and rounds: the larger ones vary less.
+# Files of a project, and the most rounds: the larger ones vary less.
 _SIZES = {100: 31, 5_000: 7, 20_000: 3}
 
 _GIT, _CP = (shutil.which(name) or name for name in ("git", "cp"))
@@ -42,7 +42,7 @@ def measure(report: Report, place: Path) -> None:
             f"copy of {count} files / git clone and cp -r",
             _without_removal(_copied, top, copy),
             _without_removal(_cloned, top, copy),
-            rounds=rounds,
+            rounds=min(rounds, report.rounds),
             limit=1.5,
             by="wall",
         )
