@@ -1,5 +1,5 @@
 """
-The page of the benchmarks is made of one file of figures, and of nothing else.
+The benchmarks run, and their page is made of one file of figures, and of nothing else.
 
 `nox -s docs` has the library that draws the plots.
 """
@@ -7,7 +7,11 @@ The page of the benchmarks is made of one file of figures, and of nothing else.
 from __future__ import annotations
 
 import importlib
+import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -45,6 +49,93 @@ def figure(load, name, value=1.5, **fields):
     times = {"this": 0.0123, "against": 0.0082}
     fields = both | times | {"group": "operations"} | fields
     return load("report").Figure(name=name, value=value, **fields)
+
+
+# The groups that take seconds, and the amounts with which others do.
+QUICK = {
+    "activation": {},
+    "claims": {},
+    "copies": {"_SIZES": {100: 1}},
+    "growth": {
+        "SIZES": (10_000, 20_000),
+        "ENVIRONMENTS": (10, 20),
+        "PROCESSES": (1, 4),
+        "UPGRADES": (1, 10),
+    },
+    "lockfiles": {},
+    "operations": {},
+}
+
+RUN = """\
+import sys
+from benchmarks import __main__, {group}
+vars({group}).update({amounts})
+sys.exit(__main__.main())
+"""
+
+
+def run(*arguments, **environ):
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env=os.environ | environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the benchmarks need Linux")
+class TestRun:
+    def test_groups(self, load):
+        """
+        Each group can be loaded, and says its subject.
+        """
+        for name in load("__main__").GROUPS:
+            group = load(name)
+
+            assert group.TITLE
+            assert group.__doc__
+            assert callable(group.measure)
+
+    @pytest.mark.parametrize("group", QUICK)
+    def test_one_round(self, tmp_path, group):
+        """
+        A group runs to its end, and deletes its files.
+        """
+        (tmp_path / "temporary").mkdir()
+        figures = tmp_path / "figures.json"
+        program = RUN.format(group=group, amounts=QUICK[group])
+        arguments = (group, "--rounds", "1", "--json", str(figures))
+        done = run("-c", program, *arguments, TMPDIR=str(tmp_path / "temporary"))
+
+        assert 0 == done.returncode, done.stderr
+        assert {group} == {
+            f["group"] for f in json.loads(figures.read_text())["figures"]
+        }
+        assert [] == os.listdir(tmp_path / "temporary")
+
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            (["operation"], "no such group: operation (there are activation, "),
+            (["--rounds", "0"], "--rounds must be at least 1"),
+            (["--json", "nowhere/x.json"], "--json: no such directory: nowhere"),
+            (["--from", "nowhere"], "--from: [Errno 2] No such file or directory"),
+            (["--from", "LICENSE"], "--from: Expecting value"),
+            (["--from", "x", "--rounds", "3"], "--from has its own number of rounds"),
+            (["--page", "growth"], "a page has all groups"),
+        ],
+    )
+    def test_mistakes(self, arguments, words):
+        """
+        A mistake is named in one line, before anything is measured.
+        """
+        done = run("-m", "benchmarks", *arguments)
+
+        assert (2, "") == (done.returncode, done.stdout)
+        assert done.stderr.startswith(f"python -m benchmarks: error: {words}")
+        assert 1 == done.stderr.count("\n")
 
 
 class TestPage:
