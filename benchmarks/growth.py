@@ -343,34 +343,19 @@ def _environments(report: Report, place: Path) -> None:
     _curve(report, f"{unit}: {SILENT}", silent, limit=_FLAT)
     _curve(report, f"{unit}: {WHOLE}", _ends(told, place), limit=_FLAT)
     # Above it one call is a sample, and there are fewer rounds.
-    count, most = max(made), 10_000
-    root = Path(stores.cache_of(told[count]), "v1")
-    for name, function, floor, raw in (
-        ("`list`", _list, "os.scandir", lambda: sum(1 for _ in os.scandir(root))),
-        (
-            "`prune`",
-            lambda store: store.prune,
-            "os.scandir and stat",
-            lambda: sum(1 for entry in os.scandir(root) if entry.stat()),
-        ),
-    ):
+    most = 10_000
+    for name, function in ("`list`", _list), ("`prune`", lambda store: store.prune):
         measures = {
             n: _each((_repeated if n < most else call)(function(store)), n)
             for n, store in made.items()
         }
-        _curve(
-            report,
-            f"{unit}: {name}, per environment",
-            measures,
-            most=most,
-            floor=(floor, _each(call(raw), count)),
-        )
+        _curve(report, f"{unit}: {name}, per environment", measures, most=most)
     smallest = stores.peak_memory(stores.cache_of(told[min(told)]))
     for n, shop in told.items():
         series = f"{unit}: peak memory of `list`"
         peak = stores.peak_memory(stores.cache_of(shop))
         name = f"peak memory of `list`: {short(n)} / {short(min(told))} {unit}"
-        report.number(name, peak / smallest, series=series, x=n)
+        report.number(name, peak / smallest, limit=1.2, series=series, x=n)
 
 
 def _stores(report: Report, place: Path) -> Iterator[tuple[int, StateStore]]:

@@ -19,31 +19,22 @@ if TYPE_CHECKING:
 
 TITLE = "Many environments"
 
-_MANY, _FEW = 100_000, 10
+_COUNT = 100_000
 
 _COMPLETE = "from upgrade_state.cli import main; main(['completion', '--environments'])"
 
 
 def measure(report: Report, place: Path) -> None:
     """
-    List, prune, complete and check many environments, and claim among them.
+    List, prune, complete and check many environments.
     """
-    for count in (_FEW, _MANY):
-        stores.many(place / f"{count}" / "cache", count)
-    few, many = (stores.notified(place / f"{count}") for count in (_FEW, _MANY))
-    _listing(report, stores.cache_of(many), stores.cache_of(few))
-    report.compare(
-        f"silent claim among {_MANY} / among {_FEW}",
-        call(many.claim_notice, 1000),
-        call(few.claim_notice, 1000),
-        limit=1.1,
-    )
+    _listing(report, place / "cache")
     _completing(report, place)
     _checking(report, place)
 
 
-def _listing(report: Report, many: str, few: str) -> None:
-    store, root = StateStore(many), f"{many}/v1"
+def _listing(report: Report, cache: Path) -> None:
+    store, root = stores.many(cache, _COUNT), str(cache / "v1")
     samples = report.interleave(
         {
             "list": call(lambda: sum(1 for _ in store)),
@@ -52,19 +43,15 @@ def _listing(report: Report, many: str, few: str) -> None:
             "stat": call(lambda: _stat(root)),
             "read": call(lambda: _read(root)),
         },
-        rounds=5,
+        min(5, report.rounds),
     )
-    listed, pruned = samples["list"], samples["prune"]
-    report.add(f"list of {_MANY} / scandir", listed / samples["scandir"], limit=10)
-    floor = "scandir, open, read, close"
-    report.add(f"list of {_MANY} / {floor}", listed / samples["read"])
-    peak = stores.peak_memory(many) / stores.peak_memory(few)
-    report.number(f"list of {_MANY} / of {_FEW}, peak memory", peak, limit=1.2)
-    report.add(
-        f"prune of {_MANY}, nothing to do / scandir, stat",
-        pruned / samples["stat"],
-        limit=1.5,
-    )
+    for name, this, against, limit in (
+        ("list of {} / scandir", "list", "scandir", 10),
+        ("list of {} / scandir, open, read, close", "list", "read", None),
+        ("prune of {}, nothing to do / scandir, stat", "prune", "stat", 1.5),
+    ):
+        ratio = samples[this] / samples[against]
+        report.add(name.format(_COUNT), ratio, limit=limit)
 
 
 def _stat(root: str) -> None:

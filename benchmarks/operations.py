@@ -30,15 +30,11 @@ def measure(report: Report, place: Path) -> None:
     shop = stores.notified(place)
     record = shop.record_path or ""
     store = os.path.dirname(record)
-    large = stores.notified(place, size=5_000_000)
-    long = stores.notified(place, upgrades=5000)
     functions: dict[str, Callable[[], object]] = {
         "claim": shop.claim_notice,
         "new handle": stores.activation(shop),
         "look": shop.look,
         "information": lambda: shop.look().information,
-        "large": stores.activation(large),
-        "long": stores.activation(long),
         "read": _read(record),
         "floor": lambda: calls.silent(store, record),
     }
@@ -60,8 +56,6 @@ def measure(report: Report, place: Path) -> None:
     if "C" in samples:
         add("the same / these calls in C", "claim", "C")
     add("silent claim, new handle / open, read, close", "new handle", "read")
-    add("silent claim, lockfile of 5 MB / 10 KB", "large", "new handle", 1.1)
-    add("silent claim, 5000 upgrades / 2", "long", "new handle", 1.1)
     add("look / open, read, close", "look", "read")
     add("look().information / look", "information", "look")
 
