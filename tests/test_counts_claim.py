@@ -62,7 +62,6 @@ open fstat              v1
 open fstat              results
 open fstat              results/KEY
 stat                    the mode of the old lockfile, which the record names
-stat                    v1
 open fstat read close   the old lockfile
 stat                    no directory has the name of the new lockfile
 getrandom               a name for the temporary file

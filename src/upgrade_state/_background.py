@@ -140,7 +140,8 @@ def _open(root: str, path: str) -> int:
     except FileNotFoundError:
         from upgrade_state import _files
 
-        _files.ensure(root)
+        with _files.opened(root) as store:
+            store.ensure()
         log = _open_below(root, path)
     try:
         return _checked(log, path)

@@ -38,6 +38,9 @@ _NO_LINKS: Final = _record.READ | _record.NO_LINKS
 _NEW_FILE: Final = _NO_LINKS | os.O_WRONLY | os.O_CREAT | os.O_EXCL
 _DIRECTORY: Final = _NO_LINKS | getattr(os, "O_DIRECTORY", 0)
 
+# On Windows every file belongs to user 0.
+user: Final = getattr(os, "geteuid", int)
+
 SUBDIRECTORIES: Final = ("locks", "logs", "results", "tmp")
 
 # A later update may restore the record of so many seconds ago, and caches keep one.
@@ -192,14 +195,13 @@ class Descriptors:
             refuse_for_root(path)
         else:
             self.enter(path.rpartition("/")[0])
-        try:
-            self._enter(path)
-        except FileNotFoundError:
-            with _writing("make the directory", path):
-                _make(path, *self.at(path))
+        with _writing("open the directory", path):
+            try:
                 self._enter(path)
-        except OSError as error:
-            raise _write_error("open the directory", path, error) from error
+            except FileNotFoundError:
+                with _writing("make the directory", path):
+                    _make(path, *self.at(path))
+                    self._enter(path)
 
     def ensure(self) -> None:
         """
@@ -217,10 +219,9 @@ class Descriptors:
         if os.name == "nt":  # os.open cannot open a directory
             return
         try:
-            descriptor = self.by_path.get(path)
-            if descriptor is None:
-                descriptor = self.open(path, _record.READ)
-            os.fsync(descriptor)
+            if path not in self.by_path:
+                self.open(path, _record.READ)
+            os.fsync(self.by_path[path])
         except OSError as error:
             _record.debug("could not sync the directory %r: %s", path, error)
 
@@ -287,17 +288,6 @@ def _demand_trust(status: os.stat_result, path: str) -> None:
     problem = _record.distrust(status)
     if problem is not None:
         raise StateWriteError(problem, path)
-
-
-def ensure(root: str) -> None:
-    """
-    Create the directory *root* and its subdirectories, unless they exist.
-
-    Raises:
-        StateWriteError: See `Descriptors.ensure`.
-    """
-    with opened(root) as store:
-        store.ensure()
 
 
 def _set_mode(place: str | int, mode: int, directory: int | None = None) -> None:
@@ -389,15 +379,25 @@ def _sync(path: str) -> None:
 
 def names_in(path: str) -> Iterator[str]:
     """
-    Stream the names in a directory; none if it does not exist.
+    Stream the names in a directory: see `files_in`.
+    """
+    return (file.name for file in files_in(path))
+
+
+def files_in(path: str, directory: int | None = None) -> Iterator[os.DirEntry[str]]:
+    """
+    Stream the content of a directory; nothing if it does not exist.
+
+    Args:
+        directory: Its descriptor, if it is open.
 
     Raises:
         StateReadError: It cannot be read.
     """
+    place: Any = path if directory is None else directory
     try:
-        with os.scandir(path) as entries:
-            for entry in entries:
-                yield entry.name
+        with os.scandir(place) as files:
+            yield from files
     except FileNotFoundError:
         return
     except OSError as error:
@@ -422,7 +422,6 @@ def replace_record(store: Descriptors, files: Files, data: bytes) -> None:
 def _replace(store: Descriptors, path: str, prefix: str, data: bytes) -> None:
     temporary = f"{prefix}.{os.urandom(8).hex()}"
     with _writing("write the file", path):
-        place, directory = store.at(temporary)
         try:
             _write(store, temporary, data)
             try:
@@ -432,15 +431,18 @@ def _replace(store: Descriptors, path: str, prefix: str, data: bytes) -> None:
                 if os.path.lexists(temporary) or not _contains(path, data):
                     raise
         except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(place, dir_fd=directory)
+            with contextlib.suppress(StateWriteError):
+                store.remove(temporary)
             raise
 
 
 def _contains(path: str, data: bytes) -> bool:
+    """
+    Return whether a file of this user has this content.
+    """
     try:
-        return _record.read_regular(path, _NO_LINKS, len(data)) == data
-    except OSError:
+        return _record.read_regular(path, _NO_LINKS, len(data), user()) == data
+    except (OSError, StateReadError):
         return False
 
 
@@ -497,12 +499,8 @@ def _writing(action: str, path: str) -> Iterator[None]:
     try:
         yield
     except (OSError, RecursionError) as error:  # of 1 000 nested directories
-        raise _write_error(action, path, error) from error
-
-
-def _write_error(action: str, path: str, error: Exception) -> StateWriteError:
-    problem = getattr(error, "strerror", "nested too deeply")
-    return StateWriteError(f"Could not {action} ({problem})", path)
+        problem = getattr(error, "strerror", "nested too deeply")
+        raise StateWriteError(f"Could not {action} ({problem})", path) from error
 
 
 # Tickets
@@ -545,9 +543,8 @@ def ticket(store: Descriptors, files: Files, name: str, pause: int) -> Iterator[
         yield not pause or ours is not None
     except BaseException:
         if ours is not None:
-            with contextlib.suppress(OSError):
-                place, directory = store.at(ours)
-                os.unlink(place, dir_fd=directory)
+            with contextlib.suppress(StateWriteError):
+                store.remove(ours)
         raise
 
 
@@ -589,7 +586,7 @@ def store_results(
     rest = {
         digest: content
         for digest, content in contents.items()
-        if digest not in named or not _is_whole(files, digest, content)
+        if digest not in named or not _is_intact(files.result(digest), content)
     }
     for digest, content in rest.items():
         path = files.result(digest)
@@ -604,18 +601,15 @@ def store_results(
         store.sync(os.path.dirname(files.results))
 
 
-def _is_whole(files: Files, digest: str, content: bytes) -> bool:
+def _is_intact(path: str, content: bytes) -> bool:
     """
-    Return whether a file has its *content*, which is not empty, and its mode.
+    Return whether a stored file has its *content* and its mode.
     """
-    path = files.result(digest)
     try:
-        if os.lstat(path).st_mode & 0o777 != 0o600:
-            return False
-        data = _record.read_file(files.root, path, len(content))
-    except (OSError, StateReadError):
+        mode = os.lstat(path).st_mode & 0o777
+    except OSError:
         return False
-    return data == content != b""  # of anything but a regular file: b""
+    return mode == 0o600 and _contains(path, content)
 
 
 def read_result(files: Files, file: Mapping[str, Any]) -> bytes | None:

@@ -17,9 +17,11 @@ from upgrade_state.exceptions import StateReadError, UpgradeStateError
 TYPE_CHECKING = False  # typing takes longer to load than this whole module
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import Any, Final
+    from typing import Final
 
     from upgrade_state._record import Record
+
+_FLAGS: Final = _record.READ | _record.NO_LINKS
 
 
 class FileStore:
@@ -48,12 +50,21 @@ class FileStore:
         Raises:
             StateReadError: The store cannot be read or is not trusted.
         """
-        with _opened(self._root) as root:
-            for file in root.files():
-                key = file.name[:32]
-                if file.name[32:] != ".json" or not _files.is_key(key):
+        with _opened(self._root) as directory:
+            owner = _files.user()
+            opener = functools.partial(os.open, dir_fd=directory)
+            for file in _files.files_in(self._root, directory):
+                key, ending = file.name[:32], file.name[32:]
+                if ending != ".json" or not _files.is_key(key):
                     continue
-                record, error = root.read(file.name, key), None
+                record = error = None
+                try:
+                    data = _record.read_regular(
+                        file.path, _FLAGS, _record.MAX_SIZE, owner, opener
+                    )
+                    record = _record.valid(data or b"", key)
+                except (OSError, StateReadError):  # decided again, by the whole path
+                    pass
                 if record is None:  # corrupt, not readable, or just deleted
                     entry = self.entry(key)
                     try:
@@ -83,8 +94,8 @@ class FileStore:
         """
         first: UpgradeStateError | None = None
         more = 0
-        with _opened(self._root) as root:
-            for key, is_orphan in root.candidates(before):
+        with _opened(self._root) as directory:
+            for key, is_orphan in _candidates(self._root, directory, before):
                 entry, record = self.entry(key), None
                 is_gone: Callable[[_store.Entry], bool] = _has_no_record
                 try:
@@ -102,117 +113,66 @@ class FileStore:
             raise type(first)(f"{first.message}{words}", first.path) from first
 
 
-class _Root:
-    """
-    The directory ``v1``, trusted and open. Names in it are relative to it.
-
-    Args:
-        path: Its path, for errors.
-
-        owner: The user to whom its files must belong.
-
-        directory: Its descriptor. None: there is no such directory, or this system
-            has no descriptors of directories.
-    """
-
-    def __init__(self, path: str, owner: int, directory: int | None = None) -> None:
-        self._path: Final = path
-        self._owner: Final = owner
-        self._directory: Final = directory
-        self._prefix: Final = f"{path}/" if directory is None else ""
-        # Of C: see `_record.read_regular`.
-        self._open: Final = functools.partial(os.open, dir_fd=directory)
-
-    def files(self, below: str = "") -> Iterator[os.DirEntry[str]]:
-        """
-        Stream what is in the directory, or in one *below* it; nothing if it is missing.
-
-        Raises:
-            StateReadError: It cannot be read.
-        """
-        path = f"{self._path}{below}"
-        place: Any = path if below or self._directory is None else self._directory
-        try:
-            with os.scandir(place) as files:
-                yield from files
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise _record.unreadable("the directory", error, path) from error
-
-    def read(self, name: str, key: str) -> Record | None:
-        """
-        Return the record in a file; None if there is no valid one for any reason.
-        """
-        flags, limit = _record.READ | _record.NO_LINKS, _record.MAX_SIZE
-        path, owner = self._prefix + name, self._owner
-        try:
-            data = _record.read_regular(path, flags, limit, owner, self._open)
-        except (OSError, StateReadError):
-            return None
-        return _record.valid(data or b"", key)
-
-    def candidates(self, before: int) -> Iterator[tuple[str, bool]]:
-        """
-        Stream the keys of old records, and of files without a record.
-
-        Args:
-            before: See `FileStore.prune`.
-
-        Returns:
-            The key, and whether there is no record. No key comes twice as one without
-            a record; these are remembered, but no others.
-        """
-        found = set[str]()
-        for below in ("", "/results", "/logs", "/tmp"):
-            for file in self.files(below):
-                key, ending = file.name[:32], file.name[32:]
-                if ending == ".json" and not below:
-                    if _is_older(file, before) and _files.is_key(key):
-                        yield key, False
-                elif (
-                    (below or ending == ".json.corrupt")
-                    and _files.is_key(key)
-                    and not self._has_record(key)
-                    and key not in found
-                ):
-                    found.add(key)
-                    yield key, True
-
-    def _has_record(self, key: str) -> bool:
-        path = f"{self._prefix}{key}.json"
-        try:
-            os.stat(path, dir_fd=self._directory, follow_symlinks=False)
-        except OSError:  # decided again, by the whole path
-            return False
-        return True
-
-
 @contextlib.contextmanager
-def _opened(path: str) -> Iterator[_Root]:
+def _opened(root: str) -> Iterator[int | None]:
     """
-    Open the directory *path* for a `with` statement, unless it does not exist.
+    Open the directory *root* for a `with` statement.
 
     It is checked once more after it was opened. A directory that takes its place is
     not read.
 
+    Returns:
+        A context manager that gives the descriptor. None: there is no such directory,
+        or this system has no descriptors of directories.
+
     Raises:
         StateReadError: On entering: it is not trusted, or cannot be opened.
     """
-    status, directory = _record.trusted(path), None
-    with _files.opened(path) as store:
+    status, directory = _record.trusted(root), None
+    with _files.opened(root) as store:
         try:
             if status is not None and os.name != "nt":
-                directory = store.open(path, _record.READ | _record.NO_LINKS)
+                directory = store.open(root, _FLAGS)
                 status = os.fstat(directory)
         except FileNotFoundError:  # just deleted
             pass
         except OSError as error:
-            raise _record.unreadable("the directory", error, path) from error
+            raise _record.unreadable("the directory", error, root) from error
         problem = None if status is None else _record.distrust(status)
         if problem is not None:
-            raise StateReadError(problem, path)
-        yield _Root(path, 0 if status is None else status.st_uid, directory)
+            raise StateReadError(problem, root)
+        yield directory
+
+
+def _candidates(
+    root: str, directory: int | None, before: int
+) -> Iterator[tuple[str, bool]]:
+    """
+    Stream the keys of old records, and of files without a record.
+
+    Args:
+        before: See `FileStore.prune`.
+
+    Returns:
+        The key, and whether there is no record. No key comes twice as one without
+        a record; these are remembered, but no others.
+    """
+    found = set[str]()
+    for below in ("", "/results", "/logs", "/tmp"):
+        place = None if below else directory
+        for file in _files.files_in(f"{root}{below}", place):
+            key, ending = file.name[:32], file.name[32:]
+            if ending == ".json" and not below:
+                if _is_older(file, before) and _files.is_key(key):
+                    yield key, False
+            elif (
+                (below or ending == ".json.corrupt")
+                and _files.is_key(key)
+                and not os.path.lexists(_record.record_path(root, key))
+                and key not in found
+            ):
+                found.add(key)
+                yield key, True
 
 
 def _is_older(file: os.DirEntry[str], before: int) -> bool:
