@@ -159,18 +159,14 @@ class Descriptors:
         """
         Return a name of *path*, and the open directory that it is relative to.
 
-        Raises:
-            StateWriteError: A directory on the way is not trusted.
+        That directory has been entered: see `enter`.
         """
         if os.name == "nt" or path == self._root:
             return path, None
         directory, _, name = path.rpartition("/")
-        self._enter(directory)
         return name, self.by_path[directory]
 
     def _enter(self, directory: str) -> None:
-        if directory in self.by_path:
-            return
         try:
             if os.name == "nt":
                 status = os.lstat(directory)
@@ -524,21 +520,18 @@ def ticket(store: Descriptors, files: Files, name: str, pause: int) -> Iterator[
     Raises:
         StateWriteError: On entering: it cannot be created.
     """
-    ours = None
+    ours, numbers = None, itertools.count()
     with _writing("create a ticket", files.results):
-        if pause:
-            store.enter(files.results)
-        for number in itertools.count() if pause else ():
-            path = f"{files.results}/{name}.{number}"
+        store.enter(files.results)
+        while pause and ours is None:
+            path = f"{files.results}/{name}.{next(numbers)}"
             try:
                 _set_mode(store.open(path, _NEW_FILE), 0o600)
+                ours = path
             except FileExistsError:
                 os.utime(store.by_path.get(files.results, files.results))
                 if -_MINUTES <= _age(store, path) < pause:
                     break
-            else:
-                ours = path
-                break
     try:
         yield not pause or ours is not None
     except BaseException:
