@@ -43,8 +43,8 @@ _OPEN = _record.READ | _record.NO_LINKS | os.O_RDWR | os.O_CREAT
 _DIRECTORY = _record.READ | _record.NO_LINKS | getattr(os, "O_DIRECTORY", 0)
 
 # Run with -I: nothing is imported from the current directory. This library is
-# appended to the path, so it cannot hide a module of the standard library. At the end
-# no module is taken apart, which takes a twentieth of the time.
+# appended to the path, so it cannot hide a module of the standard library. It ends
+# without taking its modules apart: everything is in the log.
 _WRAPPER = "import os, sys; sys.path.append(sys.argv.pop(1)); "
 _WRAPPER += "from upgrade_state import _log_runner; _log_runner.main(sys.argv[1:]); "
 _WRAPPER += "os._exit(0)"
@@ -211,8 +211,7 @@ def _start(
     # Before the start: a start without a record of it would be repeated.
     size = os.write(log, f"{_record.text_of(now)} a check was started\n".encode())
     try:
-        if since:  # there is more; ext4 frees no block, which would take 20 us
-            os.ftruncate(log, size)
+        os.ftruncate(log, size)  # after the write: so no block is freed
         freshness.pid = _spawn(command, environ, log)
     except BaseException:
         os.ftruncate(log, 0)
