@@ -6,23 +6,25 @@ A call that is added or removed here needs a reason, and docs/faults.md made ane
 
 from __future__ import annotations
 
+import os
 import subprocess
-from pathlib import Path
-
-import filelock
+import sys
 
 import counting
 from helpers import lock_of, place_of
 
 # As in a process that runs: nothing is left to import.
 SETUP = """
-sys.path.append(sys.argv[3])
+sys.path += sys.argv[3].split(os.pathsep)
 import datetime, fcntl
 import upgrade_state
 upgrade_state.preload()
 shop = upgrade_state.StateStore(sys.argv[1]).environment(sys.argv[2], "uv.lock")
 now = datetime.datetime(2026, 11, 20, 13, tzinfo=datetime.UTC)
 """
+
+# Where filelock, attrs and cattrs are: not always in one directory.
+LIBRARIES = os.pathsep.join(filter(None, sys.path))
 
 CLAIM = "answer = shop.claim_notice(now=now).reason"
 
@@ -102,8 +104,7 @@ def calls(shop, code, setup=SETUP):
     """
     Return the names of the calls on the store, from the first directory on.
     """
-    libraries = str(Path(filelock.__file__).parents[1])
-    found = counting.system_calls(code, *place_of(shop), libraries, setup=setup)
+    found = counting.system_calls(code, *place_of(shop), LIBRARIES, setup=setup)
     first = next(n for n, call in enumerate(found) if "O_DIRECTORY" in call)
     return [name for name in counting.names(found[first:]) if name != "geteuid"]
 
@@ -143,8 +144,8 @@ _store exceptions
 OTHERS = {"_blake2", "_json", "json", "upgrade_state"}
 
 NEW_MODULES = """
-import sys
-sys.path.append(sys.argv[1])
+import os, sys
+sys.path += sys.argv[1].split(os.pathsep)
 import filelock
 before = set(sys.modules)
 {}
@@ -163,8 +164,7 @@ class TestModules:
             f"shop = StateStore({cache!r}).environment({directory!r}, 'uv.lock')\n"
             "assert shop.claim_notice()"
         )
-        libraries = str(Path(filelock.__file__).parents[1])
-        command = counting.python(code, libraries)
+        command = counting.python(code, LIBRARIES)
         done = subprocess.run(
             command, check=True, env=counting.environ(), stdout=subprocess.PIPE
         )
