@@ -26,6 +26,17 @@ if TYPE_CHECKING:
 
 TITLE = "Read and compare lockfiles"
 
+REASONS = {
+    "conan, 142 KB / json.loads": (
+        "a package is one string of 75 bytes, which the parser reads in 0.05 µs. The "
+        "digest alone takes as long as the parser. Real files have a few KB."
+    ),
+    "pipfile, 172 KB / json.loads": (
+        "the digest takes 0.8 of the time of the parser, which reads long strings. "
+        "With it, 0.2 µs are left for a package."
+    ),
+}
+
 _BESIDE = Path(__file__).parents[2] / "shared" / "lockfiles"
 _SAMPLES = Path(os.environ.get("UPGRADE_STATE_SAMPLES", _BESIDE))
 

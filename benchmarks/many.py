@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 
 TITLE = "Many environments"
 
+REASONS = {
+    "list of 100000 / scandir": (
+        "the path of an environment is only in its record, so each record is opened "
+        "and read. In C these calls take 8 times; in Python the list takes "
+        "{list of 100000 / scandir, open, read, close} times as long as they do."
+    ),
+}
+
 _COUNT = 100_000
 
 _COMPLETE = "from upgrade_state.cli import main; main(['completion', '--environments'])"
