@@ -57,9 +57,10 @@ def python(code: str, *args: str) -> list[str]:
     Return the command that runs *code* without the packages of this interpreter.
 
     Their ``.pth`` files, such as that of coverage, would load modules. This library
-    is found by `environ`.
+    is found by `environ`, and not in the working directory, where coverage makes
+    thousands of files.
     """
-    return [sys.executable, "-S", "-c", code, *args]
+    return [sys.executable, "-S", "-P", "-c", code, *args]
 
 
 def system_calls(code: str, *args: str, setup: str = "pass") -> list[str]:
