@@ -159,11 +159,16 @@ class Descriptors:
         """
         Return a name of *path*, and the open directory that it is relative to.
 
-        That directory has been entered: see `enter`.
+        A writer that has waited for a lock opens that directory again.
+
+        Raises:
+            StateWriteError: The directory is not trusted.
         """
         if os.name == "nt" or path == self._root:
             return path, None
         directory, _, name = path.rpartition("/")
+        if directory not in self.by_path:
+            self._enter(directory)
         return name, self.by_path[directory]
 
     def _enter(self, directory: str) -> None:
