@@ -16,6 +16,7 @@ import resource
 import statistics
 import tempfile
 import time
+import traceback
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
@@ -212,17 +213,21 @@ def at_once(count: int, function: Callable[[], Any]) -> list[Any]:
         ]
         for file in files:
             if os.fork() == 0:
+                status = 1
                 try:
                     os.close(begin)
                     os.read(waiting, 1)  # the end, when the last process has begun
                     json.dump(function(), file)
                     file.flush()
+                    status = 0
+                except Exception:  # noqa: BLE001 - no caller sees it
+                    traceback.print_exc()
                 finally:
-                    os._exit(0)
+                    os._exit(status)
         os.close(begin)
         os.close(waiting)
-        for _ in files:
-            os.wait()
+        if sum(os.wait()[1] for _ in files):
+            raise RuntimeError("a process has failed")
         for file in files:
             file.seek(0)
         return [json.load(file) for file in files]

@@ -56,6 +56,7 @@ QUICK = {
     "activation": {},
     "claims": {},
     "copies": {"_SIZES": {100: 1}},
+    "crowds": {"_CROWDS": {4: 0.2}, "_SECONDS": 0.5},
     "growth": {
         "SIZES": (10_000, 20_000),
         "ENVIRONMENTS": (10, 20),
