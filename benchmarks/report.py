@@ -110,7 +110,7 @@ class Report:
         """
         return interleave(measures, self.rounds if rounds is None else rounds)
 
-    def compare(  # noqa: PLR0913 - all but three by keyword
+    def compare(
         self,
         name: str,
         this: Measure,
@@ -119,15 +119,13 @@ class Report:
         rounds: int | None = None,
         limit: float | None = None,
         by: Literal["cpu", "wall"] = "cpu",
-        series: str | None = None,
-        x: float | None = None,
     ) -> None:
         """
         Compare two measures, and add their ratio.
         """
         pair = self.interleave({"this": this, "against": against}, rounds)
         ratio = pair["this"] / pair["against"]
-        self.add(name, ratio, limit=limit, by=by, series=series, x=x)
+        self.add(name, ratio, limit=limit, by=by)
 
     def add(
         self,
