@@ -731,18 +731,15 @@ class TestHealing:
 
 
 @contextlib.contextmanager
-def deleted_soon(shop):
+def released_soon(shop, *, deletes=False):
     """
-    Hold the write lock, and release it after the store was deleted.
+    Hold the write lock for a moment; its end may be that of the whole store.
     """
     with contextlib.ExitStack() as stack:
         stack.enter_context(held(lock_of(shop, "write")))
-
-        def delete_and_release():
-            shutil.rmtree(root_of(shop))
-            stack.close()
-
-        release = threading.Timer(0.05, delete_and_release)
+        if deletes:
+            stack.callback(shutil.rmtree, root_of(shop))
+        release = threading.Timer(0.05, stack.close)
         release.start()
         yield
         release.join()
@@ -782,12 +779,23 @@ class TestLocks:
 
         assert time.monotonic() - started < 5
 
+    def test_commit_that_waited(self, checked):
+        """
+        A commit that has waited for the write lock deletes the earlier result.
+        """
+        earlier = set(os.listdir(results_of(checked)))
+        with checked.try_check() as check, released_soon(checked):
+            assert check.commit(b"newer")
+
+        # The lockfile that was checked is the same.
+        assert 1 == len(earlier & set(os.listdir(results_of(checked))))
+
     def test_store_deleted(self, checked):
         """
         A writer that waits in a store that is deleted goes on in a new one.
         """
         with checked.try_check() as check:
-            with deleted_soon(checked):
+            with released_soon(checked, deletes=True):
                 assert not checked.snooze(NOON)
             assert check.commit(b"newer")
         assert b"newer" == checked.kept_lockfile("new")
@@ -798,7 +806,7 @@ class TestLocks:
         """
         with (
             checked.try_check() as check,
-            deleted_soon(checked),
+            released_soon(checked, deletes=True),
             pytest.raises(StateWriteError, match="deleted during the commit"),
         ):
             check.commit(b"newer")
