@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 TITLE = "A check: its start, its commit, and the commands"
 
 REASONS = {
+    "commit, pins.lock (2 x 500 KB) / writing the same": (
+        "a commit syncs three directories, not one, so that no record on the disk "
+        "names a missing file; it hashes both files, and deletes those of the earlier "
+        "check. If the lockfile that was checked is known, its file is kept."
+    ),
     "start_check that starts / posix_spawn, same options": (
         "the same system calls in a straight line, without a function, take 1.8 times. "
         "The rest is code that has left the caches of the processor while another "
