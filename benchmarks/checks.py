@@ -1,5 +1,5 @@
 """
-What a check costs besides the resolver: its start, its commit, the command around it.
+Measure a check without its resolver: its start, its commit, the command around it.
 """
 
 from __future__ import annotations

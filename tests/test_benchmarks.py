@@ -22,10 +22,6 @@ PLOTS = sorted(DOCS.glob("static/benchmarks-*.svg"))
 
 REPEAT = "python -m benchmarks --from docs/static/benchmarks.json --page"
 
-PROVISIONAL = pytest.mark.xfail(
-    reason="the figures are of some groups on a busy machine"
-)
-
 
 @pytest.fixture
 def load(monkeypatch):
@@ -158,7 +154,6 @@ class TestPage:
         for name, content in drawn.items():
             assert content == (DOCS / name).read_text(), f"run {REPEAT}"
 
-    @PROVISIONAL
     def test_no_line_is_missing(self, load, report, capsys):
         """
         The file has every figure that the text names.
@@ -167,7 +162,6 @@ class TestPage:
 
         assert "" == capsys.readouterr().out
 
-    @PROVISIONAL
     def test_missed_limits_have_reasons(self, load, report):
         """
         Every figure that misses its limit has a reason, and every reason a figure.
