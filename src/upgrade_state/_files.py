@@ -541,8 +541,9 @@ def ticket(store: Descriptors, files: Files, name: str, pause: int) -> Iterator[
         yield not pause or ours is not None
     except BaseException:
         if ours is not None:
-            with contextlib.suppress(StateWriteError):
-                store.remove(ours)
+            # Not in the caller's store: an interrupt may end this one after that.
+            with contextlib.suppress(StateWriteError), opened(files.root) as own:
+                own.remove(ours)
         raise
 
 
