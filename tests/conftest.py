@@ -9,7 +9,15 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import helpers
-from database import database, name_of, own, pooler, schema, server  # noqa: F401
+from database import (  # noqa: F401
+    database,
+    name_of,
+    own,
+    patience,
+    pooler,
+    schema,
+    server,
+)
 from upgrade_state import StateStore
 
 if TYPE_CHECKING:

@@ -315,7 +315,19 @@ def running_pooler(server: Server, size: int = 5) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[Server]:
+def patience() -> Iterator[None]:
+    """
+    Give a claim more time than an activation has: the machine may be busy.
+    """
+    from upgrade_state._postgresql import _records  # noqa: PLC0415
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_records, "CLAIM_SECONDS", 20)
+        yield
+
+
+@pytest.fixture(scope="session")
+def server(patience: None) -> Iterator[Server]:
     """
     A server that all tests of a process share; none stops it.
     """
@@ -328,7 +340,7 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def own() -> Iterator[Server]:
+def own(patience: None) -> Iterator[Server]:
     """
     A server with few connections that tests may stop, kill and fill.
     """

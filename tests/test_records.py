@@ -48,6 +48,9 @@ from upgrade_state.exceptions import (  # noqa: E402
 
 pytestmark = pytest.mark.database
 
+# The fixtures replace it.
+CLAIM_SECONDS = _records.CLAIM_SECONDS
+
 PAGE = Path(__file__).parents[1] / "docs" / "more-than-one-machine.md"
 
 
@@ -608,11 +611,12 @@ class TestTrouble:
         create(url)
         return StateStore(url)
 
-    def test_stopped(self, checked, own):
+    def test_stopped(self, checked, own, monkeypatch):
         """
         Nothing waits longer than its deadline for a server that does not answer.
         """
-        with own.paused():
+        with own.paused(), monkeypatch.context() as patch:
+            patch.setattr(_records, "CLAIM_SECONDS", CLAIM_SECONDS)
             start = time.monotonic()
             verdict = checked.claim_notice(now=NOON)
             duration = time.monotonic() - start
@@ -625,15 +629,15 @@ class TestTrouble:
         """
         The read and the claim have one deadline; such a claim may cost the notice.
         """
-        claim, start = _records.Entry.claim, []
+        claim = _records.Entry.claim
 
         def pause(*args, **options):
             with own.paused():
-                start.append(time.monotonic())
                 return claim(*args, **options)
 
         with monkeypatch.context() as patch:
             patch.setattr(_records.Entry, "claim", pause)
+            patch.setattr(_records, "CLAIM_SECONDS", 2)
             verdict = checked.claim_notice(now=NOON)
         assert "unavailable" == verdict.reason
         assert isinstance(verdict.error, StateWriteError)
