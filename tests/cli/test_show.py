@@ -464,6 +464,20 @@ class TestShow:
             "  next notice   'upgrade-state notify --lockfile odd.lock' gives it: "
         ) in both
 
+    def test_no_lockfile_yet(self, shop, commit, run):
+        """
+        The hook finds no environment whose lockfile does not exist: `notify` needs it.
+        """
+        (shop / "uv.lock").unlink()
+        rows = [Upgrade("a", "version", old=("1",), new=("2",))]
+        commit(StateStore().environment(shop, "uv.lock"), b"x", upgrades=rows)
+
+        notify = "notify --lockfile uv.lock"
+        shown = run("show").out
+        assert "" == run("notify", "--peek").out
+        assert f"  next notice   'upgrade-state {notify}' gives it: " in shown
+        assert "1\n" == run(*notify.split(), "--peek").out
+
     def test_added(self, environment, commit, run):
         """
         Packages that are added or removed are counted beside the version changes.

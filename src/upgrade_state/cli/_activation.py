@@ -24,9 +24,9 @@ DURATIONS = {
     "could_not_check": "UPGRADE_STATE_COULD_NOT_CHECK",
 }
 
-# The options of an activation; those with values have them under the names.
 _MAIN = "import sys; from upgrade_state.cli import main; sys.exit(main())"
 
+# The options of an activation; those with values have them under the names.
 _FLAGS = ("--always", "--check", "--peek")
 _VALUES = {
     f"--{name.replace('_', '-')}": name

@@ -46,7 +46,7 @@ def next_notice(view: View, none: str = "none") -> list[str]:
     if first:
         place = view.arguments.place
         where = f"at the next prompt {'there' if place else 'here'}"
-        if not view.is_hooked:
+        if not view.is_found:
             command = f"notify{place}{view.arguments.names}"
             where = f"'upgrade-state {command}' gives it"
         lines = [f"{where}: {lines[0]}"]
@@ -113,7 +113,7 @@ def next_checker(view: View) -> Iterator[str]:
         options += [f" --env {name}" for name in view.consent.get("env") or ()]
         by = f"by the recipe {view.consent['recipe']}{''.join(options)}"
         how = "automatic (hook, notify --check)"
-        if not view.is_hooked:
+        if not view.is_found:
             given = f"notify --check{view.arguments.place}{view.arguments.names}"
             how = f"on demand ({given}; check --all)"
         yield f"{how}, {by}"

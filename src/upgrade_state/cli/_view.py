@@ -20,7 +20,7 @@ from upgrade_state.cli._output import (
     without_urls,
 )
 from upgrade_state.cli._parser import Question
-from upgrade_state.cli._targets import name_of, tilde
+from upgrade_state.cli._targets import lockfiles_in, name_of, tilde
 from upgrade_state.cli._upgrades import rows_of
 
 # Of a lockfile that is no file: its upgrades are known, but not whether it has changed.
@@ -158,12 +158,22 @@ class View:
     @property
     def is_hooked(self) -> bool:
         """
-        Whether the hook finds the environment: it knows no names of environments.
+        Whether the hook may find the environment: it knows no names of environments.
         """
         environment = self.look.environment
         name = environment.lockfile_name
         is_known = name is None or lockfiles.format_of(name) is not None
         return is_known and environment.name is None
+
+    @property
+    def is_found(self) -> bool:
+        """
+        Whether the hook finds the environment: its lockfile exists.
+        """
+        environment = self.look.environment
+        file = environment.lockfile_name
+        is_there = file is None or file in lockfiles_in(environment.path or "")
+        return self.is_hooked and is_there
 
     @property
     def is_repeated(self) -> bool:
@@ -179,7 +189,7 @@ class View:
         """
         Whether the hook repeats the check.
         """
-        return self.is_repeated and self.is_hooked
+        return self.is_repeated and self.is_found
 
     @property
     def log_path(self) -> str | None:
