@@ -4,7 +4,7 @@ The reasons in the output of tools that failed, and the advice.
 The files in data/ are outputs of real tools, without hosts and home directories:
 with proxies at closed ports, with options and commands that the tools do not
 have, with packages and interpreters that do not exist, with an index that answers
-401 or 403, and with builds that miss a file.
+401 or 403, with builds that miss a file, and with files that are no TOML.
 """
 
 import tomllib
