@@ -34,9 +34,9 @@ from upgrade_state.exceptions import UpgradeStateError
 
 ROOT = Path(__file__).parents[1]
 
-# The commit whose library is the other version. Without it, as in a shallow clone,
-# both are this one.
-OTHER = os.environ.get("UPGRADE_STATE_OTHER_COMMIT", "HEAD~20")
+# The commit whose library is the other version: it wrote every stored file again.
+# Without it, as in a shallow clone, both are this one.
+OTHER = os.environ.get("UPGRADE_STATE_OTHER_COMMIT", "4aea9b30d04f")
 
 FLOORS = ("attrs==23.2.0", "cattrs==23.2.1", "filelock==3.30.0", "platformdirs==4.0.0")
 

@@ -4,6 +4,7 @@ The cases from the field, by the command line and the real tools.
 
 import json
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -164,4 +165,4 @@ class TestField:
 
         assert 1 == done.returncode
         for path in expected(place)["seen_by_the_tool"]:
-            assert f"./{path}" in done.stdout.split()
+            assert f"./{path}" in re.split(r"[;\s]", done.stdout)
