@@ -55,6 +55,7 @@ SELECTED = {
         "look",
         *COMMON,
     ],
+    "_housekeeping": ["files", "trust", "environment", *COMMON],
     "_record": [
         "record",
         "json",

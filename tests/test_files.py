@@ -39,7 +39,7 @@ from helpers import (
     text_of,
     write_record,
 )
-from upgrade_state import StateStore, _files
+from upgrade_state import StateStore, _files, testing
 from upgrade_state.exceptions import (
     StateLockError,
     StateReadError,
@@ -743,6 +743,21 @@ class TestTickets:
         assert ask()
         assert ["ticket.0.0.0", "ticket.0.0.1"] == self.names(checked)
 
+    def test_old_of_failures(self, checked):
+        """
+        The pause of a notice about failures is the interval, not the reminder.
+        """
+        assert checked.claim_notice(now=NOON)
+        (results_of(checked) / "ticket.20261120120000.0.0").touch()
+        for moment in (NOON, NOON + WEEK):
+            testing.add_failure(checked, OSError("no route"), at=moment)
+        lengths = {"interval": SECOND, "reminder": 3 * WEEK, "could_not_check": WEEK}
+        ask = functools.partial(checked.claim_notice, now=NOON + WEEK, **lengths)
+        assert "busy" == ask().reason
+        time.sleep(1.1)
+
+        assert "cannot-check" == ask().reason
+
     def test_interval_zero(self, checked):
         """
         Without an interval every claim speaks, several in one second, too.
@@ -804,18 +819,21 @@ class TestTickets:
         """
         After it has created its ticket, a claim looks for another notice once more.
 
-        Locks that exclude nobody let a commit delete the ticket of that one.
+        Locks that exclude nobody let a commit delete the ticket of that one. Then it
+        writes nothing.
         """
         make = _files.ticket
 
         def after_another(*arguments):
             write_record(checked, read_record(checked) | {"last_notified": told})
+            found.append(os.stat(checked.record_path))
             return make(*arguments)
 
-        told = text_of(NOON)
+        told, found = text_of(NOON), []
         monkeypatch.setattr(_files, "ticket", after_another)
 
         assert "told-recently" == checked.claim_notice(now=NOON).reason
+        assert found == [os.stat(checked.record_path)]
 
 
 class TestResults:

@@ -800,6 +800,22 @@ class TestLocks:
             assert check.commit(b"newer")
         assert b"newer" == checked.kept_lockfile("new")
 
+    def test_store_replaced(self, checked):
+        """
+        A writer that waits in a store that is replaced writes to the new one.
+        """
+        root, other = root_of(checked), root_of(checked).with_name("other")
+        shutil.copytree(root, other)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(held(lock_of(checked, "write")))
+            stack.callback(other.rename, root)
+            stack.callback(root.rename, root.with_name("old"))
+            threading.Timer(0.05, stack.close).start()
+
+            assert checked.snooze(NOON)
+
+        assert NOON == known(checked).snoozed_until
+
     def test_deleted_during_a_commit(self, checked):
         """
         A commit whose files are deleted before a record names them is an error.
@@ -1113,6 +1129,15 @@ class TestClaim:
 
 
 class TestChange:
+    def test_unknown(self, checked, store, tmp_path):
+        """
+        An unknown environment beside a known one gets neither a record nor a lock.
+        """
+        unknown = store.environment(tmp_path)
+
+        assert not unknown.snooze(NOON)
+        assert not os.path.exists(lock_of(unknown, "write"))
+
     def test_unreadable(self, checked, monkeypatch):
         """
         A record that cannot be examined is an error, not an unknown environment.
