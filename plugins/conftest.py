@@ -15,6 +15,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+@pytest.fixture(autouse=True)
+def _no_switch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Unset the switches that silence the library, as in `environ_of`.
+    """
+    for name in ("CI", "NO_UPDATE_NOTIFIER", "UPGRADE_STATE_DISABLE"):
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.fixture(scope="module")
 def running_index(
     tmp_path_factory: pytest.TempPathFactory,
