@@ -415,6 +415,16 @@ class TestRefused:
         assert ROWS == checked.upgrades()
         assert not [path for path in results_of(checked).iterdir() if path.suffix]
 
+    def test_cannot_remove(self, checked, fail):
+        """
+        The error is that of the write if the temporary file cannot be removed, either.
+        """
+        fail("fsync", errno.ENOSPC, "/v1/tmp/")
+        fail("unlink", errno.EROFS, "/v1/tmp/")
+
+        with pytest.raises(StateWriteError, match="Could not write the file"):
+            checked.snooze(NOON)
+
     def test_interrupted(self, checked, monkeypatch):
         """
         Ctrl-C during a write leaves no temporary file either.
@@ -695,6 +705,7 @@ class TestTickets:
         assert checked.claim_notice(now=NOON + WEEK)
 
         assert ["ticket.0.0.0", "ticket.20261120120000.0.0"] == self.names(checked)
+        assert {0o600} == modes(results_of(checked).glob("ticket.*"))
 
     def test_taken(self, checked):
         """
