@@ -129,9 +129,29 @@ class TestDirectories:
         """
         monkeypatch.setattr(os, "mkdir", refuse())
 
-        with pytest.raises(StateWriteError, match="Permission denied") as caught:
+        with pytest.raises(StateWriteError) as caught:
             commit(shop)
+        assert "Could not make the directory (Permission denied)" == (
+            caught.value.message
+        )
         assert str(root_of(shop)) == caught.value.path
+
+    def test_made_for_all(self, shop, monkeypatch):
+        """
+        A new directory is refused that others may write to, as on some file systems.
+        """
+        mkdir = os.mkdir
+
+        def make(path, mode, **where):
+            mkdir(path, mode, **where)
+            if path == "logs":
+                os.chmod(path, 0o777, **where)
+
+        monkeypatch.setattr(os, "mkdir", make)
+
+        with pytest.raises(StateWriteError) as caught:
+            commit(shop)
+        assert str(root_of(shop) / "logs") == caught.value.path
 
     def test_made_meanwhile(self, shop, monkeypatch):
         """
@@ -857,6 +877,17 @@ class TestResults:
 
         contents = {path.read_bytes() for path in results_of(checked).iterdir()}
         assert {b"old", b"newer"} == contents
+
+    def test_cannot_examine(self, checked, fail):
+        """
+        A ticket whose age is not known is left for the next check.
+        """
+        ticket = results_of(checked) / "ticket.1.0.0"
+        ticket.touch()
+        fail("lstat", errno.EIO, "ticket.")
+
+        assert commit(checked, b"newer")
+        assert ticket.exists()
 
     def test_cannot_remove(self, checked, fail, monkeypatch):
         """

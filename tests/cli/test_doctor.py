@@ -262,6 +262,14 @@ class TestDoctor:
 
         assert ["all is well"] == findings()
 
+    def test_store_deleted_meanwhile(self, findings, root, monkeypatch):
+        """
+        Nor is a store that another command deletes.
+        """
+        monkeypatch.setattr("os.statvfs", refuse(errno.ENOENT))
+
+        assert ["all is well"] == findings()
+
     def test_unreadable(self, findings, root, checked, refused):
         """
         A record or a directory that may not be read is a finding.
