@@ -136,10 +136,11 @@ class TestDirectories:
         )
         assert str(root_of(shop)) == caught.value.path
 
-    def test_made_for_all(self, shop, monkeypatch):
+    def test_made_for_all(self, checked, monkeypatch):
         """
         A new directory is refused that others may write to, as on some file systems.
         """
+        shutil.rmtree(root_of(checked) / "logs")
         mkdir = os.mkdir
 
         def make(path, mode, **where):
@@ -150,8 +151,8 @@ class TestDirectories:
         monkeypatch.setattr(os, "mkdir", make)
 
         with pytest.raises(StateWriteError) as caught:
-            commit(shop)
-        assert str(root_of(shop) / "logs") == caught.value.path
+            checked.snooze(NOON)
+        assert str(root_of(checked) / "logs") == caught.value.path
 
     def test_made_meanwhile(self, shop, monkeypatch):
         """
@@ -701,7 +702,70 @@ class TestRemoved:
             checked.forget()
         assert checked.record_path == caught.value.path
 
-    def test_cannot_list(self, store, checked, monkeypatch):
+
+class TestIteration:
+    @pytest.fixture
+    def swap(self, checked, monkeypatch):
+        """
+        Change the directory of the store after it was examined, before it is opened.
+        """
+        root, function = root_of(checked), os.open
+
+        def install(change):
+            def late(path, *args, **options):
+                if path == str(root):
+                    monkeypatch.undo()
+                    change(root)
+                return function(path, *args, **options)
+
+            monkeypatch.setattr(os, "open", late)
+
+        return install
+
+    def test_renamed(self, checked, store, tmp_path):
+        """
+        The store that was opened is read to its end, also under another name.
+        """
+        other = store.environment(tmp_path / "other")
+        commit(other)
+        found = iter(store)
+        first = next(found)
+        root_of(checked).rename(tmp_path / "old")
+
+        assert {checked.key, other.key} == {first.key, *(e.key for e in found)}
+
+    def test_deleted(self, store, swap):
+        """
+        A store that is deleted before it is opened is empty.
+        """
+        swap(shutil.rmtree)
+
+        assert [] == list(store)
+
+    def test_not_trusted(self, store, swap):
+        """
+        The directory that was opened is examined again.
+        """
+        swap(lambda root: root.chmod(0o777))
+
+        with pytest.raises(StateReadError, match="may be written to by others"):
+            list(store)
+
+    def test_symlink(self, store, swap):
+        """
+        A symlink that takes the place of the store is not followed.
+        """
+
+        def change(root):
+            root.rename(root.with_name("old"))
+            root.symlink_to("old")
+
+        swap(change)
+
+        with pytest.raises(StateReadError, match="Could not read the directory"):
+            list(store)
+
+    def test_refused(self, store, checked, monkeypatch):
         """
         A directory that cannot be listed is an error with its path.
         """
