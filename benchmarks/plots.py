@@ -41,7 +41,14 @@ DARK = {
 }
 
 KINDS = {"ours": GREEN, "peers": BLUE, "floors": PALE}
-CURVES = ((GREEN, "o"), (BLUE, "s"), (AMBER, "^"), (RED, "D"), (VIOLET, "v"))
+# Markers and dashes tell them apart without colours, and where they overlap.
+CURVES: Any = (
+    (GREEN, "o", "-"),
+    (BLUE, "s", (0, (4, 2))),
+    (AMBER, "^", (0, (6, 1.5, 1, 1.5))),
+    (RED, "D", (0, (1.5, 1.5))),
+    (VIOLET, "v", (0, (8, 4))),
+)
 
 FONTS = 'system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif'
 
@@ -103,20 +110,22 @@ def curves(named: Mapping[str, Sequence[Figure]], label: str, title: str) -> str
     """
     Return one curve for each name, over amounts on a logarithmic axis.
     """
-    legend = 15 * len(named) + 6
+    top = 15 * len(named) + 24
     points = [figure for figures in named.values() for figure in figures]
+    smallest = points[0].name.partition(" / ")[2]
     with mpl.rc_context(_SETTINGS):
-        canvas, axes = _canvas(190 + legend, left=46, right=16, top=legend, bottom=42)
-        for (name, figures), (color, marker) in zip(
-            named.items(), CURVES, strict=False
-        ):
+        canvas, axes = _canvas(172 + top, left=46, right=16, top=top, bottom=42)
+        for (name, figures), style in zip(named.items(), CURVES, strict=False):
+            color, marker, dashes = style
             values = [figure.value for figure in figures]
             spread = [
                 [figure.value - figure.low for figure in figures],
                 [figure.high - figure.value for figure in figures],
             ]
             amounts = [figure.x or 0 for figure in figures]
-            axes.plot(amounts, values, color=color, marker=marker, label=name)
+            axes.plot(
+                amounts, values, color=color, marker=marker, ls=dashes, label=name
+            )
             axes.errorbar(amounts, values, yerr=spread, color=color, fmt="none")
         amounts = sorted({figure.x or 0 for figure in points})
         axes.set_xscale("log")
@@ -133,6 +142,7 @@ def curves(named: Mapping[str, Sequence[Figure]], label: str, title: str) -> str
         axes.grid(axis="y", color=GRID, linewidth=0.6)
         axes.axhline(1, color=INK, linewidth=0.8, linestyle=(0, (2, 2)))
         axes.set_xlabel(label)
+        axes.set_title(f"times the cost of {smallest}", loc="left", fontsize=11)
         canvas.legend(
             loc="upper left",
             bbox_to_anchor=(40 / WIDTH, 1),
