@@ -74,8 +74,13 @@ def main() -> int:
         parser.error(mistake)
     try:
         report = read(args.earlier) if args.earlier else Report(args.rounds or 31)
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError) as error:
         parser.error(f"--from: {error}")
+    try:
+        if args.json:
+            report.write(args.json)
+    except OSError as error:
+        parser.error(f"--json: {error}")
     groups = args.groups or (() if args.earlier else GROUPS)
     if groups:
         for name in filter(lambda name: name.startswith(_OFF), [*os.environ]):
@@ -132,8 +137,6 @@ def _mistakes(args: argparse.Namespace) -> Iterator[str]:
         yield "a page has all groups: name none, or use --from"
     if args.page and importlib.util.find_spec("matplotlib") is None:
         yield "--page needs matplotlib"
-    if args.json and not args.json.parent.is_dir():
-        yield f"--json: no such directory: {args.json.parent}"
 
 
 def _measure(report: Report, group: ModuleType) -> None:
@@ -158,3 +161,7 @@ if __name__ == "__main__":
         sys.exit(main())
     except KeyboardInterrupt:
         sys.exit(130)
+    except BrokenPipeError:
+        # The interpreter flushes stdout when it ends, and would print the error again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(141)

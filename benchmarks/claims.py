@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks import contention, floors, stores
 from benchmarks.floors import calls
-from benchmarks.measure import call, prepared, process
+from benchmarks.measure import call, prepared, process, script
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -47,8 +47,6 @@ REASONS = {
 }
 
 _CLAIM = """\
-from upgrade_state import StateStore
-shop = StateStore({cache!r}).environment({path!r}, "uv.lock")
 if not shop.claim_notice():
     raise SystemExit("no notice")
 """
@@ -91,17 +89,13 @@ def _whole_processes(report: Report, place: Path) -> None:
     put_back = stores.putting_back(shop)
     shutil.copy(calls.__file__, place)
     size = os.path.getsize(shop.record_path or "")
-    scripts = {
-        "claim": _CLAIM.format(cache=stores.cache_of(shop), path=shop.path),
-        "floor": _FLOOR.format(directory=str(place), size=size),
+    floor = _FLOOR.format(directory=str(place), size=size)
+    commands: dict[str, list[str]] = {
+        "bare": [sys.executable, "-c", "pass"],
+        "claim": script(place / "claim.py", stores.program(shop) + _CLAIM),
+        "floor": script(place / "floor.py", floor),
     }
-    commands: dict[str, list[str]] = {"bare": [sys.executable, "-c", "pass"]}
-    for name, text in scripts.items():
-        script = place / f"{name}.py"
-        script.write_text(text)
-        commands[name] = [sys.executable, str(script)]
-    program = floors.build("claim", place)
-    if program is not None:
+    if program := floors.build(report, "claim", place):
         commands["C"] = [program, "1", str(place), str(size)]
     samples = report.interleave(
         {name: prepared(put_back, process(*argv)) for name, argv in commands.items()}

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 # A check that resolves until its input ends.
 _RESOLVING = """\
 import sys
-from upgrade_state import StateStore
-shop = StateStore({cache!r}).environment({path!r}, "uv.lock")
 with shop.try_check() as check:
     print("running", flush=True)
     sys.stdin.read()
@@ -37,8 +35,6 @@ with shop.try_check() as check:
 # Checks that find something else each time, or fail, one after the other.
 _COMMITTING = """\
 import contextlib
-from upgrade_state import StateStore
-shop = StateStore({cache!r}).environment({path!r}, "uv.lock")
 print("running", flush=True)
 for number in range(1_000_000):
     with contextlib.suppress(ZeroDivisionError), shop.try_check() as check:
@@ -60,12 +56,11 @@ def _beside_a_check(report: Report, place: Path) -> None:
     """
     Claim in an environment that is being checked, in turns with another one.
     """
-    cache = place / "cache"
     busy, quiet = (stores.checked(place, size=size) for size in (10_000, 10_001))
     names = {"while it resolves": _RESOLVING, "while it commits or fails": _COMMITTING}
     for name, program in names.items():
         refused: list[bool] = []
-        with _running(program.format(cache=str(cache), path=busy.path)):
+        with _running(stores.program(busy) + program):
             report.compare(
                 f"granted claim {name} / without a check",
                 _until_granted(busy, refused),

@@ -35,6 +35,9 @@ def measure(report: Report, place: Path) -> None:
     """
     Copy projects of several sizes.
     """
+    if shutil.which(_GIT) is None:
+        report.skip("git is not installed")
+        return
     for count, rounds in _SIZES.items():
         top, copy = place / f"{count}", place / "copy"
         _make(top, count)

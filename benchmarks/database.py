@@ -130,12 +130,6 @@ _CLAIMED: Scripts = {
     "read and claim": (_READ + _CLAIM, 0.5),
 }
 
-_SILENT = """\
-from upgrade_state import StateStore
-
-StateStore({store!r}).environment({path!r}, "uv.lock").claim_notice()
-"""
-
 
 def measure(report: Report, place: Path) -> None:
     """
@@ -257,7 +251,9 @@ def _claiming(report: Report, url: str, place: Path) -> None:
     _report(report, samples)
     report.compare(
         "silent activation with a database / bare interpreter",
-        process(sys.executable, "-c", _SILENT.format(store=url, path=path)),
+        process(
+            sys.executable, "-c", f"{stores.program(shop, url)}shop.claim_notice()"
+        ),
         process(sys.executable, "-c", "pass"),
     )
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Literal
 import attrs
 
 from benchmarks import stores
-from benchmarks.measure import at_once, call, process
+from benchmarks.measure import at_once, call, process, script
 from upgrade_state import preload
 
 if TYPE_CHECKING:
@@ -52,12 +52,6 @@ _BYTES, _SPARE = 4096 + 512, 1.2
 
 # Seconds of one sample of a short function.
 _SAMPLE = 4e-3
-
-ACTIVATION = """\
-import sys
-from upgrade_state import StateStore
-StateStore(sys.argv[1]).environment(sys.argv[2], "uv.lock").claim_notice()
-"""
 
 
 def measure(report: Report, place: Path) -> None:
@@ -150,14 +144,12 @@ def _each(measure: Measure, count: int) -> Measure:
     return each
 
 
-def _process(shop: EnvironmentState, place: Path) -> Measure:
+def _activation(shop: EnvironmentState) -> list[str]:
     """
-    Measure a silent activation in a process of its own.
+    Return the command of a silent activation.
     """
-    script = place / "activation.py"
-    script.write_text(ACTIVATION)
-    path = str(shop.path)
-    return process(sys.executable, str(script), stores.cache_of(shop), path)
+    path = Path(shop.path or "", "activation.py")
+    return script(path, f"{stores.program(shop)}shop.claim_notice()\n")
 
 
 def _granted(shop: EnvironmentState) -> Callable[[], None]:
@@ -174,8 +166,8 @@ def _granted(shop: EnvironmentState) -> Callable[[], None]:
     return claim
 
 
-def _ends(items: Mapping[int, EnvironmentState], place: Path) -> dict[int, Measure]:
-    return {x: _process(items[x], place) for x in (min(items), max(items))}
+def _ends(items: Mapping[int, EnvironmentState]) -> dict[int, Measure]:
+    return {x: process(*_activation(items[x])) for x in (min(items), max(items))}
 
 
 def _lockfile(report: Report, place: Path) -> None:
@@ -186,7 +178,7 @@ def _lockfile(report: Report, place: Path) -> None:
     told = {size: stores.notified(place / "told", size=size) for size in SIZES}
     silent = {size: _repeated(stores.activation(shop)) for size, shop in told.items()}
     _curve(report, f"{unit}: {SILENT}", silent, limit=_FLAT)
-    _curve(report, f"{unit}: {WHOLE}", _ends(told, place), limit=_FLAT)
+    _curve(report, f"{unit}: {WHOLE}", _ends(told), limit=_FLAT)
     due = {size: stores.checked(place / "due", size=size) for size in SIZES}
     granted = {size: _repeated(_granted(shop)) for size, shop in due.items()}
     _curve(report, f"{unit}: {GRANTED}", granted)
@@ -217,7 +209,7 @@ def _upgrades(report: Report, place: Path) -> None:
     told = {n: stores.notified(place / "told", upgrades=n) for n in UPGRADES}
     silent = {n: _repeated(stores.activation(shop)) for n, shop in told.items()}
     _curve(report, f"upgrades: {SILENT}", silent, limit=_FLAT)
-    _curve(report, f"upgrades: {WHOLE}", _ends(told, place), limit=_FLAT)
+    _curve(report, f"upgrades: {WHOLE}", _ends(told), limit=_FLAT)
     due = {n: stores.checked(place / "due", upgrades=n) for n in UPGRADES}
     granted = {n: _repeated(_granted(shop)) for n, shop in due.items()}
     _curve(report, f"upgrades: {GRANTED}", granted, limit=_FLAT)
@@ -237,12 +229,9 @@ def _activations(report: Report, place: Path) -> None:
     Vary the number of processes that are started at the same time.
     """
     shop = stores.notified(place)
-    script = place / "activation.py"
-    script.write_text(ACTIVATION)
-    cache, path = stores.cache_of(shop), str(shop.path)
     commands = {
-        WHOLE: (sys.executable, str(script), cache, path),
-        "bare interpreter": (sys.executable, "-c", ""),
+        WHOLE: _activation(shop),
+        "bare interpreter": [sys.executable, "-c", ""],
     }
     for name, command in commands.items():
         measures = {n: process(*command, count=n) for n in PROCESSES}
@@ -342,7 +331,7 @@ def _environments(report: Report, place: Path) -> None:
     told = {n: stores.notified(place / f"{n}") for n in made}
     silent = {n: _repeated(stores.activation(shop)) for n, shop in told.items()}
     _curve(report, f"{unit}: {SILENT}", silent, limit=_FLAT)
-    _curve(report, f"{unit}: {WHOLE}", _ends(told, place), limit=_FLAT)
+    _curve(report, f"{unit}: {WHOLE}", _ends(told), limit=_FLAT)
     # Above it one call is a sample, and there are fewer rounds.
     most = 10_000
     for name, function in ("`list`", _list), ("`prune`", lambda store: store.prune):

@@ -7,8 +7,6 @@ from __future__ import annotations
 import datetime as dt
 import os
 import platform
-import shutil
-import subprocess
 import sys
 import tempfile
 from importlib import metadata
@@ -57,8 +55,11 @@ def _processor() -> str:
 
 
 def _file_system(path: str) -> str:
-    df = shutil.which("df") or "df"
-    done = subprocess.run(
-        [df, "-T", path], check=True, stdout=subprocess.PIPE, text=True
-    )
-    return done.stdout.splitlines()[-1].split()[1]
+    """
+    Return the type of the mount that a path is below: of several, the last one.
+    """
+    place = f"{os.path.realpath(path)}/"
+    lines = Path("/proc/mounts").read_text().splitlines()
+    mounts = [line.split()[1:3] for line in reversed(lines)]
+    found = [m for m in mounts if place.startswith(f"{m[0].rstrip('/')}/")]
+    return max(found, key=lambda mount: len(mount[0]))[1]

@@ -14,6 +14,7 @@ import os
 import random
 import resource
 import statistics
+import sys
 import tempfile
 import time
 import traceback
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
 
 class Cost(NamedTuple):
@@ -148,6 +150,14 @@ def process(
 _NOTHING: list[tuple[int, ...] | tuple[int, int, str, int, int]] = [
     (os.POSIX_SPAWN_OPEN, stream, os.devnull, os.O_RDWR, 0) for stream in (0, 1, 2)
 ]
+
+
+def script(path: Path, text: str) -> list[str]:
+    """
+    Write a program, and return the command that runs it.
+    """
+    path.write_text(text)
+    return [sys.executable, str(path)]
 
 
 def call(function: Callable[[], object], times: int = 1) -> Measure:

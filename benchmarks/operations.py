@@ -39,8 +39,7 @@ def measure(report: Report, place: Path) -> None:
         "floor": lambda: calls.silent(store, record),
     }
     measures = {name: call(function, _TIMES) for name, function in functions.items()}
-    program = floors.build("silent", place)
-    if program is not None:
+    if program := floors.build(report, "silent", place):
         measures["C"] = _in_c(program, store, record)
     samples = report.interleave(measures)
 

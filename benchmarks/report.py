@@ -5,7 +5,7 @@ Collect figures: print each one when it is known, and keep all for the page.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
 
 from attrs import asdict, define, field, frozen
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from benchmarks.measure import Cost, Measure, Ratio, Samples
+    from benchmarks.measure import Measure, Ratio, Samples
 
 
 @frozen
@@ -69,6 +69,17 @@ class Figure:
         return self.value >= self.limit if self.at_least else self.value <= self.limit
 
 
+class Wanted(TypedDict, total=False):
+    """
+    The fields of a figure that are not measured.
+    """
+
+    limit: float | None
+    at_least: bool
+    series: str | None
+    x: float | None
+
+
 @define
 class Report:
     """
@@ -117,79 +128,41 @@ class Report:
         against: Measure,
         *,
         rounds: int | None = None,
-        limit: float | None = None,
         by: Literal["cpu", "wall"] = "cpu",
+        **wanted: Unpack[Wanted],
     ) -> None:
         """
         Compare two measures, and add their ratio.
         """
         pair = self.interleave({"this": this, "against": against}, rounds)
-        ratio = pair["this"] / pair["against"]
-        self.add(name, ratio, limit=limit, by=by)
+        self.add(name, pair["this"] / pair["against"], by=by, **wanted)
 
     def add(
         self,
         name: str,
         ratio: Ratio,
         *,
-        limit: float | None = None,
-        at_least: bool = False,
         by: Literal["cpu", "wall"] = "cpu",
-        series: str | None = None,
-        x: float | None = None,
+        **wanted: Unpack[Wanted],
     ) -> None:
         """
         Add a ratio.
         """
-        quartiles, other = ratio.cpu, ratio.wall
+        (low, median, high), other = ratio.cpu, ratio.wall.median
+        this, against = ratio.this.cpu, ratio.against.cpu
         if by == "wall":
-            quartiles, other = other, quartiles
-        self._add(
-            Figure(
-                group=self.group,
-                name=name,
-                value=quartiles.median,
-                low=quartiles.low,
-                high=quartiles.high,
-                by=by,
-                other=other.median,
-                this=_of(ratio.this, by),
-                against=_of(ratio.against, by),
-                limit=limit,
-                at_least=at_least,
-                series=series,
-                x=x,
-            )
-        )
+            (low, median, high), other = ratio.wall, ratio.cpu.median
+            this, against = ratio.this.wall, ratio.against.wall
+        values = (median, low, high, by, other, this, against)
+        self._add(Figure(self.group, name, *values, **wanted))
 
     def number(
-        self,
-        name: str,
-        value: float,
-        *,
-        unit: str = "",
-        limit: float | None = None,
-        at_least: bool = False,
-        series: str | None = None,
-        x: float | None = None,
+        self, name: str, value: float, *, unit: str = "", **wanted: Unpack[Wanted]
     ) -> None:
         """
         Add a plain number, such as a count or a ratio of two peaks of memory.
         """
-        self._add(
-            Figure(
-                group=self.group,
-                name=name,
-                value=value,
-                low=value,
-                high=value,
-                by=unit,
-                limit=limit,
-                at_least=at_least,
-                series=series,
-                x=x,
-            )
-        )
+        self._add(Figure(self.group, name, value, value, value, unit, **wanted))
 
     def skip(self, reason: str) -> None:
         """
@@ -236,10 +209,19 @@ class Report:
 def read(path: Path) -> Report:
     """
     Read what `Report.write` has written.
+
+    Raises:
+        OSError: The file cannot be read.
+
+        ValueError: It has something else.
     """
-    found = json.loads(path.read_text())
-    figures = [Figure(**figure) for figure in found.pop("figures")]
-    return Report(**found, figures=figures)
+    content = path.read_bytes()
+    try:
+        found = json.loads(content)
+        figures = [Figure(**figure) for figure in found.pop("figures")]
+        return Report(**found, figures=figures)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise ValueError(f"{path} does not have the figures of a run") from None
 
 
 def shown(value: float, digits: int = 3) -> str:
@@ -254,7 +236,3 @@ def as_ratio(value: float) -> str:
     Return a figure with two decimals, or with three digits from ten on.
     """
     return f"{value:.2f}" if value < 10 else shown(value)
-
-
-def _of(cost: Cost, by: str) -> float:
-    return cost.cpu if by == "cpu" else cost.wall

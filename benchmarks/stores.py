@@ -68,6 +68,16 @@ def activation(shop: EnvironmentState) -> Callable[[], Verdict]:
     return lambda: StateStore(cache).environment(path, "uv.lock").claim_notice()
 
 
+def program(shop: EnvironmentState, store: str | None = None) -> str:
+    """
+    Return the beginning of a program that opens an environment as `shop`.
+    """
+    return f"""\
+from upgrade_state import StateStore
+shop = StateStore({store or cache_of(shop)!r}).environment({shop.path!r}, "uv.lock")
+"""
+
+
 def commit(shop: EnvironmentState, new: bytes, upgrades: int = 2) -> None:
     """
     Commit a check that found so many upgrades.

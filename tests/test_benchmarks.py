@@ -117,22 +117,69 @@ class TestRun:
         [
             (["operation"], "no such group: operation (there are activation, "),
             (["--rounds", "0"], "--rounds must be at least 1"),
-            (["--json", "nowhere/x.json"], "--json: no such directory: nowhere"),
+            (["--json", "nowhere/x.json"], "--json: [Errno 2] No such file or direct"),
+            (["--json", "docs"], "--json: [Errno 21] Is a directory: 'docs'"),
             (["--from", "nowhere"], "--from: [Errno 2] No such file or directory"),
-            (["--from", "LICENSE"], "--from: Expecting value"),
+            (["--from", "LICENSE"], "--from: LICENSE does not have the figures"),
+            (["--from", "{place}/text.json"], "--from: {place}/text.json does not"),
             (["--from", "x", "--rounds", "3"], "--from has its own number of rounds"),
             (["--page", "growth"], "a page has all groups"),
         ],
     )
-    def test_mistakes(self, arguments, words):
+    def test_mistakes(self, tmp_path, arguments, words):
         """
         A mistake is named in one line, before anything is measured.
         """
+        (tmp_path / "text.json").write_text('"text"')
+        words = words.format(place=tmp_path)
+        arguments = [each.format(place=tmp_path) for each in arguments]
         done = run("-m", "benchmarks", *arguments)
 
         assert (2, "") == (done.returncode, done.stdout)
         assert done.stderr.startswith(f"python -m benchmarks: error: {words}")
         assert 1 == done.stderr.count("\n")
+
+    def test_missing_programs(self, tmp_path):
+        """
+        A program that is not installed is named, and its figures are omitted.
+        """
+        groups = ("operations", "copies", "hook")
+        done = run("-m", "benchmarks", *groups, "--rounds=1", PATH=str(tmp_path))
+
+        assert 0 == done.returncode, done.stderr
+        assert [
+            "skipped: the calls in C: [Errno 2] No such file or directory: 'cc'",
+            "skipped: git is not installed",
+            *(f"skipped: {name} is not installed" for name in ("bash", "zsh", "fish")),
+        ] == re.findall("skipped: .*", done.stdout)
+
+    def test_closed_pipe(self):
+        """
+        If the reader of its output has ended, it ends without a message.
+        """
+        reader, writer = os.pipe()
+        os.close(reader)
+        command = [sys.executable, "-um", "benchmarks", "operations"]
+        with open(writer, "wb") as output:
+            done = subprocess.run(
+                command, cwd=ROOT, stdout=output, stderr=subprocess.PIPE, check=False
+            )
+
+        assert (141, b"") == (done.returncode, done.stderr)
+
+    @pytest.mark.parametrize(("most", "status"), [(2, 0), (0.5, 1)])
+    def test_check(self, load, tmp_path, most, status):
+        """
+        A missed limit is an exit status; the figures are copied as they are.
+        """
+        report = load("report").Report(3, figures=[figure(load, "a / b", limit=most)])
+        old, new = tmp_path / "old.json", tmp_path / "new.json"
+        report.write(old)
+        arguments = ("--from", str(old), "--check", "--json", str(new))
+        done = run("-m", "benchmarks", *arguments)
+
+        assert (status, "", "") == (done.returncode, done.stdout, done.stderr)
+        assert old.read_text() == new.read_text()
 
 
 class TestPage:

@@ -14,6 +14,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.measure import script
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -24,11 +26,12 @@ HERE = Path(__file__).parent
 # A directory in which `npm install` was run with package.json.
 NPM_VARIABLE = "UPGRADE_STATE_NPM"
 
+# Modules with `read` and `write`, by their words on the page.
 STORES = {
-    "sqlite3": "with_sqlite",
-    "diskcache": "with_diskcache",
-    "shelve": "with_shelve",
-    "naive": "naive",
+    "with sqlite3": "with_sqlite",
+    "with diskcache": "with_diskcache",
+    "with shelve": "with_shelve",
+    "a naive version": "naive",
 }
 
 _WRITE = """\
@@ -44,9 +47,6 @@ from {module} import read
 notified, checked = read({place!r}, {directory!r})
 if is_notice_due(notified):
     print("upgrades")
-"""
-
-_CHECK = """\
 if is_check_due(checked, {lockfile!r}):
     print("a check is due")
 """
@@ -61,34 +61,18 @@ class MissingError(Exception):
     """
 
 
-def notice(module: str, place: Path, shop: EnvironmentState) -> list[str]:
-    """
-    Make the program of one peer that only asks whether a notice is due.
-    """
-    return _program(module, _READ, f"{module}-notice", place, shop)
-
-
 def activation(module: str, place: Path, shop: EnvironmentState) -> list[str]:
     """
-    Make the program of one peer that also asks whether a check is due.
-    """
-    return _program(module, _READ + _CHECK, f"{module}-activation", place, shop)
+    Make the program of one peer, which asks whether a notice and a check are due.
 
-
-def _program(
-    module: str, text: str, name: str, place: Path, shop: EnvironmentState
-) -> list[str]:
-    """
-    Make a script beside a copy of the modules, which an interpreter compiles once.
+    It is beside a copy of the modules, which an interpreter compiles once.
     """
     scripts = place / "peers"
     shutil.copytree(HERE, scripts, dirs_exist_ok=True)
     facts = {"module": module, "place": str(place), "directory": shop.path}
     facts["lockfile"] = f"{shop.path}/{shop.lockfile_name}"
-    for path, template in (f"{name}-write", _WRITE), (name, text):
-        (scripts / f"{path}.py").write_text(template.format(**facts))
-    _run([sys.executable, str(scripts / f"{name}-write.py")])
-    command = [sys.executable, str(scripts / f"{name}.py")]
+    _run(script(scripts / f"{module}-write.py", _WRITE.format(**facts)))
+    command = script(scripts / f"{module}-read.py", _READ.format(**facts))
     _run(command)
     return command
 
@@ -102,24 +86,32 @@ def update_checker() -> list[str]:
     return command
 
 
-def node(name: str, *arguments: str) -> list[str]:
+def node() -> list[str]:
+    """
+    Return the command of a Node that does nothing.
+    """
+    if program := shutil.which("node"):
+        return [program, "-e", "0"]
+    raise MissingError("Node is not installed")
+
+
+def npm(name: str, *arguments: str) -> list[str]:
     """
     Return the command that runs a peer for Node, which has remembered the state.
     """
-    program, npm = shutil.which("node"), os.environ.get(NPM_VARIABLE)
-    if program is None or not npm:
-        raise MissingError(f"no Node, or no {NPM_VARIABLE}")
-    shutil.copy(HERE / f"{name}.mjs", npm)
-    command = [program, os.path.join(npm, f"{name}.mjs"), *arguments]
+    program, packages = node()[0], os.environ.get(NPM_VARIABLE)
+    if not packages:
+        raise MissingError(f"no {NPM_VARIABLE}")
+    command = [program, shutil.copy(HERE / f"{name}.mjs", packages), *arguments]
     _run(command)
     if not [*Path(os.environ["HOME"]).glob(f".config/configstore/*{name}*")]:
         raise MissingError("it has remembered nothing")
     return command
 
 
-def pip(place: Path) -> tuple[list[str], list[str]]:
+def pip(place: Path) -> list[str]:
     """
-    Return an installation of nothing with and without pip's check of itself.
+    Return an installation of nothing, in which pip checks itself.
 
     Its answer is a week old at most, so none asks an index.
     """
@@ -133,7 +125,7 @@ def pip(place: Path) -> tuple[list[str], list[str]]:
     _run(command)
     if not [*place.rglob("selfcheck/*")]:
         raise MissingError("pip has not checked itself")
-    return command, [*command, "--disable-pip-version-check"]
+    return command
 
 
 def _run(command: Sequence[str], environ: Mapping[str, str] | None = None) -> None:
