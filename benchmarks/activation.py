@@ -6,9 +6,10 @@ one that was checked, so all are silent.
 
 A claim asks whether a notice is due. With *no check due*, the program also asks whether
 a check is due, which needs the digest of the lockfile. Every program with another
-store answers both questions. The naive version imports everything at its top, and keeps
-JSON under one lock for readers and writers. update_checker and update-notifier know no
-lockfiles. *The calls* read the record and the lockfile, and do nothing else.
+store answers both questions; *a notice only* means the first one. The naive version
+imports everything at its top, and keeps JSON under one lock for readers and writers.
+update_checker and update-notifier know no lockfiles. *The calls* read the record and
+the lockfile, and do nothing else.
 """
 
 from __future__ import annotations
@@ -62,11 +63,8 @@ silent({store!r}, {record!r}, {lockfile!r})
 
 # Samples, by their words on the page.
 BARE, EMPTY, BOTH = "bare interpreter", "an empty script", "silent claim, no check due"
-NOTIFY, PIP, PIP_ALONE = (
-    "notify DIR",
-    "pip install of nothing",
-    "without its check of itself",
-)
+NOTIFY, NOTICE_ONLY = "notify DIR", "with sqlite3, a notice only"
+PIP, PIP_ALONE = "pip install of nothing", "without its check of itself"
 
 # The bars of the page, against a bare interpreter, and their limits.
 _BARS: dict[str, dict[str, float | None]] = {
@@ -98,6 +96,7 @@ _ROWS: tuple[tuple[str, str, float | None], ...] = (
     ("python -m upgrade_state notify", "python -m this", 1.35),
     (BOTH, "the calls in Python", None),
     (BOTH, "the calls in C", None),
+    ("silent claim", NOTICE_ONLY, None),
     (BOTH, "with sqlite3", 0.65),
     (BOTH, "with diskcache", 0.4),
     (BOTH, "with shelve", None),
@@ -190,11 +189,12 @@ def _peers(report: Report, place: Path, shop: EnvironmentState) -> dict[str, Mea
     Return the peers that can be measured on this machine.
     """
     lockfile = f"{shop.path}/{shop.lockfile_name}"
-    makers: dict[str, Callable[[], list[str]]] = {
+    makers: dict[str, Callable[..., list[str]]] = {
         words: functools.partial(peers.activation, module, place, shop)
         for words, module in peers.STORES.items()
     }
     makers |= {
+        NOTICE_ONLY: functools.partial(makers["with sqlite3"], asks_check=False),
         "with update_checker": peers.update_checker,
         "Node": peers.node,
         "with configstore": lambda: peers.npm("configstore", str(shop.path), lockfile),

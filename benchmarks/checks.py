@@ -136,9 +136,11 @@ def _commits(report: Report, place: Path, name: str, content: bytes) -> None:
         return prepared(make_floor, call(function))
 
     parse = _PARSERS.get(name)
-    words = f"commit, {name} (2 x {_SIZE // 1000} KB) / writing the same"
+    words = f"commit, {name} (2 x {_SIZE // 1000} KB)"
     limit = None if parse else 1.5
-    report.compare(words, commit, anew(write), limit=limit, by="wall")
+    report.compare(
+        f"{words} / writing the same", commit, anew(write), limit=limit, by="wall"
+    )
     if parse is not None:
 
         def parse_and_write() -> None:
@@ -146,7 +148,7 @@ def _commits(report: Report, place: Path, name: str, content: bytes) -> None:
                 parse(changed().decode())
             write()
 
-        words = "the same / parsing and writing the same"
+        words = f"{words} / parsing and writing"
         report.compare(words, commit, anew(parse_and_write), by="wall")
 
 
@@ -171,10 +173,6 @@ def _starts(report: Report, shop: EnvironmentState) -> None:
         argv, environ = command, os.environ
         return os.posix_spawn(argv[0], argv, environ, file_actions=actions, **how)
 
-    def spawn_bare() -> int:
-        argv, environ = command, os.environ
-        return os.posix_spawn(argv[0], argv, environ, file_actions=actions)
-
     def popen() -> int:
         nowhere = subprocess.DEVNULL
         child = subprocess.Popen(
@@ -187,14 +185,13 @@ def _starts(report: Report, shop: EnvironmentState) -> None:
         child.returncode = 0  # it is waited for here
         return child.pid
 
-    functions = {"start": start, "spawn": spawn, "bare": spawn_bare, "popen": popen}
+    functions = {"start": start, "spawn": spawn, "popen": popen}
     samples = report.interleave(
         {name: _starting(shop, function) for name, function in functions.items()}
     )
     start_samples = samples["start"]
     words = "start_check that starts / posix_spawn"
     report.add(f"{words}, same options", start_samples / samples["spawn"], limit=2)
-    report.add(f"{words}, no options", start_samples / samples["bare"])
     words = "start_check that starts / subprocess.Popen"
     report.add(words, start_samples / samples["popen"])
     with open(shop.log_path or "", "rb+") as log:
@@ -241,7 +238,7 @@ def _commands(report: Report, shop: EnvironmentState) -> None:
 
 def _all(report: Report, place: Path) -> None:
     """
-    Compare what one more fresh environment costs with the decision that it is fresh.
+    Compare what more fresh environments cost with the decisions that they are fresh.
     """
     caches = [stores.fresh(place / str(count), count) for count in (10, 1010)]
     cache, more = caches[1], [*StateStore(caches[1])][10:]
@@ -256,5 +253,5 @@ def _all(report: Report, place: Path) -> None:
     few, many = (process(*command, cache) for cache in caches)
     samples = report.interleave({"few": few, "many": many, "decide": call(decide)})
     ratio = (samples["many"] - samples["few"]) / samples["decide"]
-    name = "check --all, one more fresh environment / its decision"
+    name = "check --all, 1000 more fresh environments / decisions"
     report.add(name, ratio, limit=3)

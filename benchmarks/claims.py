@@ -6,7 +6,6 @@ Before each sample the record is put back, so every claim is the first one of it
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import sqlite3
@@ -21,7 +20,7 @@ from benchmarks.floors import calls
 from benchmarks.measure import call, prepared, process, script
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from benchmarks.report import Report
 
@@ -63,25 +62,15 @@ def measure(report: Report, place: Path) -> None:
     """
     _whole_processes(report, place / "processes")
     _in_this_process(report, place / "disk", "disk")
-    with _memory() as memory:
-        if memory is None:
-            report.skip("claims in memory: no /dev/shm")
-        else:
-            _in_this_process(report, memory / "claims", "memory")
+    memory = stores.memory()
+    if memory is None:
+        report.skip("claims in memory: no /dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory or place) as directory:
+        where = Path(directory).resolve()
+        if memory:
+            _in_this_process(report, where / "claims", "memory")
         # A disk that is busy with another process hides what the locks cost.
-        contention.measure(report, (memory or place) / "contention")
-
-
-@contextlib.contextmanager
-def _memory() -> Iterator[Path | None]:
-    """
-    Make a directory in memory; None: this system has none.
-    """
-    if not os.access("/dev/shm", os.W_OK):
-        yield None
-        return
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as memory:
-        yield Path(memory).resolve()
+        contention.measure(report, where / "contention")
 
 
 def _whole_processes(report: Report, place: Path) -> None:

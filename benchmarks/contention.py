@@ -17,7 +17,7 @@ from benchmarks.measure import Cost, Samples, at_once, call
 from upgrade_state import preload
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from benchmarks.measure import Measure
@@ -69,7 +69,7 @@ def _beside_a_check(report: Report, place: Path) -> None:
                 by="wall",
             )
         share = refused.count(True) / len(refused)
-        report.number("the same, share that was refused at first", share)
+        report.number(f"granted claim {name}, share refused at first", share)
 
 
 @contextlib.contextmanager
@@ -124,26 +124,35 @@ def _in_a_crowd(report: Report, place: Path) -> None:
     preload()
     refused, loops = Samples(), Samples()
 
-    def claim() -> tuple[bool, Cost]:
-        verdicts: list[Verdict] = []
-        cost = call(lambda: verdicts.append(shop.claim_notice()))()
-        return bool(verdicts[0]), cost
-
     def loop() -> Cost:
         return call(lambda: _use_processor(refused.median.cpu))()
 
     for _ in range(report.rounds):
         put_back()
-        answers = at_once(_CLAIMERS, claim)
-        refused += [Cost(*cost) for is_granted, cost in answers if not is_granted]
-        if sum(is_granted for is_granted, _ in answers) != 1:
-            raise RuntimeError("not one notice")
+        refused += refused_at_once(_CLAIMERS, shop.claim_notice)
         loops += [Cost(*cost) for cost in at_once(_CLAIMERS, loop)]
     name = f"{_CLAIMERS} claims at once, refused: p99 / p50"
     report.number(f"{name}, wall", _tail([c.wall for c in refused]), limit=10)
     report.number(f"{name}, CPU", _tail([c.cpu for c in refused]))
     name = f"{_CLAIMERS} loops at once of as much CPU: p99 / p50, wall"
     report.number(name, _tail([c.wall for c in loops]))
+
+
+def refused_at_once(count: int, claim: Callable[[], object]) -> list[Cost]:
+    """
+    Claim in so many processes; return the costs of the claims that are refused.
+    """
+
+    def measured() -> tuple[bool, Cost]:
+        verdicts: list[object] = []
+        cost = call(lambda: verdicts.append(claim()))()
+        return bool(verdicts[0]), cost
+
+    answers = at_once(count, measured)
+    refused = [Cost(*cost) for is_granted, cost in answers if not is_granted]
+    if len(refused) != count - 1:
+        raise RuntimeError(f"{count - len(refused)} notices")
+    return refused
 
 
 def _tail(seconds: list[float]) -> float:

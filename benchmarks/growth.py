@@ -22,14 +22,14 @@ from typing import TYPE_CHECKING, Literal
 
 import attrs
 
-from benchmarks import stores
-from benchmarks.measure import at_once, call, process, script
+from benchmarks import contention, stores
+from benchmarks.measure import at_once, call, part, process, script
 from upgrade_state import preload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from benchmarks.measure import Cost, Measure
+    from benchmarks.measure import Measure
     from benchmarks.report import Report
     from upgrade_state import EnvironmentState, StateStore
 
@@ -59,8 +59,9 @@ def measure(report: Report, place: Path) -> None:
     Measure one amount after the other, each in a directory of its own.
     """
     preload()
+    needed = int(_SPARE * sum(ENVIRONMENTS) * _BYTES)
     for function in (_lockfile, _upgrades, _activations, _claims, _environments):
-        memory = _memory() if function is _environments else None
+        memory = stores.memory(needed) if function is _environments else None
         with tempfile.TemporaryDirectory(dir=memory or place) as directory:
             function(report, Path(directory).resolve())
 
@@ -132,18 +133,6 @@ def _repeated(function: Callable[[], object]) -> Measure:
     return call(function, max(1, min(200, int(_SAMPLE / took))))
 
 
-def _each(measure: Measure, count: int) -> Measure:
-    """
-    Measure a part of many that take the same time.
-    """
-
-    def each() -> Cost:
-        cost = measure()
-        return type(cost)(*(seconds / count for seconds in cost))
-
-    return each
-
-
 def _activation(shop: EnvironmentState) -> list[str]:
     """
     Return the command of a silent activation.
@@ -166,8 +155,14 @@ def _granted(shop: EnvironmentState) -> Callable[[], None]:
     return claim
 
 
-def _ends(items: Mapping[int, EnvironmentState]) -> dict[int, Measure]:
-    return {x: process(*_activation(items[x])) for x in (min(items), max(items))}
+def _flat(report: Report, unit: str, shops: Mapping[int, EnvironmentState]) -> None:
+    """
+    Measure silent claims in this process, and at both ends in a process of their own.
+    """
+    claims = {x: _repeated(stores.activation(shop)) for x, shop in shops.items()}
+    _curve(report, f"{unit}: {SILENT}", claims, limit=_FLAT)
+    ends = {x: process(*_activation(shops[x])) for x in (min(shops), max(shops))}
+    _curve(report, f"{unit}: {WHOLE}", ends, limit=_FLAT)
 
 
 def _lockfile(report: Report, place: Path) -> None:
@@ -176,9 +171,7 @@ def _lockfile(report: Report, place: Path) -> None:
     """
     unit = "bytes of lockfile"
     told = {size: stores.notified(place / "told", size=size) for size in SIZES}
-    silent = {size: _repeated(stores.activation(shop)) for size, shop in told.items()}
-    _curve(report, f"{unit}: {SILENT}", silent, limit=_FLAT)
-    _curve(report, f"{unit}: {WHOLE}", _ends(told), limit=_FLAT)
+    _flat(report, unit, told)
     due = {size: stores.checked(place / "due", size=size) for size in SIZES}
     granted = {size: _repeated(_granted(shop)) for size, shop in due.items()}
     _curve(report, f"{unit}: {GRANTED}", granted)
@@ -207,9 +200,7 @@ def _upgrades(report: Report, place: Path) -> None:
     Vary the number of upgrades that the last check has found.
     """
     told = {n: stores.notified(place / "told", upgrades=n) for n in UPGRADES}
-    silent = {n: _repeated(stores.activation(shop)) for n, shop in told.items()}
-    _curve(report, f"upgrades: {SILENT}", silent, limit=_FLAT)
-    _curve(report, f"upgrades: {WHOLE}", _ends(told), limit=_FLAT)
+    _flat(report, "upgrades", told)
     due = {n: stores.checked(place / "due", upgrades=n) for n in UPGRADES}
     granted = {n: _repeated(_granted(shop)) for n, shop in due.items()}
     _curve(report, f"upgrades: {GRANTED}", granted, limit=_FLAT)
@@ -242,7 +233,7 @@ def _claims(report: Report, place: Path) -> None:
     """
     Vary the number of claims at the same time, of which one is granted.
     """
-    told = _timed(stores.activation(stores.notified(place / "told")))
+    told = call(stores.activation(stores.notified(place / "told")))
     shop = stores.checked(place)
     ways = {
         "refused claim": (stores.putting_back(shop), stores.activation(shop)),
@@ -252,10 +243,11 @@ def _claims(report: Report, place: Path) -> None:
         refused: dict[str, list[float]] = {way: [] for way in ways}
         alone: list[float] = []
         for _ in range(max(4, report.rounds * 16 // count)):
-            alone += [seconds for _, seconds in at_once(1, told)]
+            alone += [wall for _, wall in at_once(1, told)]
             for way, (prepare, claim) in ways.items():
                 prepare()
-                refused[way] += _refused(at_once(count, _timed(claim)))
+                costs = contention.refused_at_once(count, claim)
+                refused[way] += [cost.wall for cost in costs]
         for way, took in refused.items():
             percentiles = statistics.quantiles(took, n=100)
             for number in (50, 99):
@@ -265,25 +257,6 @@ def _claims(report: Report, place: Path) -> None:
                     series=f"claims at once: {way}, p{number}",
                     x=count,
                 )
-
-
-def _timed(claim: Callable[[], object]) -> Callable[[], tuple[bool, float]]:
-    def timed() -> tuple[bool, float]:
-        start = time.perf_counter()
-        answer = claim()
-        return bool(answer), time.perf_counter() - start
-
-    return timed
-
-
-def _refused(answers: list[tuple[bool, float]]) -> list[float]:
-    """
-    Return the seconds of the claims that were not granted, which are all but one.
-    """
-    refused = [seconds for is_granted, seconds in answers if not is_granted]
-    if len(refused) != len(answers) - 1:
-        raise RuntimeError(f"{len(answers) - len(refused)} notices")
-    return refused
 
 
 def _database(path: str) -> tuple[Callable[[], object], Callable[[], bool]]:
@@ -329,14 +302,12 @@ def _environments(report: Report, place: Path) -> None:
     unit = "environments"
     made = dict(_stores(report, place))
     told = {n: stores.notified(place / f"{n}") for n in made}
-    silent = {n: _repeated(stores.activation(shop)) for n, shop in told.items()}
-    _curve(report, f"{unit}: {SILENT}", silent, limit=_FLAT)
-    _curve(report, f"{unit}: {WHOLE}", _ends(told), limit=_FLAT)
+    _flat(report, unit, told)
     # Above it one call is a sample, and there are fewer rounds.
     most = 10_000
     for name, function in ("`list`", _list), ("`prune`", lambda store: store.prune):
         measures = {
-            n: _each((_repeated if n < most else call)(function(store)), n)
+            n: part((_repeated if n < most else call)(function(store)), n)
             for n, store in made.items()
         }
         _curve(report, f"{unit}: {name}, per environment", measures, most=most)
@@ -359,19 +330,6 @@ def _stores(report: Report, place: Path) -> Iterator[tuple[int, StateStore]]:
             yield count, stores.many(place / f"{count}" / "cache", count)
         else:
             report.skip(f"{count} environments: there is no room")
-
-
-def _memory() -> str | None:
-    """
-    Return a directory in memory; None: there is none, or too little memory.
-
-    There a million files are made in 10 seconds. A disk needs 35, and minutes to delete
-    them once they have been written to it.
-    """
-    lines = Path("/proc/meminfo").read_text().splitlines()
-    free = next(line.split()[1] for line in lines if line.startswith("MemAvailable"))
-    is_enough = int(free) * 1024 > 2 * _SPARE * sum(ENVIRONMENTS) * _BYTES
-    return "/dev/shm" if is_enough and os.access("/dev/shm", os.W_OK) else None
 
 
 def _list(store: StateStore) -> Callable[[], int]:

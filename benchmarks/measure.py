@@ -179,6 +179,13 @@ def call(function: Callable[[], object], times: int = 1) -> Measure:
     return measure
 
 
+def part(measure: Measure, count: int) -> Measure:
+    """
+    Measure a part of *count* that take the same time.
+    """
+    return lambda: Cost(*(seconds / count for seconds in measure()))
+
+
 def timed(function: Callable[[], object]) -> Cost:
     """
     Return the cost of one call, with the CPU time of children that it waits for.

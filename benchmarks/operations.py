@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 
 from benchmarks import floors, stores
 from benchmarks.floors import calls
-from benchmarks.measure import Cost, call, process
+from benchmarks.measure import call, part, process
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from benchmarks.measure import Measure
     from benchmarks.report import Report
 
 TITLE = "One operation in a process"
@@ -40,7 +39,8 @@ def measure(report: Report, place: Path) -> None:
     }
     measures = {name: call(function, _TIMES) for name, function in functions.items()}
     if program := floors.build(report, "silent", place):
-        measures["C"] = _in_c(program, store, record)
+        times = 20 * _TIMES
+        measures["C"] = part(process(program, str(times), store, record), times)
     samples = report.interleave(measures)
 
     def add(name: str, this: str, against: str, limit: float | None = None) -> None:
@@ -70,12 +70,3 @@ def _read(path: str) -> Callable[[], None]:
         os.close(descriptor)
 
     return read
-
-
-def _in_c(program: str, store: str, record: str) -> Measure:
-    """
-    Measure the floor in C, in a process that repeats it.
-    """
-    times = 20 * _TIMES
-    repeated = process(program, str(times), store, record)
-    return lambda: Cost(*(seconds / times for seconds in repeated()))

@@ -47,6 +47,9 @@ from {module} import read
 notified, checked = read({place!r}, {directory!r})
 if is_notice_due(notified):
     print("upgrades")
+"""
+
+_CHECK = """\
 if is_check_due(checked, {lockfile!r}):
     print("a check is due")
 """
@@ -61,9 +64,11 @@ class MissingError(Exception):
     """
 
 
-def activation(module: str, place: Path, shop: EnvironmentState) -> list[str]:
+def activation(
+    module: str, place: Path, shop: EnvironmentState, *, asks_check: bool = True
+) -> list[str]:
     """
-    Make the program of one peer, which asks whether a notice and a check are due.
+    Make the program of one peer, which asks whether a notice, or also a check, is due.
 
     It is beside a copy of the modules, which an interpreter compiles once.
     """
@@ -72,7 +77,8 @@ def activation(module: str, place: Path, shop: EnvironmentState) -> list[str]:
     facts = {"module": module, "place": str(place), "directory": shop.path}
     facts["lockfile"] = f"{shop.path}/{shop.lockfile_name}"
     _run(script(scripts / f"{module}-write.py", _WRITE.format(**facts)))
-    command = script(scripts / f"{module}-read.py", _READ.format(**facts))
+    text = _READ + _CHECK * asks_check
+    command = script(scripts / f"{module}-{asks_check}.py", text.format(**facts))
     _run(command)
     return command
 
