@@ -13,6 +13,7 @@ import json
 import os
 import random
 import resource
+import signal
 import statistics
 import sys
 import tempfile
@@ -21,7 +22,7 @@ import traceback
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 
@@ -133,18 +134,39 @@ def process(
 
     def measure() -> Cost:
         cpu, start = 0.0, time.perf_counter()
-        pids = [
-            os.posix_spawn(command[0], command, os.environ, file_actions=actions)
-            for _ in range(count)
-        ]
-        for pid in pids:
-            _, ended, usage = os.wait4(pid, 0)
-            cpu += usage.ru_utime + usage.ru_stime
-            if ended:
-                raise RuntimeError(f"failed: {command}")
+        with _children() as pids:
+            for _ in range(count):
+                program, environ = command[0], os.environ
+                pids.append(
+                    os.posix_spawn(program, command, environ, file_actions=actions)
+                )
+            for pid in [*pids]:
+                _, ended, usage = os.wait4(pid, 0)
+                pids.remove(pid)
+                cpu += usage.ru_utime + usage.ru_stime
+                if ended:
+                    raise RuntimeError(f"failed: {command}")
         return Cost(cpu / count, (time.perf_counter() - start) / count)
 
     return measure
+
+
+@contextlib.contextmanager
+def _children() -> Iterator[list[int]]:
+    """
+    End the children in a list if an error or Ctrl-C comes before their end.
+
+    They would write to a directory while it is deleted.
+    """
+    pids: list[int] = []
+    try:
+        yield pids
+    except BaseException:
+        for pid in pids:
+            os.kill(pid, signal.SIGTERM)
+        for pid in pids:
+            os.waitpid(pid, 0)
+        raise
 
 
 _NOTHING: list[tuple[int, ...] | tuple[int, int, str, int, int]] = [
@@ -223,8 +245,10 @@ def at_once(count: int, function: Callable[[], Any]) -> list[Any]:
         files = [
             stack.enter_context(tempfile.TemporaryFile("w+")) for _ in range(count)
         ]
+        pids = stack.enter_context(_children())
         for file in files:
-            if os.fork() == 0:
+            pids.append(os.fork())
+            if pids[-1] == 0:
                 status = 1
                 try:
                     os.close(begin)
@@ -238,8 +262,11 @@ def at_once(count: int, function: Callable[[], Any]) -> list[Any]:
                     os._exit(status)
         os.close(begin)
         os.close(waiting)
-        if sum(os.wait()[1] for _ in files):
-            raise RuntimeError("a process has failed")
+        for pid in [*pids]:
+            _, ended = os.waitpid(pid, 0)
+            pids.remove(pid)
+            if ended:
+                raise RuntimeError("a process has failed")
         for file in files:
             file.seek(0)
         return [json.load(file) for file in files]

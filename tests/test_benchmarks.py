@@ -10,8 +10,10 @@ import importlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -166,6 +168,25 @@ class TestRun:
             )
 
         assert (141, b"") == (done.returncode, done.stderr)
+
+    def test_interrupted(self, tmp_path):
+        """
+        After Ctrl-C its processes have ended, and its files are deleted.
+        """
+        with subprocess.Popen(
+            [sys.executable, "-um", "benchmarks", "crowds"],
+            cwd=ROOT,
+            env=os.environ | {"TMPDIR": str(tmp_path)},
+            stdout=subprocess.PIPE,
+        ) as process:
+            while b"Crowds" not in process.stdout.readline():
+                pass
+            time.sleep(1)  # its writers are at work for two seconds
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=30)
+
+        assert 130 == process.returncode
+        assert [] == os.listdir(tmp_path)
 
     @pytest.mark.parametrize(("most", "status"), [(2, 0), (0.5, 1)])
     def test_check(self, load, tmp_path, most, status):
