@@ -76,9 +76,6 @@ _LOCAL_LOCKS: Final = {
     **dict.fromkeys(("9p", "vboxsf", "virtiofs", "fuse"), ("",)),
 }
 
-# A file system with fewer bytes left than this counts as full.
-_LITTLE: Final = 64 << 10
-
 _MOUNTS: Final = "/proc/self/mountinfo"
 
 # These answer flock(2) for all machines; the last one is the disk of a container.
@@ -167,10 +164,10 @@ def obstacles(store: StateStore) -> Iterator[Finding]:
         yield _error("store", error, _ELSEWHERE)
         return
     try:
-        space = os.statvfs(root)
+        is_read_only = os.statvfs(root).f_flag & os.ST_RDONLY
     except OSError:  # another command has deleted it
         return
-    if space.f_flag & os.ST_RDONLY:
+    if is_read_only:
         yield Finding("store", "the file system is read-only", root, _ELSEWHERE)
         return
     for path in (root, f"{root}/locks", f"{root}/tmp", f"{root}/results"):
@@ -181,17 +178,8 @@ def obstacles(store: StateStore) -> Iterator[Finding]:
             yield from _access(path)
         if not os.access(path, os.W_OK | os.X_OK):
             yield _at("store", _READ_ONLY, path, "chmod u+rwx")
-    if _is_full(space):
+    if _files.is_full(root):
         yield _at("store", "the file system is full", root, "df -h")
-
-
-def _is_full(space: os.statvfs_result) -> bool:
-    """
-    Return whether a file system has no space or no inodes left.
-    """
-    # Some report zero blocks or zero inodes in total.
-    has_bytes = not space.f_blocks or space.f_bavail * space.f_frsize >= _LITTLE
-    return not (has_bytes and (not space.f_files or space.f_favail))
 
 
 def _local_locks(root: str) -> Iterator[Finding]:

@@ -46,6 +46,9 @@ SUBDIRECTORIES: Final = ("locks", "logs", "results", "tmp")
 # A later update may restore the record of so many seconds ago, and caches keep one.
 _MINUTES: Final = 300
 
+# A file system with fewer bytes left than this counts as full.
+_LITTLE: Final = 64 << 10
+
 
 def user_cache_dir() -> str | None:
     """
@@ -324,6 +327,21 @@ def refuse_for_root(root: str) -> None:
         message = f"Not {verb} by root in a directory of user {owner}"
         todo = "use 'sudo -H', or set UPGRADE_STATE_CACHE_DIR"
         raise StateWriteError(f"{message}; {todo}", root)
+
+
+def is_full(path: str) -> bool:
+    """
+    Return whether the file system of *path* has no space or no inodes left.
+
+    False if there is no such path: a command may have deleted it.
+    """
+    try:
+        space = os.statvfs(path)
+    except OSError:
+        return False
+    # Some file systems report zero blocks or zero inodes in total.
+    has_bytes = not space.f_blocks or space.f_bavail * space.f_frsize >= _LITTLE
+    return not (has_bytes and (not space.f_files or space.f_favail))
 
 
 def nearest(path: str) -> str:
