@@ -59,6 +59,7 @@ SELECTED = {
     "_record": [
         "record",
         "json",
+        "cli/show",
         "consent",
         "information",
         "trust",

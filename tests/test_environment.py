@@ -137,10 +137,13 @@ class TestStateStore:
         (root / f"{'0' * 32}.json.corrupt").touch()
         (root / "README").touch()
 
+        (root / f"{checked.key}.json.corrupt").touch()
+
         found = {e.key: e for e in store}
         assert {checked.key: checked.path, "0" * 32: None} == {
             key: e.path for key, e in found.items()
         }
+        assert 2 == len([*store])
         corrupt = found["0" * 32]
         assert "nothing-known" == corrupt.claim_notice().reason
         for use in (lambda: corrupt.start_check(["true"]), lambda: commit(corrupt)):
@@ -810,6 +813,19 @@ class TestClaimNotice:
         monkeypatch.setattr(os, "read", stopped)
 
         assert "told-recently" == checked.claim_notice().reason
+
+    @pytest.mark.parametrize(
+        ("now", "text"),
+        [(10**12, "9999-12-31T23:59:59Z"), (-(10**12), "1000-01-01T00:00:00Z")],
+    )
+    def test_clock_far_off(self, checked, monkeypatch, now, text):
+        """
+        A clock beyond the years of a record gives the nearest time inside.
+        """
+        monkeypatch.setattr(time, "time", lambda: now)
+        commit(checked, b"newer", now=None)
+
+        assert text == read_record(checked)["last_checked"]
 
 
 class TestCannotCheck:

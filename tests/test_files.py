@@ -765,6 +765,16 @@ class TestIteration:
         with pytest.raises(StateReadError, match="Could not read the directory"):
             list(store)
 
+    def test_unreadable(self, store, checked, fail):
+        """
+        A record that cannot be read is one with an error.
+        """
+        fail("open", errno.EACCES, checked.key)
+
+        (look,) = store.looks()
+        assert isinstance(look.error, StateReadError)
+        assert (checked.key, False) == (look.environment.key, look.is_corrupt)
+
     def test_refused(self, store, checked, monkeypatch):
         """
         A directory that cannot be listed is an error with its path.

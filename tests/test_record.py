@@ -8,6 +8,7 @@ import datetime as dt
 import hashlib
 import json
 import os
+import re
 import stat
 import sys
 from pathlib import Path
@@ -320,7 +321,9 @@ class TestJson:
         assert value == read(b" " + identified(data) + b"\n")["a"]
 
     @pytest.mark.parametrize("innermost", [b"[]", b"{}", b"[1]"])
-    @pytest.mark.parametrize("prefix", [b"", b'"b":"\\\\",', b'"b":"\\"",'])
+    @pytest.mark.parametrize(
+        "prefix", [b"", b'"b":[[],[],[]],', b'"b":"\\\\",', b'"b":"\\"",']
+    )
     def test_depth(self, read, innermost, prefix):
         """
         Sixteen levels are valid, seventeen are corrupt; empty ones count.
@@ -493,6 +496,15 @@ class TestRead:
 
         assert checked.look().is_corrupt
 
+    def test_huge(self, checked, monkeypatch):
+        """
+        A file of a terabyte is corrupt, and nothing of it is read.
+        """
+        os.truncate(checked.record_path, 1 << 40)
+        monkeypatch.setattr(os, "read", None)
+
+        assert checked.look().is_corrupt
+
     def test_no_descriptor_is_left_open(self, checked):
         """
         No descriptor stays open, whatever is read.
@@ -568,5 +580,6 @@ class TestRead:
         monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
 
         error = checked.look().error
-        assert f"belongs to user {owner}" in error.message
+        text = rf"belongs to user {owner}, .*; set UPGRADE_STATE_CACHE_DIR"
+        assert re.search(text, error.message)
         assert str(root_of(checked)) == error.path

@@ -1289,12 +1289,17 @@ class TestPrune:
         (root / "tmp" / f"{keys[2]}.0").touch()
         (root / "tmp" / f"{keys[2]}.1").touch()
         (root / f"{keys[3]}.json.corrupt").touch()
+        (root / "logs" / f"{keys[0]}.log").touch()
         others = [root / "results" / name for name in ("README", "0" * 31, "x" * 32)]
+        others.append(root / f"{'x' * 32}.json")
         for other in others:
             other.touch()
+            os.utime(other, (10**9, 10**9))
 
-        pruned = store.prune()
-        assert {(key, None) for key in keys} == {(e.key, e.path) for e in pruned}
+        found = [(key, None) for key in keys]
+        for dry_run in (True, False):
+            pruned = store.prune(dry_run=dry_run)
+            assert found == sorted((e.key, e.path) for e in pruned)
         assert known(checked) is not None
         assert () == store.prune()
         assert all(other.exists() for other in others)
