@@ -113,6 +113,7 @@ def curves(named: Mapping[str, Sequence[Figure]], label: str, title: str) -> str
     top = 15 * len(named) + 24
     points = [figure for figures in named.values() for figure in figures]
     smallest = points[0].name.partition(" / ")[2]
+    smallest = re.sub(r"^1 (process|upgrade)e?s", r"one \1", smallest)
     with mpl.rc_context(_SETTINGS):
         canvas, axes = _canvas(172 + top, left=46, right=16, top=top, bottom=42)
         for (name, figures), style in zip(named.items(), CURVES, strict=False):
