@@ -71,7 +71,7 @@ class FileStore:
                         record = entry.read()
                     except StateReadError as refused:
                         error = refused
-                    if record is None and not os.path.lexists(entry.files.record):
+                    if record is None and _has_no_record(entry):
                         continue
                 yield key, record, error
 
@@ -95,11 +95,13 @@ class FileStore:
         first: UpgradeStateError | None = None
         more = 0
         with _opened(self._root) as directory:
-            for key in _candidates(self._root, directory, before):
-                entry = self.entry(key)
+            for key, is_orphan in _candidates(self._root, directory, before):
+                entry, record = self.entry(key), None
+                is_gone: Callable[[_store.Entry], bool] = _has_no_record
                 try:
-                    record = entry.read()
-                    is_gone = _is_gone(record, before)
+                    if not is_orphan:
+                        record = entry.read()
+                        is_gone = _is_gone(record, before)
                     # Decided again under the lock.
                     if is_gone(entry) and (dry_run or entry.forget(is_gone)):
                         yield key, record
@@ -142,14 +144,18 @@ def _opened(root: str) -> Iterator[int | None]:
         yield directory
 
 
-def _candidates(root: str, directory: int | None, before: int) -> Iterator[str]:
+def _candidates(
+    root: str, directory: int | None, before: int
+) -> Iterator[tuple[str, bool]]:
     """
     Stream the keys of old records, and of files without a record.
 
-    No key comes twice as one without a record; these are remembered, but no others.
-
     Args:
         before: See `FileStore.prune`.
+
+    Returns:
+        The key, and whether there is no record. No key comes twice as one without
+        a record; these are remembered, but no others.
     """
     found = set[str]()
     for below in ("", "/results", "/logs", "/tmp"):
@@ -158,7 +164,7 @@ def _candidates(root: str, directory: int | None, before: int) -> Iterator[str]:
             key, ending = file.name[:32], file.name[32:]
             if ending == ".json" and not below:
                 if _is_older(file, before) and _files.is_key(key):
-                    yield key
+                    yield key, False
             elif (
                 (below or ending == ".json.corrupt")
                 and _files.is_key(key)
@@ -166,7 +172,7 @@ def _candidates(root: str, directory: int | None, before: int) -> Iterator[str]:
                 and key not in found
             ):
                 found.add(key)
-                yield key
+                yield key, True
 
 
 def _is_older(file: os.DirEntry[str], before: int) -> bool:
@@ -176,9 +182,13 @@ def _is_older(file: os.DirEntry[str], before: int) -> bool:
         return True
 
 
+def _has_no_record(entry: _store.Entry) -> bool:
+    return not os.path.lexists(entry.files.record)
+
+
 def _is_gone(record: Record | None, before: int) -> Callable[[_store.Entry], bool]:
     """
-    Return a test whether a record is missing, or old and its directory is missing.
+    Return a test whether a record is old and its directory does not exist.
     """
 
     def is_gone(entry: _store.Entry) -> bool:
