@@ -285,7 +285,7 @@ def model(session: nox.Session) -> None:
 @nox.session
 def mutants(session: nox.Session) -> None:
     """
-    Small changes of the protocol's code, each of which a test must notice; hours.
+    Small changes of the protocol's code, each of which a test must notice; an hour.
     """
     session.install("-e", ".", *nox.project.dependency_groups(PROJECT, "tests"))
     session.run("python", "tests/mutants.py", *session.posargs)
